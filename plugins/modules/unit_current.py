@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterator
-from datetime import datetime, timezone
+import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.units import log, newest, own_files, seconds, show
 
 DOCUMENTATION = r"""
 module: unit_current
@@ -29,48 +28,12 @@ action: {description: What was done (none, start, reload or restart)., type: str
 because: {description: Why., type: str, returned: when something was done}
 """
 
-PROPERTIES = (
-    "LoadState ActiveState UnitFileState NeedDaemonReload FragmentPath DropInPaths "
-    "StateChangeTimestamp ActiveEnterTimestamp"
-).split()
-
-
-def seconds(timestamp: str) -> float:
-    """Seconds since 1970 of systemd's `Sat 2026-11-21 03:27:43.123456 UTC`; 0 for an empty one."""
-    if not timestamp:
-        return 0.0
-    moment = datetime.strptime(timestamp.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
-
-
-def files(paths: list[str]) -> Iterator[str]:
-    """The paths, and everything below those that are folders (a removed file changes its folder)."""
-    for path in paths:
-        yield path
-        for folder, folders, names in os.walk(path, followlinks=True):
-            yield from (os.path.join(folder, name) for name in folders + names)
-
-
-def newest(paths: list[str]) -> tuple[float, str]:
-    """When what is at the paths last changed, and where. Paths that do not exist are passed over."""
-    # The inode's time, not the contents': `mv` and `cp -p` put old contents at a new time.
-    changes = [(os.stat(path).st_ctime, path) for path in files(paths) if os.path.exists(path)]
-    return max(changes, default=(0.0, ""))
-
-
-def show(module: AnsibleModule, name: str) -> dict[str, str]:
-    arguments = ["systemctl", "show", name, "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}"]
-    _, out, _ = module.run_command(arguments, check_rc=True)
-    return dict(line.split("=", 1) for line in out.splitlines())
-
-
 def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tuple[str, str]:
     """What has to be done with the unit, and why."""
     if unit["ActiveState"] not in ("active", "activating", "reloading"):
         return "start", f"it was {unit['ActiveState']}"
     started = seconds(unit["ActiveEnterTimestamp"])
-    own = [unit["FragmentPath"], *unit["DropInPaths"].split(), f"/etc/systemd/system/{name}.d"]
-    changed, path = newest([file for file in own if file])
+    changed, path = newest(own_files(name, unit))
     if changed > started:
         return "restart", f"{path} has changed"
     # A reload that has ended is the last change of a unit's state.
@@ -94,11 +57,11 @@ def main() -> None:
     )
     name, enabled = module.params["name"], module.params["enabled"]
 
-    unit = show(module, name)
+    unit = show(name)
     stale_manager = unit["NeedDaemonReload"] == "yes"
     if stale_manager and not module.check_mode:
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
-        unit = show(module, name)
+        unit = show(name)
     if unit["LoadState"] != "loaded":
         if module.check_mode:  # the package that brings it is not installed yet
             module.exit_json(changed=True, action="start", because="it does not exist yet")
@@ -121,10 +84,10 @@ def main() -> None:
     if enable:
         module.run_command(["systemctl", "enable" if enabled else "disable", name], check_rc=True)
     if action != "none":
+        begun = time.time()
         code, _, err = module.run_command(["systemctl", action, name])
         if code != 0:
-            _, log, _ = module.run_command(["journalctl", "--unit", name, "--lines=15", "--no-pager", "--output=cat"])
-            module.fail_json(msg=f"{name} did not {action}: {err.strip()}\n{log}", **result)
+            module.fail_json(msg=f"{name} did not {action}: {err.strip()}\n{log(name, begun)}", **result)
     module.exit_json(**result)
 
 

@@ -1,0 +1,140 @@
+"""What each role needs of `sites`: the one dictionary, cut to the roles' own variables.
+
+Each takes the whole of `sites`, with its defaults filled in, and returns a list; playbooks/group_vars
+says which role's variable it becomes. Paths on the host are said here once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import quote
+
+SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
+TLS = "/etc/decanter/tls"
+
+
+def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each site with its name."""
+    return [{"name": name, **site} for name, site in sites.items()]
+
+
+def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: site[key] for key in keys if key in site}
+
+
+def database_url(site: dict[str, Any]) -> str:
+    """The address of a site's database, as SQLAlchemy and most others read it."""
+    database = site["database"]
+    password = f":{quote(database['password'], safe='')}" if database["auth"] == "password" else ""
+    socket = quote(SOCKETS[database["engine"]], safe="/")
+    return f"mysql+pymysql://{site['name']}{password}@localhost/{database['name']}?unix_socket={socket}&charset=utf8mb4"
+
+
+def python_app_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
+    result = []
+    for site in _sites(sites):
+        # A relative path is looked up where the playbooks are, as Ansible does.
+        source = site["source"]["path"]
+        app = _pick(site, "name", "wsgi", "packages", "migrate", "once", "outbound")
+        app["source"] = source if source.startswith("/") else f"{source_root}/{source}"
+        app["env"], app["credentials"] = dict(site["env"]), dict(site["secrets"])
+        if "database" in site:
+            secret = site["database"]["auth"] == "password"
+            app["credentials" if secret else "env"].setdefault("DATABASE_URL", database_url(site))
+        result.append(app)
+    return result
+
+
+def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            **_pick(site, "name", "wsgi", "static"),
+            **site["gunicorn"],
+            "host": site["server_names"][0],
+            "health_path": site["health"]["path"],
+            "health_timeout": site["health"]["timeout"],
+            "unit_settings": f"/etc/decanter/{site['name']}/unit.conf",
+            "reads": [f"/etc/decanter/{site['name']}/{name}" for name in ("environment", "credentials")],
+        }
+        for site in _sites(sites)
+    ]
+
+
+def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            **_pick(site, "name", "server_names"),
+            "upstream": f"/run/decanter/{site['name']}/live.sock",
+            "certificate": f"{TLS}/{site['name']}/fullchain.pem",
+            "key": f"{TLS}/{site['name']}/privkey.pem",
+            "body_size": site["nginx"]["body_size"],
+            "timeout": site["gunicorn"]["timeout"],
+            "static": [
+                {"url": folder["url"], "directory": f"/srv/{site['name']}/assets/{folder['url'].strip('/')}"}
+                for folder in site["static"]
+            ],
+        }
+        for site in _sites(sites)
+    ]
+
+
+def certbot_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**_pick(site, "name", "server_names"), **site["tls"]} for site in _sites(sites)]
+
+
+def mysql_databases(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": site["database"]["name"]} for site in _sites(sites) if "database" in site]
+
+
+def mysql_users(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": site["name"],
+            **_pick(site["database"], "auth", "password"),
+            "databases": [site["database"]["name"]],
+        }
+        for site in _sites(sites)
+        if "database" in site
+    ]
+
+
+def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A flat list of site, name and value, for one loop."""
+    return [
+        {"site": site["name"], "name": name, "value": value}
+        for site in python_app_sites
+        for name, value in sorted(site.get("credentials", {}).items())
+    ]
+
+
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def with_address(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are asked for by an address, too."""
+    return [site for site in sites if any(is_address(name) for name in site["server_names"])]
+
+
+def subject_alternative_names(names: list[str]) -> list[str]:
+    return [f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names]
+
+
+def url_host(name: str) -> str:
+    """A name as it stands in a URL or an nginx configuration: an IPv6 address in brackets."""
+    return f"[{name}]" if is_address(name) and ":" in name else name
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        functions = (
+            python_app_sites, gunicorn_sites, nginx_sites, certbot_sites, mysql_databases, mysql_users,
+            credential_files, with_address, subject_alternative_names, url_host,
+        )  # fmt: skip
+        return {function.__name__: function for function in functions}
+
