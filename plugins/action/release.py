@@ -34,7 +34,13 @@ def tracked(folder: Path) -> list[Path]:
         with tempfile.TemporaryDirectory() as repository:
             git(Path(repository), "init", "--quiet", "--bare", ".")
             listing = git(
-                folder, f"--git-dir={repository}", "--work-tree=.", "ls-files", "-z", "--others", "--exclude-standard"
+                folder,
+                f"--git-dir={repository}",
+                "--work-tree=.",
+                "ls-files",
+                "-z",
+                "--others",
+                "--exclude-standard",
             )
     else:
         listing = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -50,7 +56,9 @@ def content_hash(folder: Path, paths: list[Path]) -> str:
         file = folder / path
         if file.is_symlink():
             if not file.resolve().is_relative_to(root):
-                raise SourceError(f"{file}: found a symlink to {os.readlink(file)}, expected one that stays inside")
+                raise SourceError(
+                    f"{file}: found a symlink to {os.readlink(file)}, expected one that stays inside"
+                )
             kind, content = b"link", os.readlink(file).encode()
         elif file.is_file():
             kind, content = (b"run" if os.access(file, os.X_OK) else b"file"), file.read_bytes()

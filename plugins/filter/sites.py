@@ -7,6 +7,7 @@ says which role's variable it becomes. Paths on the host are said here once.
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -35,9 +36,8 @@ def python_app_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, 
     result = []
     for site in _sites(sites):
         # A relative path is looked up where the playbooks are, as Ansible does.
-        source = site["source"]["path"]
         app = _pick(site, "name", "wsgi", "packages", "migrate", "once", "outbound")
-        app["source"] = source if source.startswith("/") else f"{source_root}/{source}"
+        app["source"] = str(Path(source_root) / site["source"]["path"])
         app["env"], app["credentials"] = dict(site["env"]), dict(site["secrets"])
         if "database" in site:
             secret = site["database"]["auth"] == "password"
@@ -79,8 +79,24 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def certbot_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**_pick(site, "name", "server_names"), **site["tls"]} for site in _sites(sites)]
+def certbot_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
+    return [
+        {
+            **_pick(site, "name", "server_names"),
+            "mode": site["tls"]["mode"],
+            **{
+                key: _pem(site["tls"][key], source_root)
+                for key in ("certificate", "key")
+                if key in site["tls"]
+            },
+        }
+        for site in _sites(sites)
+    ]
+
+
+def _pem(value: str, source_root: str) -> str:
+    """PEM text, whether it was given as such or as the path of a file on the controller."""
+    return value if "-----BEGIN" in value else (Path(source_root) / value).read_text()
 
 
 def mysql_databases(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,6 +121,19 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, s
         {"site": site["name"], "name": name, "value": value}
         for site in python_app_sites
         for name, value in sorted(site.get("credentials", {}).items())
+    ]
+
+
+def site_urls(sites: dict[str, Any], port: int) -> list[dict[str, str]]:
+    """The canonical address of each site, and who vouches for it."""
+    suffix = "" if int(port) == 443 else f":{port}"
+    return [
+        {
+            "name": site["name"],
+            "url": f"https://{url_host(site['server_names'][0])}{suffix}/",
+            "mode": site["tls"]["mode"],
+        }
+        for site in _sites(sites)
     ]
 
 
@@ -134,7 +163,6 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             python_app_sites, gunicorn_sites, nginx_sites, certbot_sites, mysql_databases, mysql_users,
-            credential_files, with_address, subject_alternative_names, url_host,
+            credential_files, site_urls, with_address, subject_alternative_names, url_host,
         )  # fmt: skip
         return {function.__name__: function for function in functions}
-

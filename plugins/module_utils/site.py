@@ -1,11 +1,11 @@
 """One site as it lies on a host: its paths, its records, and changes that are never seen half done.
 
-    /srv/SITE/releases/ID/     one immutable tree a release, and ID.json, what is known of it
-    /srv/SITE/venvs/HASH/      dependencies, shared by the releases that need the same
-    /srv/SITE/{blue,green}     what each instance runs: symlinks to a release
-    /srv/SITE/current          the live release, for people and commands
-    /srv/SITE/assets/          static files of the live and the previous release together
-    /run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
+/srv/SITE/releases/ID/     one immutable tree a release, and ID.json, what is known of it
+/srv/SITE/venvs/HASH/      dependencies, shared by the releases that need the same
+/srv/SITE/{blue,green}     what each instance runs: symlinks to a release
+/srv/SITE/current          the live release, for people and commands
+/srv/SITE/assets/          static files of the live and the previous release together
+/run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
 """
 
 from __future__ import annotations

@@ -22,7 +22,13 @@ def systemctl(*arguments: str) -> None:
 
 def show(name: str) -> dict[str, str]:
     """A unit's properties. A unit that does not exist has them, too: its LoadState says so."""
-    arguments = ["systemctl", "show", name, "--timestamp=us+utc", f"--property={PROPERTIES.replace(' ', ',')}"]
+    arguments = [
+        "systemctl",
+        "show",
+        name,
+        "--timestamp=us+utc",
+        f"--property={PROPERTIES.replace(' ', ',')}",
+    ]
     out = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
     return dict.fromkeys(PROPERTIES.split(), "") | dict(line.split("=", 1) for line in out.splitlines())
 

@@ -29,12 +29,14 @@ options:
   archive: {description: The packed source on the host., type: path}
   record: {description: What to remember of where the release came from., type: dict, default: {}}
   python: {description: The interpreter that the environment is made with., type: path, required: true}
-  server_requirements: {description: "Locked requirements of the WSGI server, for applications that do not bring it.", type: str, required: true}
-  packages: {description: "Native packages that the dependencies were built against.", type: list, elements: str, default: []}
+  server_requirements:
+    {description: Locked requirements of the WSGI server we bring., type: str, required: true}
+  packages:
+    {description: Native packages that its dependencies need., type: list, elements: str, default: []}
 """
 RETURN = r"""
 id: {description: The release's ID., type: str, returned: "unless an archive is needed"}
-needs_archive: {description: Whether there is no such release yet and no archive was given., type: bool, returned: always}
+needs_archive: {description: Whether no archive was given and it takes one., type: bool, returned: always}
 """
 
 
@@ -98,7 +100,7 @@ def unpack(archive: str, tree: Path, group: int) -> None:
     with tarfile.open(archive) as tar:
         # The controller packed plain files, folders and symlinks that stay inside, no more.
         tar.extractall(tree)
-    for folder, folders, files in os.walk(tree):
+    for folder, _, files in os.walk(tree):
         for path in (Path(folder), *(Path(folder, name) for name in files)):
             os.chown(path, 0, group, follow_symlinks=False)
             if not path.is_symlink():
@@ -111,7 +113,10 @@ def find(site: Site, content: str, wanted: dict) -> str:
         if identifier.endswith(f"-{content}") and site.record(identifier).get("state") != "failed":
             tree = site.release(identifier)
             environment = tree / ".venv"
-            if environment.resolve().name == environment_hash(tree, **wanted) and (environment / ".complete").exists():
+            if (
+                environment.resolve().name == environment_hash(tree, **wanted)
+                and (environment / ".complete").exists()
+            ):
                 return identifier
     return ""
 
@@ -127,12 +132,22 @@ def make(site: Site, params: dict, wanted: dict) -> str:
     tree = site.releases / f".new-{identifier}"
     unpack(params["archive"], tree, group)
     if not (tree / "requirements.txt").exists():
-        raise BuildError(f"{params['record'].get('source')}: found no requirements.txt, expected one at its top")
+        raise BuildError(
+            f"{params['record'].get('source')}: found no requirements.txt, expected one at its top"
+        )
     environment = site.venvs / environment_hash(tree, **wanted)
     build_environment(site, tree, environment, wanted["python"], wanted["server"])
     (tree / ".venv").symlink_to(environment)
     # The site cannot write its bytecode here, so it is made now; the tree never changes again.
-    compiler = [wanted["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", str(tree)]
+    compiler = [
+        wanted["python"],
+        "-I",
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode=unchecked-hash",
+        str(tree),
+    ]
     subprocess.run(compiler, check=False, capture_output=True)  # a template may be no valid Python
     for cache in tree.rglob("__pycache__"):
         for path in (cache, *cache.iterdir()):
@@ -140,7 +155,12 @@ def make(site: Site, params: dict, wanted: dict) -> str:
             path.chmod(0o750 if path.is_dir() else 0o640)
     site.write_record(
         identifier,
-        {**params["record"], "id": identifier, "created": now.isoformat(timespec="seconds"), "state": "built"},
+        {
+            **params["record"],
+            "id": identifier,
+            "created": now.isoformat(timespec="seconds"),
+            "state": "built",
+        },
     )
     tree.rename(site.release(identifier))
     return identifier

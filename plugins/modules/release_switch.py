@@ -31,8 +31,8 @@ options:
   host: {description: The Host that the health check asks for., type: str, required: true}
   health_path: {description: The path that the health check asks for., type: str, default: /}
   health_timeout: {description: Seconds within which the release must be healthy., type: int, default: 30}
-  reads: {description: "Files and folders that an instance reads when it starts.", type: list, elements: path, default: []}
-  static: {description: "Folders of the release that nginx serves: their url and path.", type: list, elements: dict, default: []}
+  reads: {description: Files and folders that an instance reads., type: list, elements: path, default: []}
+  static: {description: "Folders that nginx serves: url, path.", type: list, elements: dict, default: []}
   keep: {description: How many releases are kept., type: int, default: 5}
 """
 RETURN = r"""
@@ -119,7 +119,7 @@ def publish(site: Site, identifier: str, static: list[dict], check: bool) -> boo
     for folder in static:
         source = site.release(identifier) / folder["path"]
         target = site.assets / folder["url"].strip("/")
-        for here, folders, names in os.walk(source):
+        for here, _, names in os.walk(source):
             for name in names:
                 file, copy = Path(here, name), target / Path(here, name).relative_to(source)
                 if file.is_symlink():
@@ -138,7 +138,10 @@ def publish(site: Site, identifier: str, static: list[dict], check: bool) -> boo
 
 
 def same(one: Path, other: Path) -> bool:
-    return (one.stat().st_size, int(one.stat().st_mtime)) == (other.stat().st_size, int(other.stat().st_mtime))
+    return (one.stat().st_size, int(one.stat().st_mtime)) == (
+        other.stat().st_size,
+        int(other.stat().st_mtime),
+    )
 
 
 def flip(site: Site, colour: str) -> None:
@@ -150,7 +153,10 @@ def flip(site: Site, colour: str) -> None:
 def note(site: Site, colour: str) -> tuple[Path, str]:
     """/run is empty after a reboot: tmpfiles makes live.sock again, before nginx starts."""
     path = Path(f"/etc/tmpfiles.d/decanter-{site.name}-live.conf")
-    return path, f"# Which instance is live; written by each release.\nL {site.live_socket} - - - - {colour}.sock\n"
+    return (
+        path,
+        f"# Which instance is live; written by each release.\nL {site.live_socket} - - - - {colour}.sock\n",
+    )
 
 
 def remember(site: Site, colour: str) -> None:

@@ -43,7 +43,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    site, identifier, command = Site(module.params["site"]), module.params["release"], module.params["command"]
+    site, identifier, command = (
+        Site(module.params["site"]),
+        module.params["release"],
+        module.params["command"],
+    )
     if module.params["scope"] == "release":
         notes: Path = site.releases / f"{identifier}.json"
     else:

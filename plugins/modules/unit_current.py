@@ -18,7 +18,7 @@ description:
     nobody calls it again. Here the state decides, so the next run does what was left undone.
 options:
   name: {description: The unit's whole name., type: str, required: true}
-  reads: {description: Files and folders that the unit reads when it starts., type: list, elements: path, default: []}
+  reads: {description: Files and folders that the unit reads., type: list, elements: path, default: []}
   reload: {description: Whether a reload makes the unit read them again., type: bool, default: false}
   enabled: {description: Whether the unit starts at boot., type: bool, default: true}
   test: {description: A command that checks the configuration before the unit is touched., type: str}
@@ -27,6 +27,7 @@ RETURN = r"""
 action: {description: What was done (none, start, reload or restart)., type: str, returned: always}
 because: {description: Why., type: str, returned: when something was done}
 """
+
 
 def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tuple[str, str]:
     """What has to be done with the unit, and why."""
@@ -68,7 +69,10 @@ def main() -> None:
         module.fail_json(msg=f"{name}: found the unit {unit['LoadState']}, expected it to be loaded")
 
     action, because = plan(unit, name, module.params["reads"], module.params["reload"])
-    enable = (unit["UnitFileState"] == "enabled") != enabled and unit["UnitFileState"] in ("enabled", "disabled")
+    enable = (unit["UnitFileState"] == "enabled") != enabled and unit["UnitFileState"] in (
+        "enabled",
+        "disabled",
+    )
     result = {
         "changed": stale_manager or enable or action != "none",
         "action": action,
@@ -80,7 +84,9 @@ def main() -> None:
     if action != "none" and module.params["test"]:
         code, out, err = module.run_command(shlex.split(module.params["test"]))
         if code != 0:
-            module.fail_json(msg=f"{name} was left as it runs: its new configuration is refused.\n{err or out}")
+            module.fail_json(
+                msg=f"{name} was left as it runs: its new configuration is refused.\n{err or out}"
+            )
     if enable:
         module.run_command(["systemctl", "enable" if enabled else "disable", name], check_rc=True)
     if action != "none":

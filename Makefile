@@ -1,0 +1,66 @@
+# Each target is a thin name for one playbook or tool; the plain command works as well.
+# ENV= names the inventory, ARGS= goes through: make converge ENV=production ARGS='--check --diff'
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+ENV ?= lab
+ARGS ?=
+HOST ?= lab1
+
+bin := .venv/bin
+# Mitogen makes a converge with nothing to do several times faster. Where it is not installed,
+# or with MITOGEN=no, plain Ansible does the same work.
+MITOGEN ?= $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/ansible_mitogen/plugins/strategy))
+ifneq ($(filter-out no,$(MITOGEN)),)
+accelerated := ANSIBLE_STRATEGY=mitogen_linear ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN) ANSIBLE_DEPRECATION_WARNINGS=false
+endif
+playbook := $(accelerated) $(bin)/ansible-playbook -i inventories/$(ENV)
+local_playbook := $(bin)/ansible-playbook -i localhost,
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 } /^## / { print "\n" substr($$0, 4) }' $(MAKEFILE_LIST)
+
+## A host to try it on
+up: ENV := lab
+up: lab ## Make a throwaway host, converge it and print its address
+	@$(MAKE) --no-print-directory converge ENV=lab
+	@$(MAKE) --no-print-directory ready ENV=lab
+
+down: setup ## Remove the throwaway host and all that was made for it
+	@bin/quietly 'Removing the lab' $(local_playbook) playbooks/lab_down.yml
+
+ssh: ## Log in to a host: make ssh HOST=lab1
+	@bin/ssh inventories/$(ENV) $(HOST)
+
+## Hosts of an inventory
+converge: setup ## Bring every host to what the inventory says
+	@$(playbook) playbooks/site.yml $(ARGS)
+
+verify: setup ## Ask every site by its public address
+	@$(playbook) playbooks/verify.yml $(ARGS)
+
+## Working on Decanter
+lint: setup ## Check how everything is written
+	@bin/test lint
+
+test: ## Prove everything that CI proves
+	@bin/test lint unit app default
+
+test-all: ## Prove everything, the long scenarios too
+	@bin/test lint unit app default
+
+lock: setup ## Lock the controller's and gunicorn's requirements anew
+	@bin/lock
+
+.PHONY: help up down ssh converge verify lint test test-all lock setup lab ready
+
+setup:
+	@bin/setup
+
+lab:
+	@bin/setup lab
+	@bin/quietly 'Making the throwaway host' $(local_playbook) playbooks/lab_up.yml
+
+ready:
+	@$(playbook) playbooks/ready.yml >/dev/null && cat .lab/lab/ready

@@ -1,0 +1,52 @@
+"""Harbour: a small town's portal for homes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import assets, cli, config, errors, formats, health, home, listings, submit
+from .extensions import csrf, db, migrate
+from .models import Kind
+
+# Beside the package, wherever the command is run from.
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
+    """Make the application.
+
+    Args:
+        config_overrides: settings that win over the environment, by the names that config.py
+            uses (``DATABASE_URL``, ``SECRET_KEY``, ``HARBOUR_TOWN``, …). Tests use it.
+
+    Raises:
+        credentials.MissingCredentialError: a production setting has no value anywhere.
+        config.ConfigurationError: a setting has a value that cannot be used.
+    """
+    app = Flask(__name__)
+    app.config.from_mapping(config.load(Path(app.instance_path), config_overrides or {}))
+
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
+    csrf.init_app(app)
+
+    assets.init_app(app)
+    errors.init_app(app)
+    formats.init_app(app)
+    app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
+
+    for area in (home, listings, submit, health):
+        app.register_blueprint(area.bp)
+    app.cli.add_command(cli.listings)
+
+    # Only a proxy that we know of may say who the visitor is: anyone can send these headers.
+    if hops := app.config["HARBOUR_PROXIES"]:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+    return app

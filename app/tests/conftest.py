@@ -1,0 +1,138 @@
+"""What the tests share: an application on an empty database that the real migrations made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from hypothesis import settings
+from sqlalchemy import MetaData, delete
+
+from harbour import create_app
+from harbour.extensions import db
+from harbour.models import Kind, Listing, Status
+
+DATABASE_URL = os.environ.get("HARBOUR_TEST_DATABASE_URL")
+
+# A run that is slow once in a while, on a busy machine, is not wrong.
+settings.register_profile("harbour", deadline=None)
+settings.load_profile("harbour")
+
+MakeListing = Callable[..., Listing]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """Take away whatever settings the machine has for a real site."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in list(os.environ):
+            if name.startswith(("CREDENTIALS_", "DATABASE_URL", "HARBOUR_", "SECRET_KEY")):
+                monkeypatch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return HARBOUR_TEST_DATABASE_URL, whose database is EMPTIED, or a new SQLite file."""
+    return DATABASE_URL or f"sqlite:///{tmp_path_factory.mktemp('database') / 'harbour.db'}"
+
+
+@pytest.fixture(scope="session")
+def shared_app(database_url: str) -> Iterator[Flask]:
+    """Make the application and its tables once: migrations are slow on a real server."""
+    app = create_app({"DATABASE_URL": database_url, "SECRET_KEY": "test", "TESTING": True})
+    with app.app_context():
+        tables = MetaData()
+        tables.reflect(db.engine)
+        tables.drop_all(db.engine)
+        flask_migrate.upgrade()
+    yield app
+    dispose(app)
+
+
+@pytest.fixture
+def app(shared_app: Flask) -> Iterator[Flask]:
+    """Return the application, with no listing in it before or after."""
+    yield shared_app
+    with shared_app.app_context():
+        db.session.execute(delete(Listing))
+        db.session.commit()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Return a visitor's browser, without cookies yet."""
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    """Return a way to run the application's commands."""
+    return app.test_cli_runner()
+
+
+@pytest.fixture
+def make_listing(app: Flask) -> MakeListing:
+    """Return a function that stores a listing, published unless told otherwise.
+
+    Each is published an hour after the one before.
+    """
+    times = (datetime.fromisoformat("2025-05-04") + timedelta(hours=n) for n in range(10_000))
+
+    def make(**fields: Any) -> Listing:
+        moment = next(times)
+        status = fields.get("status", Status.PUBLISHED)
+        values: dict[str, Any] = {
+            "title": "House above the boatyard",
+            "kind": Kind.HOUSE,
+            "status": status,
+            "price": 300_000,
+            "bedrooms": 3,
+            "bathrooms": 1,
+            "area_m2": 120,
+            "street": "12 Slip Street",
+            "neighbourhood": "The Saltpans",
+            "description": "Three floors, two bays and one very good banister.",
+            "contact_name": "Orla Byrne",
+            "contact_email": "private@example.com",
+            "created_at": moment,
+            "published_at": moment if status is Status.PUBLISHED else None,
+        }
+        with app.app_context():
+            listing = Listing(**{**values, **fields})
+            db.session.add(listing)
+            db.session.commit()
+            db.session.refresh(listing)
+            db.session.expunge(listing)
+        return listing
+
+    return make
+
+
+@pytest.fixture
+def fresh_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Return a function that makes another application, on a database without tables."""
+    made = []
+
+    def make(**config: Any) -> Flask:
+        url = f"sqlite:///{tmp_path / 'fresh.db'}"
+        made.append(create_app({"DATABASE_URL": url, "SECRET_KEY": "test", **config}))
+        return made[-1]
+
+    yield make
+    for app in made:
+        dispose(app)
+
+
+def dispose(app: Flask) -> None:
+    """Close an application's database connections."""
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

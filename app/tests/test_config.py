@@ -1,0 +1,80 @@
+"""What the environment says, and what follows from it."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harbour import config
+from harbour.credentials import MissingCredentialError
+
+MYSQL = "mysql+pymysql://harbour@localhost/harbour?unix_socket=/run/mysqld/mysqld.sock"
+
+
+def test_a_site_comes_from_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "DATABASE_URL").write_text(MYSQL)
+    (tmp_path / "SECRET_KEY").write_text("key")
+    settings = config.load(tmp_path / "instance", {})
+    assert settings["SQLALCHEMY_DATABASE_URI"] == MYSQL
+    assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {"pool_pre_ping": True, "pool_recycle": 280}
+    assert settings["SECRET_KEY"] == (tmp_path / "SECRET_KEY").read_text()
+    assert settings["SESSION_COOKIE_SECURE"] is True
+    assert not (tmp_path / "instance").exists()
+
+
+def test_a_site_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", MYSQL)
+    with pytest.raises(MissingCredentialError, match="SECRET_KEY is needed when DATABASE_URL"):
+        config.load(tmp_path, {})
+
+
+def test_a_developer_needs_nothing(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    settings = config.load(instance, {})
+    key = instance / "secret_key"
+    assert settings["SECRET_KEY"] == key.read_text().strip()
+    assert len(settings["SECRET_KEY"]) == 64
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert settings["SQLALCHEMY_DATABASE_URI"] == f"sqlite:///{instance}/harbour.db"
+    assert settings["SESSION_COOKIE_SECURE"] is False
+    assert config.load(instance, {})["SECRET_KEY"] == settings["SECRET_KEY"]
+    assert [path.name for path in instance.iterdir()] == ["secret_key"]
+
+
+def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        keys = list(pool.map(lambda _: config.load(tmp_path, {})["SECRET_KEY"], range(64)))
+    assert len(set(keys)) == 1
+
+
+def test_the_town_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.load(tmp_path, {})["HARBOUR_TOWN"] == "Harbour"
+    monkeypatch.setenv("HARBOUR_TOWN", "St. John's")
+    assert config.load(tmp_path, {})["HARBOUR_TOWN"] == "St. John's"
+    assert config.load(tmp_path, {"HARBOUR_TOWN": "Cobh"})["HARBOUR_TOWN"] == "Cobh"
+
+
+def test_proxies_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.load(tmp_path, {})["HARBOUR_PROXIES"] == 0
+    monkeypatch.setenv("HARBOUR_PROXIES", "1")
+    assert config.load(tmp_path, {})["HARBOUR_PROXIES"] == 1
+
+
+@pytest.mark.parametrize("value", ["yes", "-1", "1.5"])
+def test_proxies_must_be_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HARBOUR_PROXIES", value)
+    with pytest.raises(config.ConfigurationError, match="HARBOUR_PROXIES"):
+        config.load(tmp_path, {})
+
+
+@pytest.mark.parametrize("url", ["hunter2", "mysql+pymysql://me:hunter2@host:port/database"])
+def test_a_bad_url_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(config.ConfigurationError, match="DATABASE_URL") as caught:
+        config.load(tmp_path, {"DATABASE_URL": url, "SECRET_KEY": "key"})
+    assert "hunter2" not in str(caught.value)

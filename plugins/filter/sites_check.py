@@ -1,0 +1,375 @@
+"""Filters for the dictionary `sites`: what is wrong with it, and what its defaults make of it.
+
+plugins/schema/sites.yml says what each key may be; this file adds what a schema cannot say
+(host names, paths on the controller, keys that depend on each other) and words the errors.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from os.path import isdir, isfile  # unlike Path's, these never raise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.parsing.vault import EncryptedString
+from ansible.template import accept_args_markers, accept_lazy_markers
+from jinja2 import Undefined
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
+SCHEMA = yaml.safe_load((Path(__file__).parents[1] / "schema/sites.yml").read_text("utf-8"))
+
+KEY = re.compile(r"[A-Za-z_][\w-]{0,59}", re.ASCII)
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
+HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
+PLACEHOLDER = re.compile("changeme|replace_me", re.IGNORECASE)
+PLACEHOLDER_NAME = re.compile(r"(.*\.)?(example\.(com|org|net)|example)", re.IGNORECASE)
+DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
+PEM = {
+    "certificate": re.compile(r"\s*-----BEGIN CERTIFICATE-----"),
+    "key": re.compile(r"\s*-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"),
+}
+TYPES = {
+    "string": "a string",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a dictionary",
+}
+# What ansible-core leaves where a value could not be worked out, by the name of its type.
+MARKERS = {
+    "CapturedExceptionMarker": "a template that fails",
+    "VaultExceptionMarker": "a secret that cannot be decrypted",
+}
+LONGEST_FOUND = 60
+DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
+
+Steps = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands in plain data for what is no plain value; the schema refuses it wherever it is."""
+
+    found: str
+
+
+# --- From Ansible's data to plain data ---------------------------------------------------------
+
+
+def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
+    """Return what `read` returns as plain dicts, lists and scalars, and never raise.
+
+    ansible-core hands over tagged scalars, and containers that template or decrypt an item when
+    it is read: so every single read may fail, and must not take its neighbours along.
+    """
+    try:
+        value = read()
+        if isinstance(value, Mapping | list | tuple) and depth == DEEPEST:
+            return Unreadable("data that is nested too deeply")
+        if isinstance(value, Mapping):
+            keys = list(value)
+            return {_plain_scalar(k): _plain(lambda k=k: value[k], depth + 1) for k in keys}
+        if isinstance(value, list | tuple):
+            return [_plain(lambda i=i: value[i], depth + 1) for i in range(len(value))]
+        return _plain_scalar(value)
+    except Exception:  # whatever a lazy value raises: it is one that cannot be read
+        return Unreadable("a value that cannot be read")
+
+
+def _plain_scalar(value: Any) -> Any:
+    match value:
+        case Undefined():  # all of ansible-core's markers are of this type
+            return Unreadable(MARKERS.get(type(value).__name__, "an undefined variable"))
+        case None | bool():
+            return value
+        case EncryptedString():
+            return str(value)
+        case str():
+            return str.__str__(value)
+        case int() if value.bit_length() > 64:  # Python refuses to print huge ones
+            return Unreadable("a huge number")
+        case int() | float():
+            return int(value) if isinstance(value, int) else float(value)
+    return Unreadable("a date" if isinstance(value, datetime.date) else "a value of another type")
+
+
+# --- The words of an error ---------------------------------------------------------------------
+
+
+def _line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:
+    """Return the one line that says what is wrong with the value at a path."""
+    schema, secret = _schema_at(steps)
+    found = found or _found(value, secret)
+    return f"{_path(steps)}: found {found}, expected {expected or _expected(schema)}"
+
+
+def _schema_at(steps: Steps) -> tuple[Mapping[str, Any], bool]:
+    """Return the schema of a path, and whether what is found there must not be printed."""
+    node, secret = SCHEMA, False
+    for step in steps:
+        named = node.get("properties", {}).get(step)
+        node = named or node.get("items") or node.get("additionalProperties")
+        if not node:  # an unknown key may be a misspelt secret
+            return {}, True
+        secret = secret or node.get("secret", False)
+    # What stands where a dictionary should be may be the secret that belongs inside it.
+    return node, secret or node["type"] == "object"
+
+
+def _path(steps: Steps) -> str:
+    return "sites" + "".join(
+        f".{step}" if isinstance(step, str) and KEY.fullmatch(step) else f"[{_shown(step)}]" for step in steps
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return a scalar as the user wrote it: shortened, on one line, printable everywhere."""
+    if isinstance(value, Unreadable):
+        return value.found
+    if isinstance(value, str) and len(value) > LONGEST_FOUND:
+        value = value[: LONGEST_FOUND - 1] + "…"
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _found(value: Any, secret: bool) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case dict() | list():
+            kind = "dictionary" if isinstance(value, dict) else "list"
+            return f"a {kind}" if value else f"an empty {kind}"
+        case "":
+            return "an empty string"
+        case str() if secret or "PRIVATE KEY" in value:  # a bundle given as the certificate
+            return "a string"
+        case bool() if secret:
+            return "a boolean"
+        case int() | float() if secret:
+            return "a number"
+    return _shown(value)
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    if "expected" in schema:
+        return schema["expected"]
+    if "enum" in schema:
+        return f"one of: {', '.join(schema['enum'])}"
+    if "minimum" in schema:
+        return f"an integer from {schema['minimum']} to {schema['maximum']}"
+    return TYPES[schema["type"]]
+
+
+# --- What the schema refuses -------------------------------------------------------------------
+
+FORMATS = FormatChecker(formats=())
+
+
+@FORMATS.checks("server-name", raises=ValueError)
+def _is_server_name(name: Any) -> bool:
+    """Refuse what is neither a host name nor an address; a ValueError's text says what to do."""
+    if not isinstance(name, str) or _address(name) or HOST_NAME.fullmatch(name):
+        return True
+    if "*" in name:
+        raise ValueError("each name written out, without a wildcard")
+    if not name.isascii():
+        raise ValueError("the name in its ASCII form, which is written xn--…")
+    if HOST_NAME.fullmatch(name.lower()):
+        raise ValueError(f"the name in lower case, {_shown(name.lower())}")
+    return False
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return None if "%" in name else ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    # By itself Python lets $ match before a final newline and \w match any script.
+    if isinstance(value, str) and not re.fullmatch(pattern, value, re.ASCII):
+        yield ValidationError("does not match")
+
+
+VALIDATOR = validators.extend(
+    Draft202012Validator,
+    {"pattern": _pattern},
+    # JSON Schema calls 30.0 an integer, but it would be written to a file as 30.0.
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int),
+)(SCHEMA, format_checker=FORMATS)
+
+
+def _schema_lines(error: ValidationError) -> Iterator[str]:
+    steps, value, schema = tuple(error.absolute_path), error.instance, error.schema
+    if error.validator == "required":
+        yield from (_line((*steps, key)) for key in schema["required"] if key not in value)
+    elif error.validator == "additionalProperties":
+        known = sorted(schema["properties"])
+        for key in value.keys() - set(known):
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            expected = f"one of: {', '.join(known)}{hint}"
+            yield _line((*steps, key), found="an unknown key", expected=expected)
+    elif "propertyNames" in error.schema_path:
+        found = f"the name {_shown(value)}"
+        yield _line((*steps, value), found=found, expected=_expected(schema))
+    elif error.validator == "maxProperties":
+        yield _line(steps, found=f"{len(value)} entries")
+    else:
+        yield _line(steps, value, expected=str(error.cause or _expected(schema)))
+
+
+# --- What no schema can say --------------------------------------------------------------------
+
+
+def _part(site: Any, *keys: str, kind: type = dict) -> Any:
+    """Return what is under the keys if it is of that kind, else an empty one."""
+    for key in keys:
+        site = site.get(key) if isinstance(site, dict) else None
+    return site if isinstance(site, kind) else kind()
+
+
+def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
+    source = _part(site, "source", "path", kind=str)
+    if source and not isdir(root / source):
+        yield _line((site_id, "source", "path"), source)
+    folders = _part(site, "static", kind=list)
+    yield from _static_lines((site_id, "static"), folders, root / source if source else None)
+    yield from _database_lines((site_id, "database"), _part(site, "database"))
+    yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
+    for name in _part(site, "env").keys() & _part(site, "secrets").keys():
+        found = "a name that is in env as well"
+        yield _line((site_id, "secrets", name), found=found, expected="it in one of the two")
+
+
+def _is_inside(source: Path, path: Path) -> bool:
+    # Resolved, for a symbolic link may lead out; and the source itself is not for everyone.
+    return isdir(path) and source.resolve() in path.resolve().parents
+
+
+def _static_lines(steps: Steps, folders: list[Any], source: Path | None) -> Iterator[str]:
+    seen: set[str] = set()
+    for index, folder in enumerate(folders):
+        url, path = _part(folder, "url", kind=str), _part(folder, "path", kind=str)
+        if url and url in seen:
+            yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
+        seen.add(url)
+        if source and path and isdir(source) and not _is_inside(source, source / path):
+            yield _line((*steps, index, "path"), path)
+
+
+def _database_lines(steps: Steps, database: dict[Any, Any]) -> Iterator[str]:
+    auth, step = database.get("auth", "socket"), (*steps, "password")
+    if auth == "password" and "password" not in database:
+        yield _line(step)
+    if auth == "socket" and "password" in database:
+        yield _line(step, database["password"], expected="no password where auth is socket")
+
+
+def _tls_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
+    provided = tls.get("mode", "self-signed") == "provided"
+    for key, pem in PEM.items():
+        value, step = tls.get(key), (*steps, key)
+        if provided and key not in tls:
+            yield _line(step)
+        elif key in tls and not provided:
+            yield _line(step, value, expected=f"no {key} where mode is not provided")
+        elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / value)):
+            yield _line(step, value, found="a path that does not exist" if key == "key" else "")
+
+
+def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:
+    owners: dict[Any, Steps] = {}
+    for site_id, site in sites.items():
+        for index, name in enumerate(_part(site, "server_names", kind=list)):
+            if not isinstance(name, str):
+                continue
+            steps, address = (site_id, "server_names", index), _address(name)
+            owner = owners.setdefault(address or name.lower(), steps)
+            if owner != steps:
+                expected = f"a name that {_path(owner)} does not have already"
+                yield _line(steps, name, expected=expected)
+            documented = address and any(
+                address in ipaddress.ip_network(network) for network in DOCUMENTATION_NETWORKS
+            )
+            if documented or PLACEHOLDER_NAME.fullmatch(name):
+                yield _placeholder_line(steps, name, "your own name")
+
+
+def _placeholder_lines(value: Any, steps: Steps = ()) -> Iterator[str]:
+    if isinstance(value, str) and PLACEHOLDER.search(value):
+        yield _placeholder_line(steps, value, "your own value")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str) and PLACEHOLDER.search(key):
+                yield _line((*steps, key), found="a placeholder", expected="a name of your own")
+            yield from _placeholder_lines(item, (*steps, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _placeholder_lines(item, (*steps, index))
+
+
+def _placeholder_line(steps: Steps, value: str, expected: str) -> str:
+    found = _found(value, _schema_at(steps)[1])
+    shown = "a placeholder" if found == "a string" else f"the placeholder {found}"
+    return _line(steps, found=shown, expected=expected)
+
+
+# --- The filters -------------------------------------------------------------------------------
+
+
+@accept_args_markers
+@accept_lazy_markers
+def site_errors(sites: Any, source_root: Any) -> list[str]:
+    """Return one line for each thing that is wrong with `sites`, whatever it is; never raise.
+
+    Relative paths in `sites` start at source_root, a folder on the controller.
+    """
+    plain, root = _plain(lambda: sites), _plain(lambda: source_root)
+    lines = {line for error in VALIDATOR.iter_errors(plain) for line in _schema_lines(error)}
+    if not isinstance(root, str):
+        lines.add(f"source_root: found {_found(root, True)}, expected a folder on the controller")
+        root = "."
+    if isinstance(plain, dict):
+        lines.update(_server_name_lines(plain), _placeholder_lines(plain))
+        for site_id, site in plain.items():
+            lines.update(_site_lines(site_id, site, Path(root)))
+    return sorted(lines)
+
+
+def with_defaults(sites: Any) -> Any:
+    """Return a copy of `sites` with the schema's defaults at every depth; `sites` stays as it is.
+
+    What site_errors would refuse is passed on as it is.
+    """
+    filled = _filled(sites, SCHEMA)
+    for site_id, site in filled.items() if isinstance(filled, dict) else ():
+        if database := _part(site, "database"):
+            database.setdefault("name", str(site_id).replace("-", "_"))
+    return filled
+
+
+def _filled(value: Any, schema: Any) -> Any:
+    if isinstance(value, list):
+        return [_filled(item, schema.get("items", {})) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
+    items = {key: sub["default"] for key, sub in known.items() if "default" in sub}
+    items.update(value)
+    return {key: _filled(item, known.get(key, others)) for key, item in items.items()}
+
+
+class FilterModule:
+    """What Ansible asks this file for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"site_errors": site_errors, "with_defaults": with_defaults}

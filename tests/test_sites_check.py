@@ -1,0 +1,1020 @@
+"""What plugins/filter/sites_check.py refuses, in which words, and what it fills in."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import os
+import pickle
+import string
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecret
+from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.template import Templar, trust_as_template
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import StrictUndefined, Undefined
+from jsonschema import Draft202012Validator
+
+FILTERS = Path(__file__).parents[1] / "plugins/filter"
+
+
+def load_filters() -> Any:
+    spec = importlib.util.spec_from_file_location("sites_check", FILTERS / "sites_check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Where @dataclass looks for the module of a class.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+sites_check = load_filters()
+SCHEMA = sites_check.SCHEMA
+SECRET = "correct-horse-battery"
+PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
+PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "harbour": {
+            "server_names": ["harbour.test"],
+            "source": {"path": "app"},
+            "wsgi": "harbour:create_app()",
+        }
+    }
+
+
+def full() -> dict[str, Any]:
+    return {
+        "harbour": {
+            "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
+            "source": {"path": "app"},
+            "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
+            "packages": ["libmagic1", "g++"],
+            "database": {
+                "engine": "mysql",
+                "auth": "password",
+                "password": SECRET,
+                "name": "harbour_1",
+            },
+            "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
+            "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
+            "migrate": "flask db upgrade",
+            "once": ["flask seed"],
+            "health": {"path": "/readyz", "timeout": 600},
+            "static": [{"url": "/static/", "path": "src/harbour/static"}],
+            "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
+            "nginx": {"body_size": "10m"},
+            "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
+            "outbound": False,
+        },
+        "town-hall": {**minimal()["harbour"], "server_names": ["hall.test"]},
+    }
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder that relative paths start from, with an application in it."""
+    path = tmp_path_factory.mktemp("root")
+    (path / "app/src/harbour/static").mkdir(parents=True)
+    (path / "app/pyproject.toml").touch()
+    (path / "tls").mkdir()
+    (path / "tls/site.crt").touch()
+    (path / "outside").mkdir()
+    (path / "app/link").symlink_to(path / "outside")
+    (path / "app/loop").symlink_to(path / "app/loop")
+    return str(path)
+
+
+REMOVE = object()
+
+
+def changed(sites: Any, dotted: str, value: Any) -> Any:
+    """Return sites with the value at a dotted path of the site harbour set, or removed."""
+    target = sites["harbour"]
+    *parents, last = dotted.split(".")
+    for step in parents:
+        target = target[int(step)] if isinstance(target, list) else target.setdefault(step, {})
+    if value is REMOVE:
+        del target[last]
+    else:
+        target[int(last) if isinstance(target, list) else last] = value
+    return sites
+
+
+# --- Valid examples ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", [minimal, full])
+def test_a_valid_example_has_no_errors(example: Callable[[], Any], root: str) -> None:
+    assert sites_check.site_errors(example(), root) == []
+
+
+VALID = [
+    ("source.path", "."),
+    ("server_names", ["a." + "b" * 63 + ".test"]),
+    ("server_names", ["1.2.test"]),
+    ("server_names", ["myexample.com"]),
+    ("server_names", ["::1"]),
+    ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
+    ("tls", {"mode": "ca"}),
+    ("database", {"engine": "mysql"}),
+    ("migrate", "sh -c 'a\tb && ü'"),
+    ("nginx.body_size", "1g"),
+    ("health.path", "/"),
+    ("static", [{"url": "/a/b-c/", "path": "src"}]),
+    ("wsgi", "wsgi:app"),
+    ("env.PYTHONUNBUFFERED", "1"),
+    ("secrets.a", "multi\nline"),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), VALID)
+def test_accepts(dotted: str, value: Any, root: str) -> None:
+    assert sites_check.site_errors(changed(minimal(), dotted, value), root) == []
+
+
+# --- Each refusal and its words ----------------------------------------------------------------
+
+HOST = "a host name (such as www.example.com) or an IP address"
+FOLDER = "a folder on the controller (a relative path starts at the playbook's folder)"
+WSGI = 'module:object or module:factory(), such as "harbour:create_app()"'
+COMMAND = "a command on one line, such as flask db upgrade"
+ENV_NAME = "upper-case letters, digits and underscores, a letter first"
+STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
+STATIC_URL = "a path that begins and ends with /, such as /static/"
+KEYS = (
+    "database, env, gunicorn, health, migrate, nginx, once, outbound, packages, secrets, "
+    "server_names, source, static, tls, wsgi"
+)
+TLS_KEY = "a PEM private key or the path of a file on the controller"
+TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
+LONG = "x" * 100
+QUOTES = "a string (put it in quotes)"
+NOT_EMPTY = "a string that is not empty (put numbers in quotes)"
+NAMES = "a list of at least one host name or IP address"
+TWICE = "a name that sites.harbour.server_names[0] does not have already"
+HEALTH_PATH = "a path that begins with / and has no spaces"
+
+
+def rows(
+    path: str, expected: str, *cases: tuple[Any, str], at: str = ""
+) -> list[tuple[str, Any, str]]:
+    """For each value and what is found: where it is put, the value, and the one error's line."""
+    return [
+        (at or path, value, f"sites.harbour.{path}: found {found}, expected {expected}")
+        for value, found in cases
+    ]
+
+
+REFUSED: list[tuple[str, Any, str]] = [
+    # unknown and missing keys, wrong types
+    *rows("serv_names", f"one of: {KEYS} (did you mean server_names?)", ([], "an unknown key")),
+    *rows("qqq", f"one of: {KEYS}", (SECRET, "an unknown key")),
+    *rows("source.git", "one of: path", ("x", "an unknown key")),
+    *rows("server_names", NAMES, (REMOVE, "nothing")),
+    *rows("source", "a dictionary such as {path: ../app}", (REMOVE, "nothing")),
+    *rows("wsgi", WSGI, (REMOVE, "nothing"), (None, "nothing")),
+    *rows("source.path", FOLDER, ({}, "nothing"), at="source"),
+    *rows("source", "a dictionary such as {path: ../app}", ("app", "a string")),
+    *rows("env", "a dictionary of environment variables", (["A"], "a list")),
+    # server_names
+    *rows("server_names", NAMES, ([], "an empty list"), ("harbour.test", '"harbour.test"')),
+    *rows(
+        "server_names[0]",
+        HOST,
+        ("foo_bar.com", '"foo_bar.com"'),
+        ("localhost", '"localhost"'),
+        ("-a.test", '"-a.test"'),
+        ("a.test.", '"a.test."'),
+        ("a.test\n", '"a.test\\n"'),
+        ("a.test:443", '"a.test:443"'),
+        ("1.2.3.400", '"1.2.3.400"'),
+        ("10.0.0.0/8", '"10.0.0.0/8"'),
+        ("fe80::1%eth0", '"fe80::1%eth0"'),
+        ("", "an empty string"),
+        (7, "7"),
+        ("b" * 64 + ".test", f'"{"b" * 59}…"'),
+        ("a." * 125 + "test", f'"{("a." * 40)[:59]}…"'),
+        at="server_names.0",
+    ),
+    *rows(
+        "server_names[0]",
+        "each name written out, without a wildcard",
+        ("*.harbour.test", '"*.harbour.test"'),
+        at="server_names.0",
+    ),
+    *rows(
+        "server_names[0]",
+        "the name in its ASCII form, which is written xn--…",
+        ("müller.test", '"müller.test"'),
+        at="server_names.0",
+    ),
+    *rows(
+        "server_names[0]",
+        'the name in lower case, "harbour.test"',
+        ("Harbour.Test", '"Harbour.Test"'),
+        at="server_names.0",
+    ),
+    *rows(
+        "server_names[1]",
+        TWICE,
+        (["a.test", "a.test"], '"a.test"'),
+        (["::1", "0:0:0:0:0:0:0:1"], '"0:0:0:0:0:0:0:1"'),
+        at="server_names",
+    ),
+    # source and wsgi
+    *rows(
+        "source.path",
+        FOLDER,
+        ("nowhere", '"nowhere"'),
+        ("app/pyproject.toml", '"app/pyproject.toml"'),
+        ("app/loop", '"app/loop"'),
+        ("a\0b", '"a\\u0000b"'),
+        ("x/" * 3000, f'"{("x/" * 30)[:59]}…"'),
+        ("", "an empty string"),
+    ),
+    *rows(
+        "wsgi",
+        WSGI,
+        ("harbour", '"harbour"'),
+        ("harbour:app\n", '"harbour:app\\n"'),
+        ("1a:app", '"1a:app"'),
+        ("a:b(", '"a:b("'),
+    ),
+    # packages
+    *rows(
+        "packages[0]",
+        "the name of a Debian package, such as libmagic1",
+        (["Foo"], '"Foo"'),
+        at="packages",
+    ),
+    *rows("packages", "a list of Debian package names", ("git", '"git"')),
+    # database
+    *rows("database.engine", "one of: mysql", ({}, "nothing"), at="database"),
+    *rows("database", "a dictionary such as {engine: mysql}", (f"mysql://{SECRET}", "a string")),
+    *rows("database.engine", "one of: mysql", ({"engine": "oracle"}, '"oracle"'), at="database"),
+    *rows(
+        "database.auth",
+        "one of: socket, password",
+        ({"engine": "mysql", "auth": "x"}, '"x"'),
+        at="database",
+    ),
+    *rows(
+        "database.password",
+        "a string of at least 12 characters",
+        ({"engine": "mysql", "auth": "password"}, "nothing"),
+        at="database",
+    ),
+    *rows(
+        "database.password",
+        "no password where auth is socket",
+        ({"engine": "mysql", "password": SECRET}, "a string"),
+        at="database",
+    ),
+    *rows(
+        "database.password",
+        "a string of at least 12 characters",
+        ({"engine": "mysql", "auth": "password", "password": SECRET[:11]}, "a string"),
+        ({"engine": "mysql", "auth": "password", "password": 12345678901234}, "a number"),
+        at="database",
+    ),
+    *rows(
+        "database.name",
+        "1 to 64 lower-case letters, digits and underscores, a letter first",
+        ({"engine": "mysql", "name": "a-b"}, '"a-b"'),
+        at="database",
+    ),
+    *rows(
+        "database.name",
+        "a name that is none of the server's own databases",
+        ({"engine": "mysql", "name": "mysql"}, '"mysql"'),
+        at="database",
+    ),
+    # env and secrets
+    *rows("env.A", QUOTES, (5, "5"), (True, "true")),
+    *rows("env.A", "a string on one line", ("a\nb", '"a\\nb"')),
+    *rows("env.a", ENV_NAME, ("x", 'the name "a"')),
+    *rows("env[5]", ENV_NAME, ({5: "x"}, "the name 5"), at="env"),
+    *rows('env["A B\\u2028"]', ENV_NAME, ({"A B\u2028": "x"}, 'the name "A B\\u2028"'), at="env"),
+    *rows("secrets", "a dictionary of secrets", (SECRET, "a string")),
+    *rows(
+        "secrets.A",
+        NOT_EMPTY,
+        ("", "an empty string"),
+        (5, "a number"),
+        (True, "a boolean"),
+        ([SECRET], "a list"),
+    ),
+    *rows(
+        "secrets._a",
+        "letters, digits and underscores, a letter first",
+        ({"_a": SECRET}, 'the name "_a"'),
+        at="secrets",
+    ),
+    # commands
+    *rows(
+        "migrate",
+        COMMAND,
+        ("", "an empty string"),
+        ("  ", '"  "'),
+        ("a\nb", '"a\\nb"'),
+        (LONG + "\n", f'"{LONG[:59]}…"'),
+    ),
+    *rows("once", "a list of commands", ("flask seed", '"flask seed"')),
+    *rows("once[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="once"),
+    # health, gunicorn, nginx, outbound
+    *rows("health.path", HEALTH_PATH, ("readyz", '"readyz"'), ("/a b", '"/a b"')),
+    *rows(
+        "health.timeout",
+        "an integer from 1 to 600",
+        (0, "0"),
+        (601, "601"),
+        (30.0, "30.0"),
+        (True, "true"),
+        ("30", '"30"'),
+    ),
+    *rows("gunicorn.workers", "an integer from 1 to 64", (65, "65")),
+    *rows("gunicorn.threads", "an integer from 1 to 128", (129, "129")),
+    *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
+    *rows("gunicorn.worker_class", "one of: gthread, sync", ("gevent", '"gevent"')),
+    *rows(
+        "nginx.body_size",
+        "a number followed by k, m or g, such as 10m",
+        ("10 MB", '"10 MB"'),
+        ("\u0661m", '"\u0661m"'),
+    ),
+    *rows("outbound", "true or false", ("no", '"no"')),
+    # static
+    *rows("static[0].url", STATIC_URL, ([{"path": "src"}], "nothing"), at="static"),
+    *rows("static[0].path", STATIC_PATH, ([{"url": "/a/"}], "nothing"), at="static"),
+    *rows(
+        "static[0].url",
+        STATIC_URL,
+        ([{"url": "/", "path": "src"}], '"/"'),
+        ([{"url": "/a", "path": "src"}], '"/a"'),
+        ([{"url": "a/", "path": "src"}], '"a/"'),
+        ([{"url": "/a/../b/", "path": "src"}], '"/a/../b/"'),
+        ([{"url": "/a;b/", "path": "src"}], '"/a;b/"'),
+        at="static",
+    ),
+    *rows(
+        "static[0].path",
+        STATIC_PATH,
+        ([{"url": "/a/", "path": "/etc"}], '"/etc"'),
+        ([{"url": "/a/", "path": "src/../.."}], '"src/../.."'),
+        ([{"url": "/a/", "path": "src/../src"}], '"src/../src"'),
+        ([{"url": "/a/", "path": "nowhere"}], '"nowhere"'),
+        ([{"url": "/a/", "path": "."}], '"."'),
+        ([{"url": "/a/", "path": "link"}], '"link"'),
+        ([{"url": "/a/", "path": "loop"}], '"loop"'),
+        at="static",
+    ),
+    *rows(
+        "static[1].url",
+        "a url that is not given twice",
+        ([{"url": "/a/", "path": "src"}] * 2, '"/a/"'),
+        at="static",
+    ),
+    # tls
+    *rows("tls.mode", "one of: self-signed, ca, provided", ("acme", '"acme"')),
+    *rows(
+        "tls.certificate",
+        "no certificate where mode is not provided",
+        ({"certificate": "tls/site.crt"}, '"tls/site.crt"'),
+        at="tls",
+    ),
+    *rows(
+        "tls.key",
+        "no key where mode is not provided",
+        ({"mode": "ca", "key": PEM_KEY}, "a string"),
+        at="tls",
+    ),
+    *rows(
+        "tls.certificate",
+        TLS_CERTIFICATE,
+        ({"mode": "provided", "key": PEM_KEY}, "nothing"),
+        at="tls",
+    ),
+    *rows(
+        "tls.key",
+        TLS_KEY,
+        ({"mode": "provided", "certificate": "tls/site.crt"}, "nothing"),
+        at="tls",
+    ),
+    *rows(
+        "tls.certificate",
+        TLS_CERTIFICATE,
+        ({"mode": "provided", "certificate": "a.crt", "key": PEM_KEY}, '"a.crt"'),
+        ({"mode": "provided", "certificate": PEM_KEY, "key": PEM_KEY}, "a string"),
+        at="tls",
+    ),
+    *rows(
+        "tls.key",
+        TLS_KEY,
+        (
+            {"mode": "provided", "certificate": "tls/site.crt", "key": SECRET},
+            "a path that does not exist",
+        ),
+        ({"mode": "provided", "certificate": "tls/site.crt", "key": ""}, "an empty string"),
+        at="tls",
+    ),
+    # placeholders
+    *rows(
+        "server_names[0]",
+        "your own name",
+        ("harbour.example.com", 'the placeholder "harbour.example.com"'),
+        ("example.org", 'the placeholder "example.org"'),
+        ("town.example", 'the placeholder "town.example"'),
+        ("192.0.2.9", 'the placeholder "192.0.2.9"'),
+        ("203.0.113.255", 'the placeholder "203.0.113.255"'),
+        at="server_names.0",
+    ),
+    *rows("migrate", "your own value", ("flask changeme", 'the placeholder "flask changeme"')),
+    *rows("env.A", "your own value", ("Replace_Me", 'the placeholder "Replace_Me"')),
+    *rows("secrets.A", "your own value", ("CHANGEME" + SECRET, "a placeholder")),
+    # what is no JSON
+    *rows(
+        "env.A",
+        QUOTES,
+        (Undefined(name="x"), "an undefined variable"),
+        (10**5000, "a huge number"),
+        ({1, 2}, "a value of another type"),
+        (yaml.safe_load("2024-01-31"), "a date"),
+        (EncryptedString(ciphertext="x"), "a value that cannot be read"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value", "line"), REFUSED, ids=[row[2] for row in REFUSED])
+def test_refuses(dotted: str, value: Any, line: str, root: str) -> None:
+    sites = changed(minimal(), dotted, copy.deepcopy(value) if value is not REMOVE else value)
+    assert sites_check.site_errors(sites, root) == [line]
+
+
+ENV_TAKEN = "another name, this variable is not a site's to set"
+TAKEN_VARIABLES = [
+    *("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "DECANTER_X"),
+    *("CREDENTIALS_DIRECTORY", "LISTEN_FDS", "GUNICORN_CMD_ARGS"),
+]
+
+
+@pytest.mark.parametrize("name", TAKEN_VARIABLES)
+def test_refuses_variables_that_are_not_a_sites_to_set(name: str, root: str) -> None:
+    assert sites_check.site_errors(changed(minimal(), f"env.{name}", "x"), root) == [
+        f'sites.harbour.env.{name}: found the name "{name}", expected {ENV_TAKEN}'
+    ]
+
+
+def test_refuses_a_name_in_env_and_secrets(root: str) -> None:
+    sites = changed(changed(minimal(), "env.A", "x"), "secrets.A", SECRET)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.secrets.A: found a name that is in env as well, "
+        "expected it in one of the two"
+    ]
+
+
+SITE_ID = (
+    "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
+)
+TAKEN_ID = "a site id that is no name the system uses"
+
+
+@pytest.mark.parametrize(
+    ("site_id", "line"),
+    [
+        ("Harbour", f'.Harbour: found the name "Harbour", expected {SITE_ID}'),
+        ("harbour-", f'.harbour-: found the name "harbour-", expected {SITE_ID}'),
+        ("1a", f'["1a"]: found the name "1a", expected {SITE_ID}'),
+        ("a" * 17, f'.{"a" * 17}: found the name "{"a" * 17}", expected {SITE_ID}'),
+        ("a\n", f'["a\\n"]: found the name "a\\n", expected {SITE_ID}'),
+        ("a.b", f'["a.b"]: found the name "a.b", expected {SITE_ID}'),
+        ("", f'[""]: found the name "", expected {SITE_ID}'),
+        (True, f"[true]: found the name true, expected {SITE_ID}"),
+        ("root", f'.root: found the name "root", expected {TAKEN_ID}'),
+        (
+            "systemd-resolve",
+            f'.systemd-resolve: found the name "systemd-resolve", expected {TAKEN_ID}',
+        ),
+        ("changeme", ".changeme: found a placeholder, expected a name of your own"),
+    ],
+)
+def test_refuses_a_site_id(site_id: Any, line: str, root: str) -> None:
+    assert sites_check.site_errors({site_id: minimal()["harbour"]}, root) == [f"sites{line}"]
+
+
+@pytest.mark.parametrize("site_id", ["a", "a" * 16, "town-hall", "x1", "system"])
+def test_accepts_a_site_id(site_id: str, root: str) -> None:
+    assert sites_check.site_errors({site_id: minimal()["harbour"]}, root) == []
+
+
+TAKEN = (
+    "daemon nginx www-data mysql mariadb ssh sshd admin ubuntu debian redis memcache certbot "
+    "systemd systemd-network backup mail nobody decanter postgres"
+)
+
+
+@pytest.mark.parametrize("site_id", TAKEN.split())
+def test_refuses_the_systems_names(site_id: str, root: str) -> None:
+    assert sites_check.site_errors({site_id: minimal()["harbour"]}, root) == [
+        f'sites.{site_id}: found the name "{site_id}", expected {TAKEN_ID}'
+    ]
+
+
+@pytest.mark.parametrize("table", ["passwd", "group"])
+def test_refuses_every_name_of_base_passwd(table: str, root: str) -> None:
+    master = Path(f"/usr/share/base-passwd/{table}.master")
+    if not master.exists():
+        pytest.skip("this machine has no base-passwd")
+    names = [line.split(":")[0] for line in master.read_text("utf-8").splitlines()]
+    site = minimal()["harbour"]
+    assert [name for name in names if not sites_check.site_errors({name: site}, root)] == []
+
+
+SITES = "1 to 50 sites, each under its id (such as harbour)"
+
+
+@pytest.mark.parametrize(
+    ("sites", "found"),
+    [
+        (None, "nothing"),
+        ({}, "an empty dictionary"),
+        ([], "an empty list"),
+        ([minimal()], "a list"),
+        (7, "a number"),
+        (True, "a boolean"),
+        (SECRET, "a string"),
+        (b"x", "a value of another type"),
+        (object(), "a value of another type"),
+        (Undefined(name="sites"), "an undefined variable"),
+        (StrictUndefined(name="sites"), "an undefined variable"),
+    ],
+)
+def test_refuses_what_is_no_dictionary_of_sites(sites: Any, found: str, root: str) -> None:
+    lines = sites_check.site_errors(sites, root)
+    assert lines == [f"sites: found {found}, expected {SITES}"]
+
+
+def test_refuses_more_than_fifty_sites(root: str) -> None:
+    def many(count: int) -> Any:
+        site = minimal()["harbour"]
+        return {f"s{n}": {**site, "server_names": [f"s{n}.test"]} for n in range(count)}
+
+    assert sites_check.site_errors(many(50), root) == []
+    assert sites_check.site_errors(many(51), root) == [f"sites: found 51 entries, expected {SITES}"]
+
+
+def test_refuses_one_name_in_two_sites(root: str) -> None:
+    sites = full()
+    sites["town-hall"]["server_names"] = ["hall.test", "www.xn--mller-kva.test"]
+    assert sites_check.site_errors(sites, root) == [
+        'sites.town-hall.server_names[1]: found "www.xn--mller-kva.test", expected a name that '
+        "sites.harbour.server_names[1] does not have already"
+    ]
+
+
+@pytest.mark.parametrize("source_root", [None, 7, [], Undefined(name="x")])
+def test_refuses_a_source_root_that_is_no_path(source_root: Any, root: str) -> None:
+    sites = changed(minimal(), "source.path", f"{root}/app")
+    (line,) = sites_check.site_errors(sites, source_root)
+    assert line.startswith("source_root: found ")
+
+
+def test_a_static_folder_is_not_looked_for_without_a_source(root: str) -> None:
+    sites = changed(minimal(), "static", [{"url": "/a/", "path": "nowhere"}])
+    lines = sites_check.site_errors(changed(sites, "source.path", "missing"), root)
+    assert lines == [f'sites.harbour.source.path: found "missing", expected {FOLDER}']
+    lines = sites_check.site_errors(changed(sites, "source", {}), root)
+    assert lines == [f"sites.harbour.source.path: found nothing, expected {FOLDER}"]
+
+
+def test_reports_all_errors_at_once_in_order(root: str) -> None:
+    sites = full()
+    harbour = sites["harbour"]
+    del harbour["wsgi"]
+    harbour["source"]["path"] = "nowhere"
+    harbour["server_names"][1] = "b_c.test"
+    harbour["gunicorn"] = {"workers": 0, "thread": 1}
+    harbour["database"]["auth"] = "socket"
+    sites["root"] = None
+    lines = sites_check.site_errors(sites, root)
+    assert [line.split(": found ")[0] for line in lines] == [
+        "sites.harbour.database.password",
+        "sites.harbour.gunicorn.thread",
+        "sites.harbour.gunicorn.workers",
+        "sites.harbour.server_names[1]",
+        "sites.harbour.source.path",
+        "sites.harbour.wsgi",
+        "sites.root",
+        "sites.root",
+    ]
+
+
+def test_data_that_contains_itself_ends(root: str) -> None:
+    sites: dict[str, Any] = minimal()
+    # Twice at every level: without a limit to the depth this would take for ever.
+    sites["harbour"]["env"] = {"A": sites["harbour"], "B": sites["harbour"]}
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.env.{name}: found a dictionary, expected {QUOTES}" for name in "AB"
+    ]
+
+
+# --- Secrets -----------------------------------------------------------------------------------
+
+Where = Callable[[Any], Any]
+PLACES: dict[str, Where] = {
+    "sites": lambda secret: secret,
+    "a site": lambda secret: {"harbour": secret},
+    "the secrets": lambda secret: changed(minimal(), "secrets", secret),
+    "a secret": lambda secret: changed(minimal(), "secrets.A", secret),
+    "the database": lambda secret: changed(minimal(), "database", secret),
+    "the password": lambda secret: changed(minimal(), "database.password", secret),
+    "tls": lambda secret: changed(minimal(), "tls", secret),
+    "the key": lambda secret: changed(minimal(), "tls", {"mode": "provided", "key": secret}),
+    "a misspelt key": lambda secret: changed(minimal(), "secret", secret),
+    "a key too deep": lambda secret: changed(minimal(), "database.passwords", secret),
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *(SECRET, f"CHANGEME {SECRET}", f"a\n{SECRET}", f"{SECRET}.example.com", PEM_KEY),
+        *([SECRET], {"a": SECRET}, {"a": {"b": f"CHANGEME {SECRET}"}}, [[SECRET], 5]),
+        *(4815162342, 48.15162342),
+    ],
+)
+def test_a_secret_is_never_printed(place: Where, secret: Any, root: str) -> None:
+    text = "\n".join(sites_check.site_errors(place(secret), root))
+    assert SECRET not in text
+    assert "15162342" not in text
+
+
+# --- Whatever comes, no exception --------------------------------------------------------------
+
+settings.register_profile(
+    "quiet",
+    database=None,
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("quiet")
+
+WORDS = st.sampled_from(
+    [
+        *SCHEMA["additionalProperties"]["properties"],
+        *("path", "url", "engine", "auth", "password", "name", "mode", "certificate", "key"),
+        *("provided", "mysql", "harbour.test", "::1", "a:b", "CHANGEME", "x\ny", "\ud800", "\0"),
+        *("k" * 900, "a\u2028b", "app", "*.a.test", "Ä.test", "%", "1" * 5000),
+    ]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=10**4400, max_value=10**4401)
+    | st.floats()
+    | st.text()
+    | st.text(string.printable)
+    | WORDS
+    | st.dates()
+    | st.binary(max_size=3)
+)
+KEYS_OF_ANY_TYPE = WORDS | st.text() | st.integers() | st.none() | st.booleans() | st.floats()
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner)
+        | st.dictionaries(KEYS_OF_ANY_TYPE, inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def places(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield steps
+    if isinstance(value, dict | list):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(item, (*steps, step))
+
+
+@st.composite
+def mutated_sites(draw: st.DrawFn) -> Any:
+    """The full example with one to three of its values replaced, or keys added."""
+    sites: Any = full()
+    for _ in range(draw(st.integers(1, 3))):
+        *parents, last = draw(st.sampled_from([p for p in places(sites) if p]))
+        target = sites
+        for step in parents:
+            target = target[step]
+        step = draw(KEYS_OF_ANY_TYPE) if isinstance(target, dict) and draw(st.booleans()) else last
+        target[step] = draw(ANYTHING)
+    return sites
+
+
+def assert_lines(lines: Any) -> None:
+    assert isinstance(lines, list)
+    for line in lines:
+        assert type(line) is str
+        assert len(line.splitlines()) == 1
+        line.encode("utf-8")
+        assert ": found " in line
+        assert ", expected " in line
+        assert len(line) < 800
+
+
+@given(sites=ANYTHING, source_root=ANYTHING)
+def test_anything_gives_lines(sites: Any, source_root: Any) -> None:
+    assert_lines(sites_check.site_errors(sites, source_root))
+
+
+@given(sites=mutated_sites())
+def test_a_mutated_example_gives_lines(sites: Any, root: str) -> None:
+    before = pickle.dumps(sites)
+    assert_lines(sites_check.site_errors(sites, root))
+    sites_check.with_defaults(sites)
+    assert pickle.dumps(sites) == before
+
+
+class Hostile(dict[str, Any]):
+    """A dictionary whose items cannot be read, as a lazy one whose templates fail."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError(SECRET)
+
+
+def test_an_item_that_cannot_be_read_is_one_error(root: str) -> None:
+    sites = minimal()
+    sites["harbour"]["env"] = Hostile(A="x", B="y")
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.env.{name}: found a value that cannot be read, "
+        "expected a string (put it in quotes)"
+        for name in "AB"
+    ]
+
+
+class Text(str):
+    """A string that is not to be used as it is."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError(SECRET)
+
+
+class Number(int):
+    """A number as ansible-core tags it: of a type of its own."""
+
+
+def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
+    sites = changed(minimal(), "migrate", Text("flask db upgrade"))
+    assert sites_check.site_errors(changed(sites, "health.timeout", Number(30)), root) == []
+    sites = changed(changed(minimal(), "env.A", Number(5)), "env.B", Text("x\n"))
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.env.A: found 5, expected {QUOTES}",
+        'sites.harbour.env.B: found "x\\n", expected a string on one line',
+    ]
+
+
+# --- Defaults ----------------------------------------------------------------------------------
+
+FILLED = {
+    "packages": [],
+    "env": {},
+    "secrets": {},
+    "once": [],
+    "health": {"path": "/", "timeout": 30},
+    "static": [],
+    "gunicorn": {"worker_class": "gthread", "timeout": 30},
+    "nginx": {"body_size": "1m"},
+    "tls": {"mode": "self-signed"},
+    "outbound": True,
+}
+
+
+def test_defaults_of_a_minimal_site(root: str) -> None:
+    filled = sites_check.with_defaults(minimal())
+    assert filled == {"harbour": minimal()["harbour"] | FILLED}
+    assert sites_check.site_errors(filled, root) == []
+
+
+def test_defaults_keep_what_is_said() -> None:
+    sites = full()
+    assert sites_check.with_defaults(sites)["harbour"] == sites["harbour"]
+
+
+def test_defaults_fill_half_filled_keys() -> None:
+    sites = changed(minimal(), "health.path", "/readyz")
+    sites = {"town-hall": changed(sites, "database.engine", "mysql")["harbour"]}
+    filled = sites_check.with_defaults(sites)["town-hall"]
+    assert filled["health"] == {"path": "/readyz", "timeout": 30}
+    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "town_hall"}
+
+
+def test_defaults_leave_their_input_and_the_schema_alone() -> None:
+    sites, schema = full() | minimal(), copy.deepcopy(SCHEMA)
+    before = copy.deepcopy(sites)
+    for site in sites_check.with_defaults(sites).values():
+        for container in (site[key] for key in FILLED if isinstance(site[key], dict)):
+            container["new"] = 1
+        site["server_names"].append("new")
+        site["static"].append("new")
+        site["env"]["new"] = 1
+    assert sites == before
+    assert schema == SCHEMA
+
+
+@pytest.mark.parametrize("junk", [None, [], 7, {"a": None}, {"a": [{}]}, {5: "x"}])
+def test_defaults_pass_junk_on(junk: Any) -> None:
+    assert sites_check.with_defaults(junk) == junk
+
+
+@given(sites=ANYTHING)
+def test_defaults_take_anything(sites: Any) -> None:
+    sites_check.with_defaults(sites)
+
+
+# --- The schema itself -------------------------------------------------------------------------
+
+
+def nodes(schema: dict[str, Any], path: str = "sites") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for key, sub in schema.get("properties", {}).items():
+        yield from nodes(sub, f"{path}.{key}")
+    for word in ("items", "additionalProperties"):
+        if isinstance(schema.get(word), dict):
+            yield from nodes(schema[word], f"{path}.*")
+
+
+@pytest.mark.parametrize(("path", "node"), list(nodes(SCHEMA)), ids=[p for p, _ in nodes(SCHEMA)])
+def test_every_key_is_described(path: str, node: dict[str, Any]) -> None:
+    assert node["description"].endswith("."), path
+    assert node["type"] in sites_check.TYPES
+    if "default" in node:
+        Draft202012Validator(node).validate(node["default"])
+    if node["type"] == "object":
+        closed = node.get("additionalProperties") is False
+        assert closed or {"additionalProperties", "propertyNames"} <= node.keys()
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_keys_are_those_of_the_design() -> None:
+    assert sorted(SCHEMA["additionalProperties"]["properties"]) == KEYS.split(", ")
+
+
+# --- Inside ansible-core -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def template() -> Callable[[str, dict[str, Any]], Any]:
+    """Return what an expression gives inside ansible-core, its variables tagged and lazy."""
+    init_plugin_loader()
+    filter_loader.add_directory(str(FILTERS))
+
+    def run(expression: str, variables: dict[str, Any]) -> Any:
+        templar = Templar(loader=DataLoader(), variables=variables)
+        return templar.template(trust_as_template("{{ " + expression + " }}"))
+
+    return run
+
+
+def test_templates_in_sites_are_read(template: Callable[..., Any], root: str) -> None:
+    sites = minimal()
+    sites["harbour"]["server_names"] = [trust_as_template("{{ town }}.test")]
+    sites["harbour"]["health"] = {"timeout": trust_as_template("{{ 6 * 7 }}")}
+    sites["harbour"]["database"] = {"engine": trust_as_template("{{ 'mysql' }}")}
+    variables = {"sites": sites, "root": root, "town": "harbour"}
+    assert template("sites | site_errors(root)", variables) == []
+    filled = template("sites | with_defaults", variables)["harbour"]
+    assert filled["server_names"] == ["harbour.test"]
+    assert filled["health"] == {"path": "/", "timeout": 42}
+    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "harbour"}
+
+
+def test_templates_that_fail_are_errors(template: Callable[..., Any], root: str) -> None:
+    sites = minimal()
+    sites["harbour"]["wsgi"] = trust_as_template("{{ nowhere }}")
+    sites["harbour"]["env"] = {"A": trust_as_template("{{ 1 / 0 }}"), "B": "b"}
+    sites["harbour"]["secrets"] = trust_as_template("{{ vault_sites.harbour }}")
+    lines = template("sites | site_errors(root)", {"sites": sites, "root": root})
+    assert lines == [
+        "sites.harbour.env.A: found a template that fails, expected a string (put it in quotes)",
+        "sites.harbour.secrets: found an undefined variable, expected a dictionary of secrets",
+        f"sites.harbour.wsgi: found an undefined variable, expected {WSGI}",
+    ]
+
+
+def test_sites_that_are_undefined_are_an_error(template: Callable[..., Any], root: str) -> None:
+    assert template("sites | site_errors(root)", {"root": root}) == [
+        f"sites: found an undefined variable, expected {SITES}"
+    ]
+
+
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{ {'errors': found, 'filled': sites | with_defaults} | to_json }}"
+        dest: "{{ playbook_dir }}/result.json"
+        mode: "0600"
+      vars:
+        found: "{{ sites | site_errors(playbook_dir) }}"
+    - ansible.builtin.assert:
+        that: (sites | site_errors(playbook_dir)) == []
+        fail_msg: "{{ sites | site_errors(playbook_dir) | join('\\n') }}"
+"""
+
+
+def vaulted(text: str) -> str:
+    secret = VaultSecret(b"a password of the vault")
+    ciphertext = VaultLib([("default", secret)]).encrypt(text, secret).decode()
+    return "!vault |\n" + "".join(f"            {line}\n" for line in ciphertext.splitlines())
+
+
+def run_playbook(folder: Path, variables: str) -> tuple[int, str]:
+    (folder / "host_vars").mkdir()
+    (folder / "host_vars/localhost.yml").write_text(variables, "utf-8")
+    (folder / "hosts").write_text("localhost\n", "utf-8")
+    (folder / "play.yml").write_text(PLAY, "utf-8")
+    (folder / "vault").write_text("a password of the vault", "utf-8")
+    command = [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts", "play.yml"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_FILTER_PLUGINS": str(FILTERS),
+        "ANSIBLE_VAULT_PASSWORD_FILE": "vault",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+SITES_YAML = """
+town: harbour
+sites:
+  harbour:
+    server_names: ["{{ town }}.%(domain)s"]
+    source: {path: "{{ playbook_dir }}/app"}
+    wsgi: harbour:create_app()
+    database:
+        engine: mysql
+        auth: password
+        password: %(password)s
+    secrets:
+        SECRET_KEY: %(secret)s
+"""
+
+
+def test_a_playbook_accepts_templated_and_vaulted_values(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    values = {"domain": "test", "password": vaulted(SECRET), "secret": vaulted("k")}
+    code, output = run_playbook(tmp_path, SITES_YAML % values)
+    assert code == 0, output
+    assert SECRET not in output
+    result = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    assert result["errors"] == []
+    assert result["filled"]["harbour"]["database"]["password"] == SECRET
+    assert result["filled"]["harbour"]["server_names"] == ["harbour.test"]
+
+
+def test_a_playbook_refuses_them_with_every_line(tmp_path: Path) -> None:
+    values = {"domain": "example.com", "password": vaulted(SECRET[:9]), "secret": vaulted("")}
+    code, output = run_playbook(tmp_path, SITES_YAML % values)
+    assert code != 0
+    assert SECRET[:9] not in output
+    assert json.loads((tmp_path / "result.json").read_text("utf-8"))["errors"] == [
+        "sites.harbour.database.password: found a string, "
+        "expected a string of at least 12 characters",
+        "sites.harbour.secrets.SECRET_KEY: found an empty string, "
+        "expected a string that is not empty (put numbers in quotes)",
+        'sites.harbour.server_names[0]: found the placeholder "harbour.example.com", '
+        "expected your own name",
+        f'sites.harbour.source.path: found "{str(tmp_path / "app")[:59]}…", expected {FOLDER}'
+        if len(str(tmp_path / "app")) > 60
+        else f'sites.harbour.source.path: found "{tmp_path / "app"}", expected {FOLDER}',
+    ]
