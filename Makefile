@@ -15,7 +15,8 @@ MITOGEN ?= $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/ans
 ifneq ($(filter-out no,$(MITOGEN)),)
 accelerated := ANSIBLE_STRATEGY=mitogen_linear ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN) ANSIBLE_DEPRECATION_WARNINGS=false
 endif
-playbook := $(accelerated) $(bin)/ansible-playbook -i inventories/$(ENV)
+vault := $(wildcard .vault-password)
+playbook := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault)) $(accelerated) $(bin)/ansible-playbook -i inventories/$(ENV)
 local_playbook := $(bin)/ansible-playbook -i localhost,
 
 help: ## Show this list
@@ -50,10 +51,13 @@ test: ## Prove everything that CI proves
 test-all: ## Prove everything, the long scenarios too
 	@bin/test lint unit app default
 
+docs: setup ## Write the generated documentation anew
+	@$(bin)/python bin/docs
+
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh converge verify lint test test-all lock setup lab ready
+.PHONY: help up down ssh converge verify lint test test-all docs lock setup lab ready
 
 setup:
 	@bin/setup

@@ -169,9 +169,7 @@ TWICE = "a name that sites.harbour.server_names[0] does not have already"
 HEALTH_PATH = "a path that begins with / and has no spaces"
 
 
-def rows(
-    path: str, expected: str, *cases: tuple[Any, str], at: str = ""
-) -> list[tuple[str, Any, str]]:
+def rows(path: str, expected: str, *cases: tuple[Any, str], at: str = "") -> list[tuple[str, Any, str]]:
     """For each value and what is found: where it is put, the value, and the one error's line."""
     return [
         (at or path, value, f"sites.harbour.{path}: found {found}, expected {expected}")
@@ -481,14 +479,11 @@ def test_refuses_variables_that_are_not_a_sites_to_set(name: str, root: str) -> 
 def test_refuses_a_name_in_env_and_secrets(root: str) -> None:
     sites = changed(changed(minimal(), "env.A", "x"), "secrets.A", SECRET)
     assert sites_check.site_errors(sites, root) == [
-        "sites.harbour.secrets.A: found a name that is in env as well, "
-        "expected it in one of the two"
+        "sites.harbour.secrets.A: found a name that is in env as well, expected it in one of the two"
     ]
 
 
-SITE_ID = (
-    "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
-)
+SITE_ID = "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
 TAKEN_ID = "a site id that is no name the system uses"
 
 
@@ -698,9 +693,7 @@ KEYS_OF_ANY_TYPE = WORDS | st.text() | st.integers() | st.none() | st.booleans()
 ANYTHING = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.tuples(inner)
-        | st.dictionaries(KEYS_OF_ANY_TYPE, inner, max_size=5)
+        st.lists(inner, max_size=4) | st.tuples(inner) | st.dictionaries(KEYS_OF_ANY_TYPE, inner, max_size=5)
     ),
     max_leaves=20,
 )
@@ -762,8 +755,7 @@ def test_an_item_that_cannot_be_read_is_one_error(root: str) -> None:
     sites = minimal()
     sites["harbour"]["env"] = Hostile(A="x", B="y")
     assert sites_check.site_errors(sites, root) == [
-        f"sites.harbour.env.{name}: found a value that cannot be read, "
-        "expected a string (put it in quotes)"
+        f"sites.harbour.env.{name}: found a value that cannot be read, expected a string (put it in quotes)"
         for name in "AB"
     ]
 
@@ -968,9 +960,7 @@ def run_playbook(folder: Path, variables: str) -> tuple[int, str]:
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -1008,12 +998,10 @@ def test_a_playbook_refuses_them_with_every_line(tmp_path: Path) -> None:
     assert code != 0
     assert SECRET[:9] not in output
     assert json.loads((tmp_path / "result.json").read_text("utf-8"))["errors"] == [
-        "sites.harbour.database.password: found a string, "
-        "expected a string of at least 12 characters",
+        "sites.harbour.database.password: found a string, expected a string of at least 12 characters",
         "sites.harbour.secrets.SECRET_KEY: found an empty string, "
         "expected a string that is not empty (put numbers in quotes)",
-        'sites.harbour.server_names[0]: found the placeholder "harbour.example.com", '
-        "expected your own name",
+        'sites.harbour.server_names[0]: found the placeholder "harbour.example.com", expected your own name',
         f'sites.harbour.source.path: found "{str(tmp_path / "app")[:59]}…", expected {FOLDER}'
         if len(str(tmp_path / "app")) > 60
         else f'sites.harbour.source.path: found "{tmp_path / "app"}", expected {FOLDER}',

@@ -6,7 +6,7 @@ import shlex
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.units import log, newest, own_files, seconds, show
+from ansible.module_utils.units import log, newest, own_files, seconds, show, systemctl
 
 DOCUMENTATION = r"""
 module: unit_current
@@ -89,6 +89,9 @@ def main() -> None:
             )
     if enable:
         module.run_command(["systemctl", "enable" if enabled else "disable", name], check_rc=True)
+    if action in ("start", "restart"):
+        # NeedDaemonReload knows nothing of a drop-in whose folder is new, too.
+        systemctl("daemon-reload")
     if action != "none":
         begun = time.time()
         code, _, err = module.run_command(["systemctl", action, name])

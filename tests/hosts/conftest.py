@@ -1,0 +1,73 @@
+"""A visitor's view of a host: names resolve to it, certificates are verified by the lab's CA."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import urllib3.util.connection
+
+
+class Visitor:
+    """An HTTP client for which every name is this host's, whatever DNS says."""
+
+    def __init__(self, address: str, ports: dict[int, int], ca: str) -> None:
+        self.address, self.ports, self.ca = address, ports, ca
+        self.session = requests.Session()
+        self.session.verify = ca
+        # Or REQUESTS_CA_BUNDLE would win over the line above.
+        self.session.trust_env = False
+
+    def place(self, port: int) -> tuple[str, int]:
+        """Where a port of the host is reached from this machine."""
+        return self.address, self.ports[port]
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        return self.session.get(url, allow_redirects=False, timeout=20, **options)
+
+    def post(self, url: str, data: dict[str, Any], **options: Any) -> requests.Response:
+        return self.session.post(url, data, allow_redirects=False, timeout=20, **options)
+
+    def handshake(self, name: str | None) -> ssl.SSLSocket:
+        """A TLS connection that asks for a name, or for none. Raises ssl.SSLError when it is refused."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.check_hostname = False
+        return context.wrap_socket(socket.create_connection(self.place(443), 10), server_hostname=name)
+
+
+@pytest.fixture
+def variables(host) -> dict[str, Any]:
+    """The host's own variables in the inventory."""
+    return host.ansible.get_variables()
+
+
+@pytest.fixture
+def visitor(variables, monkeypatch) -> Iterator[Visitor]:
+    one = Visitor(
+        variables["ansible_host"],
+        {80: variables["lab_http_port"], 443: variables["lab_https_port"]},
+        f"{variables['lab_directory']}/ca.crt",
+    )
+    connect = urllib3.util.connection.create_connection
+    monkeypatch.setattr(
+        urllib3.util.connection,
+        "create_connection",
+        lambda address, *rest, **options: connect(one.place(address[1]), *rest, **options),
+    )
+    yield one
+    one.session.close()
+
+
+@pytest.fixture
+def sql(host):
+    """Ask the database of a site as its root."""
+
+    def ask(site: str, query: str) -> str:
+        with host.sudo():
+            return host.check_output("mysql --batch --skip-column-names %s --execute %s", site, query)
+
+    return ask
