@@ -62,9 +62,12 @@ def test_roles_are_given_what_their_specs_know(role):
     specs = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())
     options = specs["argument_specs"]["main"]["options"][f"{role}_sites"]["options"]
     whole = site(
-        database={"engine": "mysql"}, migrate="flask db upgrade", static=[{"url": "/static/", "path": "static"}],
-        gunicorn={"workers": 2, "threads": 2}, tls={"mode": "ca"},
-    )  # fmt: skip
+        database={"engine": "mysql"},
+        migrate="flask db upgrade",
+        static=[{"url": "/static/", "path": "static"}],
+        gunicorn={"workers": 2, "threads": 2},
+        tls={"mode": "ca"},
+    )
     function = getattr(filters, f"{role}_sites")
     given = function(whole, "/") if role in ("python_app", "certbot") else function(whole)
     unknown = set(given[0]) - set(options)

@@ -64,6 +64,7 @@ def main() -> None:
     write_file(Path(f"/run/decanter/{site.name}.task"), f'COMMAND="{escaped}"\n', 0o600)
     begun = time.time()
     try:
+        systemctl("daemon-reload")  # its file may have changed since systemd read it
         systemctl("start", unit)
     except RuntimeError:
         module.fail_json(msg=f"{site.name}: `{command}` failed in release {identifier}:\n{log(unit, begun)}")

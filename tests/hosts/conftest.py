@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+import testinfra
 import urllib3.util.connection
 
 
@@ -39,6 +40,15 @@ class Visitor:
         return context.wrap_socket(socket.create_connection(self.place(443), 10), server_hostname=name)
 
 
+def login(variables: dict[str, Any]) -> list[str]:
+    """The arguments with which ssh reaches the host."""
+    return [
+        *variables["ansible_ssh_common_args"].split(),
+        *("-i", variables["ansible_ssh_private_key_file"], "-p", str(variables.get("ansible_port", 22))),
+        f"{variables['ansible_user']}@{variables['ansible_host']}",
+    ]
+
+
 @pytest.fixture
 def variables(host) -> dict[str, Any]:
     """The host's own variables in the inventory."""
@@ -60,6 +70,16 @@ def visitor(variables, monkeypatch) -> Iterator[Visitor]:
     )
     yield one
     one.session.close()
+
+
+@pytest.fixture
+def peer(host, variables, request) -> testinfra.host.Host:
+    """Another host of the same scenario."""
+    inventory = request.config.getoption("--ansible-inventory")
+    others = [name for name in variables["groups"]["all"] if name != variables["inventory_hostname"]]
+    if not others:
+        pytest.skip("the scenario has one host, so nobody can look at it from another")
+    return testinfra.get_host(f"ansible://{others[0]}?ansible_inventory={inventory}")
 
 
 @pytest.fixture

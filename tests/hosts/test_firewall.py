@@ -72,6 +72,21 @@ def test_other_ports_are_dropped(host, address, listeners) -> None:
         assert got == "dropped", f"{address}:{port}: expected dropped, got {got}"
 
 
+def test_another_host_sees_the_declared_ports_alone(host, peer, listeners) -> None:
+    address = host.interface("eth0").addresses[0]
+    probe = (
+        "import socket, sys\n"
+        "for port in map(int, sys.argv[2:]):\n"
+        "    try: socket.create_connection((sys.argv[1], port), 2).close(); print(port)\n"
+        "    except OSError: pass\n"
+    )
+    ports = [22, 80, 443, *listeners, 3306]
+    got = peer.check_output("python3 -c %s %s " + " ".join(map(str, ports)), probe, address)
+    assert got.split() == ["22", "80", "443"], (
+        f"expected 22, 80 and 443 of {ports} to be open, got {got.split()}"
+    )
+
+
 @pytest.mark.parametrize("tool", ["iptables", "ip6tables"])
 def test_both_families_drop(host, tool) -> None:
     with host.sudo():
