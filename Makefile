@@ -41,6 +41,9 @@ converge: setup ## Bring every host to what the inventory says
 verify: setup ## Ask every site by its public address
 	@$(playbook) playbooks/verify.yml $(ARGS)
 
+purge: setup ## Destroy the data of a site that is absent: make purge SITE=name
+	@$(playbook) playbooks/purge.yml -e purge_site=$(SITE) $(ARGS)
+
 ## Working on Decanter
 lint: setup ## Check how everything is written
 	@bin/test lint
@@ -57,7 +60,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh converge verify lint test test-all docs lock setup lab ready
+.PHONY: help up down ssh converge verify purge lint test test-all docs lock setup lab ready
 
 setup:
 	@bin/setup

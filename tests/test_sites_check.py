@@ -59,6 +59,7 @@ def minimal() -> dict[str, Any]:
 def full() -> dict[str, Any]:
     return {
         "harbour": {
+            "state": "present",
             "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
             "source": {"path": "app"},
             "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
@@ -157,7 +158,7 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "database, env, gunicorn, health, migrate, nginx, once, outbound, packages, secrets, "
-    "server_names, source, static, tls, wsgi"
+    "server_names, source, state, static, tls, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -787,6 +788,7 @@ def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
 # --- Defaults ----------------------------------------------------------------------------------
 
 FILLED = {
+    "state": "present",
     "packages": [],
     "env": {},
     "secrets": {},

@@ -16,8 +16,13 @@ TLS = "/etc/decanter/tls"
 
 
 def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each site with its name."""
-    return [{"name": name, **site} for name, site in sites.items()]
+    """Each site that is served, with its name."""
+    return [{"name": name, **site} for name, site in sites.items() if site["state"] == "present"]
+
+
+def absent_sites(sites: dict[str, Any]) -> list[str]:
+    """The names of those that are no longer served."""
+    return [name for name, site in sites.items() if site["state"] == "absent"]
 
 
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -162,7 +167,8 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            python_app_sites, gunicorn_sites, nginx_sites, certbot_sites, mysql_databases, mysql_users,
-            credential_files, site_urls, with_address, subject_alternative_names, url_host,
-        )  # fmt: skip
+            *(absent_sites, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
+            *(mysql_databases, mysql_users, credential_files),
+            *(site_urls, with_address, subject_alternative_names, url_host),
+        )
         return {function.__name__: function for function in functions}

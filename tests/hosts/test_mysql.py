@@ -73,11 +73,6 @@ def test_no_user_without_a_name_or_a_way_to_prove_it(sql):
     assert (users.rc, users.stdout) == (0, ""), f"expected none, got {users.stdout or users.stderr}"
 
 
-def test_there_is_no_test_database(sql):
-    found = databases(sql("SHOW DATABASES"))
-    assert "test" not in found, f"expected no database named test, got {found}"
-
-
 def test_it_listens_on_loopback_only(host, sql):
     port = sql("SELECT @@port").stdout.strip()
     with host.sudo():
