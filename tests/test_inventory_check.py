@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
-from inventory_check import inventory_errors
+from inventory_check import inventory_errors, role_variables
 
 SITES = {"harbour": {"database": {"engine": "mysql"}}}
 GROUPS = {"all": ["web1"], "web": ["web1"], "database": ["web1"]}
@@ -32,3 +34,84 @@ def test_a_group_without_a_host_is_refused():
 
 def test_no_database_host_is_needed_where_no_site_has_a_database():
     assert inventory_errors({"web1": {}}, {"all": ["web1"], "web": ["web1"]}, {"plain": {}}) == []
+
+
+REFUSED = [
+    ("nginx_worker_conections", "nginx", " (did you mean nginx_worker_connections?)"),
+    ("python_app_timeout", "python_app", " (did you mean python_app_task_timeout?)"),
+    ("mysql_flavor", "mysql", " (did you mean mysql_flavour?)"),
+    ("base_zzzzzzzz", "base", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "role", "hint"), REFUSED)
+def test_a_variable_that_its_role_does_not_declare_is_refused(name, role, hint):
+    got = inventory_errors({"web1": {name: 1}}, GROUPS, SITES)
+    expected = f"hosts.web1.{name}: found an undeclared variable, expected one of the role {role}'s{hint}"
+    assert got == [expected]
+
+
+def test_a_mistake_in_group_vars_is_named_once():
+    hosts = [f"web{number}" for number in range(1, 6)]
+    groups = {"all": hosts, "web": hosts, "database": hosts}
+    got = inventory_errors({host: {"nginx_ports": 1, "nginx_sites": []} for host in hosts}, groups, SITES)
+    assert len(got) == 1 and got[0].startswith(
+        "hosts.web1.nginx_ports: found an undeclared variable (on 5 hosts)"
+    ), got
+
+
+ACCEPTED = [
+    *("nginx_worker_connections", "mysql_admin_password", "lab_https_port", "python_app_releases"),  # ours
+    *(
+        "mysqlx_foo",
+        "database_url",
+        "nginx",
+        "nginxconf",
+        "vault_sites",
+        "my_nginx_port",
+        "NGINX_PORT",
+    ),  # nobody's
+    *(
+        "ansible_host",
+        "group_names",
+        "inventory_dir",
+        "playbook_dir",
+        "__nginx_version",
+    ),  # Ansible's, internal
+]
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_other_variables_are_left_alone(name):
+    # A host must be no placeholder whatever its variables are.
+    got = inventory_errors({"web1": {"ansible_host": "10.1.2.3", name: "10.1.2.3"}}, GROUPS, SITES)
+    assert got == []
+
+
+class Unreadable(Mapping):
+    """Host variables as ansible-core hands them over: a value is worked out when it is read."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, name):
+        raise AssertionError(f"{name} was read")
+
+    def get(self, name, default=None):
+        return default if name == "ansible_host" else self[name]
+
+
+def test_no_value_is_read():
+    got = inventory_errors({"web1": Unreadable("mysql_admin_password", "mysql_pasword")}, GROUPS, SITES)
+    assert len(got) == 1 and "mysql_pasword" in got[0], got
+
+
+def test_specs_are_read_once():
+    assert role_variables() is role_variables()
+    assert {"nginx", "python_app"} <= set(role_variables())

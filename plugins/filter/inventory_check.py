@@ -1,10 +1,23 @@
-"""What is wrong with an inventory beside its `sites`: hosts that are placeholders, groups without a host."""
+"""What is wrong with an inventory beside its `sites`.
+
+Hosts that are placeholders, groups without a host, and variables of a role that the role does not know.
+"""
 
 from __future__ import annotations
 
+import difflib
+import functools
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+ROLES = Path(__file__).parents[2] / "roles"
+# No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
+# inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
+WRITTEN = {"python_app_releases", "lab_container", "lab_http_port", "lab_https_port", "lab_network"}
 
 # RFC 5737 and RFC 3849: addresses for examples.
 EXAMPLE_NETWORKS = [
@@ -24,6 +37,39 @@ def is_placeholder(address: str) -> bool:
     return any(number in network for network in EXAMPLE_NETWORKS)
 
 
+@functools.cache
+def role_variables() -> dict[str, frozenset[str]]:
+    """The names that each role's argument specs declare, by the role."""
+    declared = {}
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        specs = yaml.safe_load(path.read_text("utf-8"))["argument_specs"]
+        names = (name for spec in specs.values() for name in spec.get("options", {}))
+        declared[path.parents[1].name] = frozenset(names)
+    return declared
+
+
+def undeclared(name: str) -> str | None:
+    """What was expected in place of a name that begins as a role's do and that the role does not declare."""
+    # The longest name that fits: a variable of python_app_x is none of python_app's.
+    role = max((role for role in role_variables() if name.startswith(f"{role}_")), key=len, default=None)
+    if role is None or name in role_variables()[role] or name in WRITTEN:
+        return None
+    near = difflib.get_close_matches(name, sorted(role_variables()[role]), n=1)
+    return f"one of the role {role}'s" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
+    """One line for each undeclared variable, whatever the number of hosts that have it."""
+    hosts: dict[str, list[str]] = {}
+    for host, of_host in names.items():
+        for name in of_host:
+            hosts.setdefault(str(name), []).append(host)
+    for name, having in sorted(hosts.items()):
+        if expected := undeclared(name):
+            found = "an undeclared variable" + (f" (on {len(having)} hosts)" if len(having) > 1 else "")
+            yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
+
+
 def inventory_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Any
 ) -> list[str]:
@@ -36,6 +82,8 @@ def inventory_errors(
             errors.append(
                 f'hosts.{host}.ansible_host: found the placeholder "{address}", expected {expected}'
             )
+    # Names only: a value may be a template that cannot be worked out yet, or a secret.
+    errors.extend(variable_errors({host: list(hostvars[host]) for host in groups.get("all", [])}))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
     stored = isinstance(sites, Mapping) and any(

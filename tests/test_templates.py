@@ -1,0 +1,613 @@
+"""Every template of every role, rendered in seconds without a host, and read by the programs it is for.
+
+The roles' own tasks say which file becomes what, so a new template is covered by being used. Programs
+that are missing here skip their test; with DECANTER_REQUIRE_TOOLS=1, as in CI, they fail it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import datetime
+import functools
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader
+from ansible.template import Templar, trust_as_template
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ROOT = Path(__file__).parents[1]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+MANAGED = "Ansible managed"
+# bin/setup may unpack programs into .venv/tools, where nothing is started and root is not needed.
+PROGRAMS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", str(ROOT / ".venv/tools/usr/sbin")])
+
+# --- What is rendered --------------------------------------------------------------------------
+
+HOSTS = {
+    "debian12": {
+        "distribution": "Debian",
+        "distribution_version": "12.11",
+        "distribution_release": "bookworm",
+    },
+    "debian13": {"distribution": "Debian", "distribution_version": "13.1", "distribution_release": "trixie"},
+    "ubuntu22": {"distribution": "Ubuntu", "distribution_version": "22.04", "distribution_release": "jammy"},
+    "ubuntu24": {"distribution": "Ubuntu", "distribution_version": "24.04", "distribution_release": "noble"},
+}
+FACTS = {
+    "os_family": "Debian",
+    "service_mgr": "systemd",
+    "hostname": "web1",
+    "nodename": "web1",
+    "memtotal_mb": 960,
+    "swaptotal_mb": 0,
+    "processor_vcpus": 2,
+    "virtualization_role": "guest",
+    "virtualization_type": "kvm",
+}
+# What roles/base/files/look says of a host.
+LOOK = {
+    "user": "admin",
+    "ssh_port": 22,
+    "ssh_socket": True,
+    "apt_ready": True,
+    "journald_folder": True,
+    "ssh_socket_folder": True,
+    "locale_file": "etc/default/locale",
+    "swap_file": False,
+    "timezone": "UTC",
+    "admins": [],
+    "absent": [],
+    "locales": ["c.utf8"],
+}
+
+MINIMAL = {"server_names": ["plain.test"], "source": {"path": "../app"}, "wsgi": "plain:app"}
+FULL = {
+    "server_names": ["harbour.test", "www.harbour.test", "10.1.2.3", "fd00::1"],
+    "source": {"path": "../app"},
+    "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
+    "packages": ["libmagic1"],
+    "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
+    "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
+    "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
+    "migrate": "flask db upgrade",
+    "once": ["flask seed"],
+    "health": {"path": "/readyz", "timeout": 5},
+    "static": [{"url": "/static/", "path": "harbour/static"}, {"url": "/a/b/", "path": "harbour/static"}],
+    "gunicorn": {"workers": 3, "threads": 8, "worker_class": "gthread", "timeout": 60},
+    "nginx": {"body_size": "10m"},
+    "tls": {"mode": "ca"},
+    "outbound": False,
+}
+
+
+class Case(NamedTuple):
+    """Sites, and an inventory's other variables, and what differs on the host."""
+
+    sites: dict[str, Any]
+    settings: Mapping[str, Any] = MappingProxyType({})
+    look: Mapping[str, Any] = MappingProxyType({})
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+
+CASES = {
+    "minimal": Case({"plain": MINIMAL}),
+    "full": Case(
+        {"harbour": FULL},
+        {
+            "base_admins": [
+                {"name": "ada", "ssh_keys": ["ssh-ed25519 AAAA"]},
+                {"name": "bob", "state": "absent"},
+            ],
+            "base_locale": "de_DE.UTF-8",
+            "base_reboot_enabled": True,
+            "base_ssh_ports": [22, 2222],
+            "base_sysctls": {"net.core.rmem_max": 1048576, "vm.swappiness": 20},
+            "base_upgrade_origins": ["origin=Example,codename=${distro_codename}"],
+            "mysql_bind_addresses": ["0.0.0.0"],
+            "mysql_flavour": "mysql",
+            "mysql_slow_query_log_enabled": True,
+            "nginx_public_https_port": 8443,
+        },
+        look={"ssh_port": 2022},
+    ),
+    "address": Case(
+        {"ip": {**MINIMAL, "server_names": ["10.1.2.3"], "gunicorn": {"worker_class": "sync"}}},
+        {"gunicorn_release_header": False, "mysql_bind_addresses": [], "mysql_flavour": "mariadb"},
+        look={"user": "root", "ssh_port": None},
+        facts={"virtualization_type": "podman", "memtotal_mb": 64000, "processor_vcpus": 16},
+    ),
+    "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
+}
+# What a role has from tasks that a test cannot run.
+REGISTERED = {
+    "lab_root": str(ROOT),
+    "lab_directory": "/tmp",
+    "lab_hosts": [{"name": "a", "suite": "trixie", "groups": ["web"]}, {"name": "b", "suite": "bookworm"}],
+    "__lab_user_id": {"stdout": "0"},
+    "__lab_network_inspect": {"stdout": json.dumps([{"subnets": [{"subnet": "10.89.0.0/24"}]}])},
+    "__lab_host_keys": {"results": [{"stdout": "ssh-ed25519 AAAA"}, {"stdout": "ssh-ed25519 BBBB"}]},
+}
+
+
+class File(NamedTuple):
+    template: str
+    path: str
+    text: str
+
+
+# --- How it is rendered ------------------------------------------------------------------------
+
+filter_loader.add_directory(str(ROOT / "plugins/filter"))
+LOADER = DataLoader()
+
+
+def read(path: Path) -> Any:
+    return LOADER.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
+
+
+def template_tasks(node: Any) -> Iterator[dict[str, Any]]:
+    """The tasks of a role that write a template, those in blocks too."""
+    if isinstance(node, list):
+        for item in node:
+            yield from template_tasks(item)
+    elif isinstance(node, dict):
+        if "ansible.builtin.template" in node:
+            yield node
+        yield from template_tasks([node.get(part) for part in ("block", "rescue", "always")])
+
+
+@functools.cache
+def role_files(role: str) -> list[tuple[dict[str, Any], Path]]:
+    return [
+        (task, path)
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for task in template_tasks(read(path))
+    ]
+
+
+def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
+    """What a play would give the role, by Ansible's precedence."""
+    folder = ROOT / "roles" / role
+    facts = {**FACTS, **HOSTS[host], **case.facts}
+    facts["distribution_major_version"] = facts["distribution_version"].split(".")[0]
+    version = f"{facts['distribution']}-{facts['distribution_major_version']}"
+    return {
+        **read(folder / "defaults/main.yml"),
+        **read(ROOT / "playbooks/group_vars/all/roles.yml"),
+        "sites": case.sites,
+        **case.settings,
+        "ansible_facts": facts,
+        "ansible_managed": MANAGED,
+        "inventory_hostname": "web1",
+        "playbook_dir": str(ROOT / "playbooks"),
+        "role_path": str(folder),
+        **read(folder / "vars/main.yml"),
+        **read(folder / f"vars/{version}.yml"),
+        "__base_looked": {"stdout": yaml.safe_dump({**LOOK, **case.look})},
+        **REGISTERED,
+    }
+
+
+@functools.cache
+def rendered(host: str, case: str) -> list[File]:
+    """Every file that the roles write on this host; an undefined variable raises."""
+    files = []
+    for role in ROLES:
+        variables = role_variables(role, host, CASES[case])
+        folder = ROOT / "roles" / role / "templates"
+        for task, _ in role_files(role):
+            known = ChainMap(task.get("vars", {}), variables)
+            loop = Templar(LOADER, known).template(task.get("loop", [None]))
+            for item in loop:
+                templar = Templar(LOADER, {**known, "item": item}).copy_with_new_env(searchpath=[str(folder)])
+                arguments = task["ansible.builtin.template"]
+                name, path = (str(templar.template(arguments[key])) for key in ("src", "dest"))
+                source = trust_as_template((folder / name).read_text())
+                text = templar.template(source, escape_backslashes=False)  # as the module does
+                files.append(File(f"{role}/{name}", path, str(text)))
+    return files
+
+
+EVERYWHERE = [pytest.param(host, case, id=f"{host}-{case}") for host in HOSTS for case in CASES]
+everywhere = pytest.mark.parametrize(("host", "case"), EVERYWHERE)
+
+
+def matching(host: str, case: str, pattern: str) -> list[File]:
+    files = [file for file in rendered(host, case) if re.search(pattern, file.path)]
+    assert files, (
+        f"{host}-{case}: expected a file like {pattern}, got {[f.path for f in rendered(host, case)]}"
+    )
+    return files
+
+
+def program(name: str) -> str:
+    """The path of a program; without it the test is skipped, or fails where all must be there."""
+    found = shutil.which(name, path=PROGRAMS)
+    if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
+        pytest.fail(f"{name} is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
+    return found or pytest.skip(f"{name} is not installed here")
+
+
+@functools.cache
+def run(*command: str) -> tuple[int, str]:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def root(host: str, case: str) -> Iterator[Path]:
+    """A folder with the rendered files where they would be on a host."""
+    with tempfile.TemporaryDirectory(prefix="decanter-") as folder:  # short: paths of sockets are limited
+        for file in rendered(host, case):
+            path = Path(folder + file.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(file.text)
+        yield Path(folder)
+
+
+# --- What holds for all of them ----------------------------------------------------------------
+
+
+def test_every_template_is_rendered():
+    folder = ROOT / "roles"
+    expected = {
+        f"{role}/{path.relative_to(folder / role / 'templates')}"
+        for role in ROLES
+        for path in (folder / role / "templates").rglob("*.j2")
+    }
+    got = {file.template for host in HOSTS for case in CASES for file in rendered(host, case)}
+    assert got == expected, f"expected a task for each template, got none for {sorted(expected - got)}"
+
+
+# sshd reads hosts' keys from it and nothing else.
+WITHOUT_COMMENTS = {"lab/known_hosts.j2"}
+
+
+@everywhere
+def test_files_say_who_wrote_them_and_why(host, case):
+    for file in rendered(host, case):
+        if file.template in WITHOUT_COMMENTS:
+            continue
+        head, _, rest = file.text.partition(MANAGED)
+        assert re.fullmatch(r"(#|//)\n\1 ", head), f"{file.path}: expected {MANAGED} first, got {head!r}"
+        comments = re.findall(r"^\s*(?:#|//) \S", rest, re.M)
+        assert comments, f"{file.path}: expected a comment that explains it, found none"
+
+
+# What a template leaves where nobody thought of a value: Python's words, lists and markers.
+ARTEFACT = re.compile(
+    r"\b(None|True|False|Undefined|AnsibleUndefined|omit)\b|\{\{|\}\}|\{%|%\}|\[\]|\['|__omit"
+)
+
+
+# Lists that are emptied on purpose, and kernel settings that ufw must not touch.
+EMPTY = {"AmbientCapabilities=", "CapabilityBoundingSet=", "IPT_SYSCTL=", "ListenStream="}
+
+
+@everywhere
+def test_no_value_is_left_as_python_prints_it(host, case):
+    for file in rendered(host, case):
+        assert file.text.endswith("\n"), f"{file.path}: expected a newline at its end"
+        if file.path.endswith(".py"):
+            continue
+        for number, line in enumerate(file.text.splitlines(), 1):
+            found = None if re.match(r"\s*#", line) or "{'a'" in line else ARTEFACT.search(line)
+            assert not found, f"{file.path}:{number}: found {found[0]!r} in {line!r}"
+            empty = re.fullmatch(r"[\w.-]+ ?= ?", line) and line not in EMPTY
+            assert not empty, f"{file.path}:{number}: expected a value, got {line!r}"
+            assert line == line.rstrip(), f"{file.path}:{number}: found a blank at the end of {line!r}"
+
+
+# --- nginx -------------------------------------------------------------------------------------
+
+
+@functools.cache
+def certificate() -> tuple[str, str]:
+    """PEM of a certificate for one day, and of its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "decanter.test")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return public.decode(), private.decode()
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split("."))
+
+
+def nginx_newer_than(host: str) -> str | None:
+    """Why the nginx of this machine cannot test what is rendered for a host's."""
+    wanted = role_variables("nginx", host, CASES["minimal"])
+    said = run(program("nginx"), "-V")[1]
+    for name, pattern in (("nginx", r"nginx/([\d.]+)"), ("openssl", r"built with OpenSSL ([\d.]+)")):
+        here = re.search(pattern, said)[1]
+        needed = wanted["__nginx_version" if name == "nginx" else "__nginx_openssl_version"]
+        if version(here) < version(str(needed)):
+            return f"{name} is {here} here, {host} has {needed}"
+    return None
+
+
+@everywhere
+def test_nginx_takes_its_configuration(host, case, root):
+    nginx = program("nginx")
+    if reason := nginx_newer_than(host):
+        pytest.skip(reason)
+    for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # not those of sockets, after unix:
+    certificate_path = re.compile(r"ssl_certificate(_key)? (\S+);")
+    for path in (root / "etc/nginx").rglob("*.conf"):
+        text = paths.sub(f"{root}/", path.read_text())
+        for private, pem in certificate_path.findall(text):
+            Path(pem).parent.mkdir(parents=True, exist_ok=True)
+            Path(pem).write_text(certificate()[bool(private)])
+        # Low ports are for root; and somebody may serve on them here.
+        text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
+        path.write_text(text.replace("user www-data;", ""))
+    main = root / "etc/nginx/nginx.conf"
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
+    main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
+    code, said = run(nginx, "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
+    assert code == 0, f"nginx refuses what {host} would get:\n{said}"
+    # A newer nginx warns of what older ones need.
+    warnings = [line for line in said.splitlines() if "[warn]" in line and "deprecated" not in line]
+    assert not warnings, f"nginx warns of what {host} would get: {warnings}"
+
+
+# --- systemd -----------------------------------------------------------------------------------
+
+# What the distribution has, as far as our units and drop-ins need it.
+STUBS = {
+    **{
+        f"{name}.target": "[Unit]\nDescription=stub\n"
+        for name in ("basic", "sysinit", "shutdown", "sockets", "swap", "network", "multi-user", "umount")
+    },
+    "nginx.service": "[Service]\nType=forking\nExecStart=/bin/sh\n",
+    "mariadb.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
+    "mysql.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
+    "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
+    "ssh.service": "[Service]\nExecStart=/bin/sh\n",
+}
+# Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
+EXPOSURE = {"site": 2, "site with outbound traffic": 11, "nginx": 25, "database": 22}
+
+
+@pytest.fixture
+def units(root: Path, case: str) -> Path:
+    folder = root / "etc/systemd/system"
+    for name, text in STUBS.items():
+        (folder / name).write_text(text)
+    programs = ["bin/sh"]
+    for site in CASES[case].sites:
+        # As the role gunicorn links it.
+        (folder / f"{site}@.service.d").mkdir()
+        shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
+        programs.append(f"srv/{site}/blue/.venv/bin/python")
+    for name in programs:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("#!/bin/sh\n")
+        (root / name).chmod(0o755)
+    return root
+
+
+def unit_names(root: Path) -> list[str]:
+    """Each unit that was written or has a drop-in, templates with an instance."""
+    folder, names = root / "etc/systemd/system", []
+    for path in sorted(folder.iterdir()):
+        if path.name in STUBS:
+            continue
+        names.append(path.name.removesuffix(".d"))
+    return sorted({re.sub(r"@\.", "@blue.", name) for name in names})
+
+
+@everywhere
+def test_systemd_takes_its_units(host, case, units):
+    names = unit_names(units)
+    assert {"nginx.service", "ssh.socket", "swapfile.swap"} <= set(names), names
+    assert all(f"{site}@blue.{kind}" in names for site in CASES[case].sites for kind in ("socket", "service"))
+    command = [program("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={units}", *names]
+    code, said = run(*command)
+    said = "\n".join(line for line in said.splitlines() if "does not match any known unit" not in line)
+    assert (code, said) == (0, ""), f"systemd refuses what {host} would get:\n{said}"
+
+
+@everywhere
+def test_units_are_confined(host, case, units):
+    allowed = {"nginx.service": EXPOSURE["nginx"]}
+    for site, values in CASES[case].sites.items():
+        kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
+        allowed |= {f"{site}@blue.service": EXPOSURE[kind], f"{site}.task@blue.service": EXPOSURE[kind]}
+    database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
+    allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
+    for unit, threshold in allowed.items():
+        command = [program("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--root={units}"]
+        code, said = run(*command, f"--threshold={threshold}", unit)
+        found = re.search(r"exposure level for .*", said)
+        assert code == 0, f"expected at most {threshold / 10}, got {found[0] if found else said}"
+
+
+# --- The site's own files ----------------------------------------------------------------------
+
+
+@everywhere
+def test_gunicorn_takes_its_configuration(host, case, monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    for file in matching(host, case, r"/gunicorn\.conf\.py$"):
+        settings: dict[str, Any] = {"__file__": file.path}
+        exec(compile(file.text, file.path, "exec"), settings)
+        site = CASES[case].sites[Path(file.path).parent.name]
+        assert type(settings["workers"]) is int and settings["workers"] >= 1, settings["workers"]
+        assert settings["worker_class"] == site.get("gunicorn", {}).get("worker_class", "gthread")
+        assert ("threads" in settings) == (settings["worker_class"] == "gthread")
+        assert (
+            settings["timeout"] == settings["graceful_timeout"] == site.get("gunicorn", {}).get("timeout", 30)
+        )
+        assert (settings["worker_tmp_dir"], settings["control_socket_disable"]) == (str(tmp_path), True)
+        for name in ("accesslog", "errorlog"):
+            assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
+        if importlib.util.find_spec("gunicorn"):
+            from gunicorn.config import Config
+
+            config = Config()
+            for name in config.settings.keys() & settings.keys():
+                config.set(name, settings[name])
+
+
+@pytest.mark.parametrize(("case", "expected"), [("minimal", False), ("full", True)])
+def test_a_release_names_itself_in_each_response(case, expected, monkeypatch, tmp_path):
+    """The hook of gunicorn's configuration, on an application of three lines."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    settings: dict[str, Any] = {}
+    exec(matching("debian13", case, r"/gunicorn\.conf\.py$")[0].text, settings)
+
+    class Worker:
+        @staticmethod
+        def wsgi(environ, start_response):
+            start_response("200 OK", [("A", "b")])
+            return [b"body"]
+
+    worker, got = Worker(), []
+    settings["post_worker_init"](worker)
+    assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
+    assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
+
+
+@everywhere
+def test_the_environment_arrives_as_it_was_written(host, case):
+    for file in matching(host, case, r"/etc/decanter/[^/]+/environment$"):
+        site = CASES[case].sites[Path(file.path).parent.name]
+        lines = [line for line in file.text.splitlines() if line and not line.startswith("#")]
+        # In double quotes, systemd reads backslashes as a shell does.
+        got = dict(shlex.split(line)[0].split("=", 1) for line in lines)
+        expected = site.get("env", {})
+        wrong = {name: got.get(name) for name, value in expected.items() if got.get(name) != value}
+        assert not wrong, f"{file.path}: expected {expected}, got {wrong}"
+        assert not set(site.get("secrets", {})) & set(got), f"{file.path}: found a secret"
+
+
+@everywhere
+def test_gunicorn_is_given_the_application(host, case):
+    for name, site in CASES[case].sites.items():
+        file = matching(host, case, rf"/{name}@\.service$")[0]
+        command = next(line for line in file.text.splitlines() if line.startswith("ExecStart="))
+        # In double quotes, systemd reads backslashes as a shell does; a % is written twice.
+        got = shlex.split(command)[-1]
+        assert got == site["wsgi"].replace("%", "%%"), f"{file.path}: {command}"
+
+
+def test_flask_finds_an_application_whose_name_has_quotes():
+    file = matching("debian13", "full", r"/etc/decanter/harbour/environment$")[0]
+    line = next(line for line in file.text.splitlines() if line.startswith("FLASK_APP="))
+    assert shlex.split(line) == [f"FLASK_APP={FULL['wsgi']}"], line
+
+
+@everywhere
+def test_tmpfiles_are_lines_of_seven_fields(host, case):
+    for file in matching(host, case, r"/tmpfiles\.d/"):
+        for line in file.text.splitlines():
+            assert re.fullmatch(r"#.*|d /run/decanter(/[a-z0-9-]+)? 0\d{3} \S+ \S+", line), (
+                f"{file.path}: {line!r}"
+            )
+
+
+# --- The host's own files ----------------------------------------------------------------------
+
+
+@everywhere
+def test_sshd_takes_its_configuration(host, case, root):
+    sshd, keygen, key = program("sshd"), program("ssh-keygen"), root / "key"
+    run(keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    path = root / "etc/ssh/sshd_config.d/10-decanter.conf"
+    code, said = run(sshd, "-t", "-h", str(key), "-f", str(path))
+    # Where sshd does not run, its user and folder are missing. It looks for them when the
+    # configuration has been read without an error.
+    assert code == 0 or re.match("(Missing p|P)rivilege separation (directory|user)", said), said
+
+
+@everywhere
+def test_sudo_takes_its_rules(host, case, root):
+    path = root / "etc/sudoers.d/50-decanter"
+    path.chmod(0o440)
+    code, said = run(program("visudo"), "-c", "-f", str(path))
+    assert code == 0, said
+
+
+@everywhere
+def test_apt_takes_its_configuration(host, case, root):
+    path = root / "etc/apt/apt.conf.d/52-decanter"
+    code, said = run(program("apt-config"), "--config-file", str(path), "dump")
+    assert code == 0, said
+    origin = "origin=Ubuntu," if host.startswith("ubuntu") else "origin=Debian,"
+    origins = re.findall(r'^Unattended-Upgrade::Origins-Pattern:: "(.*)";', said, re.M)
+    assert any(line.startswith(origin) for line in origins), f"expected {origin}, got {origins}"
+    assert 'DPkg::Options:: "--force-confold";' in said.replace("Dpkg", "DPkg"), said
+    assert not any("Allowed-Origins::" in line for line in said.splitlines()), said
+
+
+@everywhere
+def test_sections_have_each_key_once(host, case):
+    for file in matching(host, case, r"\.cnf$|journald\.conf\.d/"):
+        parser = configparser.RawConfigParser(allow_no_value=True, comment_prefixes=("#",))
+        parser.read_string(file.text, file.path)
+        for section in parser.sections():
+            bare = {name for name, value in parser[section].items() if value in (None, "")}
+            assert bare <= {"skip-networking"}, f"{file.path}: expected values, got none for {bare}"
+
+
+@everywhere
+def test_kernel_settings_are_names_and_values(host, case):
+    for file in matching(host, case, r"/sysctl\.d/"):
+        lines = [line for line in file.text.splitlines() if line and not line.startswith("#")]
+        wrong = [line for line in lines if not re.fullmatch(r"-?[a-z0-9_.]+ = [\w ]+", line)]
+        assert not wrong, f"{file.path}: {wrong}"
+        others = [line for line in lines if not line.lstrip("-").startswith("net.")]
+        assert bool(others) == (case != "address"), f"a container sets its network only, got {others}"
+
+
+@everywhere
+def test_shell_reads_its_variables(host, case, root):
+    for name in ("etc/default/ufw", "etc/default/locale"):
+        code, said = run(program("sh"), "-n", str(root / name))
+        assert code == 0, said
+
+
+@everywhere
+def test_a_lab_has_an_inventory(host, case):
+    file = next(file for file in rendered(host, case) if file.template == "lab/inventory.yml.j2")
+    got = yaml.safe_load(file.text)["all"]
+    assert list(got["hosts"]) == ["a", "b"] and list(got["children"]["web"]["hosts"]) == ["a"], got
+
+
+def test_each_distribution_gets_its_own():
+    """What must differ does: or a table of facts that nothing reads would prove nothing."""
+    names = {"nginx": r"/nginx\.conf$", "ssl": r"/sites-enabled/00", "database": r"/etc/mysql/.*\.cnf$"}
+    got = {name: [matching(host, "minimal", pattern)[0] for host in HOSTS] for name, pattern in names.items()}
+    assert ["X25519MLKEM768" in file.text for file in got["nginx"]] == [False, True, False, False]
+    assert ["ssl_reject_handshake" in file.text for file in got["ssl"]] == [True, True, False, True]
+    assert ["mariadb.conf.d" in file.path for file in got["database"]] == [True, True, False, False]
