@@ -54,13 +54,17 @@ test: ## Prove everything that CI proves
 test-all: ## Prove everything, the long scenarios too
 	@bin/test lint unit app default
 
+bench: ## Measure against doing the same by hand (ten minutes, on a quiet machine)
+	@bin/setup lab
+	@$(bin)/python bin/bench
+
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs
 
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh converge verify purge lint test test-all docs lock setup lab ready
+.PHONY: help up down ssh converge verify purge lint test test-all bench docs lock setup lab ready
 
 setup:
 	@bin/setup
