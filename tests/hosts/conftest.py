@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import testinfra
 import urllib3.util.connection
+import yaml
+
+ROOT = Path(__file__).parents[2]
 
 
 class Visitor:
@@ -70,6 +78,28 @@ def visitor(variables, monkeypatch) -> Iterator[Visitor]:
     )
     yield one
     one.session.close()
+
+
+@pytest.fixture
+def sites(request) -> dict[str, Any]:
+    """The sites of the scenario, as its inventory has them."""
+    inventory = Path(request.config.getoption("--ansible-inventory"))
+    return yaml.safe_load((inventory / "group_vars/all/sites.yml").read_text())["sites"]
+
+
+@pytest.fixture
+def play(variables, request, tmp_path):
+    """Run a playbook on this host alone, with other sites than its inventory's; the finished process."""
+
+    def run(playbook: str, sites: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess:
+        (tmp_path / "sites.json").write_text(json.dumps({"sites": sites}))
+        command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
+        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/sites.json"]
+        command += ["--limit", variables["inventory_hostname"], *arguments]
+        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
+
+    return run
 
 
 @pytest.fixture
