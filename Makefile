@@ -30,6 +30,7 @@ up: lab ## Make a throwaway host, converge it and print its address
 
 down: setup ## Remove the throwaway host and all that was made for it
 	@bin/quietly 'Removing the lab' $(local_playbook) playbooks/lab_down.yml
+	@[ ! -d .lab ] || rmdir --ignore-fail-on-non-empty .lab
 
 ssh: ## Log in to a host: make ssh HOST=lab1
 	@bin/ssh inventories/$(ENV) $(HOST)

@@ -33,10 +33,14 @@ def show(name: str) -> dict[str, str]:
     return dict.fromkeys(PROPERTIES.split(), "") | dict(line.split("=", 1) for line in out.splitlines())
 
 
-def log(name: str, since: float, lines: int = 20) -> str:
+def log(name: str, since: float, lines: int = 60) -> str:
     """The last lines that a unit logged since a time in seconds since 1970."""
-    arguments = ["journalctl", f"--unit={name}", f"--since=@{since:.0f}", f"--lines={lines}", "--output=cat"]
-    return subprocess.run([*arguments, "--no-pager"], capture_output=True, text=True).stdout.rstrip()
+    # What was printed a moment ago may not be written yet.
+    subprocess.run(["journalctl", "--sync"], capture_output=True)
+    # Not --lines: together with --since it gives the first ones.
+    arguments = ["journalctl", f"--unit={name}", f"--since=@{since:.0f}", "--output=cat", "--no-pager"]
+    text = subprocess.run(arguments, capture_output=True, text=True).stdout
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def seconds(timestamp: str) -> float:
