@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import threading
 import time
@@ -51,7 +52,7 @@ def test_releases_go_live_without_a_lost_request(host, visitor, sites, play, sou
     changed = sites | {"harbour": sites["harbour"] | {"source": {"path": str(source)}}}
 
     page = source / "harbour/templates/home.html"
-    page.write_text(page.read_text() + "\n<!-- changed -->\n")
+    page.write_text(page.read_text() + f"\n<!-- {secrets.token_hex(4)} -->\n")
     with Readers(visitor) as readers:
         run = play("site.yml", changed, *TAGS)
     assert run.returncode == 0, run.stdout
