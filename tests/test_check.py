@@ -1,0 +1,39 @@
+"""The inventories as they are shipped are refused, each placeholder by its name, and no host is contacted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def check(*arguments: str) -> subprocess.CompletedProcess:
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    command = [playbook, ROOT / "playbooks/site.yml", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_what_is_shipped_is_refused_until_it_is_edited(environment):
+    run = check("-i", f"inventories/{environment}")
+    assert run.returncode != 0, f"expected a refusal, got {run.stdout}"
+    for line in (
+        "sites.harbour.server_names[0]: found the placeholder",
+        "sites.harbour.secrets: found an undefined variable",
+        f'hosts.{environment}-web1.ansible_host: found the placeholder "REPLACE_ME"',
+    ):
+        assert line in run.stdout, f"expected the line {line!r}, got {run.stdout}"
+    assert "unreachable=0" in run.stdout and "Gathering" not in run.stdout, (
+        f"expected no host met, got {run.stdout}"
+    )
+
+
+def test_a_limit_does_not_get_around_the_check():
+    run = check("-i", "inventories/production", "-i", "zz-other,", "--limit", "zz-other")
+    assert run.returncode != 0, f"expected a refusal, got {run.stdout}"
