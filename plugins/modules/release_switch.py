@@ -116,6 +116,7 @@ def publish(site: Site, identifier: str, static: list[dict], check: bool) -> boo
     Plain files only: a symlink in a release must not lead nginx anywhere.
     """
     changed = False
+    os.umask(0o022)  # nginx reads the folders that are made here
     for folder in static:
         source = site.release(identifier) / folder["path"]
         target = site.assets / folder["url"].strip("/")
@@ -128,7 +129,6 @@ def publish(site: Site, identifier: str, static: list[dict], check: bool) -> boo
                     continue
                 changed = True
                 if not check:
-                    os.umask(0o022)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     new = copy.with_name(f".{name}.new")
                     shutil.copy2(file, new)
