@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 ROLES = Path(__file__).parents[2] / "roles"
 # No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
@@ -42,7 +42,7 @@ def role_variables() -> dict[str, frozenset[str]]:
     """The names that each role's argument specs declare, by the role."""
     declared = {}
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        specs = yaml.safe_load(path.read_text("utf-8"))["argument_specs"]
+        specs = yaml_load(path.read_text("utf-8"))["argument_specs"]
         names = (name for spec in specs.values() for name in spec.get("options", {}))
         declared[path.parents[1].name] = frozenset(names)
     return declared

@@ -25,6 +25,11 @@ def absent_sites(sites: dict[str, Any]) -> list[str]:
     return [name for name, site in sites.items() if site["state"] == "absent"]
 
 
+def site_packages(sites: dict[str, Any]) -> list[str]:
+    """The native packages that any of them needs."""
+    return sorted({package for site in _sites(sites) for package in site["packages"]})
+
+
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: site[key] for key in keys if key in site}
 
@@ -59,7 +64,6 @@ def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
             "host": site["server_names"][0],
             "health_path": site["health"]["path"],
             "health_timeout": site["health"]["timeout"],
-            "unit_settings": f"/etc/decanter/{site['name']}/unit.conf",
             "reads": [f"/etc/decanter/{site['name']}/{name}" for name in ("environment", "credentials")],
         }
         for site in _sites(sites)
@@ -120,13 +124,17 @@ def mysql_users(sites: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """A flat list of site, name and value, for one loop."""
-    return [
-        {"site": site["name"], "name": name, "value": value}
-        for site in python_app_sites
-        for name, value in sorted(site.get("credentials", {}).items())
-    ]
+def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each site's folder of credentials, which has nothing else in it, and a file for each of them."""
+    files: list[dict[str, Any]] = []
+    for site in python_app_sites:
+        folder = f"/etc/decanter/{site['name']}/credentials"
+        files.append({"path": folder, "state": "directory", "mode": "0700", "exclusive": True})
+        files += [
+            {"path": f"{folder}/{name}", "content": value, "mode": "0600"}
+            for name, value in sorted(site.get("credentials", {}).items())
+        ]
+    return files
 
 
 def site_urls(sites: dict[str, Any], port: int) -> list[dict[str, str]]:
@@ -167,7 +175,7 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            *(absent_sites, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
+            *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
             *(mysql_databases, mysql_users, credential_files),
             *(site_urls, with_address, subject_alternative_names, url_host),
         )

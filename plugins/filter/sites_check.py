@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import ipaddress
 import json
 import re
@@ -15,15 +16,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os.path import isdir, isfile  # unlike Path's, these never raise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
+# Every task's process imports this file. So YAML is read by its C library where there is one, and
+# jsonschema, which takes a fifteenth of a second, is imported by the one task that validates.
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.parsing.vault import EncryptedString
 from ansible.template import accept_args_markers, accept_lazy_markers
 from jinja2 import Undefined
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
-SCHEMA = yaml.safe_load((Path(__file__).parents[1] / "schema/sites.yml").read_text("utf-8"))
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, ValidationError
+
+SCHEMA = yaml_load((Path(__file__).parents[1] / "schema/sites.yml").read_text("utf-8"))
 
 KEY = re.compile(r"[A-Za-z_][\w-]{0,59}", re.ASCII)
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
@@ -169,10 +174,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
 
 # --- What the schema refuses -------------------------------------------------------------------
 
-FORMATS = FormatChecker(formats=())
 
-
-@FORMATS.checks("server-name", raises=ValueError)
 def _is_server_name(name: Any) -> bool:
     """Refuse what is neither a host name nor an address; a ValueError's text says what to do."""
     if not isinstance(name, str) or _address(name) or HOST_NAME.fullmatch(name):
@@ -193,18 +195,22 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    # By itself Python lets $ match before a final newline and \w match any script.
-    if isinstance(value, str) and not re.fullmatch(pattern, value, re.ASCII):
-        yield ValidationError("does not match")
+@functools.cache
+def _validator() -> Draft202012Validator:
+    """Return what checks data against the schema, by rules that are stricter than JSON Schema's."""
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
+    def pattern(_: Any, expected: str, value: Any, __: Any) -> Iterator[ValidationError]:
+        # By itself Python lets $ match before a final newline and \w match any script.
+        if isinstance(value, str) and not re.fullmatch(expected, value, re.ASCII):
+            yield ValidationError("does not match")
 
-VALIDATOR = validators.extend(
-    Draft202012Validator,
-    {"pattern": _pattern},
+    formats = FormatChecker(formats=())
+    formats.checks("server-name", raises=ValueError)(_is_server_name)
     # JSON Schema calls 30.0 an integer, but it would be written to a file as 30.0.
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int),
-)(SCHEMA, format_checker=FORMATS)
+    integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)
+    strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
+    return strict(SCHEMA, format_checker=formats)
 
 
 def _schema_lines(error: ValidationError) -> Iterator[str]:
@@ -334,7 +340,7 @@ def site_errors(sites: Any, source_root: Any) -> list[str]:
     Relative paths in `sites` start at source_root, a folder on the controller.
     """
     plain, root = _plain(lambda: sites), _plain(lambda: source_root)
-    lines = {line for error in VALIDATOR.iter_errors(plain) for line in _schema_lines(error)}
+    lines = {line for error in _validator().iter_errors(plain) for line in _schema_lines(error)}
     if not isinstance(root, str):
         lines.add(f"source_root: found {_found(root, True)}, expected a folder on the controller")
         root = "."

@@ -1,0 +1,8 @@
+"""Documentation of the action plugin of this name, which does all of the work on the controller."""
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Have packages installed, without waking apt where they are
+options:
+  name: {description: The packages. Nothing is removed for them., type: list, elements: str, required: true}
+"""
