@@ -108,6 +108,28 @@ def _pem(value: str, source_root: str) -> str:
     return value if "-----BEGIN" in value else (Path(source_root) / value).read_text()
 
 
+def certificate_files(certbot_sites: list[dict[str, Any]], directory: str) -> list[dict[str, Any]]:
+    """Each site's folder, and the chain and the key of those that provide theirs."""
+    files: list[dict[str, Any]] = [{"path": directory, "state": "directory", "mode": "0700"}]
+    for site in certbot_sites:
+        folder = f"{directory}/{site['name']}"
+        files.append({"path": folder, "state": "directory", "mode": "0700"})
+        if site["mode"] == "provided":
+            files += [
+                {"path": f"{folder}/{name}.pem", "content": site[key], "mode": "0600"}
+                for name, key in (("privkey", "key"), ("fullchain", "certificate"))
+            ]
+    return files
+
+
+def certificates_made(certbot_sites: list[dict[str, Any]], authority: str) -> list[dict[str, Any]]:
+    """What module certificates_due has to know of each site."""
+    return [
+        _pick(site, "name", "server_names") | {"authority": authority if site["mode"] == "ca" else ""}
+        for site in certbot_sites
+    ]
+
+
 def mysql_databases(sites: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": site["database"]["name"]} for site in _sites(sites) if "database" in site]
 
@@ -177,6 +199,7 @@ class FilterModule:
         functions = (
             *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
             *(mysql_databases, mysql_users, credential_files),
-            *(site_urls, with_address, subject_alternative_names, url_host),
+            *(certificate_files, certificates_made, subject_alternative_names),
+            *(site_urls, with_address, url_host),
         )
         return {function.__name__: function for function in functions}

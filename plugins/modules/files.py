@@ -122,7 +122,9 @@ class Change:
             file.flush()
             os.fsync(file.fileno())
         if command := self.entry.get("validate"):
-            code, out, err = module.run_command([word.replace("%s", str(new)) for word in shlex.split(command)])
+            code, out, err = module.run_command(
+                [word.replace("%s", str(new)) for word in shlex.split(command)]
+            )
             if code != 0:
                 new.unlink()
                 raise Refused(f"{self.path} was left as it is: its new content is refused.\n{err or out}")
