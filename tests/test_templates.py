@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -64,12 +65,11 @@ FACTS = {
 # What roles/base/files/look says of a host.
 LOOK = {
     "user": "admin",
+    "new": True,
     "ssh_port": 22,
     "ssh_socket": True,
     "apt_ready": True,
-    "journald_folder": True,
-    "ssh_socket_folder": True,
-    "locale_file": "etc/default/locale",
+    "locale_file": "/etc/default/locale",
     "swap_file": False,
     "timezone": "UTC",
     "admins": [],
@@ -155,6 +155,7 @@ class File(NamedTuple):
 # --- How it is rendered ------------------------------------------------------------------------
 
 filter_loader.add_directory(str(ROOT / "plugins/filter"))
+FILES = runpy.run_path(str(ROOT / "plugins/action/files.py"))
 LOADER = DataLoader()
 
 
@@ -163,12 +164,12 @@ def read(path: Path) -> Any:
 
 
 def template_tasks(node: Any) -> Iterator[dict[str, Any]]:
-    """The tasks of a role that write a template, those in blocks too."""
+    """The tasks of a role that write files, those in blocks too."""
     if isinstance(node, list):
         for item in node:
             yield from template_tasks(item)
     elif isinstance(node, dict):
-        if "ansible.builtin.template" in node:
+        if {"ansible.builtin.template", "files"} & node.keys():
             yield node
         yield from template_tasks([node.get(part) for part in ("block", "rescue", "always")])
 
@@ -205,6 +206,24 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
     }
 
 
+def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
+    """What our own module writes from templates."""
+    folder = ROOT / "roles" / role / "templates"
+    templar = Templar(LOADER, variables)
+    files = arguments["files"]
+    if isinstance(files, list):  # contents come from what tasks have registered
+        files = [file for file in files if "content" not in file]
+    files, sites = (templar.template(part) for part in (files, arguments.get("sites", [])))
+    for file in FILES["expand"](files, sites):
+        if "template" not in file:
+            continue
+        known = variables | ({"site": file["site"]} if file["site"] else {})
+        inside = Templar(LOADER, known).copy_with_new_env(searchpath=[str(folder)])
+        source = trust_as_template((folder / file["template"]).read_text())
+        text = inside.template(source, escape_backslashes=False)
+        yield File(f"{role}/{file['template']}", file["path"], str(text))
+
+
 @functools.cache
 def rendered(host: str, case: str) -> list[File]:
     """Every file that the roles write on this host; an undefined variable raises."""
@@ -214,6 +233,9 @@ def rendered(host: str, case: str) -> list[File]:
         folder = ROOT / "roles" / role / "templates"
         for task, _ in role_files(role):
             known = ChainMap(task.get("vars", {}), variables)
+            if "files" in task:
+                files.extend(written(role, task["files"], dict(known)))
+                continue
             loop = Templar(LOADER, known).template(task.get("loop", [None]))
             for item in loop:
                 templar = Templar(LOADER, {**known, "item": item}).copy_with_new_env(searchpath=[str(folder)])

@@ -25,6 +25,7 @@ options:
 """
 RETURN = r"""
 action: {description: What was done (none, start, reload or restart)., type: str, returned: always}
+running: {description: Whether it runs now; a check starts nothing., type: bool, returned: always}
 because: {description: Why., type: str, returned: when something was done}
 """
 
@@ -65,7 +66,7 @@ def main() -> None:
         unit = show(name)
     if unit["LoadState"] != "loaded":
         if module.check_mode:  # the package that brings it is not installed yet
-            module.exit_json(changed=True, action="start", because="it does not exist yet")
+            module.exit_json(changed=True, action="start", because="it does not exist yet", running=False)
         module.fail_json(msg=f"{name}: found the unit {unit['LoadState']}, expected it to be loaded")
 
     action, because = plan(unit, name, module.params["reads"], module.params["reload"])
@@ -76,6 +77,7 @@ def main() -> None:
     result = {
         "changed": stale_manager or enable or action != "none",
         "action": action,
+        "running": action != "start" or not module.check_mode,
         "because": because or "its unit file has changed" if stale_manager else because,
     }
     if module.check_mode:
