@@ -17,6 +17,7 @@ accelerated := ANSIBLE_STRATEGY=mitogen_linear ANSIBLE_STRATEGY_PLUGINS=$(MITOGE
 endif
 vault := $(wildcard .vault-password)
 playbook := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault)) $(accelerated) $(bin)/ansible-playbook -i inventories/$(ENV)
+site = $(if $(SITE),-e site=$(SITE))
 local_playbook := $(bin)/ansible-playbook -i localhost,
 
 help: ## Show this list
@@ -38,6 +39,18 @@ ssh: ## Log in to a host: make ssh HOST=lab1
 ## Hosts of an inventory
 converge: setup ## Bring every host to what the inventory says
 	@$(playbook) playbooks/site.yml $(ARGS)
+
+deploy: setup ## Release the sites' sources: make deploy [SITE=name]
+	@$(playbook) playbooks/deploy.yml $(site) $(ARGS)
+
+rollback: setup ## Go back to the last good release: make rollback [SITE=name] [TO=release]
+	@$(playbook) playbooks/rollback.yml $(site) $(if $(TO),-e to=$(TO)) $(if $(FORCE),-e force=true) $(ARGS)
+
+releases: setup ## Show what is live, and what there is to go back to
+	@$(playbook) playbooks/releases.yml $(site) $(ARGS)
+
+unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
+	@$(playbook) playbooks/unlock.yml $(site) $(ARGS)
 
 verify: setup ## Ask every site by its public address
 	@$(playbook) playbooks/verify.yml $(ARGS)
@@ -65,7 +78,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh converge verify purge lint test test-all bench docs lock setup lab ready
+.PHONY: help up down ssh converge deploy rollback releases unlock verify purge lint test test-all bench docs lock setup lab ready
 
 setup:
 	@bin/setup

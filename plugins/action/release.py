@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import getpass
 import hashlib
+import io
 import os
+import shlex
+import socket
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
@@ -70,13 +76,78 @@ def content_hash(folder: Path, paths: list[Path]) -> str:
 
 
 def origin(folder: Path) -> dict[str, object]:
-    """Where a release came from, for its record."""
+    """Where a release of a folder came from, for its record."""
     return {
         "source": str(folder),
         "commit": git(folder, "rev-parse", "HEAD").strip(),
         "uncommitted": bool(git(folder, "status", "--porcelain", "--", ".")),
-        "by": getpass.getuser(),
     }
+
+
+def fetched(source: Mapping[str, str], key: str | None) -> Path:
+    """A bare mirror of a repository, kept between runs and brought up to date; git's own words on a fault."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "decanter/git"
+    mirror = cache / hashlib.sha256(source["git"].encode()).hexdigest()[:16]
+    cache.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    if key:
+        environment["GIT_SSH_COMMAND"] = f"ssh -i {shlex.quote(key)} -o IdentitiesOnly=yes -o BatchMode=yes"
+    with open(cache / f"{mirror.name}.lock", "w") as lock:  # several hosts, and several sites, may ask at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mirror.exists():
+            run_git(environment, "init", "--quiet", "--bare", str(mirror))
+        refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+        run_git(environment, "-C", str(mirror), "fetch", "--quiet", "--prune", source["git"], *refs)
+    return mirror
+
+
+def run_git(environment: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        raise SourceError(f"git {arguments[-1] if len(arguments) < 3 else ''} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def commit_of(mirror: Path, source: Mapping[str, str]) -> str:
+    """The commit that a branch, a tag or a commit's own hash stands for."""
+    version = source["version"]
+    for name in (f"refs/heads/{version}", f"refs/tags/{version}", version):
+        if found := git(mirror, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip():
+            return found
+    raise SourceError(f"{source['git']}: found no branch, tag or commit {version}")
+
+
+def checked_out(mirror: Path, commit: str, subdir: str, target: Path) -> None:
+    """Write the files of a commit, or of a folder in it, to a folder."""
+    tree = f"{commit}:{subdir.strip('/')}" if subdir else commit
+    archive = subprocess.run(["git", "-C", str(mirror), "archive", "--format=tar", tree], capture_output=True)
+    if archive.returncode != 0:
+        raise SourceError(f"{subdir}: found no such folder in commit {commit[:12]}")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(target, filter="tar")
+
+
+@contextlib.contextmanager
+def files_of(source: Mapping[str, str], commit: str) -> Iterator[tuple[Path, list[Path], dict[str, object]]]:
+    """A folder with a source's files, which of them to take, and where they came from."""
+    if "path" in source:
+        folder = Path(source["path"])
+        yield folder, tracked(folder), origin(folder)
+        return
+    with contextlib.ExitStack() as stack:
+        key = source.get("key")
+        if key and "-----BEGIN" in key:  # ssh reads a key from a file that nobody else may read
+            file = stack.enter_context(tempfile.NamedTemporaryFile("w"))
+            file.write(key if key.endswith("\n") else f"{key}\n")
+            file.flush()
+            key = file.name
+        mirror = fetched(source, key)
+        commit = commit or commit_of(mirror, source)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        checked_out(mirror, commit, source.get("subdir", ""), folder)
+        paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_symlink() or p.is_file())
+        taken = [path for path in paths if not NEVER & set(path.parts)]
+        yield folder, taken, {"source": source["git"], "commit": commit, "uncommitted": False}
 
 
 class ActionModule(ActionBase):
@@ -85,20 +156,32 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        folder = Path(arguments.pop("source"))
+        making, commit = arguments.pop("make"), arguments.pop("commit", "")
+        source = arguments.pop("source")  # stays here, with the key to it
         try:
-            paths = tracked(folder)
-            if not paths:
-                raise SourceError(f"{folder}: found no file that git would track")
-            content = content_hash(folder, paths)
+            with files_of(source, commit) as (folder, paths, record):
+                if not paths:
+                    raise SourceError(f"{record['source']}: found no file that git would track")
+                arguments["content"] = content_hash(folder, paths)
+                arguments["record"] = {**record, "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+                if not making or self._task.check_mode:
+                    result = self._execute_module("release", arguments, task_vars=task_vars)
+                    return self._told(result) | {"commit": record["commit"] if "git" in source else ""}
+                return self._made(arguments, folder, paths, task_vars)
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from error
 
-        arguments |= {"content": content, "record": origin(folder)}
-        result = self._execute_module("release", module_args=arguments, task_vars=task_vars)
-        if not result.get("needs_archive") or self._task.check_mode:
-            return result
+    def _told(self, result):
+        """Say so when a site stays where somebody went back to."""
+        if pin := result.get("pin"):
+            site = self._task.args["site"]["name"]
+            self._display.warning(
+                f"{site} stays on release {pin['release']}, to which {pin['by']} went back at {pin['since']}; "
+                "make deploy ends that"
+            )
+        return result
 
+    def _made(self, arguments, folder, paths, task_vars):
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             with tarfile.open(archive.name, "w:gz", compresslevel=6) as tar:
                 for path in paths:
@@ -106,8 +189,6 @@ class ActionModule(ActionBase):
             self._make_tmp_path()
             remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
             self._transfer_file(archive.name, remote)
-            result = self._execute_module(
-                "release", module_args=arguments | {"archive": remote}, task_vars=task_vars
-            )
+            result = self._execute_module("release", arguments | {"archive": remote}, task_vars=task_vars)
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ansible.errors import AnsibleFilterError
+
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
 TLS = "/etc/decanter/tls"
 
@@ -42,31 +44,71 @@ def database_url(site: dict[str, Any]) -> str:
     return f"mysql+pymysql://{site['name']}{password}@localhost/{database['name']}?unix_socket={socket}&charset=utf8mb4"
 
 
-def python_app_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
+def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     result = []
     for site in _sites(sites):
-        # A relative path is looked up where the playbooks are, as Ansible does.
-        app = _pick(site, "name", "wsgi", "packages", "migrate", "once", "outbound")
-        app["source"] = str(Path(source_root) / site["source"]["path"])
+        app = _pick(site, "name", "wsgi", "packages", "outbound")
         app["env"], app["credentials"] = dict(site["env"]), dict(site["secrets"])
         if "database" in site:
             secret = site["database"]["auth"] == "password"
             app["credentials" if secret else "env"].setdefault("DATABASE_URL", database_url(site))
+        app["processes"] = [
+            {"name": name, "command": command} for name, command in sorted(site["processes"].items())
+        ]
+        app["timers"] = [{"name": name, **timer} for name, timer in sorted(site["timers"].items())]
         result.append(app)
     return result
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_pick(site, "name", "wsgi") | site["gunicorn"] for site in _sites(sites)]
+
+
+def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, str]]:
+    """Where each site's code comes from. A relative path is looked up where the playbooks are, as Ansible does."""
+    sources = {}
+    for site in _sites(sites):
+        source = dict(site["source"])
+        if "path" in source:
+            source["path"] = str(Path(source_root) / source["path"])
+        else:
+            source.setdefault("version", "main")
+        if "key" in source and "-----BEGIN" not in source["key"]:
+            source["key"] = str(Path(source_root) / source["key"])
+        sources[site["name"]] = source
+    return sources
+
+
+def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
+    """All sites, or the one of a name. Raises AnsibleFilterError when there is none of it."""
+    names = [site["name"] for site in _sites(sites)]
+    if only and only not in names:
+        raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
     return [
         {
-            **_pick(site, "name", "wsgi", "static"),
-            **site["gunicorn"],
+            **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
             "host": site["server_names"][0],
-            "health_path": site["health"]["path"],
-            "health_timeout": site["health"]["timeout"],
-            "reads": [f"/etc/decanter/{site['name']}/{name}" for name in ("environment", "credentials")],
+            "database": site.get("database", {}).get("name", ""),
+            "processes": sorted(site["processes"]),
+            "timers": sorted(site["timers"]),
+            # What its units read beside their own files.
+            "reads": [
+                f"/etc/decanter/{site['name']}/{name}"
+                for name in ("environment", "credentials", "gunicorn.conf.py")
+            ],
         }
         for site in _sites(sites)
+        if only in ("", site["name"])
+    ]
+
+
+def companion_units(python_app_sites: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    """Each process or timer of each site, by the name of its unit, and the site that it is `of`."""
+    return [
+        {**companion, "name": f"{site['name']}.{companion['name']}", "of": site}
+        for site in python_app_sites
+        for kind in kinds
+        for companion in site[kind]
     ]
 
 
@@ -159,16 +201,18 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, A
     return files
 
 
-def site_urls(sites: dict[str, Any], port: int) -> list[dict[str, str]]:
-    """The canonical address of each site, and who vouches for it."""
+def site_urls(sites: dict[str, Any], port: int, only: str = "") -> list[dict[str, str]]:
+    """The canonical address of each site, or of one; where it is asked for its health; who vouches for it."""
     suffix = "" if int(port) == 443 else f":{port}"
     return [
         {
             "name": site["name"],
             "url": f"https://{url_host(site['server_names'][0])}{suffix}/",
+            "probe": f"https://{url_host(site['server_names'][0])}{suffix}{site['health']['path']}",
             "mode": site["tls"]["mode"],
         }
         for site in _sites(sites)
+        if only in ("", site["name"])
     ]
 
 
@@ -198,6 +242,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
+            *(release_sites, release_sources, companion_units),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),
             *(site_urls, with_address, url_host),

@@ -244,6 +244,8 @@ def _part(site: Any, *keys: str, kind: type = dict) -> Any:
 
 
 def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
+    yield from _source_lines((site_id, "source"), _part(site, "source"))
+    yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
     source = _part(site, "source", "path", kind=str)
     if source and not isdir(root / source):
         yield _line((site_id, "source", "path"), source)
@@ -254,6 +256,22 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     for name in _part(site, "env").keys() & _part(site, "secrets").keys():
         found = "a name that is in env as well"
         yield _line((site_id, "secrets", name), found=found, expected="it in one of the two")
+
+
+def _source_lines(steps: Steps, source: dict[Any, Any]) -> Iterator[str]:
+    if "path" in source and "git" in source:
+        yield _line((*steps, "git"), found="git beside path", expected="one of the two")
+    elif "path" not in source and "git" not in source:
+        yield _line((*steps, "path"))
+    for key in ("version", "subdir", "key"):
+        if key in source and "path" in source:
+            yield _line((*steps, key), found=f"{key} beside path", expected=f"no {key} where path is")
+
+
+def _companion_lines(steps: Steps, processes: dict[Any, Any], timers: dict[Any, Any]) -> Iterator[str]:
+    for name in processes.keys() & timers.keys():
+        found = f"the name {_shown(name)}"
+        yield _line((*steps, name), found=found, expected="a name that no process has")
 
 
 def _is_inside(source: Path, path: Path) -> bool:

@@ -1,18 +1,28 @@
 """One site as it lies on a host: its paths, its records, and changes that are never seen half done.
 
-/srv/SITE/releases/ID/     one immutable tree a release, and ID.json, what is known of it
+/srv/SITE/releases/ID/     one immutable tree a release
+/srv/SITE/releases/ID.*    what is known of it (json), the database's schema after it (schema.json), and
+                           a dump from before its migration (sql.gz)
 /srv/SITE/venvs/HASH/      dependencies, shared by the releases that need the same
 /srv/SITE/{blue,green}     what each instance runs: symlinks to a release
 /srv/SITE/current          the live release, for people and commands
 /srv/SITE/assets/          static files of the live and the previous release together
+/srv/SITE/lock.json        who works on the site now
+/srv/SITE/once.json        commands that are run once, and have been
+/srv/SITE/pin.json         the release that somebody went back to, which a converge respects
+/var/log/decanter/SITE.log one line for each release that went live, or did not
 /run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pwd
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +41,10 @@ class Site:
         self.current = self.root / "current"
         self.run = Path("/run/decanter") / name
         self.live_socket = self.run / "live.sock"
+        self.lock = self.root / "lock.json"
+        self.pin = self.root / "pin.json"
+        self.once = self.root / "once.json"
+        self.log = Path("/var/log/decanter") / f"{name}.log"
 
     def prepare(self) -> None:
         """Make the folders that releases are kept in: the site reads them, nobody else does."""
@@ -58,11 +72,47 @@ class Site:
             return []
         return sorted(p.name for p in self.releases.iterdir() if p.is_dir() and p.name[0] != ".")
 
+    def records(self) -> list[dict[str, Any]]:
+        """What is known of each release, oldest first, those among them that could not be built."""
+        if not self.releases.is_dir():
+            return []
+        return [read_json(path) for path in sorted(self.releases.glob("*Z-*.json")) if path.name.count(".") == 1]
+
     def record(self, identifier: str) -> dict[str, Any]:
-        return read_json(self.releases / f"{identifier}.json")
+        return read_json(self.beside(identifier, "json"))
 
     def write_record(self, identifier: str, record: dict[str, Any]) -> None:
-        write_json(self.releases / f"{identifier}.json", record)
+        write_json(self.beside(identifier, "json"), record)
+
+    def amend_record(self, identifier: str, **more: Any) -> None:
+        self.write_record(identifier, self.record(identifier) | more)
+
+    def beside(self, identifier: str, suffix: str) -> Path:
+        """A file that is kept with a release and goes with it."""
+        return self.releases / f"{identifier}.{suffix}"
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Nothing else changes the site's releases meanwhile.
+
+        It ends with the process, so that it is never stale. What a killed run left at work on the host
+        is waited for.
+        """
+        with open(self.root / ".at-work", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def holder(self) -> str:
+        """Who works on the site now."""
+        return read_json(self.lock).get("by", "somebody")
+
+    def note(self, what: str, identifier: str, **more: str) -> None:
+        """Add a line to the site's log of releases: when, what, by whom."""
+        fields = {"by": self.holder(), "in": read_json(self.lock).get("what", ""), **more}
+        self.log.parent.mkdir(mode=0o755, exist_ok=True)
+        line = " ".join([now(), what, identifier, *(f"{key}={json.dumps(value)}" for key, value in fields.items())])
+        with open(self.log, "a") as file:
+            file.write(line + "\n")
 
     def live_colour(self) -> str:
         """The colour that nginx reaches, or an empty string before the first release."""
@@ -70,10 +120,19 @@ class Site:
             return ""
         return Path(os.readlink(self.live_socket)).stem
 
+    def live_release(self) -> str:
+        """The ID that is live, or an empty string."""
+        colour = self.live_colour()
+        return self.release_of(colour) if colour else ""
+
     def release_of(self, colour: str) -> str:
         """The ID that a colour runs, or an empty string."""
         slot = self.slot(colour)
         return Path(os.readlink(slot)).name if slot.is_symlink() else ""
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def read_json(path: Path) -> dict[str, Any]:

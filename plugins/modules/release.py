@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import Site, write_file
+from ansible.module_utils.live import publish, reason_to_switch, unfinished
+from ansible.module_utils.site import Site, read_json, write_file
 
 DOCUMENTATION = r"""
 module: release
@@ -24,19 +25,21 @@ description:
   - Nothing of an unfinished release is ever found under its name; what a run that was cut off
     left behind is cleared away by the next.
 options:
-  site: {description: The site., type: str, required: true}
+  site: {description: The site., type: dict, required: true}
   content: {description: Hash of the source's content., type: str, required: true}
-  archive: {description: The packed source on the host., type: path}
+  archive: {description: The packed source on the host; without it the site is only looked at., type: path}
   record: {description: What to remember of where the release came from., type: dict, default: {}}
   python: {description: The interpreter that the environment is made with., type: path, required: true}
   server_requirements:
     {description: Locked requirements of the WSGI server we bring., type: str, required: true}
-  packages:
-    {description: Native packages that its dependencies need., type: list, elements: str, default: []}
+  pinned:
+    {description: Whether a site stays on a release that somebody went back to., type: bool, default: true}
 """
 RETURN = r"""
-id: {description: The release's ID., type: str, returned: "unless an archive is needed"}
-needs_archive: {description: Whether no archive was given and it takes one., type: bool, returned: always}
+id: {description: The release's ID; empty where it has yet to be made., type: str, returned: always}
+current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
+because: {description: What is not as it should be., type: str, returned: always}
+pin: {description: The release that the site stays on; empty when there is none., type: dict, returned: always}
 """
 
 
@@ -45,7 +48,7 @@ class BuildError(Exception):
 
 
 def environment_hash(tree: Path, python: str, server: str, packages: list[str]) -> str:
-    """Whatever makes two environments differ, hashed. A patch release of Python does not."""
+    """The name of the environment that a tree needs: whatever makes two environments differ, hashed. A patch release of Python does not."""
     version = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_config_var('SOABI'))"],
         check=True, capture_output=True, text=True,
@@ -124,8 +127,23 @@ def find(site: Site, content: str, wanted: dict) -> str:
 def make(site: Site, params: dict, wanted: dict) -> str:
     """Make the release and return its ID. It appears under its name when it is whole."""
     site.prepare()
-    now = datetime.now(timezone.utc)
-    identifier = f"{now:%Y%m%dT%H%M%SZ}-{params['content']}"
+    moment = datetime.now(timezone.utc)
+    identifier = f"{moment:%Y%m%dT%H%M%SZ}-{params['content']}"
+    record = {**params["record"], "id": identifier, "created": moment.isoformat(timespec="seconds")}
+    try:
+        build(site, params, wanted, identifier)
+    except BuildError as error:
+        fault = str(error).splitlines()[0]
+        site.write_record(identifier, record | {"state": "failed", "fault": fault})
+        site.note("failed", identifier, because=fault, live=site.live_release())
+        raise
+    site.write_record(identifier, record | {"state": "built"})
+    (site.releases / f".new-{identifier}").rename(site.release(identifier))
+    return identifier
+
+
+def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
+    """Make the release's tree and environment under the name of an unfinished one."""
     group = pwd.getpwnam(site.name).pw_gid
     for leftover in site.releases.glob(".new-*"):
         shutil.rmtree(leftover)
@@ -139,63 +157,63 @@ def make(site: Site, params: dict, wanted: dict) -> str:
     build_environment(site, tree, environment, wanted["python"], wanted["server"])
     (tree / ".venv").symlink_to(environment)
     # The site cannot write its bytecode here, so it is made now; the tree never changes again.
-    compiler = [
-        wanted["python"],
-        "-I",
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode=unchecked-hash",
-        str(tree),
-    ]
-    subprocess.run(compiler, check=False, capture_output=True)  # a template may be no valid Python
+    compiler = [wanted["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    subprocess.run([*compiler, str(tree)], check=False, capture_output=True)  # a template may be no valid Python
     for cache in tree.rglob("__pycache__"):
         for path in (cache, *cache.iterdir()):
             os.chown(path, 0, group)
             path.chmod(0o750 if path.is_dir() else 0o640)
-    site.write_record(
-        identifier,
-        {
-            **params["record"],
-            "id": identifier,
-            "created": now.isoformat(timespec="seconds"),
-            "state": "built",
-        },
-    )
-    tree.rename(site.release(identifier))
-    return identifier
+
+
+def look(site: Site, identifier: str, wanted: dict) -> str:
+    """What is not yet as it should be with a release; an empty string when nothing is."""
+    if not identifier:
+        return "there is no release of this content"
+    if reason := reason_to_switch(site, identifier, wanted) or unfinished(site, identifier, wanted):
+        return reason
+    if "migrate" in wanted and not site.record(identifier).get("migrated"):
+        return "its migration has not been run"
+    if late := [task for task in wanted["once"] if task not in read_json(site.once).get("tasks", [])]:
+        return f"`{late[0]}` has not been run"
+    if publish(site, identifier, wanted["static"], check=True):
+        return "its static files are not all published"
+    return ""
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "site": {"type": "str", "required": True},
+            "site": {"type": "dict", "required": True},
             "content": {"type": "str", "required": True},
             "archive": {"type": "path"},
             "record": {"type": "dict", "default": {}},
             "python": {"type": "path", "required": True},
             "server_requirements": {"type": "str", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
+            "pinned": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
-    params = module.params
-    site = Site(params["site"])
+    params, site = module.params, Site(module.params["site"]["name"])
     wanted = {
         "python": params["python"],
         "server": params["server_requirements"],
-        "packages": params["packages"],
+        "packages": params["site"]["packages"],
     }
-    identifier = find(site, params["content"], wanted)
-    if identifier:
-        module.exit_json(changed=False, id=identifier, needs_archive=False)
-    if module.check_mode or params["archive"] is None:
-        module.exit_json(changed=True, needs_archive=True)
-    try:
-        identifier = make(site, params, wanted)
-    except BuildError as error:
-        module.fail_json(msg=f"{site.name}: no release was made. {error}")
-    module.exit_json(changed=True, id=identifier, needs_archive=False)
+    pin = read_json(site.pin) if params["pinned"] else {}
+    identifier = pin.get("release") or find(site, params["content"], wanted)
+    result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
+    if params["archive"] is None or module.check_mode:
+        because = look(site, identifier, params["site"])
+        module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
+    if not identifier:
+        try:
+            with site.at_work():
+                identifier = make(site, params, wanted)
+        except BuildError as error:
+            module.fail_json(
+                msg=f"{site.name}: no release was made. {error}\nStill live is {site.live_release() or 'nothing'}."
+            )
+    module.exit_json(**result | {"changed": True, "id": identifier})
 
 
 if __name__ == "__main__":

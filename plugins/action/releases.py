@@ -1,0 +1,34 @@
+"""Show a site's releases as a table."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+
+
+def table(name: str, told: dict) -> str:
+    """What the module releases found, as lines to read."""
+    lines = [f"{name}:" if told["releases"] else f"{name}: there is no release"]
+    for record in told["releases"]:
+        state = "live" if record["id"] == told["live"] else record.get("state", "")
+        commit = record.get("commit", "")[:12] + (" and uncommitted changes" if record.get("uncommitted") else "")
+        made = f"{record['created'].replace('+00:00', 'Z')} by {record.get('by', 'somebody')}"
+        lines.append(f"  {record['id']:<29} {state:<7} {made}  {record.get('source', '')} {commit}".rstrip())
+        if record.get("state") == "failed":
+            lines.append(f"    {record.get('fault', '')}")
+    if pin := told["pin"]:
+        lines.append(f"  {pin['by']} went back to {pin['release']} at {pin['since']}; make deploy ends that")
+    if lock := told["lock"]:
+        lines.append(f"  {lock['by']} has been at work on it since {lock['since']} ({lock['what']})")
+    lines += [f"  {unit} is {state}" for unit, state in told["units"].items() if state != "active"]
+    return "\n".join(lines)
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        shown = arguments.pop("shown", False)
+        result = self._execute_module("releases", arguments, task_vars=task_vars)
+        if shown and not result.get("failed"):
+            self._display.display(table(arguments["site"]["name"], result))
+        return result

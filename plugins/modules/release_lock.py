@@ -1,0 +1,58 @@
+"""Note on the host who works on sites' releases, and tell the next who comes."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.site import Site, now, read_json, write_json
+
+DOCUMENTATION = r"""
+module: release_lock
+short_description: Note on the host who works on a site's releases
+description:
+  - Through the action of the same name, which says who that is, and knows whether a run of this machine
+    that holds the lock is still there.
+options:
+  site: {description: The site's name., type: str, required: true}
+  holder: {description: Who works on it; nobody when it is empty., type: dict, default: {}}
+  stale: {description: A holder who is known to be gone., type: dict, default: {}}
+"""
+RETURN = r"""
+held: {description: Who else holds it., type: dict, returned: always}
+"""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "site": {"type": "str", "required": True},
+            "holder": {"type": "dict", "default": {}},
+            "stale": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    site, holder, stale = Site(module.params["site"]), module.params["holder"], module.params["stale"]
+    if module.check_mode:
+        module.exit_json(changed=False, held={})
+    if not holder:
+        site.lock.unlink(missing_ok=True)
+        module.exit_json(changed=False, held={})
+    own = {**holder, "since": now()}
+    if stale and read_json(site.lock) == stale:
+        site.lock.unlink()
+    new = site.lock.with_name(f".lock.{os.getpid()}")
+    write_json(new, own)
+    try:
+        os.link(new, site.lock)  # fails where there is one: of two who come at once, one has it
+    except FileExistsError:
+        held = read_json(site.lock)
+        same = all(held.get(key) == holder[key] for key in holder)
+        module.exit_json(changed=False, held={} if same else held)
+    finally:
+        new.unlink()
+    module.exit_json(changed=False, held={})
+
+
+if __name__ == "__main__":
+    main()
