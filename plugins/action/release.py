@@ -92,7 +92,8 @@ def fetched(source: Mapping[str, str], key: str | None) -> Path:
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     if key:
         environment["GIT_SSH_COMMAND"] = f"ssh -i {shlex.quote(key)} -o IdentitiesOnly=yes -o BatchMode=yes"
-    with open(cache / f"{mirror.name}.lock", "w") as lock:  # several hosts, and several sites, may ask at once
+    with open(cache / f"{mirror.name}.lock", "w") as lock:
+        # Several hosts, and several sites, may ask at once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not mirror.exists():
             run_git(environment, "init", "--quiet", "--bare", str(mirror))
@@ -176,8 +177,8 @@ class ActionModule(ActionBase):
         if pin := result.get("pin"):
             site = self._task.args["site"]["name"]
             self._display.warning(
-                f"{site} stays on release {pin['release']}, to which {pin['by']} went back at {pin['since']}; "
-                "make deploy ends that"
+                f"{site} stays on release {pin['release']}, to which {pin['by']} went back at "
+                f"{pin['since']}; make deploy ends that"
             )
         return result
 

@@ -32,7 +32,7 @@ def _signalled(pid: int) -> bool:
 
 
 class ActionModule(ActionBase):
-    """state: taken, or free. A task is run by a child of ansible-playbook, whose process it is that counts."""
+    """state: taken, or free. The process that counts is ansible-playbook's, whose child runs a task."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -50,13 +50,15 @@ class ActionModule(ActionBase):
         result = self._execute_module("release_lock", call | {"holder": holder}, task_vars=task_vars)
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
-            self._display.warning(f"{site}: the {held['what']} of {held['since']} was cut off; it is done anew")
+            self._display.warning(
+                f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew"
+            )
             arguments = call | {"holder": holder, "stale": held}
             result = self._execute_module("release_lock", arguments, task_vars=task_vars)
             held = result.get("held")
         if held:
             raise AnsibleActionFail(
-                f"{site}: {held['by']} has been at work on it since {held['since']} ({held['what']}). Nothing was "
-                f"changed. When that run is gone for good: make unlock SITE={site}"
+                f"{site}: {held['by']} has been at work on it since {held['since']} ({held['what']}). "
+                f"Nothing was changed. When that run is gone for good: make unlock SITE={site}"
             )
         return result

@@ -10,7 +10,8 @@ def table(name: str, told: dict) -> str:
     lines = [f"{name}:" if told["releases"] else f"{name}: there is no release"]
     for record in told["releases"]:
         state = "live" if record["id"] == told["live"] else record.get("state", "")
-        commit = record.get("commit", "")[:12] + (" and uncommitted changes" if record.get("uncommitted") else "")
+        commit = record.get("commit", "")[:12]
+        commit += " and uncommitted changes" if record.get("uncommitted") else ""
         made = f"{record['created'].replace('+00:00', 'Z')} by {record.get('by', 'somebody')}"
         lines.append(f"  {record['id']:<29} {state:<7} {made}  {record.get('source', '')} {commit}".rstrip())
         if record.get("state") == "failed":

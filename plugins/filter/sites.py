@@ -65,7 +65,7 @@ def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, str]]:
-    """Where each site's code comes from. A relative path is looked up where the playbooks are, as Ansible does."""
+    """Where each site's code comes from. A relative path starts where the playbooks are, as Ansible's do."""
     sources = {}
     for site in _sites(sites):
         source = dict(site["source"])

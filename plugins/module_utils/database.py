@@ -12,18 +12,21 @@ SOCKET = "/run/mysqld/mysqld.sock"
 
 # What a release's code depends on, one row a thing: its kind, where it is, what it is.
 STRUCTURE = """
-SELECT 'column', CONCAT(TABLE_NAME, '.', COLUMN_NAME), CONCAT_WS(' ', COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA)
-  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()
+SELECT 'column', CONCAT(TABLE_NAME, '.', COLUMN_NAME),
+       CONCAT_WS(' ', COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA)
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()
 UNION ALL
 SELECT 'index', CONCAT(TABLE_NAME, '.', INDEX_NAME),
        CONCAT_WS(' ', NON_UNIQUE, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX))
-  FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() GROUP BY TABLE_NAME, INDEX_NAME, NON_UNIQUE
+FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
+GROUP BY TABLE_NAME, INDEX_NAME, NON_UNIQUE
 UNION ALL
 SELECT 'foreign key', CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME),
        CONCAT_WS(' ', GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION), REFERENCED_TABLE_NAME,
                  GROUP_CONCAT(REFERENCED_COLUMN_NAME ORDER BY ORDINAL_POSITION))
-  FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
-  GROUP BY TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME
+FROM information_schema.KEY_COLUMN_USAGE
+WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL
+GROUP BY TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME
 """
 
 
@@ -42,10 +45,10 @@ def schema(name: str) -> dict[str, str]:
 
 def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
     """What has come, gone or changed between two schemas, a line each."""
+    changed = sorted(thing for thing in then.keys() | now.keys() if then.get(thing) != now.get(thing))
     return [
-        f"{thing} was {'changed' if thing in then and thing in now else 'added' if thing in now else 'removed'}"
-        for thing in sorted(then.keys() | now.keys())
-        if then.get(thing) != now.get(thing)
+        f"{thing} was {'added' if thing not in then else 'removed' if thing not in now else 'changed'}"
+        for thing in changed
     ]
 
 

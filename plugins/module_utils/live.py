@@ -193,7 +193,9 @@ def other_companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:
     pattern = f"{site.name}.*@*"
     arguments = ["systemctl", "list-units", "--all", "--plain", "--no-legend", pattern]
     lines = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.splitlines()
-    running = {fields[0] for fields in map(str.split, lines) if fields[2] in ("active", "activating", "failed")}
+    running = {
+        fields[0] for fields in map(str.split, lines) if fields[2] in ("active", "activating", "failed")
+    }
     enabled = {path.name for path in Path("/etc/systemd/system").glob(f"*.wants/{pattern}")}
     # What a timer has started may end: it is started anew by the timer of the next release.
     let_be = tuple(f"{site.name}.{name}@" for name in ("task", *wanted["timers"]))

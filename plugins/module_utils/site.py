@@ -76,7 +76,9 @@ class Site:
         """What is known of each release, oldest first, those among them that could not be built."""
         if not self.releases.is_dir():
             return []
-        return [read_json(path) for path in sorted(self.releases.glob("*Z-*.json")) if path.name.count(".") == 1]
+        return [
+            read_json(path) for path in sorted(self.releases.glob("*Z-*.json")) if path.name.count(".") == 1
+        ]
 
     def record(self, identifier: str) -> dict[str, Any]:
         return read_json(self.beside(identifier, "json"))
@@ -110,7 +112,9 @@ class Site:
         """Add a line to the site's log of releases: when, what, by whom."""
         fields = {"by": self.holder(), "in": read_json(self.lock).get("what", ""), **more}
         self.log.parent.mkdir(mode=0o755, exist_ok=True)
-        line = " ".join([now(), what, identifier, *(f"{key}={json.dumps(value)}" for key, value in fields.items())])
+        line = " ".join(
+            [now(), what, identifier, *(f"{key}={json.dumps(value)}" for key, value in fields.items())]
+        )
         with open(self.log, "a") as file:
             file.write(line + "\n")
 

@@ -158,7 +158,9 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
     (tree / ".venv").symlink_to(environment)
     # The site cannot write its bytecode here, so it is made now; the tree never changes again.
     compiler = [wanted["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    subprocess.run([*compiler, str(tree)], check=False, capture_output=True)  # a template may be no valid Python
+    subprocess.run(
+        [*compiler, str(tree)], check=False, capture_output=True
+    )  # a template may be no valid Python
     for cache in tree.rglob("__pycache__"):
         for path in (cache, *cache.iterdir()):
             os.chown(path, 0, group)
