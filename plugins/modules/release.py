@@ -39,7 +39,7 @@ RETURN = r"""
 id: {description: The release's ID; empty where it has yet to be made., type: str, returned: always}
 current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
 because: {description: What is not as it should be., type: str, returned: always}
-pin: {description: The release that the site stays on; empty when there is none., type: dict, returned: always}
+pin: {description: The release that the site stays on, if there is one., type: dict, returned: always}
 """
 
 
@@ -48,7 +48,7 @@ class BuildError(Exception):
 
 
 def environment_hash(tree: Path, python: str, server: str, packages: list[str]) -> str:
-    """The name of the environment that a tree needs: whatever makes two environments differ, hashed. A patch release of Python does not."""
+    """Whatever makes two environments differ, hashed. A patch release of Python does not."""
     version = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_config_var('SOABI'))"],
         check=True, capture_output=True, text=True,
@@ -213,7 +213,8 @@ def main() -> None:
                 identifier = make(site, params, wanted)
         except BuildError as error:
             module.fail_json(
-                msg=f"{site.name}: no release was made. {error}\nStill live is {site.live_release() or 'nothing'}."
+                msg=f"{site.name}: no release was made. {error}\n"
+                f"Still live is {site.live_release() or 'nothing'}."
             )
     module.exit_json(**result | {"changed": True, "id": identifier})
 

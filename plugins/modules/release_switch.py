@@ -26,7 +26,7 @@ options:
   site: {description: The site., type: dict, required: true}
   release: {description: The release's ID., type: str, required: true}
   keep: {description: How many releases are kept., type: int, default: 5}
-  pin: {description: Whether a converge stays on this release until the next deploy., type: bool, default: false}
+  pin: {description: Whether a converge stays on this release., type: bool, default: false}
 """
 RETURN = r"""
 live: {description: The release that is live., type: str, returned: always}
