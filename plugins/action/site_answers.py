@@ -1,0 +1,53 @@
+"""Ask a site by its public address, as a visitor does, from the controller."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+PATIENCE = 10  # seconds: an instance that drains may answer once more, and DNS may take its time
+
+
+def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
+    """The status of an answer, and the release that gave it. Raises OSError, or what is no HTTP."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context(cafile=ca or None)
+    if not verified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=20, context=context)
+    if address:  # the name stays what is asked for, and what the certificate is for
+        connection._create_connection = lambda place, *_: socket.create_connection((address, place[1]), 20)
+    try:
+        connection.request("GET", parts.path or "/", headers={"User-Agent": "decanter-verify"})
+        response = connection.getresponse()
+        return response.status, response.headers.get("X-Release", "")
+    finally:
+        connection.close()
+
+
+class ActionModule(ActionBase):
+    """url; address, where no name leads there; ca and verified; release, which has to answer if it is given."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        given = self._task.args
+        wanted, deadline = given.get("release", ""), time.monotonic() + PATIENCE
+        while True:
+            try:
+                status, release = ask(given["url"], given.get("address"), given.get("ca"), given["verified"])
+                if status < 400 and wanted in ("", release):
+                    return {"changed": False, "status": status, "release": release}
+                found = f"{status} from release {release or 'unknown'}" if wanted else str(status)
+            except (OSError, http.client.HTTPException) as error:
+                found = f"no answer ({error})"
+            if time.monotonic() > deadline:
+                raise AnsibleActionFail(
+                    f"{given['url']}: found {found}, expected success" + (f" from {wanted}" if wanted else "")
+                )
+            time.sleep(0.3)
