@@ -244,7 +244,8 @@ def _part(site: Any, *keys: str, kind: type = dict) -> Any:
 
 
 def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
-    yield from _source_lines((site_id, "source"), _part(site, "source"))
+    if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
+        yield from _source_lines((site_id, "source"), site["source"])
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
     source = _part(site, "source", "path", kind=str)
     if source and not isdir(root / source):
