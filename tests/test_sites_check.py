@@ -43,6 +43,8 @@ sites_check = load_filters()
 SCHEMA = sites_check.SCHEMA
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
+SSH_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----\n"
+GIT = "git@host.test:town/hall.git"
 PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
@@ -73,15 +75,22 @@ def full() -> dict[str, Any]:
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
             "migrate": "flask db upgrade",
+            "migrated": "flask is-migrated",
             "once": ["flask seed"],
-            "health": {"path": "/readyz", "timeout": 600},
+            "health": {"path": "/readyz", "timeout": 600, "watch": 0},
+            "processes": {"worker": "python -m worker"},
+            "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30"}},
             "static": [{"url": "/static/", "path": "src/harbour/static"}],
             "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
             "nginx": {"body_size": "10m"},
             "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
             "outbound": False,
         },
-        "town-hall": {**minimal()["harbour"], "server_names": ["hall.test"]},
+        "town-hall": {
+            "server_names": ["hall.test"],
+            "source": {"git": GIT, "version": "release/1.4", "subdir": "web/app", "key": SSH_KEY},
+            "wsgi": "hall:app",
+        },
     }
 
 
@@ -123,6 +132,7 @@ def test_a_valid_example_has_no_errors(example: Callable[[], Any], root: str) ->
     assert sites_check.site_errors(example(), root) == []
 
 
+CALENDARS = ("hourly", "Mon..Fri 06:30", "*:*:0/5", "*-*-01 04:00:00 UTC", "Sun *-*~7", "00/2:30")
 VALID = [
     ("source.path", "."),
     ("server_names", ["a." + "b" * 63 + ".test"]),
@@ -139,6 +149,16 @@ VALID = [
     ("wsgi", "wsgi:app"),
     ("env.PYTHONUNBUFFERED", "1"),
     ("secrets.a", "multi\nline"),
+    *(
+        ("source", {"git": address})
+        for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
+    ),
+    *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
+    ("source", {"git": GIT, "subdir": "a/b.c", "key": "../deploy"}),
+    # Its folders are in the repository, where nobody has looked yet.
+    ("static", [{"url": "/a/", "path": "src"}]),
+    ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
+    *(("timers", {"a": {"command": "b", "calendar": when}}) for when in CALENDARS),
 ]
 
 
@@ -154,11 +174,18 @@ FOLDER = "a folder on the controller (a relative path starts at the playbook's f
 WSGI = 'module:object or module:factory(), such as "harbour:create_app()"'
 COMMAND = "a command on one line, such as flask db upgrade"
 ENV_NAME = "upper-case letters, digits and underscores, a letter first"
+SOURCE = "a dictionary such as {path: ../app} or {git: URL, version: main}"
+PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
+TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
+TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
+COMPANION = "1 to 16 lower-case letters, digits and hyphens, a letter first"
+COMPANION_COMMAND = "a command on one line, such as flask digest"
+CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
-    "database, env, gunicorn, health, migrate, nginx, once, outbound, packages, secrets, "
-    "server_names, source, state, static, tls, wsgi"
+    "database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
+    "secrets, server_names, source, state, static, timers, tls, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -182,12 +209,56 @@ REFUSED: list[tuple[str, Any, str]] = [
     # unknown and missing keys, wrong types
     *rows("serv_names", f"one of: {KEYS} (did you mean server_names?)", ([], "an unknown key")),
     *rows("qqq", f"one of: {KEYS}", (SECRET, "an unknown key")),
-    *rows("source.git", "one of: path", ("x", "an unknown key")),
     *rows("server_names", NAMES, (REMOVE, "nothing")),
-    *rows("source", "a dictionary such as {path: ../app}", (REMOVE, "nothing")),
+    *rows("source", SOURCE, (REMOVE, "nothing")),
     *rows("wsgi", WSGI, (REMOVE, "nothing"), (None, "nothing")),
     *rows("source.path", FOLDER, ({}, "nothing"), at="source"),
-    *rows("source", "a dictionary such as {path: ../app}", ("app", "a string")),
+    *rows("source", SOURCE, ("app", "a string")),
+    *rows("source.path", FOLDER, ({"version": "main"}, "nothing"), at="source"),
+    *rows(
+        "source.gti",
+        "one of: git, key, path, subdir, version (did you mean git?)",
+        ("x", "an unknown key"),
+    ),
+    *rows("source.git", "one of the two", (GIT, "git beside path")),
+    *rows(
+        "source.git",
+        "the address of a git repository",
+        ({"git": ""}, "an empty string"),
+        ({"git": "--upload-pack=x"}, '"--upload-pack=x"'),
+        ({"git": "a b"}, '"a b"'),
+        ({"git": "a\n"}, '"a\\n"'),
+        ({"git": 5}, "5"),
+        at="source",
+    ),
+    *rows("source.version", "no version where path is", ("main", "version beside path")),
+    *rows(
+        "source.version",
+        "a branch, a tag or a commit",
+        ({"git": GIT, "version": ""}, "an empty string"),
+        ({"git": GIT, "version": "-x"}, '"-x"'),
+        ({"git": GIT, "version": "main~1"}, '"main~1"'),
+        ({"git": GIT, "version": "a:b"}, '"a:b"'),
+        ({"git": GIT, "version": 1.4}, "1.4"),
+        at="source",
+    ),
+    *rows("source.subdir", "no subdir where path is", ("src", "subdir beside path")),
+    *rows(
+        "source.subdir",
+        'a folder in the repository, relative to its top and without ".."',
+        ({"git": GIT, "subdir": "/a"}, '"/a"'),
+        ({"git": GIT, "subdir": "a/../.."}, '"a/../.."'),
+        ({"git": GIT, "subdir": "a b"}, '"a b"'),
+        at="source",
+    ),
+    *rows("source.key", "no key where path is", (SSH_KEY, "key beside path")),
+    *rows(
+        "source.key",
+        "a private ssh key or the path of a file on the controller",
+        ({"git": GIT, "key": ""}, "an empty string"),
+        ({"git": GIT, "key": 5}, "a number"),
+        at="source",
+    ),
     *rows("env", "a dictionary of environment variables", (["A"], "a list")),
     # server_names
     *rows("server_names", NAMES, ([], "an empty list"), ("harbour.test", '"harbour.test"')),
@@ -332,8 +403,50 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("a\nb", '"a\\nb"'),
         (LONG + "\n", f'"{LONG[:59]}…"'),
     ),
+    *rows("migrated", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
     *rows("once", "a list of commands", ("flask seed", '"flask seed"')),
     *rows("once[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="once"),
+    # processes and timers
+    *rows("processes", PROCESSES, (["python -m worker"], "a list")),
+    *rows(
+        "processes.a",
+        "a command on one line, such as python -m worker",
+        ("", "an empty string"),
+        ("a\nb", '"a\\nb"'),
+        ({"command": "a"}, "a dictionary"),
+    ),
+    *rows("timers", TIMERS, ("daily", "a string")),
+    *rows("timers.a", TIMER, ("flask digest", "a string")),
+    *rows("timers.a.command", COMPANION_COMMAND, ({"calendar": "daily"}, "nothing"), at="timers.a"),
+    *rows("timers.a.calendar", CALENDAR, ({"command": "flask digest"}, "nothing"), at="timers.a"),
+    *rows(
+        "timers.a.on",
+        "one of: calendar, command",
+        ({"command": "x", "calendar": "daily", "on": "one"}, "an unknown key"),
+        at="timers.a",
+    ),
+    *rows(
+        "timers.a.command",
+        COMPANION_COMMAND,
+        ({"command": "a\nb", "calendar": "daily"}, '"a\\nb"'),
+        at="timers.a",
+    ),
+    *rows(
+        "timers.a.calendar",
+        CALENDAR,
+        *(
+            ({"command": "x", "calendar": when}, found)
+            for when, found in (
+                ("", "an empty string"),
+                ("daily\nUnit=x.service", '"daily\\nUnit=x.service"'),
+                ("daily; reboot", '"daily; reboot"'),
+                ("-1", '"-1"'),
+                ("%H:00", '"%H:00"'),
+                (5, "5"),
+            )
+        ),
+        at="timers.a",
+    ),
     # health, gunicorn, nginx, outbound
     *rows("health.path", HEALTH_PATH, ("readyz", '"readyz"'), ("/a b", '"/a b"')),
     *rows(
@@ -345,6 +458,7 @@ REFUSED: list[tuple[str, Any, str]] = [
         (True, "true"),
         ("30", '"30"'),
     ),
+    *rows("health.watch", "an integer from 0 to 600", (-1, "-1"), (601, "601"), ("2", '"2"')),
     *rows("gunicorn.workers", "an integer from 1 to 64", (65, "65")),
     *rows("gunicorn.threads", "an integer from 1 to 128", (129, "129")),
     *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
@@ -461,6 +575,29 @@ REFUSED: list[tuple[str, Any, str]] = [
 def test_refuses(dotted: str, value: Any, line: str, root: str) -> None:
     sites = changed(minimal(), dotted, copy.deepcopy(value) if value is not REMOVE else value)
     assert sites_check.site_errors(sites, root) == [line]
+
+
+@pytest.mark.parametrize("kind", ["processes", "timers"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("task", "another name, task is Decanter's own"),
+        *((name, COMPANION) for name in ("Worker", "a_b", "a.b", "a-", "1a", "", "a" * 17)),
+    ],
+)
+def test_refuses_a_process_and_a_timer_by_their_names(kind: str, name: str, expected: str, root: str) -> None:
+    command = {"processes": "x", "timers": {"command": "x", "calendar": "daily"}}[kind]
+    [line] = sites_check.site_errors(changed(minimal(), kind, {name: command}), root)
+    assert line.startswith(f"sites.harbour.{kind}"), line
+    assert line.endswith(f": found the name {json.dumps(name)}, expected {expected}"), line
+
+
+def test_refuses_a_process_and_a_timer_of_one_name(root: str) -> None:
+    sites = changed(minimal(), "processes", {"a": "x", "b": "x"})
+    sites = changed(sites, "timers", {"b": {"command": "x", "calendar": "daily"}})
+    assert sites_check.site_errors(sites, root) == [
+        'sites.harbour.timers.b: found the name "b", expected a name that no process has'
+    ]
 
 
 ENV_TAKEN = "another name, this variable is not a site's to set"
@@ -637,6 +774,9 @@ PLACES: dict[str, Where] = {
     "a secret": lambda secret: changed(minimal(), "secrets.A", secret),
     "the database": lambda secret: changed(minimal(), "database", secret),
     "the password": lambda secret: changed(minimal(), "database.password", secret),
+    "the source": lambda secret: changed(minimal(), "source", secret),
+    "the source's key": lambda secret: changed(minimal(), "source", {"git": GIT, "key": secret}),
+    "a key beside a path": lambda secret: changed(minimal(), "source.key", secret),
     "tls": lambda secret: changed(minimal(), "tls", secret),
     "the key": lambda secret: changed(minimal(), "tls", {"mode": "provided", "key": secret}),
     "a misspelt key": lambda secret: changed(minimal(), "secret", secret),
@@ -673,6 +813,7 @@ settings.load_profile("quiet")
 WORDS = st.sampled_from(
     [
         *SCHEMA["additionalProperties"]["properties"],
+        *("git", "version", "subdir", "command", "calendar", "watch", "task", "daily"),
         *("path", "url", "engine", "auth", "password", "name", "mode", "certificate", "key"),
         *("provided", "mysql", "harbour.test", "::1", "a:b", "CHANGEME", "x\ny", "\ud800", "\0"),
         *("k" * 900, "a\u2028b", "app", "*.a.test", "Ä.test", "%", "1" * 5000),
@@ -793,7 +934,9 @@ FILLED = {
     "env": {},
     "secrets": {},
     "once": [],
-    "health": {"path": "/", "timeout": 30},
+    "health": {"path": "/", "timeout": 30, "watch": 2},
+    "processes": {},
+    "timers": {},
     "static": [],
     "gunicorn": {"worker_class": "gthread", "timeout": 30},
     "nginx": {"body_size": "1m"},
@@ -817,7 +960,7 @@ def test_defaults_fill_half_filled_keys() -> None:
     sites = changed(minimal(), "health.path", "/readyz")
     sites = {"town-hall": changed(sites, "database.engine", "mysql")["harbour"]}
     filled = sites_check.with_defaults(sites)["town-hall"]
-    assert filled["health"] == {"path": "/readyz", "timeout": 30}
+    assert filled["health"] == {"path": "/readyz", "timeout": 30, "watch": 2}
     assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "town_hall"}
 
 
@@ -900,7 +1043,7 @@ def test_templates_in_sites_are_read(template: Callable[..., Any], root: str) ->
     assert template("sites | site_errors(root)", variables) == []
     filled = template("sites | with_defaults", variables)["harbour"]
     assert filled["server_names"] == ["harbour.test"]
-    assert filled["health"] == {"path": "/", "timeout": 42}
+    assert filled["health"] == {"path": "/", "timeout": 42, "watch": 2}
     assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "harbour"}
 
 

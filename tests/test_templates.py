@@ -88,6 +88,11 @@ FULL = {
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
     "once": ["flask seed"],
+    "processes": {"worker": "python -m worker", "odd": "sh -c 'echo \"$HOME\" 5% a\\\\b'"},
+    "timers": {
+        "digest": {"command": "flask digest --since '1 %'", "calendar": "Mon..Fri *-*-* 06:30:00 UTC"},
+        "tick": {"command": "pwd >> /srv/harbour/shared/ticks", "calendar": "*:*:0/5"},
+    },
     "health": {"path": "/readyz", "timeout": 5},
     "static": [{"url": "/static/", "path": "harbour/static"}, {"url": "/a/b/", "path": "harbour/static"}],
     "gunicorn": {"workers": 3, "threads": 8, "worker_class": "gthread", "timeout": 60},
@@ -322,6 +327,7 @@ ARTEFACT = re.compile(
 
 
 # Lists that are emptied on purpose, and kernel settings that ufw must not touch.
+WRITTEN_AS_TEMPLATES = {'    verify_address: "{{ ansible_host }}"'}
 EMPTY = {"AmbientCapabilities=", "CapabilityBoundingSet=", "IPT_SYSCTL=", "ListenStream="}
 
 
@@ -332,7 +338,8 @@ def test_no_value_is_left_as_python_prints_it(host, case):
         if file.path.endswith(".py"):
             continue
         for number, line in enumerate(file.text.splitlines(), 1):
-            found = None if re.match(r"\s*#", line) or "{'a'" in line else ARTEFACT.search(line)
+            meant = re.match(r"\s*#", line) or "{'a'" in line or line in WRITTEN_AS_TEMPLATES
+            found = None if meant else ARTEFACT.search(line)
             assert not found, f"{file.path}:{number}: found {found[0]!r} in {line!r}"
             empty = re.fullmatch(r"[\w.-]+ ?= ?", line) and line not in EMPTY
             assert not empty, f"{file.path}:{number}: expected a value, got {line!r}"
@@ -437,6 +444,12 @@ def units(root: Path, case: str) -> Path:
     return root
 
 
+def units_of(site: str, values: Mapping[str, Any]) -> list[str]:
+    """The names of the services that run a site's code, without their instance."""
+    companions = (*values.get("processes", {}), *values.get("timers", {}))
+    return [site, f"{site}.task", *(f"{site}.{name}" for name in companions)]
+
+
 def unit_names(root: Path) -> list[str]:
     """Each unit that was written or has a drop-in, templates with an instance."""
     folder, names = root / "etc/systemd/system", []
@@ -451,7 +464,11 @@ def unit_names(root: Path) -> list[str]:
 def test_systemd_takes_its_units(host, case, units):
     names = unit_names(units)
     assert {"nginx.service", "ssh.socket", "swapfile.swap"} <= set(names), names
-    assert all(f"{site}@blue.{kind}" in names for site in CASES[case].sites for kind in ("socket", "service"))
+    for site, values in CASES[case].sites.items():
+        expected = {f"{site}@blue.socket", *(f"{unit}@blue.service" for unit in units_of(site, values))}
+        expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
+        got = {name for name in names if re.match(rf"{site}[@.]", name)}
+        assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"
     command = [program("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={units}", *names]
     code, said = run(*command)
     said = "\n".join(line for line in said.splitlines() if "does not match any known unit" not in line)
@@ -463,7 +480,7 @@ def test_units_are_confined(host, case, units):
     allowed = {"nginx.service": EXPOSURE["nginx"]}
     for site, values in CASES[case].sites.items():
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
-        allowed |= {f"{site}@blue.service": EXPOSURE[kind], f"{site}.task@blue.service": EXPOSURE[kind]}
+        allowed |= {f"{unit}@blue.service": EXPOSURE[kind] for unit in units_of(site, values)}
     database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
     allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
     for unit, threshold in allowed.items():
@@ -541,6 +558,41 @@ def test_gunicorn_is_given_the_application(host, case):
         # In double quotes, systemd reads backslashes as a shell does; a % is written twice.
         got = shlex.split(command)[-1]
         assert got == site["wsgi"].replace("%", "%%"), f"{file.path}: {command}"
+
+
+# Processes that are to run for ever come back; what a timer starts ends, or is ended.
+KINDS = {
+    "processes": {"Type=exec", "Restart=always", "WantedBy=multi-user.target", "StartLimitIntervalSec=0"},
+    "timers": {"Type=oneshot", "TimeoutStartSec=900"},
+}
+
+
+@everywhere
+def test_processes_and_timers_run_what_was_written(host, case):
+    for site, values in CASES[case].sites.items():
+        for kind, name in ((one, name) for one in KINDS for name in values.get(one, {})):
+            file = matching(host, case, rf"/{site}\.{name}@\.service$")[0]
+            lines = file.text.splitlines()
+            given = values[kind][name]
+            command = given if kind == "processes" else given["command"]
+            [start] = [line for line in lines if line.startswith("ExecStart=")]
+            # In double quotes, systemd reads backslashes as a shell does; % and $ are written twice.
+            got = shlex.split(start.removeprefix("ExecStart="))
+            expected = ["/bin/sh", "-c", "exec " + command.replace("%", "%%").replace("$", "$$")]
+            assert got == expected, f"{file.path}: expected {expected}, got {got}"
+            assert f"WorkingDirectory=/srv/{site}/releases/%i" in lines and f"User={site}" in lines, file.text
+            for other, words in KINDS.items():
+                assert words <= set(lines) if other == kind else not words & set(lines), file.text
+
+
+@everywhere
+def test_a_timer_has_its_calendar(host, case):
+    for site, values in CASES[case].sites.items():
+        for name, timer in values.get("timers", {}).items():
+            file = matching(host, case, rf"/{site}\.{name}@\.timer$")[0]
+            assert f"OnCalendar={timer['calendar']}" in file.text.splitlines(), file.text
+            code, said = run(program("systemd-analyze"), "calendar", timer["calendar"])
+            assert code == 0, said
 
 
 def test_flask_finds_an_application_whose_name_has_quotes():
