@@ -105,7 +105,7 @@ def fetched(source: Mapping[str, str], key: str | None) -> Path:
 def run_git(environment: Mapping[str, str], *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
-        raise SourceError(f"git {arguments[-1] if len(arguments) < 3 else ''} failed: {done.stderr.strip()}")
+        raise SourceError(f"git failed: {done.stderr.strip()}")
     return done.stdout
 
 
