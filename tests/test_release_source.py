@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from ours import load
 
-PLUGIN = Path(__file__).parents[1] / "plugins/action/release.py"
-spec = importlib.util.spec_from_file_location("release_action", PLUGIN)
-release = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(release)
+release = load("action", "release")
 
 
 @pytest.fixture
@@ -74,4 +71,20 @@ def test_the_content_alone_makes_the_hash(folder):
 def test_a_symlink_that_leads_out_is_refused(folder):
     (folder / "out").symlink_to("/etc/passwd")
     with pytest.raises(release.SourceError, match="symlink to /etc/passwd"):
+        release.content_hash(folder, release.tracked(folder))
+
+
+def test_a_folder_says_where_it_came_from(folder):
+    with release.files_of({"path": str(folder)}, "") as (where, paths, record):
+        assert (where, paths) == (folder, release.tracked(folder))
+    assert record == {"source": str(folder), "commit": "", "uncommitted": False}, record
+    assert folder.exists(), "expected the folder to be left as it is"
+
+
+def test_a_submodule_is_refused(folder):
+    git(folder, "init")
+    git(folder, "init", "inner")
+    git(folder / "inner", "commit", "--allow-empty", "-m", "x")
+    git(folder, "add", "inner")
+    with pytest.raises(release.SourceError, match="inner: found neither a file nor a symlink"):
         release.content_hash(folder, release.tracked(folder))
