@@ -1,0 +1,429 @@
+"""What is known of a site's releases, which are kept, which one goes back to, and how it is shown."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ours import load, utils
+
+database, live, module_site = utils("database"), utils("live"), utils("site")
+table = load("action", "releases").table
+releases = load("modules", "releases")
+
+
+def identifier(number: int) -> str:
+    """The ID of a release that was made at some minute."""
+    return f"20260101T00{number:02}00Z-{number:012x}"
+
+
+class Site(module_site.Site):
+    """A site whose folders are here."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__("plain")
+        for name in ("releases", "venvs", "assets", "current"):
+            setattr(self, name, root / name)
+        self.root, self.run, self.live_socket = root, root / "run", root / "run/live.sock"
+        self.lock, self.pin, self.once = root / "lock.json", root / "pin.json", root / "once.json"
+        self.log = root / "log/plain.log"
+        for folder in (self.releases, self.venvs, self.run):
+            folder.mkdir()
+
+    def made(self, number: int, state: str = "good", environment: str = "e0", **more: Any) -> str:
+        """A release with all that may be beside it."""
+        name = identifier(number)
+        if state != "unbuilt":
+            (self.release(name) / "static").mkdir(parents=True)
+            (self.venvs / environment / "bin").mkdir(parents=True, exist_ok=True)
+            (self.release(name) / ".venv").symlink_to(self.venvs / environment)
+            self.beside(name, "schema.json").write_text("{}")
+            self.beside(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
+        record = {"id": name, "state": "failed" if state == "unbuilt" else state, **more}
+        self.write_record(name, record)
+        return name
+
+    def goes_live(self, colour: str, name: str) -> None:
+        module_site.replace_symlink(self.slot(colour), f"releases/{name}")
+        module_site.replace_symlink(self.live_socket, f"{colour}.sock")
+
+    def kept(self) -> list[int]:
+        """The numbers of the releases that have a tree."""
+        return [int(name[-12:], 16) for name in self.identifiers()]
+
+    def known(self) -> list[int]:
+        return [int(record["id"][-12:], 16) for record in self.records()]
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    return Site(tmp_path)
+
+
+# --- What is kept ------------------------------------------------------------------------------
+
+
+def test_five_good_ones_are_kept_with_what_is_beside_them(site):
+    for number in range(1, 9):
+        site.made(number)
+    site.goes_live("blue", identifier(7))
+    site.goes_live("green", identifier(8))
+    live.prune(site, 5)
+    assert site.kept() == site.known() == [4, 5, 6, 7, 8]
+    for number in range(1, 9):
+        files = {path.name.split(".", 1)[1] for path in site.releases.glob(f"{identifier(number)}.*")}
+        expected = {"json", "schema.json", "sql.gz"} if number > 3 else set()
+        assert files == expected, f"release {number}: expected {expected} beside it, got {files}"
+
+
+@pytest.mark.parametrize("keep", [1, 2, 7, 8, 50])
+def test_as_many_are_kept_as_are_asked_for(site, keep):
+    for number in range(1, 9):
+        site.made(number)
+    site.goes_live("blue", identifier(8))
+    live.prune(site, keep)
+    assert site.kept() == list(range(1, 9))[-keep:]
+
+
+def test_what_is_live_is_never_removed(site):
+    """Nor what was live before it, which drains: somebody may have gone back a long way."""
+    for number in range(1, 9):
+        site.made(number)
+    site.goes_live("green", identifier(1))
+    site.goes_live("blue", identifier(2))
+    live.prune(site, 3)
+    assert site.kept() == site.known() == [1, 2, 6, 7, 8]
+    assert site.live_release() == identifier(2)
+
+
+def test_a_failed_one_takes_no_good_ones_place(site):
+    for number in range(1, 15):
+        site.made(number, state="good" if number % 2 else "failed")
+    site.goes_live("blue", identifier(13))
+    live.prune(site, 5)
+    assert site.kept() == site.known() == [5, 7, 9, 11, 13, 14], "expected the last failed one, too"
+
+
+def test_one_that_could_not_be_built_is_forgotten_with_the_others(site):
+    for number in range(1, 4):
+        site.made(number, state="unbuilt")
+    site.made(4)
+    site.goes_live("blue", identifier(4))
+    assert (site.kept(), site.known()) == ([4], [1, 2, 3, 4])
+    live.prune(site, 5)
+    assert (site.kept(), site.known()) == ([4], [3, 4])
+
+
+def test_a_failed_one_that_is_live_is_kept(site):
+    """The first of all is not taken away when it falls ill, for there is nothing to put back."""
+    site.made(1, state="failed")
+    site.goes_live("blue", identifier(1))
+    site.made(2, state="failed")
+    live.prune(site, 5)
+    assert site.kept() == [1, 2]
+
+
+def test_environments_go_with_the_last_that_needs_them(site):
+    for number, environment in enumerate(["old", "old", "shared", "new", "shared"], 1):
+        site.made(number, environment=environment)
+    (site.venvs / "begun").mkdir()
+    site.goes_live("blue", identifier(5))
+    live.prune(site, 4)
+    assert {path.name for path in site.venvs.iterdir()} == {"old", "shared", "new"}
+    live.prune(site, 3)
+    assert {path.name for path in site.venvs.iterdir()} == {"shared", "new"}
+    assert (site.release(identifier(5)) / ".venv/bin").is_dir()
+
+
+def test_one_that_is_being_made_has_no_name_yet(site):
+    site.made(1)
+    (site.releases / f".new-{identifier(2)}").mkdir()
+    (site.releases / f".{identifier(1)}.json.new").touch()
+    site.goes_live("blue", identifier(1))
+    live.prune(site, 5)
+    assert site.kept() == site.known() == [1]
+    assert (site.releases / f".new-{identifier(2)}").is_dir()
+
+
+# --- Records -----------------------------------------------------------------------------------
+
+
+def test_records_are_in_the_order_of_their_time(site):
+    for number in (3, 1, 2):
+        site.made(number)
+    assert site.known() == [1, 2, 3] and site.kept() == [1, 2, 3]
+
+
+def test_a_record_is_amended_and_root_alone_writes_it(site):
+    name = site.made(1, state="built", commit="c")
+    site.amend_record(name, state="good", went_live="then")
+    assert site.record(name) == {"id": name, "state": "good", "commit": "c", "went_live": "then"}
+    mode = site.beside(name, "json").stat().st_mode & 0o777
+    assert mode == 0o640, f"expected 0640, got {mode:04o}"
+
+
+def test_a_site_without_a_release_has_no_record(tmp_path):
+    one = module_site.Site("plain")
+    one.releases, one.live_socket = tmp_path / "releases", tmp_path / "live.sock"
+    assert (one.records(), one.identifiers(), one.live_release(), one.record("x")) == ([], [], "", {})
+
+
+def test_the_log_has_a_line_for_each_release(site):
+    site.lock.write_text(json.dumps({"by": "ada@desk", "what": "deploy"}))
+    site.note("live", "ONE", because="nothing was live")
+    site.note("failed", "TWO", because='it said "no"\nand more', live="ONE")
+    first, second = site.log.read_text().splitlines()
+    moment, _, rest = first.partition(" ")
+    assert moment.endswith("+00:00"), first
+    assert rest == 'live ONE by="ada@desk" in="deploy" because="nothing was live"'
+    assert second.endswith('in="deploy" because="it said \\"no\\"\\nand more" live="ONE"'), second
+
+
+def test_a_symlink_is_replaced_at_once(site):
+    path = site.root / "link"
+    assert module_site.replace_symlink(path, "one") is True
+    assert module_site.replace_symlink(path, "one") is False
+    (site.root / ".link.new").symlink_to("left behind")
+    assert module_site.replace_symlink(path, "two") is True
+    assert os.readlink(path) == "two" and not (site.root / ".link.new").is_symlink()
+
+
+# --- Which one goes back to --------------------------------------------------------------------
+
+
+@pytest.fixture
+def history(site) -> Site:
+    """1 good, 2 failed, 3 good, 4 live, 5 failed when it was built."""
+    for number, state in enumerate(["good", "failed", "good", "good"], 1):
+        site.made(number, state=state, fault="it ended")
+    site.made(5, state="unbuilt", fault="pip failed:")
+    site.goes_live("blue", identifier(4))
+    return site
+
+
+def test_one_goes_back_to_the_last_good_one(history):
+    assert releases.choose(history, None) == (identifier(3), "")
+    history.goes_live("green", identifier(3))
+    assert releases.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
+    history.goes_live("blue", identifier(1))
+    assert releases.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
+
+
+def test_what_was_built_and_never_live_is_not_gone_back_to(history):
+    history.amend_record(identifier(3), state="built")
+    assert releases.choose(history, None) == (identifier(1), "")
+
+
+def test_what_has_no_tree_is_not_gone_back_to(history):
+    """A run was cut off between its record and its name."""
+    history.release(identifier(3)).rename(history.releases / f".new-{identifier(3)}")
+    assert releases.choose(history, None) == (identifier(1), "")
+    assert releases.choose(history, identifier(3))[1].startswith(f"found {identifier(3)}, expected one of: ")
+
+
+def test_one_goes_where_one_says(history):
+    assert releases.choose(history, identifier(1)) == (identifier(1), "")
+    history.goes_live("green", identifier(1))
+    assert releases.choose(history, identifier(4)) == (identifier(4), ""), "expected forward to be a way, too"
+
+
+@pytest.mark.parametrize(("number", "fault"), [(2, "it ended"), (5, "pip failed:")])
+def test_a_failed_one_is_refused(history, number, fault):
+    expected = ("", f"{identifier(number)} has failed: {fault}")
+    assert releases.choose(history, identifier(number)) == expected
+
+
+def test_one_that_is_not_there_is_refused_with_those_that_are(history):
+    expected = ", ".join(identifier(number) for number in (1, 2, 3))
+    assert releases.choose(history, "x") == ("", f"found x, expected one of: {expected}")
+
+
+def test_who_was_cut_off_on_the_way_back_goes_to_the_same(history):
+    pin = {"release": identifier(3), "by": "ada@desk", "since": "then", "done": False}
+    history.pin.write_text(json.dumps(pin))
+    history.goes_live("green", identifier(3))
+    assert releases.choose(history, None) == (identifier(3), "")
+    history.pin.write_text(json.dumps(pin | {"done": True}))
+    assert releases.choose(history, None) == (identifier(1), "")
+
+
+def test_without_a_release_there_is_none_to_go_back_to(site):
+    assert releases.choose(site, None) == ("", "there is no good release before the first")
+    assert releases.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
+
+
+# --- The table ---------------------------------------------------------------------------------
+
+RECORD = {"created": "2026-01-01T00:01:00+00:00", "by": "ada@desk", "source": "/src", "commit": "c" * 40}
+
+
+def told(**more: Any) -> dict[str, Any]:
+    return {"releases": [], "live": "", "pin": {}, "lock": {}, "units": {}, **more}
+
+
+def test_a_table_of_nothing():
+    assert table("plain", told()) == "plain: there is no release"
+
+
+def test_a_table_says_what_is_live_where_it_came_from_and_what_failed():
+    records = [
+        {"id": identifier(1), "state": "good", **RECORD},
+        {"id": identifier(2), "state": "failed", "fault": "it ended", **RECORD, "uncommitted": True},
+        {"id": identifier(3), "state": "good", **RECORD, "source": "git@host.test:a/b.git"},
+        {"id": identifier(4), "state": "built", "created": "2026-01-01T00:04:00+00:00"},
+    ]
+    assert table("plain", told(releases=records, live=identifier(3))).splitlines() == [
+        "plain:",
+        f"  {identifier(1)} good    2026-01-01T00:01:00Z by ada@desk  /src cccccccccccc",
+        f"  {identifier(2)} failed  2026-01-01T00:01:00Z by ada@desk  /src cccccccccccc"
+        " and uncommitted changes",
+        "    it ended",
+        f"  {identifier(3)} live    2026-01-01T00:01:00Z by ada@desk  git@host.test:a/b.git cccccccccccc",
+        f"  {identifier(4)} built   2026-01-01T00:04:00Z by somebody",
+    ]
+
+
+def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
+    lines = table(
+        "plain",
+        told(
+            pin={"release": "ID", "by": "ada@desk", "since": "then"},
+            lock={"by": "bob@desk", "since": "now", "what": "deploy"},
+            units={"plain@blue.service": "active", "plain.worker@ID.service": "failed"},
+        ),
+    ).splitlines()[1:]
+    assert lines == [
+        "  ada@desk went back to ID at then; make deploy ends that",
+        "  bob@desk has been at work on it since now (deploy)",
+        "  plain.worker@ID.service is failed",
+    ]
+
+
+# --- The schema --------------------------------------------------------------------------------
+
+THEN = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (THEN, []),
+        (dict(reversed(THEN.items())), []),
+        (THEN | {"column b.id": "int NO"}, ["column b.id was added"]),
+        (THEN | {"column a.id": "bigint NO"}, ["column a.id was changed"]),
+        ({"column a.id": "int NO", "index a.PRIMARY": "0 id"}, ["column a.name was removed"]),
+        (
+            {"column a.id": "bigint NO", "column a.title": "varchar(20) YES", "index a.PRIMARY": "0 id"},
+            ["column a.id was changed", "column a.name was removed", "column a.title was added"],
+        ),
+        ({}, [f"{thing} was removed" for thing in sorted(THEN)]),
+    ],
+)
+def test_what_has_changed_in_a_schema(now, expected):
+    assert database.differences(THEN, now) == expected
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch) -> Path:
+    """A folder of programs that are found before the machine's own."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["mariadb", "mysql"])
+def test_a_schema_is_read_by_the_client_that_is_there(programs, name):
+    program(programs, name, r"""printf 'column\ta.id\tint NO\nindex\ta.PRIMARY\t0 a\\tb\tc\n'""")
+    assert database.schema("plain") == {"column a.id": "int NO", "index a.PRIMARY": "0 a\\tb\tc"}
+
+
+def test_a_dump_is_whole_and_roots_alone(programs, tmp_path):
+    program(programs, "mariadb-dump", "echo '-- all of it'; echo \"$@\"")
+    path = tmp_path / "x.sql.gz"
+    database.dump("plain", path)
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert text.startswith("-- all of it\n") and text.endswith(" plain\n"), text
+    assert {"--single-transaction", "--routines", "--triggers", "--events"} <= set(text.split()), text
+    mode = path.stat().st_mode & 0o777
+    assert mode == 0o600, f"expected 0600, got {mode:04o}"
+
+
+def test_a_dump_that_fails_is_none(programs, tmp_path):
+    program(programs, "mariadb-dump", "seq 99999; echo 'disk is full' >&2; exit 2")
+    with pytest.raises(RuntimeError, match="plain could not be dumped: disk is full"):
+        database.dump("plain", tmp_path / "x.sql.gz")
+    assert not (tmp_path / "x.sql.gz").exists()
+    program(programs, "mariadb-dump", "echo '-- all of it'")
+    database.dump("plain", tmp_path / "x.sql.gz")
+    assert gzip.decompress((tmp_path / "x.sql.gz").read_bytes()) == b"-- all of it\n", "found a rest"
+
+
+# --- Whether a migration is pending ------------------------------------------------------------
+
+migrate = load("modules", "release_migrate")
+HEADS = {
+    "nothing is pending": ("0002 (head)", True),
+    "something is": ("0001", False),
+    "nothing was ever run": ("", False),
+    "one of two branches is behind": ("0002 (head)\n0001", False),
+    "two branches are not": ("0002 (head)\n0003 (head)", True),
+    "it is the head, and where branches join": ("0004 (head) (mergepoint)", True),
+}
+
+
+@pytest.fixture
+def ran(monkeypatch) -> list[str]:
+    """The commands that were run, in a shell here in place of the site's unit."""
+    commands: list[str] = []
+
+    def run(site, name, command):
+        commands.append(command)
+        done = migrate_process(command)
+        if done != 0:
+            raise migrate.Failed(f"{command} ended with {done}")
+        return ""
+
+    monkeypatch.setattr(migrate, "run", run)
+    return commands
+
+
+def migrate_process(command: str) -> int:
+    status = os.system(f"({command}) >/dev/null 2>&1")
+    return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_flask_says_whether_a_migration_is_pending(programs, ran, case):
+    printed, expected = HEADS[case]
+    said = f"echo '{printed}'" if printed else ":"
+    program(programs, "flask", f"echo 'INFO  [alembic.runtime.migration] Context' >&2; {said}")
+    wanted = {"migrate": "flask db upgrade --directory x"}
+    assert migrate.is_migrated(SimpleNamespace(), "ID", wanted) is expected
+
+
+def test_a_flask_that_cannot_say_has_one_pending(programs, ran):
+    program(programs, "flask", "echo broken >&2; exit 1")
+    assert migrate.is_migrated(SimpleNamespace(), "ID", {"migrate": "flask db upgrade"}) is False
+
+
+def test_a_site_may_say_itself(ran):
+    for answer, expected in (("true", True), ("false", False)):
+        wanted = {"migrate": "flask db upgrade", "migrated": answer}
+        assert migrate.is_migrated(SimpleNamespace(), "ID", wanted) is expected
+    assert ran == ["true", "false"]
+
+
+def test_where_nobody_knows_something_may_be_pending(ran):
+    assert migrate.is_migrated(SimpleNamespace(), "ID", {"migrate": "./migrate"}) is False
+    assert ran == []
