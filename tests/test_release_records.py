@@ -257,6 +257,46 @@ def test_without_a_release_there_is_none_to_go_back_to(site):
     assert releases.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
 
 
+# --- What is to be done ------------------------------------------------------------------------
+
+release = load("modules", "release")
+
+
+class Ended(Exception):
+    """A module has answered."""
+
+
+@pytest.mark.parametrize(
+    ("pinned", "pin", "expected"),
+    [
+        (True, {}, (True, identifier(2))),
+        (True, {"release": identifier(1)}, (True, identifier(1))),
+        (False, {}, (True, identifier(2))),
+        # It is live already, and all the same a deploy is what ends a rollback.
+        (False, {"release": identifier(2)}, (False, identifier(2))),
+    ],
+)
+def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
+    if pin:
+        site.pin.write_text(json.dumps(pin))
+
+    def ended(**result):
+        raise Ended(result)
+
+    wanted = {"name": "plain", "packages": []}
+    params = {"site": wanted, "content": "c", "archive": None, "python": "p", "server_requirements": "s"}
+    fake = SimpleNamespace(params=params | {"pinned": pinned}, check_mode=False, exit_json=ended)
+    monkeypatch.setattr(release, "AnsibleModule", lambda **_: fake)
+    monkeypatch.setattr(release, "Site", lambda name: site)
+    monkeypatch.setattr(release, "find", lambda *_: identifier(2))
+    monkeypatch.setattr(release, "look", lambda *_: "")
+    with pytest.raises(Ended) as end:
+        release.main()
+    got = end.value.args[0]
+    assert (got["current"], got["id"]) == expected, got
+    assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
+
+
 # --- The table ---------------------------------------------------------------------------------
 
 RECORD = {"created": "2026-01-01T00:01:00+00:00", "by": "ada@desk", "source": "/src", "commit": "c" * 40}

@@ -206,6 +206,8 @@ def main() -> None:
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
     if params["archive"] is None or module.check_mode:
         because = look(site, identifier, params["site"])
+        if not because and not params["pinned"] and site.pin.exists():
+            because = "somebody went back to it, and a converge would stay on it"
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
     if not identifier:
         try:
