@@ -91,7 +91,10 @@ class Visitors:
             try:
                 if title:
                     data = urlencode({**HOME, "title": title, "csrf_token": token})
-                    form = {"Content-Type": "application/x-www-form-urlencoded", "Referer": f"https://{self.name}/"}
+                    form = {
+                        "Content-Type": "application/x-www-form-urlencoded",
+                        "Referer": f"https://{self.name}/",
+                    }
                     connection.request("POST", "/submit", data, form | cookie)
                 else:
                     connection.request("GET", self.paths[count % len(self.paths)])

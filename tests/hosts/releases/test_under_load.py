@@ -48,12 +48,21 @@ def upgrade() -> None:
 """
 # What is done to the source, and what the run says then.
 BROKEN = {
-    "cannot be installed": (("requirements.txt", "\nno-such-package-of-anybody==1.0\n"), "requirements.txt failed"),
-    "cannot be imported": (("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"), "cannot import"),
+    "cannot be installed": (
+        ("requirements.txt", "\nno-such-package-of-anybody==1.0\n"),
+        "requirements.txt failed",
+    ),
+    "cannot be imported": (
+        ("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"),
+        "cannot import",
+    ),
     "ends when it starts": (("harbour/__init__.py", "\nimport os\nos._exit(3)\n"), "did not go live"),
     "never becomes healthy": (("harbour/health.py", NEVER_HEALTHY), "this release is never ready"),
     "falls ill when it is live": (("harbour/health.py", ILL_WHEN_LIVE), "was put back"),
-    "has a migration that fails": (("migrations/versions/0002_bad.py", BAD_MIGRATION), "this migration is broken"),
+    "has a migration that fails": (
+        ("migrations/versions/0002_bad.py", BAD_MIGRATION),
+        "this migration is broken",
+    ),
 }
 
 
@@ -70,7 +79,9 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
             assert finished.returncode == 0, finished.stdout + finished.stderr
             good.append(live())
         environments = {host_environment(host, identifier) for identifier in good[-4:]}
-        assert len(environments) == 1, f"expected code-only deploys to share an environment, got {environments}"
+        assert len(environments) == 1, (
+            f"expected code-only deploys to share an environment, got {environments}"
+        )
 
         for kind, ((path, text), _) in BROKEN.items():
             before = (source.folder / path).read_text() if (source.folder / path).exists() else None
@@ -110,7 +121,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
     missing = posted - stored.keys()
     doubled = {title: count for title, count in stored.items() if count != "1"}
     assert not missing and not doubled and len(stored) == len(posted), (
-        f"expected each of {len(posted)} accepted listings once, got {len(missing)} missing, {doubled} doubled"
+        f"expected each of {len(posted)} listings once, got {len(missing)} missing, {doubled} doubled"
     )
     slowest = sorted(answer.answered - answer.asked for answer in answers)
     report = {
@@ -180,6 +191,8 @@ def each_once(crowd, sql) -> None:
     rows = sql("harbour", "SELECT title, COUNT(*) FROM listings WHERE title LIKE 'load %' GROUP BY title")
     stored = dict(line.split("\t") for line in rows.splitlines())
     accepted = {answer.title for answer in crowd.answers if answer.title and answer.good}
-    assert accepted <= stored.keys(), f"expected every accepted listing, got {accepted - stored.keys()} missing"
+    assert accepted <= stored.keys(), (
+        f"expected every accepted listing, got {accepted - stored.keys()} missing"
+    )
     doubled = {title for title, count in stored.items() if count != "1"}
     assert not doubled, f"expected no listing twice, got {doubled}"
