@@ -55,7 +55,7 @@ def cut(ssh, request, tmp_path):
         environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         # A module is a Python without arguments, which reads itself from its standard input.
         script = (
-            f"sudo sh -c 'for i in $(seq 3000); do if {condition}; then pkill -KILL -fx /usr/bin/python3; "
+            f'sudo sh -c \'for i in $(seq 9000); do if {condition}; then pkill -KILL -fx "/usr/bin/python3[.0-9]*"; '
             "pkill -KILL -x apt-get; pkill -KILL -x dpkg; echo hit; exit; fi; sleep 0.01; done'"
         )
         watch = subprocess.Popen([*ssh, script], stdout=subprocess.PIPE, text=True)

@@ -31,7 +31,7 @@ def test_a_site_stays_where_somebody_went_back_to_until_the_next_deploy(run, sou
     second = live()
     assert second != first, f"expected another release than {first}"
 
-    finished = run("rollback.yml")
+    finished = run("rollback.yml", "-e", "site=harbour")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert live() == first, f"expected {first}, got {live()}"
     served = visitor.get("https://harbour.test/readyz").headers["X-Release"]
@@ -59,6 +59,16 @@ def test_a_site_stays_where_somebody_went_back_to_until_the_next_deploy(run, sou
     ("to", "expected"),
     [("20200101T000000Z-0123456789ab", "found 20200101T000000Z-0123456789ab, expected one of: ")],
 )
+def test_a_rollback_of_several_sites_asks_which(run, live):
+    first = live()
+    finished = run("rollback.yml")
+    output = finished.stdout + finished.stderr
+    assert finished.returncode != 0 and "SITE: found nothing, expected one of: harbour, jobs" in output, (
+        output
+    )
+    assert live() == first, f"expected {first} to stay live, got {live()}"
+
+
 def test_what_is_no_release_is_refused(run, live, to, expected):
     first = live()
     finished = run("rollback.yml", "-e", f"to={to}", "-e", "site=harbour")

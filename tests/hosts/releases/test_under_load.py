@@ -14,6 +14,13 @@ pytestmark = pytest.mark.usefixtures("back")
 REQUESTS = 30_000
 DEPLOYS = 13
 
+ENDS = """
+import os
+import sys
+
+if "gunicorn" in sys.modules:
+    os._exit(3)
+"""
 NEVER_HEALTHY = """
 
 @bp.before_app_request
@@ -56,7 +63,7 @@ BROKEN = {
         ("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"),
         "cannot import",
     ),
-    "ends when it starts": (("harbour/__init__.py", "\nimport os\nos._exit(3)\n"), "did not go live"),
+    "ends when it starts": (("harbour/__init__.py", ENDS), "did not go live"),
     "never becomes healthy": (("harbour/health.py", NEVER_HEALTHY), "this release is never ready"),
     "falls ill when it is live": (("harbour/health.py", ILL_WHEN_LIVE), "was put back"),
     "has a migration that fails": (
@@ -75,7 +82,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
             source.touch()
             if number == DEPLOYS // 2:  # not only code: an environment of its own
                 source.add("requirements.txt", "# another environment\n")
-            finished = run()
+            finished = run("deploy.yml", "-e", "site=harbour")
             assert finished.returncode == 0, finished.stdout + finished.stderr
             good.append(live())
         environments = {host_environment(host, identifier) for identifier in good[-4:]}
@@ -86,7 +93,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
         for kind, ((path, text), _) in BROKEN.items():
             before = (source.folder / path).read_text() if (source.folder / path).exists() else None
             source.write(path, (before or "") + text)
-            finished = run(health={"path": "/readyz", "timeout": 6})
+            finished = run("deploy.yml", "-e", "site=harbour", health={"path": "/readyz", "timeout": 6})
             told[kind] = (finished, live(), newest(host))
             if before is None:
                 (source.folder / path).unlink()
@@ -95,7 +102,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
             if kind == "falls ill when it is live":
                 seen.add(newest(host)["id"])
 
-        finished = run("rollback.yml")
+        finished = run("rollback.yml", "-e", "site=harbour")
         assert finished.returncode == 0, finished.stdout + finished.stderr
         gone_back = live()
         while len(crowd.answers) < REQUESTS:
