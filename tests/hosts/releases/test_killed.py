@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,11 +55,11 @@ def cut(ssh, request, tmp_path):
         command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/cut.json"]
         environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         # A module is a Python without arguments, which reads itself from its standard input.
-        script = (
-            f'sudo sh -c \'for i in $(seq 9000); do if {condition}; then pkill -KILL -fx "/usr/bin/python3[.0-9]*"; '
-            "pkill -KILL -x apt-get; pkill -KILL -x dpkg; echo hit; exit; fi; sleep 0.01; done'"
+        kill = 'pkill -KILL -fx "/usr/bin/python3[.0-9]*"; pkill -KILL -x apt-get; pkill -KILL -x dpkg'
+        script = f"for i in $(seq 9000); do if {condition}; then {kill}; echo hit; exit; fi; sleep 0.01; done"
+        watch = subprocess.Popen(
+            [*ssh, f"sudo sh -c {shlex.quote(script)}"], stdout=subprocess.PIPE, text=True
         )
-        watch = subprocess.Popen([*ssh, script], stdout=subprocess.PIPE, text=True)
         time.sleep(0.5)
         playing = subprocess.Popen(
             [*command, *arguments], cwd=ROOT, env=environment, start_new_session=True,

@@ -123,8 +123,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
     posted = {answer.title for answer in answers if answer.title}
     share = len(posted) / len(answers)
     assert 0.3 < share < 0.36, f"expected a third of the requests to post, got {share:.2f}"
-    rows = sql("harbour", "SELECT title, COUNT(*) FROM listings WHERE title LIKE 'load %' GROUP BY title")
-    stored = dict(line.split("\t") for line in rows.splitlines())
+    stored = listings(crowd, sql)
     missing = posted - stored.keys()
     doubled = {title: count for title, count in stored.items() if count != "1"}
     assert not missing and not doubled and len(stored) == len(posted), (
@@ -188,6 +187,12 @@ def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
     each_once(crowd, sql)
 
 
+def listings(crowd, sql) -> dict[str, str]:
+    """What visitors have posted, and how often it is there."""
+    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{crowd.mark} %' GROUP BY title"
+    return dict(line.split("\t") for line in sql("harbour", query).splitlines())
+
+
 def colour(host) -> str:
     with host.sudo():
         return host.check_output("basename $(readlink /run/decanter/harbour/live.sock) .sock")
@@ -195,8 +200,7 @@ def colour(host) -> str:
 
 def each_once(crowd, sql) -> None:
     """What was acknowledged is there once; what was not is there once or not at all."""
-    rows = sql("harbour", "SELECT title, COUNT(*) FROM listings WHERE title LIKE 'load %' GROUP BY title")
-    stored = dict(line.split("\t") for line in rows.splitlines())
+    stored = listings(crowd, sql)
     accepted = {answer.title for answer in crowd.answers if answer.title and answer.good}
     assert accepted <= stored.keys(), (
         f"expected every accepted listing, got {accepted - stored.keys()} missing"
