@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -176,9 +177,11 @@ class ActionModule(ActionBase):
         """Say so when a site stays where somebody went back to."""
         if pin := result.get("pin"):
             site = self._task.args["site"]["name"]
-            self._display.warning(
+            # A warning would be shown with an ok result, which is not shown itself.
+            self._display.display(
                 f"{site} stays on release {pin['release']}, to which {pin['by']} went back at "
-                f"{pin['since']}; make deploy ends that"
+                f"{pin['since']}; make deploy ends that",
+                color=C.COLOR_WARN,
             )
         return result
 

@@ -7,6 +7,7 @@ import os
 import socket
 from pathlib import Path
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -50,8 +51,9 @@ class ActionModule(ActionBase):
         result = self._execute_module("release_lock", call | {"holder": holder}, task_vars=task_vars)
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
-            self._display.warning(
-                f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew"
+            self._display.display(
+                f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew",
+                color=C.COLOR_WARN,
             )
             arguments = call | {"holder": holder, "stale": held}
             result = self._execute_module("release_lock", arguments, task_vars=task_vars)

@@ -32,7 +32,7 @@ def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
 
 
 class ActionModule(ActionBase):
-    """url; address, where no name leads there; ca and verified; release, which has to answer if it is given."""
+    """url; address, where no name leads there; ca and verified; the release that has to answer."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)

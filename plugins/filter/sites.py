@@ -102,6 +102,15 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
     ]
 
 
+def release_site(sites: dict[str, Any], only: str) -> dict[str, Any]:
+    """The one site that is meant. Raises AnsibleFilterError where nobody knows which."""
+    found = release_sites(sites, only)
+    if len(found) != 1:
+        names = ", ".join(site["name"] for site in found)
+        raise AnsibleFilterError(f"SITE: found nothing, expected one of: {names}")
+    return found[0]
+
+
 def companion_units(python_app_sites: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
     """Each process or timer of each site, by the name of its unit, and the site that it is `of`."""
     return [
@@ -242,7 +251,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
-            *(release_sites, release_sources, companion_units),
+            *(release_sites, release_site, release_sources, companion_units),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),
             *(site_urls, with_address, url_host),

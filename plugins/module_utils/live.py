@@ -99,7 +99,9 @@ def stop(site: Site, colour: str) -> None:
 
 def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
     """Start a release as the idle instance; what is wrong with it, an empty string when it is healthy."""
-    systemctl("daemon-reload")
+    units = [show(site.unit(colour, kind)) for kind in ("socket", "service")]
+    if any(unit["NeedDaemonReload"] == "yes" or unit["LoadState"] != "loaded" for unit in units):
+        systemctl("daemon-reload")
     stop(site, colour)
     replace_symlink(site.slot(colour), f"releases/{identifier}")
     try:

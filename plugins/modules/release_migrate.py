@@ -69,7 +69,7 @@ def main() -> None:
                 run(site, identifier, wanted["migrate"])
             except Failed as error:
                 site.amend_record(identifier, state="failed", fault="its migration failed")
-                site.note("failed", identifier, because="its migration failed")
+                site.note("failed", identifier, because="its migration failed", live=site.live_release())
                 kept = f" The database as it was before is in {path}." if database else ""
                 module.fail_json(
                     msg=f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "

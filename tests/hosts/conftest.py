@@ -64,6 +64,12 @@ def variables(host) -> dict[str, Any]:
 
 
 @pytest.fixture
+def ssh(variables) -> list[str]:
+    """The command that runs another on the host, without Ansible."""
+    return ["ssh", *login(variables)]
+
+
+@pytest.fixture
 def visitor(variables, monkeypatch) -> Iterator[Visitor]:
     one = Visitor(
         variables["ansible_host"],

@@ -58,6 +58,8 @@ class Visitors:
     posting: bool = True
     connections: int = 8
     rate: float = 120.0
+    # Tells the listings of this crowd from those of others.
+    mark: str = field(default_factory=lambda: f"load {secrets.token_hex(4)}")
     answers: list[Answer] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -86,12 +88,15 @@ class Visitors:
             due = max(due + self.connections / self.rate, time.monotonic())
             if self.over.is_set():
                 return connection.close()
-            title = f"load {secrets.token_hex(8)}" if self.posting and count % 3 == 2 else ""
+            title = f"{self.mark} {secrets.token_hex(8)}" if self.posting and count % 3 == 2 else ""
             asked = time.time()
             try:
                 if title:
                     data = urlencode({**HOME, "title": title, "csrf_token": token})
-                    form = {"Content-Type": "application/x-www-form-urlencoded", "Referer": f"https://{self.name}/"}
+                    form = {
+                        "Content-Type": "application/x-www-form-urlencoded",
+                        "Referer": f"https://{self.name}/",
+                    }
                     connection.request("POST", "/submit", data, form | cookie)
                 else:
                     connection.request("GET", self.paths[count % len(self.paths)])
@@ -125,8 +130,9 @@ class Visitors:
 
 
 @pytest.fixture
-def visitors(visitor) -> Callable[..., Visitors]:
-    return lambda **options: Visitors(visitor.place(443), visitor.ca, **options)
+def visitors(visitor, sql) -> Iterator[Callable[..., Visitors]]:
+    yield lambda **options: Visitors(visitor.place(443), visitor.ca, **options)
+    sql("harbour", "DELETE FROM listings WHERE title LIKE 'load %'")
 
 
 @dataclass

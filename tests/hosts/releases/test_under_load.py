@@ -14,6 +14,13 @@ pytestmark = pytest.mark.usefixtures("back")
 REQUESTS = 30_000
 DEPLOYS = 13
 
+ENDS = """
+import os
+import sys
+
+if "gunicorn" in sys.modules:
+    os._exit(3)
+"""
 NEVER_HEALTHY = """
 
 @bp.before_app_request
@@ -48,12 +55,21 @@ def upgrade() -> None:
 """
 # What is done to the source, and what the run says then.
 BROKEN = {
-    "cannot be installed": (("requirements.txt", "\nno-such-package-of-anybody==1.0\n"), "requirements.txt failed"),
-    "cannot be imported": (("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"), "cannot import"),
-    "ends when it starts": (("harbour/__init__.py", "\nimport os\nos._exit(3)\n"), "did not go live"),
+    "cannot be installed": (
+        ("requirements.txt", "\nno-such-package-of-anybody==1.0\n"),
+        "requirements.txt failed",
+    ),
+    "cannot be imported": (
+        ("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"),
+        "cannot import",
+    ),
+    "ends when it starts": (("harbour/__init__.py", ENDS), "did not go live"),
     "never becomes healthy": (("harbour/health.py", NEVER_HEALTHY), "this release is never ready"),
     "falls ill when it is live": (("harbour/health.py", ILL_WHEN_LIVE), "was put back"),
-    "has a migration that fails": (("migrations/versions/0002_bad.py", BAD_MIGRATION), "this migration is broken"),
+    "has a migration that fails": (
+        ("migrations/versions/0002_bad.py", BAD_MIGRATION),
+        "this migration is broken",
+    ),
 }
 
 
@@ -66,16 +82,18 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
             source.touch()
             if number == DEPLOYS // 2:  # not only code: an environment of its own
                 source.add("requirements.txt", "# another environment\n")
-            finished = run()
+            finished = run("deploy.yml", "-e", "site=harbour")
             assert finished.returncode == 0, finished.stdout + finished.stderr
             good.append(live())
         environments = {host_environment(host, identifier) for identifier in good[-4:]}
-        assert len(environments) == 1, f"expected code-only deploys to share an environment, got {environments}"
+        assert len(environments) == 1, (
+            f"expected code-only deploys to share an environment, got {environments}"
+        )
 
         for kind, ((path, text), _) in BROKEN.items():
             before = (source.folder / path).read_text() if (source.folder / path).exists() else None
             source.write(path, (before or "") + text)
-            finished = run(health={"path": "/readyz", "timeout": 6})
+            finished = run("deploy.yml", "-e", "site=harbour", health={"path": "/readyz", "timeout": 6})
             told[kind] = (finished, live(), newest(host))
             if before is None:
                 (source.folder / path).unlink()
@@ -84,7 +102,7 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
             if kind == "falls ill when it is live":
                 seen.add(newest(host)["id"])
 
-        finished = run("rollback.yml")
+        finished = run("rollback.yml", "-e", "site=harbour")
         assert finished.returncode == 0, finished.stdout + finished.stderr
         gone_back = live()
         while len(crowd.answers) < REQUESTS:
@@ -105,12 +123,11 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
     posted = {answer.title for answer in answers if answer.title}
     share = len(posted) / len(answers)
     assert 0.3 < share < 0.36, f"expected a third of the requests to post, got {share:.2f}"
-    rows = sql("harbour", "SELECT title, COUNT(*) FROM listings WHERE title LIKE 'load %' GROUP BY title")
-    stored = dict(line.split("\t") for line in rows.splitlines())
+    stored = listings(crowd, sql)
     missing = posted - stored.keys()
     doubled = {title: count for title, count in stored.items() if count != "1"}
     assert not missing and not doubled and len(stored) == len(posted), (
-        f"expected each of {len(posted)} accepted listings once, got {len(missing)} missing, {doubled} doubled"
+        f"expected each of {len(posted)} listings once, got {len(missing)} missing, {doubled} doubled"
     )
     slowest = sorted(answer.answered - answer.asked for answer in answers)
     report = {
@@ -170,6 +187,12 @@ def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
     each_once(crowd, sql)
 
 
+def listings(crowd, sql) -> dict[str, str]:
+    """What visitors have posted, and how often it is there."""
+    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{crowd.mark} %' GROUP BY title"
+    return dict(line.split("\t") for line in sql("harbour", query).splitlines())
+
+
 def colour(host) -> str:
     with host.sudo():
         return host.check_output("basename $(readlink /run/decanter/harbour/live.sock) .sock")
@@ -177,9 +200,10 @@ def colour(host) -> str:
 
 def each_once(crowd, sql) -> None:
     """What was acknowledged is there once; what was not is there once or not at all."""
-    rows = sql("harbour", "SELECT title, COUNT(*) FROM listings WHERE title LIKE 'load %' GROUP BY title")
-    stored = dict(line.split("\t") for line in rows.splitlines())
+    stored = listings(crowd, sql)
     accepted = {answer.title for answer in crowd.answers if answer.title and answer.good}
-    assert accepted <= stored.keys(), f"expected every accepted listing, got {accepted - stored.keys()} missing"
+    assert accepted <= stored.keys(), (
+        f"expected every accepted listing, got {accepted - stored.keys()} missing"
+    )
     doubled = {title for title, count in stored.items() if count != "1"}
     assert not doubled, f"expected no listing twice, got {doubled}"
