@@ -331,8 +331,8 @@ class Action(release.ActionModule):
         self._task = SimpleNamespace(args=arguments, check_mode=check_mode, async_val=0, diff=False)
         shell = SimpleNamespace(tmpdir="/tmp/x", join_path=lambda *parts: "/".join(parts))
         self._connection = SimpleNamespace(_shell=shell)
-        self._display = SimpleNamespace(warning=lambda line: self.warnings.append(line))
-        self.warnings: list[str] = []
+        self._display = SimpleNamespace(display=lambda line, color: self.shown.append(line))
+        self.shown: list[str] = []
         self.calls: list[dict[str, object]] = []
         self.pin: dict[str, str] = {}
 
@@ -386,7 +386,7 @@ def test_a_site_that_somebody_went_back_with_is_named(repository):
     action = Action(make=False, site={"name": "plain"}, source=source(repository))
     action.pin = {"release": "ID", "by": "ada@desk", "since": "2026-01-01T00:00:00+00:00"}
     action.run()
-    assert action.warnings == [
+    assert action.shown == [
         "plain stays on release ID, to which ada@desk went back at 2026-01-01T00:00:00+00:00; "
         "make deploy ends that"
     ]

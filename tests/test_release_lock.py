@@ -87,8 +87,8 @@ class Action(release_lock.ActionModule):
             args={"site": "plain", "state": state, "what": what}, check_mode=check_mode, async_val=0
         )
         self._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/x"))
-        self._display = SimpleNamespace(warning=lambda line: self.warnings.append(line))
-        self.warnings: list[str] = []
+        self._display = SimpleNamespace(display=lambda line, color: self.shown.append(line))
+        self.shown: list[str] = []
 
     def _execute_module(self, name, arguments, task_vars):
         def ended(**result):
@@ -158,7 +158,7 @@ def test_a_run_of_this_machine_that_was_cut_off_is_done_anew(site, sleeper, run)
     held(site, machine=release_lock.socket.gethostname(), run=number)
     action = Action(what="converge")
     action.run()
-    assert action.warnings == ["plain: the deploy of then was cut off, and is done anew"], action.warnings
+    assert action.shown == ["plain: the deploy of then was cut off, and is done anew"], action.shown
     assert json.loads(site.lock.read_text())["what"] == "converge"
 
 

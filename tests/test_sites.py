@@ -49,6 +49,14 @@ def test_a_site_that_is_not_there_is_refused_by_its_name():
         filters.release_sites(sites, "three")
 
 
+def test_one_site_is_meant_where_there_is_only_one():
+    assert filters.release_site(site(), "")["name"] == "plain"
+    sites = with_defaults({name: {**PLAIN, "server_names": [f"{name}.test"]} for name in ("one", "two")})
+    assert filters.release_site(sites, "two")["name"] == "two"
+    with pytest.raises(AnsibleFilterError, match="SITE: found nothing, expected one of: one, two"):
+        filters.release_site(sites, "")
+
+
 def test_an_absent_site_is_not_released():
     sites = with_defaults({"gone": {**PLAIN, "state": "absent"}})
     assert filters.release_sites(sites) == [] and filters.release_sources(sites, "/") == {}
