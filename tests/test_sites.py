@@ -27,6 +27,13 @@ def test_a_relative_source_is_where_the_playbooks_are():
     assert source(path="/srv/code") == {"path": "/srv/code"}
 
 
+def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert source(path="~/plain")["path"] == f"{tmp_path}/plain"
+    assert source(git="a", key="~/.ssh/deploy")["key"] == f"{tmp_path}/.ssh/deploy"
+    assert source(path="~plain")["path"] == "/repo/playbooks/~plain", "expected a folder of this name"
+
+
 def test_a_repository_is_released_from_main_where_nothing_is_said():
     git = "git@host.test:a/b.git"
     assert source(git=git) == {"git": git, "version": "main"}

@@ -167,6 +167,15 @@ def test_accepts(dotted: str, value: Any, root: str) -> None:
     assert sites_check.site_errors(changed(minimal(), dotted, value), root) == []
 
 
+def test_a_path_may_begin_at_home(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", root)
+    tls = {"mode": "provided", "certificate": "~/tls/site.crt", "key": "~/tls/site.crt"}
+    assert sites_check.site_errors(changed(changed(minimal(), "source.path", "~/app"), "tls", tls), "/") == []
+    assert sites_check.site_errors(changed(minimal(), "source.path", "~/nowhere"), root) == [
+        f'sites.harbour.source.path: found "~/nowhere", expected {FOLDER}'
+    ]
+
+
 # --- Each refusal and its words ----------------------------------------------------------------
 
 HOST = "a host name (such as www.example.com) or an IP address"

@@ -70,11 +70,11 @@ def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[s
     for site in _sites(sites):
         source = dict(site["source"])
         if "path" in source:
-            source["path"] = str(Path(source_root) / source["path"])
+            source["path"] = str(_here(source["path"], source_root))
         else:
             source.setdefault("version", "main")
         if "key" in source and "-----BEGIN" not in source["key"]:
-            source["key"] = str(Path(source_root) / source["key"])
+            source["key"] = str(_here(source["key"], source_root))
         sources[site["name"]] = source
     return sources
 
@@ -156,7 +156,12 @@ def certbot_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any
 
 def _pem(value: str, source_root: str) -> str:
     """PEM text, whether it was given as such or as the path of a file on the controller."""
-    return value if "-----BEGIN" in value else (Path(source_root) / value).read_text()
+    return value if "-----BEGIN" in value else _here(value, source_root).read_text()
+
+
+def _here(path: str, source_root: str) -> Path:
+    """A path on the controller, where ~/ is somebody's home."""
+    return Path(source_root) / (Path(path).expanduser() if path.startswith("~/") else path)
 
 
 def certificate_files(certbot_sites: list[dict[str, Any]], directory: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import isdir, isfile  # unlike Path's, these never raise
+from os.path import expanduser, isdir, isfile  # unlike Path's, these never raise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,9 +247,9 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
         yield from _source_lines((site_id, "source"), site["source"])
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
-    source = _part(site, "source", "path", kind=str)
+    source = _home(_part(site, "source", "path", kind=str))
     if source and not isdir(root / source):
-        yield _line((site_id, "source", "path"), source)
+        yield _line((site_id, "source", "path"), site["source"]["path"])
     folders = _part(site, "static", kind=list)
     yield from _static_lines((site_id, "static"), folders, root / source if source else None)
     yield from _database_lines((site_id, "database"), _part(site, "database"))
@@ -257,6 +257,10 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     for name in _part(site, "env").keys() & _part(site, "secrets").keys():
         found = "a name that is in env as well"
         yield _line((site_id, "secrets", name), found=found, expected="it in one of the two")
+
+
+def _home(path: str) -> str:
+    return expanduser(path) if path.startswith("~/") else path
 
 
 def _source_lines(steps: Steps, source: dict[Any, Any]) -> Iterator[str]:
@@ -307,7 +311,7 @@ def _tls_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
             yield _line(step)
         elif key in tls and not provided:
             yield _line(step, value, expected=f"no {key} where mode is not provided")
-        elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / value)):
+        elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / _home(value))):
             yield _line(step, value, found="a path that does not exist" if key == "key" else "")
 
 
