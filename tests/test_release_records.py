@@ -467,3 +467,71 @@ def test_a_site_may_say_itself(ran):
 def test_where_nobody_knows_something_may_be_pending(ran):
     assert migrate.is_migrated(SimpleNamespace(), "ID", {"migrate": "./migrate"}) is False
     assert ran == []
+
+
+# --- Processes and timers ----------------------------------------------------------------------
+
+
+class Systemd:
+    """What systemd would say, and what it was told; each unit's state by its name."""
+
+    def __init__(self, **states: dict[str, str]) -> None:
+        self.states, self.told = states, []
+
+    def show(self, name: str) -> dict[str, str]:
+        known = {
+            "ActiveState": "active",
+            "LoadState": "loaded",
+            "NeedDaemonReload": "no",
+            "UnitFileState": "",
+        }
+        return (
+            known
+            | {"ActiveEnterTimestamp": "", "FragmentPath": "", "DropInPaths": ""}
+            | self.states.get(name, {})
+        )
+
+    def systemctl(self, *arguments: str) -> None:
+        self.told.append(" ".join(argument for argument in arguments if argument != "--quiet"))
+        if arguments[0] == "daemon-reload":
+            for state in self.states.values():
+                state["NeedDaemonReload"] = "no"
+        unread = [name for name in arguments[1:] if self.show(name)["LoadState"] != "loaded"]
+        if arguments[0] in ("stop", "start", "restart") and unread:
+            raise RuntimeError(f"{unread[0]} not loaded")
+
+
+WANTED = {"processes": ["worker"], "timers": ["digest"], "reads": []}
+
+
+@pytest.fixture
+def systemd(monkeypatch, programs) -> Systemd:
+    one = Systemd()
+    monkeypatch.setattr(live, "show", one.show)
+    monkeypatch.setattr(live, "systemctl", one.systemctl)
+    program(programs, "systemctl", ":")
+    program(programs, "systemd-analyze", 'echo "$3:9: what is wrong" >&2; exit 1')
+    return one
+
+
+def test_a_unit_that_systemd_could_not_read_is_not_in_the_way(site, systemd, monkeypatch):
+    """Somebody has mended its calendar, or taken the timer away."""
+    monkeypatch.setattr(live, "other_companions", lambda *_: ["plain.old@ID.service", "plain.bad@ID.timer"])
+    systemd.states["plain.bad@ID.timer"] = {"ActiveState": "inactive", "LoadState": "bad-setting"}
+    live.move_companions(site, "ID", {**WANTED, "processes": [], "timers": []})
+    assert systemd.told == ["stop plain.old@ID.service", "disable plain.old@ID.service plain.bad@ID.timer"]
+
+
+def test_what_systemd_refuses_is_said_before_anything_is_moved(site, systemd):
+    assert live.unreadable(site, "ID", WANTED) == ""
+    systemd.states["plain.digest@ID.timer"] = {"LoadState": "bad-setting"}
+    got = live.unreadable(site, "ID", WANTED)
+    assert got == "systemd refuses plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
+    assert systemd.told == []
+
+
+def test_a_unit_that_has_changed_is_read_again_first(site, systemd):
+    """Or one that was mended would still be refused."""
+    systemd.states["plain.worker@ID.service"] = {"NeedDaemonReload": "yes", "LoadState": "loaded"}
+    assert live.unreadable(site, "ID", WANTED) == ""
+    assert systemd.told == ["daemon-reload"]

@@ -209,10 +209,25 @@ def other_companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:
     )
 
 
+def unreadable(site: Site, identifier: str, wanted: Wanted) -> str:
+    """The process or timer that systemd cannot make sense of, in its words; an empty string when it can."""
+    names = companions(site, identifier, wanted)
+    if any(show(name)["NeedDaemonReload"] == "yes" for name in names):
+        systemctl("daemon-reload")
+    for name in names:
+        if show(name)["LoadState"] != "loaded":
+            arguments = ["systemd-analyze", "verify", "--man=no", name]
+            said = subprocess.run(arguments, capture_output=True, text=True).stderr.strip().splitlines()
+            return f"systemd refuses {name}: {said[0] if said else 'it is not there'}"
+    return ""
+
+
 def move_companions(site: Site, identifier: str, wanted: Wanted) -> None:
     """Have a site's processes and timers be those of a release."""
     if old := other_companions(site, identifier, wanted):
-        systemctl("stop", *old)
+        # One that systemd could not read does not run, and cannot be stopped either.
+        if running := [name for name in old if show(name)["ActiveState"] not in ("inactive", "failed")]:
+            systemctl("stop", *running)
         systemctl("--quiet", "disable", *old)
         subprocess.run(["systemctl", "reset-failed", *old], capture_output=True)  # those that did not fail
     own = companions(site, identifier, wanted)

@@ -81,6 +81,8 @@ def main() -> None:
 
     with site.at_work():
         before = site.live_release()
+        if fault := live.unreadable(site, identifier, wanted):
+            module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.")
         reason = live.reason_to_switch(site, identifier, wanted)
         pinned = read_json(site.pin)
         if module.params["pin"]:
