@@ -81,31 +81,40 @@ def visitor(variables, monkeypatch) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def sites(request) -> dict[str, Any]:
+def sites(inventory) -> dict[str, Any]:
     """The sites of the scenario, as its inventory has them."""
-    inventory = Path(request.config.getoption("--ansible-inventory"))
-    return yaml.safe_load((inventory / "group_vars/all/sites.yml").read_text())["sites"]
+    return yaml.safe_load((Path(inventory) / "group_vars/all/sites.yml").read_text())["sites"]
+
+
+@pytest.fixture(scope="session")
+def inventory(request) -> str:
+    """The scenario's."""
+    return request.config.getoption("--ansible-inventory")
+
+
+def run_playbook(playbook: str, inventory: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run one of the project's playbooks; the finished process."""
+    command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
+    command += ["-i", inventory, *arguments]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
 
 
 @pytest.fixture
-def play(variables, request, tmp_path):
+def play(variables, inventory, tmp_path):
     """Run a playbook on this host alone, with other sites than its inventory's; the finished process."""
 
     def run(playbook: str, sites: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess:
         (tmp_path / "sites.json").write_text(json.dumps({"sites": sites}))
-        command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
-        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/sites.json"]
-        command += ["--limit", variables["inventory_hostname"], *arguments]
-        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
+        arguments = ("-e", f"@{tmp_path}/sites.json", "--limit", variables["inventory_hostname"], *arguments)
+        return run_playbook(playbook, inventory, *arguments)
 
     return run
 
 
 @pytest.fixture
-def peer(host, variables, request) -> testinfra.host.Host:
+def peer(host, variables, inventory) -> testinfra.host.Host:
     """Another host of the same scenario."""
-    inventory = request.config.getoption("--ansible-inventory")
     others = [name for name in variables["groups"]["all"] if name != variables["inventory_hostname"]]
     if not others:
         pytest.skip("the scenario has one host, so nobody can look at it from another")
