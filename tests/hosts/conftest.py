@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,44 @@ class Visitor:
         context = ssl.create_default_context(cafile=self.ca)
         context.check_hostname = False
         return context.wrap_socket(socket.create_connection(self.place(443), 10), server_hostname=name)
+
+
+class Reader(threading.Thread):
+    """Asks for a page again and again while the block runs; at each try for the first URL that answers."""
+
+    def __init__(self, visitor: Visitor, *urls: str) -> None:
+        super().__init__(daemon=True)
+        self.visitor, self.urls, self.over = visitor, urls, threading.Event()
+        self.answers: list[tuple[str, int | str]] = []
+
+    def ask(self) -> tuple[str, int | str]:
+        """The URL that answered and the status; of the last the error where none did."""
+        for url in self.urls:
+            try:
+                return url, self.visitor.get(url).status_code
+            except OSError as error:
+                answer = url, repr(error)
+        return answer
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            self.answers.append(self.ask())
+            # Many times within any pause, and few enough to leave the machine to the run.
+            time.sleep(0.05)
+
+    def __enter__(self) -> Reader:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+    def assert_served(self) -> None:
+        lost = [answer for answer in self.answers if answer[1] != 200]
+        assert len(self.answers) > 20 and not lost, (
+            f"expected {len(self.answers)} answers of 200, got {lost[:5]} among them"
+        )
 
 
 def login(variables: dict[str, Any]) -> list[str]:
@@ -93,10 +134,14 @@ def inventory(request) -> str:
 
 
 def run_playbook(playbook: str, inventory: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run one of the project's playbooks; the finished process."""
+    """Run one of the project's playbooks, with Mitogen where it is installed, as `make` does."""
     command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
     command += ["-i", inventory, *arguments]
     environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    if mitogen := importlib.util.find_spec("ansible_mitogen"):
+        environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
+        environment["ANSIBLE_STRATEGY_PLUGINS"] = f"{mitogen.submodule_search_locations[0]}/plugins/strategy"
+        environment["ANSIBLE_DEPRECATION_WARNINGS"] = "false"
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
 
 

@@ -140,14 +140,8 @@ def test_a_python_that_is_too_old(one, refuse):
     assert expected in told, f"expected {expected!r}, got {told}"
 
 
-@pytest.mark.parametrize("strategy", ["linear", "mitogen_linear"])
-def test_no_python(one, refuse, monkeypatch, strategy):
-    """Mitogen, with which `make` runs, could not even log in there."""
-    if strategy != "linear":
-        mitogen = pytest.importorskip("ansible_mitogen")
-        monkeypatch.setenv("ANSIBLE_STRATEGY_PLUGINS", f"{mitogen.__path__[0]}/plugins/strategy")
-        monkeypatch.setenv("ANSIBLE_DEPRECATION_WARNINGS", "false")
-    monkeypatch.setenv("ANSIBLE_STRATEGY", strategy)
+def test_no_python(one, refuse):
+    """With Mitogen, too, which could not even log in there."""
     told = refuse("-e", "ansible_python_interpreter=/nowhere/python3")
     expected = f"{one[0]}: found no Python at /nowhere/python3, expected Python 3.10 or newer."
     assert expected in told, f"expected {expected!r}, got {told}"
