@@ -16,7 +16,6 @@ from conftest import Reader, login
 from test_firewall import reach
 
 SITE = "https://harbour.test/healthz"
-NEIGHBOUR = "https://myproject.test/"
 
 
 def with_site(sites: dict, name: str, **keys: object) -> dict:
@@ -34,6 +33,12 @@ def converge(play, sites) -> Callable[..., None]:
         assert done.returncode == 0, done.stdout
 
     return run
+
+
+@pytest.fixture
+def neighbour(variables) -> str:
+    """The other site, which is asked for by the host's address."""
+    return f"https://{variables['ansible_host']}/"
 
 
 @pytest.fixture
@@ -114,32 +119,34 @@ def test_a_rule_of_the_firewall(host, visitor, converge, address, session):
     reader.assert_served()
 
 
-def test_the_name_of_a_site(host, visitor, sites, converge):
+def test_the_name_of_a_site(host, visitor, sites, converge, neighbour):
     tags = "python_app,gunicorn,certbot,nginx"
     url = "https://renamed.test/"
     renamed = with_site(sites, "myproject", server_names=["renamed.test"])
-    with Reader(visitor, SITE) as neighbour, Reader(visitor, NEIGHBOUR, url) as reader:
+    with Reader(visitor, SITE) as other, Reader(visitor, neighbour, url) as reader:
         converge(tags, renamed)
         try:
             with visitor.handshake("renamed.test") as connection:
                 names = [value for _, value in connection.getpeercert()["subjectAltName"]]
             assert names == ["renamed.test"], f"expected a certificate for the new name alone, got {names}"
-            with pytest.raises(ssl.SSLError):
-                visitor.handshake("myproject.test")
-            with pytest.raises(OSError):
-                visitor.get("http://myproject.test/")
+            for name in ("myproject.test", None):
+                with pytest.raises(ssl.SSLError):
+                    visitor.handshake(name)
+            for old in ("http://myproject.test/", neighbour.replace("https", "http")):
+                with pytest.raises(OSError):
+                    visitor.get(old)
             with host.sudo():
                 left = host.run("grep -rlF myproject.test /etc /run/decanter").stdout
             assert left == "", f"expected the old name nowhere, got it in {left}"
         finally:
             converge(tags)
     used = list(dict.fromkeys(answer[0] for answer in reader.answers))
-    assert used == [NEIGHBOUR, url], f"expected the new name to answer from when the old did not, got {used}"
+    assert used == [neighbour, url], f"expected the new name to answer from when the old did not, got {used}"
     reader.assert_served()
-    neighbour.assert_served()
+    other.assert_served()
 
 
-def test_the_settings_of_a_site(host, visitor, sites, converge):
+def test_the_settings_of_a_site(host, visitor, sites, converge, neighbour):
     """The number of workers, the upload limit, and a secret that is taken away again."""
     tags = "python_app,gunicorn,nginx"
     body = {"text": "x" * 1_500_000}
@@ -152,7 +159,7 @@ def test_the_settings_of_a_site(host, visitor, sites, converge):
             # One of them is the master.
             workers = len(host.check_output("pgrep --full --uid myproject gunicorn").split()) - 1
             kept = len(host.run(f"find {places} -name OLD_TOKEN").stdout.split())
-        return workers, visitor.post(NEIGHBOUR, body).status_code, kept
+        return workers, visitor.post(neighbour, body).status_code, kept
 
     def settled(expected: tuple[int, int, int]) -> tuple[int, int, int]:
         """What is found, once it is what is expected or 20 s have passed: the old instance drains."""
@@ -171,7 +178,7 @@ def test_the_settings_of_a_site(host, visitor, sites, converge):
         nginx={"body_size": "2m"},
         secrets={"OLD_TOKEN": secrets.token_hex()},
     )
-    with Reader(visitor, NEIGHBOUR) as reader:
+    with Reader(visitor, neighbour) as reader:
         converge(tags, changed)
         got = settled(expected)
         converge(tags)
