@@ -144,6 +144,8 @@ def run_playbook(playbook: str, inventory: str, *arguments: str) -> subprocess.C
     command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
     command += ["-i", inventory, *arguments]
     environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    # Molecule has Ansible colour what it says, which tests read.
+    environment |= {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
     if mitogen := importlib.util.find_spec("ansible_mitogen"):
         environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
         environment["ANSIBLE_STRATEGY_PLUGINS"] = f"{mitogen.submodule_search_locations[0]}/plugins/strategy"
