@@ -200,7 +200,7 @@ def test_a_symlink_is_replaced_at_once(site):
 def history(site) -> Site:
     """1 good, 2 failed, 3 good, 4 live, 5 failed when it was built."""
     for number, state in enumerate(["good", "failed", "good", "good"], 1):
-        site.made(number, state=state, fault="it ended")
+        site.made(number, state=state, fault="it ended", went_live=f"day {number}")
     site.made(5, state="unbuilt", fault="pip failed:")
     site.goes_live("blue", identifier(4))
     return site
@@ -212,6 +212,12 @@ def test_one_goes_back_to_the_last_good_one(history):
     assert releases.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
     history.goes_live("blue", identifier(1))
     assert releases.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
+
+
+def test_the_last_good_one_is_the_one_that_was_live_last(history):
+    """Old content that was deployed again has had its turn then, not when it was made."""
+    history.amend_record(identifier(1), went_live="day 3.5")
+    assert releases.choose(history, None) == (identifier(1), "")
 
 
 def test_what_was_built_and_never_live_is_not_gone_back_to(history):

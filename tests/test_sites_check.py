@@ -727,6 +727,37 @@ def test_refuses_one_name_in_two_sites(root: str) -> None:
     ]
 
 
+def test_a_name_of_an_absent_site_may_be_taken_over(root: str) -> None:
+    taken = full()["harbour"]["server_names"]
+    for absent, other in (("harbour", "town-hall"), ("town-hall", "harbour")):
+        sites = full()
+        sites[absent] |= {"server_names": taken, "state": "absent"}
+        sites[other]["server_names"] = taken
+        assert sites_check.site_errors(sites, root) == []
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_refuses_one_database_in_two_sites(state: str, root: str) -> None:
+    """An absent site's is kept until it is purged, and would be the other's."""
+    sites = full()
+    sites["harbour"]["state"] = state
+    sites["town-hall"]["database"] = {"engine": "mysql", "name": "harbour_1"}
+    assert sites_check.site_errors(sites, root) == [
+        'sites.town-hall.database.name: found "harbour_1", expected a name that '
+        "sites.harbour.database.name does not have already"
+    ]
+
+
+def test_refuses_a_database_that_is_anothers_by_default(root: str) -> None:
+    sites = full()
+    sites["harbour"]["database"]["name"] = "town_hall"
+    sites["town-hall"]["database"] = {"engine": "mysql"}
+    assert sites_check.site_errors(sites, root) == [
+        'sites.town-hall.database.name: found "town_hall", expected a name that '
+        "sites.harbour.database.name does not have already"
+    ]
+
+
 @pytest.mark.parametrize("source_root", [None, 7, [], Undefined(name="x")])
 def test_refuses_a_source_root_that_is_no_path(source_root: Any, root: str) -> None:
     sites = changed(minimal(), "source.path", f"{root}/app")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,12 +23,23 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
     A path alone is a file from a template. Raises ValueError for what is no file.
     """
     for given in files:
+        if not isinstance(given, str | Mapping):
+            raise ValueError(f"found {given!r}, expected a path or a dictionary")
         file = {"path": given} if isinstance(given, str) else dict(given)
         if strange := file.keys() - KEYS:
             raise ValueError(f"found {', '.join(sorted(strange))}, expected {', '.join(sorted(KEYS))}")
-        path, state = str(file["path"]), file.setdefault("state", "file")
+        path, state = str(file.get("path", "none")), file.setdefault("state", "file")
+        if not path.startswith("/"):
+            raise ValueError(f"found the path {path}, expected an absolute one")
         if state not in STATES:
             raise ValueError(f"{path}: found the state {state}, expected {', '.join(STATES)}")
+        if state == "link" and "src" not in file:
+            raise ValueError(f"{path}: found no src, expected where the link leads")
+        if not isinstance(file.get("content", ""), str):  # not shown: it may be a secret
+            raise ValueError(f"{path}: found the content a {type(file['content']).__name__}, expected text")
+        mode = file.get("mode", "0644")
+        if not (isinstance(mode, str) and re.fullmatch("[0-7]{3,4}", mode)):
+            raise ValueError(f'{path}: found the mode {mode!r}, expected text such as "0644"')
         if state == "file" and "content" not in file:
             # A template lies in the role as its file does on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
@@ -43,6 +55,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = self._task.args
+        if "files" not in arguments or arguments.keys() - {"files", "sites"}:
+            raise AnsibleActionFail(f"files: found {', '.join(sorted(arguments))}, expected files and sites")
         try:
             files = list(expand(arguments["files"], arguments.get("sites", [])))
         except ValueError as error:

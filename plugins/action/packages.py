@@ -7,7 +7,9 @@ out that nothing is to be done. What is missing is installed by that module, whi
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 DEFAULTS = {
@@ -18,18 +20,23 @@ DEFAULTS = {
     # Nothing is removed to make place: one database server would take the other's data with it.
     "fail_on_autoremove": True,
 }
+LISTS = "ls /var/lib/apt/lists/*Release >/dev/null 2>&1 && echo lists"
 
 
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        names = self._task.args["name"]
+        names = self._task.args.get("name")
+        if not isinstance(names, Sequence) or isinstance(names, str):
+            raise AnsibleActionFail(f"packages: found the name {names!r}, expected a list of packages")
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *names]
         # It fails where one of them is unknown, and tells of the others all the same.
-        told = self._low_level_execute_command(shlex.join(query))["stdout_lines"]
+        told = self._low_level_execute_command(f"{shlex.join(query)}; {LISTS}")["stdout_lines"]
         installed = {line.split()[1] for line in told if line.startswith("installed ")}
         missing = [name for name in names if name not in installed]
         if not missing:
             return {"changed": False}
-        arguments = DEFAULTS | self._task.args | {"name": missing}
+        # apt trusts a folder's time: lists that were removed a moment ago pass for new ones.
+        lists = {} if "lists" in told else {"cache_valid_time": 0, "update_cache": True}
+        arguments = DEFAULTS | lists | self._task.args | {"name": missing}
         return self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)

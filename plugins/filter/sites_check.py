@@ -318,19 +318,42 @@ def _tls_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
 def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:
     owners: dict[Any, Steps] = {}
     for site_id, site in sites.items():
+        # What is not served claims no name: another site may have taken it over.
+        served = _part(site, "state", kind=str) != "absent"
         for index, name in enumerate(_part(site, "server_names", kind=list)):
             if not isinstance(name, str):
                 continue
             steps, address = (site_id, "server_names", index), _address(name)
-            owner = owners.setdefault(address or name.lower(), steps)
-            if owner != steps:
-                expected = f"a name that {_path(owner)} does not have already"
-                yield _line(steps, name, expected=expected)
+            if served and (line := _taken(owners, address or name.lower(), steps, name)):
+                yield line
             documented = address and any(
                 address in ipaddress.ip_network(network) for network in DOCUMENTATION_NETWORKS
             )
             if documented or PLACEHOLDER_NAME.fullmatch(name):
                 yield _placeholder_line(steps, name, "your own name")
+
+
+def _database_name_lines(sites: dict[Any, Any]) -> Iterator[str]:
+    """An absent site's database counts: it is kept, and `make purge` destroys it by its name."""
+    owners: dict[Any, Steps] = {}
+    for site_id, site in sites.items():
+        if database := _part(site, "database"):
+            name = database.get("name", _database_name(site_id))
+            steps = (site_id, "database", "name")
+            if isinstance(name, str) and (line := _taken(owners, name, steps, name)):
+                yield line
+
+
+def _taken(owners: dict[Any, Steps], name: Any, steps: Steps, found: str) -> str:
+    """Note who owns a name; the line that says so where it is another."""
+    owner = owners.setdefault(name, steps)
+    if owner == steps:
+        return ""
+    return _line(steps, found, expected=f"a name that {_path(owner)} does not have already")
+
+
+def _database_name(site_id: Any) -> str:
+    return str(site_id).replace("-", "_")
 
 
 def _placeholder_lines(value: Any, steps: Steps = ()) -> Iterator[str]:
@@ -368,7 +391,7 @@ def site_errors(sites: Any, source_root: Any) -> list[str]:
         lines.add(f"source_root: found {_found(root, True)}, expected a folder on the controller")
         root = "."
     if isinstance(plain, dict):
-        lines.update(_server_name_lines(plain), _placeholder_lines(plain))
+        lines.update(_server_name_lines(plain), _database_name_lines(plain), _placeholder_lines(plain))
         for site_id, site in plain.items():
             lines.update(_site_lines(site_id, site, Path(root)))
     return sorted(lines)
@@ -382,7 +405,7 @@ def with_defaults(sites: Any) -> Any:
     filled = _filled(sites, SCHEMA)
     for site_id, site in filled.items() if isinstance(filled, dict) else ():
         if database := _part(site, "database"):
-            database.setdefault("name", str(site_id).replace("-", "_"))
+            database.setdefault("name", _database_name(site_id))
     return filled
 
 

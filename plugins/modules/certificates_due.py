@@ -85,6 +85,8 @@ def check(folder: str, site: dict[str, Any], days: int) -> None:
         raise Due(f"it ends at {end:%Y-%m-%d %H:%M} UTC")
     arguments = ("x509", "-in", chain, "-noout", "-ext", "subjectAltName")
     found = names_of(openssl(*arguments, otherwise="it has no names"))
+    if not found:
+        raise Due("it has no names")
     if found != {canonical(name) for name in site["server_names"]}:
         raise Due(f"it is for {', '.join(sorted(found))}")
     if site["authority"]:

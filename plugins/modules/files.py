@@ -94,7 +94,12 @@ class Change:
         }
         if stat.S_ISDIR(found.st_mode):
             return {"state": "directory"} | what
-        content = self.path.read_text(errors="replace") if self.state == "file" else ""
+        if not stat.S_ISREG(found.st_mode):
+            return {"state": "neither file nor folder"} | what
+        # As it is: lines may end as another system ends them.
+        content = ""
+        if self.state == "file":
+            content = self.path.read_bytes().decode(errors="replace")
         return {"state": "file", "content": content} | what
 
     def make(self, module: AnsibleModule) -> None:
@@ -117,19 +122,20 @@ class Change:
 
     def write(self, module: AnsibleModule) -> None:
         new = self.new()
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self.entry["content"])
-            file.flush()
-            os.fsync(file.fileno())
-        if command := self.entry.get("validate"):
-            code, out, err = module.run_command(
-                [word.replace("%s", str(new)) for word in shlex.split(command)]
-            )
-            if code != 0:
-                new.unlink()
-                raise Refused(f"{self.path} was left as it is: its new content is refused.\n{err or out}")
-        self.own(new)
-        new.rename(self.path)
+        try:
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(self.entry["content"].encode())
+                file.flush()
+                os.fsync(file.fileno())
+            if command := self.entry.get("validate"):
+                arguments = [word.replace("%s", str(new)) for word in shlex.split(command)]
+                code, out, err = module.run_command(arguments, handle_exceptions=False)
+                if code != 0:
+                    raise Refused(f"{self.path} was left as it is: its new content is refused.\n{err or out}")
+            self.own(new)
+            new.rename(self.path)
+        finally:
+            new.unlink(missing_ok=True)
 
     def new(self) -> Path:
         """A free name beside the path, which nothing reads: what starts with a dot is no configuration."""
@@ -170,12 +176,16 @@ def remove(path: Path) -> None:
 
 def with_strangers(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The entries, and the removal of what else is in exclusive directories."""
-    known = {entry["path"] for entry in entries}
+    paths = [Path(os.path.normpath(entry["path"])) for entry in entries]
+    # What is below a folder of ours keeps the folder.
+    known = {str(path) for each in paths for path in (each, *each.parents)}
     strangers = [
         {"path": path, "state": "absent"}
         for entry in entries
         if entry.get("exclusive") and os.path.isdir(entry["path"])
-        for path in sorted(os.path.join(entry["path"], name) for name in os.listdir(entry["path"]))
+        for path in sorted(
+            os.path.join(os.path.normpath(entry["path"]), name) for name in os.listdir(entry["path"])
+        )
         if path not in known
     ]
     return entries + strangers

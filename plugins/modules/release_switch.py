@@ -109,7 +109,9 @@ def main() -> None:
         live.remember(site, colour)
         live.drain(site, live.idle(colour))
         if before != identifier or site.record(identifier).get("state") != "good":
-            site.amend_record(identifier, state="good", went_live=now())
+            # Who goes back and back again goes further each time: only a deploy counts as its turn.
+            turn = site.record(identifier).get("went_live", "") if module.params["pin"] else ""
+            site.amend_record(identifier, state="good", went_live=turn or now())
         if module.params["pin"]:
             write_json(site.pin, pin | {"done": True})
         else:

@@ -42,8 +42,13 @@ def choose(site: Site, to: str | None) -> tuple[str, str]:
         return to, ""
     if pin and not pin.get("done"):
         return pin["release"], ""  # somebody was cut off on the way to it
-    earlier = [identifier for identifier in known if identifier in there and identifier < current]
-    good = [identifier for identifier in earlier if known[identifier].get("state") == "good"]
+    turns = sorted(
+        (record["went_live"], identifier)
+        for identifier, record in known.items()
+        if identifier in there and record.get("state") == "good" and "went_live" in record
+    )
+    now = known.get(current, {}).get("went_live", "")
+    good = [identifier for turn, identifier in turns if turn < now]
     return (good[-1], "") if good else ("", f"there is no good release before {current or 'the first'}")
 
 

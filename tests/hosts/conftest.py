@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,44 @@ class Visitor:
         context = ssl.create_default_context(cafile=self.ca)
         context.check_hostname = False
         return context.wrap_socket(socket.create_connection(self.place(443), 10), server_hostname=name)
+
+
+class Reader(threading.Thread):
+    """Asks for a page again and again while the block runs; at each try for the first URL that answers."""
+
+    def __init__(self, visitor: Visitor, *urls: str) -> None:
+        super().__init__(daemon=True)
+        self.visitor, self.urls, self.over = visitor, urls, threading.Event()
+        self.answers: list[tuple[str, int | str]] = []
+
+    def ask(self) -> tuple[str, int | str]:
+        """The URL that answered and the status; of the last the error where none did."""
+        for url in self.urls:
+            try:
+                return url, self.visitor.get(url).status_code
+            except OSError as error:
+                answer = url, repr(error)
+        return answer
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            self.answers.append(self.ask())
+            # Many times within any pause, and few enough to leave the machine to the run.
+            time.sleep(0.05)
+
+    def __enter__(self) -> Reader:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+    def assert_served(self) -> None:
+        lost = [answer for answer in self.answers if answer[1] != 200]
+        assert len(self.answers) > 20 and not lost, (
+            f"expected {len(self.answers)} answers of 200, got {lost[:5]} among them"
+        )
 
 
 def login(variables: dict[str, Any]) -> list[str]:
@@ -87,31 +128,46 @@ def visitor(variables, monkeypatch) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def sites(request) -> dict[str, Any]:
+def sites(inventory) -> dict[str, Any]:
     """The sites of the scenario, as its inventory has them."""
-    inventory = Path(request.config.getoption("--ansible-inventory"))
-    return yaml.safe_load((inventory / "group_vars/all/sites.yml").read_text())["sites"]
+    return yaml.safe_load((Path(inventory) / "group_vars/all/sites.yml").read_text())["sites"]
+
+
+@pytest.fixture(scope="session")
+def inventory(request) -> str:
+    """The scenario's."""
+    return request.config.getoption("--ansible-inventory")
+
+
+def run_playbook(playbook: str, inventory: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run one of the project's playbooks, with Mitogen where it is installed, as `make` does."""
+    command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
+    command += ["-i", inventory, *arguments]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    # Molecule has Ansible colour what it says, which tests read.
+    environment |= {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+    if mitogen := importlib.util.find_spec("ansible_mitogen"):
+        environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
+        environment["ANSIBLE_STRATEGY_PLUGINS"] = f"{mitogen.submodule_search_locations[0]}/plugins/strategy"
+        environment["ANSIBLE_DEPRECATION_WARNINGS"] = "false"
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
 
 
 @pytest.fixture
-def play(variables, request, tmp_path):
+def play(variables, inventory, tmp_path):
     """Run a playbook on this host alone, with other sites than its inventory's; the finished process."""
 
     def run(playbook: str, sites: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess:
         (tmp_path / "sites.json").write_text(json.dumps({"sites": sites}))
-        command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
-        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/sites.json"]
-        command += ["--limit", variables["inventory_hostname"], *arguments]
-        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
+        arguments = ("-e", f"@{tmp_path}/sites.json", "--limit", variables["inventory_hostname"], *arguments)
+        return run_playbook(playbook, inventory, *arguments)
 
     return run
 
 
 @pytest.fixture
-def peer(host, variables, request) -> testinfra.host.Host:
+def peer(host, variables, inventory) -> testinfra.host.Host:
     """Another host of the same scenario."""
-    inventory = request.config.getoption("--ansible-inventory")
     others = [name for name in variables["groups"]["all"] if name != variables["inventory_hostname"]]
     if not others:
         pytest.skip("the scenario has one host, so nobody can look at it from another")

@@ -21,15 +21,16 @@ def exists(host, path: str) -> bool:
         return host.file(path).exists
 
 
-def test_a_site_goes_is_purged_and_comes_back(host, visitor, sites, play):
+def test_a_site_goes_is_purged_and_comes_back(host, visitor, variables, sites, play):
     before = neighbour(host, visitor)
     serve = ("--tags", "python_app,gunicorn,certbot,nginx")
     absent = sites | {"myproject": sites["myproject"] | {"state": "absent"}}
 
     gone = play("site.yml", absent, *serve)
     assert gone.returncode == 0, gone.stdout
-    with pytest.raises(ssl.SSLError):
-        visitor.handshake("myproject.test")
+    for name in ("myproject.test", None):
+        with pytest.raises(ssl.SSLError):
+            visitor.handshake(name)
     units = host.check_output("systemctl list-unit-files 'myproject*' --no-legend; ls /etc/systemd/system")
     assert "myproject" not in units, f"expected no unit of the site, got {units}"
     assert exists(host, "/srv/myproject/current"), "expected the data of an absent site to be kept"
@@ -52,7 +53,7 @@ def test_a_site_goes_is_purged_and_comes_back(host, visitor, sites, play):
 
     back = play("site.yml", sites, *serve)
     assert back.returncode == 0, back.stdout
-    page = visitor.get("https://myproject.test/")
+    page = visitor.get(f"https://{variables['ansible_host']}/")
     assert page.status_code == 200, f"expected the site back, got {page.status_code}"
     after = neighbour(host, visitor)
     assert after == before, f"expected harbour to be untouched, {before}; got {after}"

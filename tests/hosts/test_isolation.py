@@ -7,11 +7,21 @@ import pytest
 OTHERS = {"myproject": "harbour", "harbour": "myproject"}
 
 
-def test_a_single_file_is_served(visitor):
-    page = visitor.get("https://myproject.test/")
+def test_a_single_file_is_served_by_an_address(visitor, variables):
+    """The certificate is verified by the same address, or there would be no page."""
+    page = visitor.get(f"https://{variables['ansible_host']}/")
     assert (page.status_code, "Hello There!" in page.text) == (200, True), (
         f"got {page.status_code}: {page.text}"
     )
+
+
+def test_a_name_leads_to_the_address_that_comes_first(visitor, variables):
+    port = "" if variables["lab_https_port"] == 443 else f":{variables['lab_https_port']}"
+    expected = f"https://{variables['ansible_host']}{port}/x"
+    for url, status in (("https://myproject.test/x", 308), ("http://myproject.test/x", 301)):
+        answer = visitor.get(url)
+        got = (answer.status_code, answer.headers.get("Location"))
+        assert got == (status, expected), f"{url}: expected {status} to {expected}, got {got}"
 
 
 def test_each_site_has_its_own_certificate(visitor):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-TAGS = ("--tags", "python_app,gunicorn")
+TAGS = ("--tags", "python_app,gunicorn,release")
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Packages: apt is woken for what is missing, and for nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+PLUGIN = Path(__file__).parents[1] / "plugins/action/packages.py"
+spec = importlib.util.spec_from_file_location("packages_action", PLUGIN)
+packages = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(packages)
+
+HALF = "half-configured nginx"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run the action on a host whose dpkg says these lines: its result, and the calls that it made."""
+
+    def ask(lines: list[str], **arguments: Any) -> tuple[dict[str, Any], list[Any]]:
+        calls: list[Any] = []
+
+        def command(self, text):
+            calls.append(text)
+            return {"stdout_lines": lines}
+
+        def module(self, name, arguments, task_vars=None):
+            calls.append((name, arguments))
+            return {"changed": True}
+
+        monkeypatch.setattr(packages.ActionModule, "__init__", lambda self: None)
+        monkeypatch.setattr(packages.ActionBase, "run", lambda *_: {})
+        monkeypatch.setattr(packages.ActionModule, "_low_level_execute_command", command)
+        monkeypatch.setattr(packages.ActionModule, "_execute_module", module)
+        one = packages.ActionModule()
+        one._task = SimpleNamespace(args=arguments)
+        return one.run(task_vars={}), calls
+
+    return ask
+
+
+def test_what_is_there_costs_one_question(run):
+    result, calls = run(["installed nginx", "installed ufw", "lists"], name=["nginx", "ufw"])
+    assert (result, len(calls)) == ({"changed": False}, 1), calls
+    assert "nginx" in calls[0] and "ufw" in calls[0]
+
+
+@pytest.mark.parametrize("lines", [["installed ufw", "lists"], ["installed ufw", HALF, "lists"]])
+def test_apt_gets_what_is_missing_or_half_there(run, lines):
+    result, calls = run(lines, name=["nginx", "ufw"])
+    name, arguments = calls[1]
+    assert (result["changed"], name, arguments["name"]) == (True, "ansible.builtin.apt", ["nginx"])
+    assert (arguments["fail_on_autoremove"], arguments["install_recommends"]) == (True, False)
+    assert arguments["cache_valid_time"] == 86400 and "update_cache" not in arguments, arguments
+
+
+def test_without_lists_they_are_fetched_whatever_their_folders_time(run):
+    arguments = run([], name=["nginx"])[1][1][1]
+    assert (arguments["update_cache"], arguments["cache_valid_time"]) == (True, 0), arguments
+
+
+def test_a_task_may_say_otherwise(run):
+    assert run(["lists"], name=["nginx"], install_recommends=True)[1][1][1]["install_recommends"] is True
+
+
+def test_names_are_words_to_the_shell(run):
+    command = run(["lists"], name=["nginx; reboot"])[1][0]
+    assert "'nginx; reboot'" in command, command
+
+
+@pytest.mark.parametrize("name", ["nginx", None, {"nginx": 1}])
+def test_a_name_alone_is_no_list(run, name):
+    with pytest.raises(AnsibleActionFail, match="expected a list of packages"):
+        run([], name=name)
