@@ -44,6 +44,7 @@ class Site(module_site.Site):
             (self.release(name) / ".venv").symlink_to(self.venvs / environment)
             self.beside(name, "schema.json").write_text("{}")
             self.beside(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
+        more = {"created": f"day {number:02}"} | more
         record = {"id": name, "state": "failed" if state == "unbuilt" else state, **more}
         self.write_record(name, record)
         return name
@@ -106,17 +107,17 @@ def test_a_failed_one_takes_no_good_ones_place(site):
         site.made(number, state="good" if number % 2 else "failed")
     site.goes_live("blue", identifier(13))
     live.prune(site, 5)
-    assert site.kept() == site.known() == [5, 7, 9, 11, 13, 14], "expected the last failed one, too"
+    assert site.kept() == site.known() == [*range(5, 15)], "expected five of each"
 
 
 def test_one_that_could_not_be_built_is_forgotten_with_the_others(site):
-    for number in range(1, 4):
+    for number in range(1, 8):
         site.made(number, state="unbuilt")
-    site.made(4)
-    site.goes_live("blue", identifier(4))
-    assert (site.kept(), site.known()) == ([4], [1, 2, 3, 4])
+    site.made(8)
+    site.goes_live("blue", identifier(8))
+    assert (site.kept(), site.known()) == ([8], [*range(1, 9)])
     live.prune(site, 5)
-    assert (site.kept(), site.known()) == ([4], [3, 4])
+    assert (site.kept(), site.known()) == ([8], [*range(3, 9)])
 
 
 def test_a_failed_one_that_is_live_is_kept(site):
@@ -160,9 +161,9 @@ def test_records_are_in_the_order_of_their_time(site):
 
 
 def test_a_record_is_amended_and_root_alone_writes_it(site):
-    name = site.made(1, state="built", commit="c")
+    name = site.made(1, state="built", created="now")
     site.amend_record(name, state="good", went_live="then")
-    assert site.record(name) == {"id": name, "state": "good", "commit": "c", "went_live": "then"}
+    assert site.record(name) == {"id": name, "state": "good", "created": "now", "went_live": "then"}
     mode = site.beside(name, "json").stat().st_mode & 0o777
     assert mode == 0o640, f"expected 0640, got {mode:04o}"
 
@@ -200,7 +201,7 @@ def test_a_symlink_is_replaced_at_once(site):
 def history(site) -> Site:
     """1 good, 2 failed, 3 good, 4 live, 5 failed when it was built."""
     for number, state in enumerate(["good", "failed", "good", "good"], 1):
-        site.made(number, state=state, fault="it ended", went_live=f"day {number}")
+        site.made(number, state=state, fault="it ended", went_live=f"day {number:02}")
     site.made(5, state="unbuilt", fault="pip failed:")
     site.goes_live("blue", identifier(4))
     return site
@@ -216,7 +217,7 @@ def test_one_goes_back_to_the_last_good_one(history):
 
 def test_the_last_good_one_is_the_one_that_was_live_last(history):
     """Old content that was deployed again has had its turn then, not when it was made."""
-    history.amend_record(identifier(1), went_live="day 3.5")
+    history.amend_record(identifier(1), went_live="day 03.5")
     assert releases.choose(history, None) == (identifier(1), "")
 
 
@@ -455,23 +456,23 @@ def test_flask_says_whether_a_migration_is_pending(programs, ran, case):
     said = f"echo '{printed}'" if printed else ":"
     program(programs, "flask", f"echo 'INFO  [alembic.runtime.migration] Context' >&2; {said}")
     wanted = {"migrate": "flask db upgrade --directory x"}
-    assert migrate.is_migrated(SimpleNamespace(), "ID", wanted) is expected
+    assert migrate.nothing_is_pending(SimpleNamespace(), "ID", wanted) is expected
 
 
 def test_a_flask_that_cannot_say_has_one_pending(programs, ran):
     program(programs, "flask", "echo broken >&2; exit 1")
-    assert migrate.is_migrated(SimpleNamespace(), "ID", {"migrate": "flask db upgrade"}) is False
+    assert migrate.nothing_is_pending(SimpleNamespace(), "ID", {"migrate": "flask db upgrade"}) is False
 
 
 def test_a_site_may_say_itself(ran):
     for answer, expected in (("true", True), ("false", False)):
         wanted = {"migrate": "flask db upgrade", "migrated": answer}
-        assert migrate.is_migrated(SimpleNamespace(), "ID", wanted) is expected
+        assert migrate.nothing_is_pending(SimpleNamespace(), "ID", wanted) is expected
     assert ran == ["true", "false"]
 
 
 def test_where_nobody_knows_something_may_be_pending(ran):
-    assert migrate.is_migrated(SimpleNamespace(), "ID", {"migrate": "./migrate"}) is False
+    assert migrate.nothing_is_pending(SimpleNamespace(), "ID", {"migrate": "./migrate"}) is False
     assert ran == []
 
 

@@ -475,6 +475,35 @@ def test_systemd_takes_its_units(host, case, units):
     assert (code, said) == (0, ""), f"systemd refuses what {host} would get:\n{said}"
 
 
+# systemd of each distribution, and directives that came after the oldest of them: from the "Added in
+# version" of its 257's man pages. An older one warns in its log and goes on without them.
+SYSTEMD = {"debian12": 252, "debian13": 257, "ubuntu22": 249, "ubuntu24": 255}
+NEWER = {
+    250: "ConditionCPUPressure ConditionIOPressure ConditionMemoryPressure ExecSearchPath ExitType"
+    " RestrictFileSystems RestrictNetworkInterfaces RuntimeRandomizedExtraSec TTYColumns TTYRows",
+    251: "ExtensionDirectories",
+    252: "ConditionCredential CoredumpReceive",
+    253: "LogFilterPatterns MemoryZSwapMax OpenFile ReloadSignal StartupMemoryZSwapMax",
+    254: "DelegateSubgroup ExtensionImagePolicy FileDescriptorStorePreserve ImportCredential MemoryKSM"
+    " MemoryPressureThresholdSec MemoryPressureWatch MountImagePolicy RestartMaxDelaySec RestartMode"
+    " RestartSteps RootEphemeral RootImagePolicy",
+    255: "NFTSet PollLimitBurst PollLimitIntervalSec SetLoginEnvironment SurviveFinalKillSignal",
+    256: "MemoryZSwapWriteback PassFileDescriptorsToExec WantsMountsFor",
+    257: "BindLogSockets ManagedOOMMemoryPressureDurationSec PrivatePIDs UtmpMode",
+}
+
+
+@everywhere
+def test_systemd_is_as_new_as_its_directives(host, case):
+    newer = {name: since for since, names in NEWER.items() for name in names.split()}
+    for file in matching(host, case, r"\.(service|socket|swap)(\.d/|$)|/unit\.conf$|/journald\.conf\.d/"):
+        for name in re.findall(r"^(\w+)=", file.text, re.M):
+            since = newer.get(name, 0)
+            assert since <= SYSTEMD[host], (
+                f"{file.path}: {name}= came with systemd {since}, {host} has {SYSTEMD[host]}"
+            )
+
+
 @everywhere
 def test_units_are_confined(host, case, units):
     allowed = {"nginx.service": EXPOSURE["nginx"]}
@@ -578,7 +607,7 @@ def test_processes_and_timers_run_what_was_written(host, case):
             [start] = [line for line in lines if line.startswith("ExecStart=")]
             # In double quotes, systemd reads backslashes as a shell does; % and $ are written twice.
             got = shlex.split(start.removeprefix("ExecStart="))
-            expected = ["/bin/sh", "-c", "exec " + command.replace("%", "%%").replace("$", "$$")]
+            expected = ["/bin/sh", "-c", command.replace("%", "%%").replace("$", "$$")]
             assert got == expected, f"{file.path}: expected {expected}, got {got}"
             assert f"WorkingDirectory=/srv/{site}/releases/%i" in lines and f"User={site}" in lines, file.text
             for other, words in KINDS.items():

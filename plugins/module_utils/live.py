@@ -277,13 +277,13 @@ def same(one: Path, other: Path) -> bool:
 
 def prune(site: Site, keep: int) -> None:
     """Remove what is no longer kept: old releases with all that is beside them, and environments that
-    none of the others needs. A release that failed is kept as long as it is the last that did.
+    none of the others needs. As many that failed are kept as good ones, with the dumps from before them.
     """
     live = {site.release_of(colour) for colour in ("blue", "green")}
-    records = site.records()
+    records = sorted(site.records(), key=lambda record: record.get("went_live") or record["created"])
     failed = [record["id"] for record in records if record.get("state") == "failed"]
     good = [record["id"] for record in records if record.get("state") != "failed"]
-    for identifier in {*good[:-keep], *failed[:-1]} - live:
+    for identifier in {*good[:-keep], *failed[:-keep]} - live:
         if site.release(identifier).is_dir():  # one that could not be built has none
             shutil.rmtree(site.release(identifier))
         for path in site.releases.glob(f"{identifier}.*"):

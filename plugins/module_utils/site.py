@@ -89,6 +89,21 @@ class Site:
     def amend_record(self, identifier: str, **more: Any) -> None:
         self.write_record(identifier, self.record(identifier) | more)
 
+    def fail(self, identifier: str, fault: str) -> None:
+        """Mark a release as one that nobody goes back to, but for the one that is live, and log it."""
+        live = self.live_release()
+        if identifier != live:
+            self.amend_record(identifier, state="failed", fault=fault)
+        self.note("failed", identifier, because=fault, live=live)
+
+    def is_migrated(self, identifier: str) -> bool:
+        """Whether the database was brought up to a release, as far as its record knows."""
+        return bool(self.record(identifier).get("migrated"))
+
+    def schema(self, identifier: str) -> dict[str, str]:
+        """The schema that a release was made for; see ansible.module_utils.database."""
+        return read_json(self.beside(identifier, "schema.json"))
+
     def beside(self, identifier: str, suffix: str) -> Path:
         """A file that is kept with a release and goes with it."""
         return self.releases / f"{identifier}.{suffix}"

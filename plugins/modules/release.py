@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.database import schema
 from ansible.module_utils.live import publish, reason_to_switch, unfinished
 from ansible.module_utils.site import Site, read_json, write_file
 
@@ -167,14 +168,20 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
             path.chmod(0o750 if path.is_dir() else 0o640)
 
 
-def look(site: Site, identifier: str, wanted: dict) -> str:
-    """What is not yet as it should be with a release; an empty string when nothing is."""
+def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
+    """What is not yet as it should be with a release; an empty string when nothing is.
+
+    One that somebody went back to is not migrated: its schema is whatever there is.
+    """
     if not identifier:
         return "there is no release of this content"
     if reason := reason_to_switch(site, identifier, wanted) or unfinished(site, identifier, wanted):
         return reason
-    if "migrate" in wanted and not site.record(identifier).get("migrated"):
+    migrated = "migrate" in wanted and not pinned
+    if migrated and not site.is_migrated(identifier):
         return "its migration has not been run"
+    if migrated and wanted["database"] and schema(wanted["database"]) != site.schema(identifier):
+        return "the schema of its database has changed since"
     if late := [task for task in wanted["once"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"
     if publish(site, identifier, wanted["static"], check=True):
@@ -205,7 +212,7 @@ def main() -> None:
     identifier = pin.get("release") or find(site, params["content"], wanted)
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
     if params["archive"] is None or module.check_mode:
-        because = look(site, identifier, params["site"])
+        because = look(site, identifier, params["site"], bool(pin))
         if not because and not params["pinned"] and site.pin.exists():
             because = "somebody went back to it, and a converge would stay on it"
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})

@@ -28,7 +28,7 @@ dump: {description: The dump on the host., type: str, returned: when a migration
 FLASK_MIGRATE = "flask db current 2>/dev/null | awk '!/\\(head\\)/ { late = 1 } END { exit late || !NR }'"
 
 
-def is_migrated(site: Site, identifier: str, wanted: dict[str, str]) -> bool:
+def nothing_is_pending(site: Site, identifier: str, wanted: dict[str, str]) -> bool:
     """Whether nothing is pending. Without a way to find out, something may be."""
     question = wanted.get("migrated")
     if not question and wanted["migrate"].startswith("flask db upgrade"):
@@ -52,15 +52,14 @@ def main() -> None:
     )
     wanted, identifier = module.params["site"], module.params["release"]
     site, database = Site(wanted["name"]), wanted["database"]
-    record = site.record(identifier)
-    if record.get("migrated"):
+    if site.is_migrated(identifier) and (not database or schema(database) == site.schema(identifier)):
         module.exit_json(changed=False, differences=[])
     if module.check_mode:
         module.exit_json(changed=True, differences=[])
 
     result = {"changed": False, "differences": []}
     with site.at_work():
-        if not is_migrated(site, identifier, wanted):
+        if not nothing_is_pending(site, identifier, wanted):
             before = schema(database) if database else {}
             path = site.beside(identifier, "sql.gz")
             if database and not path.exists():  # one that was cut off has left the dump from before it
@@ -68,8 +67,7 @@ def main() -> None:
             try:
                 run(site, identifier, wanted["migrate"])
             except Failed as error:
-                site.amend_record(identifier, state="failed", fault="its migration failed")
-                site.note("failed", identifier, because="its migration failed", live=site.live_release())
+                site.fail(identifier, "its migration failed")
                 kept = f" The database as it was before is in {path}." if database else ""
                 module.fail_json(
                     msg=f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "

@@ -94,10 +94,7 @@ def main() -> None:
             try:
                 switch(site, identifier, wanted)
             except Refused as refusal:
-                fault = str(refusal).splitlines()[0]
-                if before != identifier:
-                    site.amend_record(identifier, state="failed", fault=fault)
-                site.note("failed", identifier, because=fault, live=site.live_release())
+                site.fail(identifier, str(refusal).splitlines()[0])
                 if pinned:
                     write_json(site.pin, pinned)
                 else:

@@ -42,9 +42,7 @@ def main() -> None:
         try:
             printed = run(site, identifier, command)
         except Failed as error:
-            fault = f"`{command}` failed"
-            site.amend_record(identifier, state="failed", fault=fault)
-            site.note("failed", identifier, because=fault, live=site.live_release())
+            site.fail(identifier, f"`{command}` failed")
             module.fail_json(msg=f"{site.name}: `{command}` failed in release {identifier}:\n{error}")
         write_json(notes, {"tasks": [*read_json(notes).get("tasks", []), command]})
     module.exit_json(changed=True, log=printed)

@@ -61,7 +61,7 @@ def main() -> None:
     site = Site(wanted["name"])
     current = site.live_release()
     target, fault = choose(site, module.params["to"])
-    then = read_json(site.beside(target, "schema.json")) if target else {}
+    then = site.schema(target) if target else {}
     colour = site.live_colour()
     units = [site.unit(colour), *live.companions(site, current, wanted)] if colour else []
     module.exit_json(
