@@ -22,7 +22,7 @@ HALF = "half-configured nginx"
 def run(monkeypatch):
     """Run the action on a host whose dpkg says these lines: its result, and the calls that it made."""
 
-    def ask(lines: list[str], **arguments: Any) -> tuple[dict[str, Any], list[Any]]:
+    def ask(lines: list[str], check: bool = False, **arguments: Any) -> tuple[dict[str, Any], list[Any]]:
         calls: list[Any] = []
 
         def command(self, text):
@@ -38,7 +38,7 @@ def run(monkeypatch):
         monkeypatch.setattr(packages.ActionModule, "_low_level_execute_command", command)
         monkeypatch.setattr(packages.ActionModule, "_execute_module", module)
         one = packages.ActionModule()
-        one._task = SimpleNamespace(args=arguments)
+        one._task = SimpleNamespace(args=arguments, check_mode=check)
         return one.run(task_vars={}), calls
 
     return ask
@@ -46,7 +46,7 @@ def run(monkeypatch):
 
 def test_what_is_there_costs_one_question(run):
     result, calls = run(["installed nginx", "installed ufw", "lists"], name=["nginx", "ufw"])
-    assert (result, len(calls)) == ({"changed": False}, 1), calls
+    assert (result, len(calls)) == ({"changed": False, "missing": []}, 1), calls
     assert "nginx" in calls[0] and "ufw" in calls[0]
 
 
@@ -77,3 +77,9 @@ def test_names_are_words_to_the_shell(run):
 def test_a_name_alone_is_no_list(run, name):
     with pytest.raises(AnsibleActionFail, match="expected a list of packages"):
         run([], name=name)
+
+
+@pytest.mark.parametrize(("lines", "asked"), [([], 1), (["lists"], 2)])
+def test_a_check_without_lists_asks_nobody_and_fails_at_nothing(run, lines, asked):
+    result, calls = run(lines, check=True, name=["nginx"])
+    assert (result, len(calls)) == ({"changed": True, "missing": ["nginx"]}, asked), calls

@@ -35,8 +35,12 @@ class ActionModule(ActionBase):
         installed = {line.split()[1] for line in told if line.startswith("installed ")}
         missing = [name for name in names if name not in installed]
         if not missing:
-            return {"changed": False}
+            return {"changed": False, "missing": []}
+        left = missing if self._task.check_mode else []
+        if left and "lists" not in told:  # a check fetches none, and apt knows no package without them
+            return {"changed": True, "missing": left}
         # apt trusts a folder's time: lists that were removed a moment ago pass for new ones.
         lists = {} if "lists" in told else {"cache_valid_time": 0, "update_cache": True}
         arguments = DEFAULTS | lists | self._task.args | {"name": missing}
-        return self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+        result = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+        return result | {"missing": left}

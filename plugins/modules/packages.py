@@ -6,3 +6,6 @@ short_description: Have packages installed, without waking apt where they are
 options:
   name: {description: The packages. Nothing is removed for them., type: list, elements: str, required: true}
 """
+RETURN = r"""
+missing: {description: What is still not there, after a check., type: list, elements: str, returned: always}
+"""
