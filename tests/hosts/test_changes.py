@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import Reader, login
+from lab import Reader, login
 from test_firewall import reach
 
 SITE = "https://harbour.test/healthz"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from conftest import run_playbook
+from lab import run_playbook
 
 
 def test_a_check_of_finished_hosts_finds_nothing(inventory):

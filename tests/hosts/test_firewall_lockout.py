@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import login
+from lab import login
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import requests
-from conftest import login
+from lab import login
 from test_site import SITE, offer
 
 PODMAN = Path(__file__).parents[2] / "roles/lab/files/podman"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 import testinfra
-from conftest import run_playbook
+from lab import run_playbook
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 ZONE = "Pacific/Chatham"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from lab import ROOT
 
 TAGS = ("--tags", "python_app,gunicorn,release")
 

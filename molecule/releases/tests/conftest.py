@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from urllib.parse import urlencode
 import pytest
 
 ROOT = Path(__file__).parents[3]
+# The fixtures of every scenario's hosts.
+sys.path.append(str(ROOT / "tests/hosts"))
+pytest_plugins = ["lab"]
+
 HOME = {
     "kind": "house",
     "price": 250000,
