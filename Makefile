@@ -16,7 +16,9 @@ ifneq ($(filter-out no,$(MITOGEN)),)
 accelerated := ANSIBLE_STRATEGY=mitogen_linear ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN) ANSIBLE_DEPRECATION_WARNINGS=false
 endif
 vault := $(wildcard .vault-password)
-playbook := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault)) $(accelerated) $(bin)/ansible-playbook -i inventories/$(ENV)
+# What has a handful of tasks is done sooner than Mitogen is there.
+short_playbook := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault)) $(bin)/ansible-playbook -i inventories/$(ENV)
+playbook := $(accelerated) $(short_playbook)
 site = $(if $(SITE),-e site=$(SITE))
 local_playbook := $(bin)/ansible-playbook -i localhost,
 
@@ -44,13 +46,13 @@ deploy: setup ## Release the sites' sources: make deploy [SITE=name]
 	@$(playbook) playbooks/deploy.yml $(site) $(ARGS)
 
 rollback: setup ## Go back to the last good release: make rollback [SITE=name] [TO=release]
-	@$(playbook) playbooks/rollback.yml $(site) $(if $(TO),-e to=$(TO)) $(if $(FORCE),-e force=true) $(ARGS)
+	@$(short_playbook) playbooks/rollback.yml $(site) $(if $(TO),-e to=$(TO)) $(if $(FORCE),-e force=true) $(ARGS)
 
 releases: setup ## Show what is live, and what there is to go back to
-	@$(playbook) playbooks/releases.yml $(site) $(ARGS)
+	@$(short_playbook) playbooks/releases.yml $(site) $(ARGS)
 
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
-	@$(playbook) playbooks/unlock.yml $(site) $(ARGS)
+	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
 
 verify: setup ## Ask every site by its public address
 	@$(playbook) playbooks/verify.yml $(ARGS)

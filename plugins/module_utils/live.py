@@ -128,12 +128,12 @@ def flip(site: Site, colour: str) -> None:
     replace_symlink(site.current, os.readlink(site.slot(colour)))
 
 
-def watch(site: Site, identifier: str, wanted: Wanted) -> str:
+def watch(site: Site, identifier: str, wanted: Wanted, seconds: float) -> str:
     """Look at a release that has just gone live; what is wrong with it, an empty string when nothing is.
 
-    Two bad answers in a row: one may be a worker that was replaced.
+    Once at least, and for so long. Two bad answers in a row: one may be a worker that was replaced.
     """
-    deadline, faults = time.monotonic() + wanted["health"]["watch"], 0
+    deadline, faults = time.monotonic() + seconds, 0
     while True:
         fault = ask(site.live_socket, wanted)
         faults = faults + 1 if fault else 0

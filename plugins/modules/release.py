@@ -72,7 +72,7 @@ def build_environment(site: Site, tree: Path, environment: Path, python: str, se
 
     def run(*command: str) -> None:
         process = subprocess.run(
-            command, cwd=environment, user=user.pw_uid, group=user.pw_gid, extra_groups=[], umask=0o027,
+            ("nice", *command), cwd=environment, user=user.pw_uid, group=user.pw_gid, extra_groups=[], umask=0o027,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(environment), "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
@@ -158,10 +158,18 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
     build_environment(site, tree, environment, wanted["python"], wanted["server"])
     (tree / ".venv").symlink_to(environment)
     # The site cannot write its bytecode here, so it is made now; the tree never changes again.
-    compiler = [wanted["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    subprocess.run(
-        [*compiler, str(tree)], check=False, capture_output=True
-    )  # a template may be no valid Python
+    # After those who serve: a visitor must not wait for it.
+    compiler = [
+        "nice",
+        wanted["python"],
+        "-I",
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode=unchecked-hash",
+    ]
+    # What is no valid Python, as a template may be, is left as it is.
+    subprocess.run([*compiler, str(tree)], check=False, capture_output=True)
     for cache in tree.rglob("__pycache__"):
         for path in (cache, *cache.iterdir()):
             os.chown(path, 0, group)

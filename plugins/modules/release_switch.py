@@ -49,7 +49,8 @@ def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
         raise Refused(f"it did not go live, {fault}. {stays}. Its log ends:\n{log(site.unit(new), begun)}")
     live.flip(site, new)
     live.move_companions(site, identifier, wanted)
-    fault = live.watch(site, identifier, wanted)
+    # The first of all has nothing to give way to.
+    fault = live.watch(site, identifier, wanted, wanted["health"]["watch"] if before else 0)
     if not fault:
         return
     said = log(site.unit(new), begun)
