@@ -72,7 +72,8 @@ def build_environment(site: Site, tree: Path, environment: Path, python: str, se
 
     def run(*command: str) -> None:
         process = subprocess.run(
-            ("nice", *command), cwd=environment, user=user.pw_uid, group=user.pw_gid, extra_groups=[], umask=0o027,
+            ("nice", *command), cwd=environment, umask=0o027,
+            user=user.pw_uid, group=user.pw_gid, extra_groups=[],
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(environment), "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
