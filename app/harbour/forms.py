@@ -31,7 +31,7 @@ class WholeNumberField(Field):
         low: int,
         high: int,
         missing: str,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 (whatever WTForms takes)
     ) -> None:
         super().__init__(label, render_kw={"inputmode": "numeric", "required": True}, **kwargs)
         self.low = low
@@ -65,7 +65,7 @@ def _tidy(clean: Callable[[str], str]) -> list[Callable[[str | None], str]]:
     return [lambda value: clean(value or "")]
 
 
-def _line(label: str, column: str, missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401
+def _line(label: str, column: str, missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (whatever WTForms takes)
     """Return a field for one line of text, as long as the column that will hold it."""
     length = Listing.__table__.c[column].type.length
     return StringField(
