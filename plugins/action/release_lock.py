@@ -17,7 +17,7 @@ def run_of(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return str(pid) if Path("/proc").is_dir() is False and _signalled(pid) else ""
+        return str(pid) if not Path("/proc").is_dir() and _signalled(pid) else ""
     return f"{pid}.{fields[19]}"
 
 
