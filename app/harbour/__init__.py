@@ -44,8 +44,8 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
         app.register_blueprint(area.bp)
     app.cli.add_command(cli.listings)
 
-    # Only a proxy that we know of may say who the visitor is: anyone can send these headers. The ignored
-    # assignment is how Flask documents middleware; mypy refuses it for any method.
+    # Only a proxy that we know of may say who the visitor is: anyone can send these headers.
+    # Flask documents middleware so; a type checker refuses to assign to any method.
     if hops := app.config["HARBOUR_PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
