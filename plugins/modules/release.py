@@ -8,13 +8,12 @@ import pwd
 import shutil
 import subprocess
 import tarfile
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database import schema
 from ansible.module_utils.live import publish, reason_to_switch, unfinished
-from ansible.module_utils.site import Site, read_json, write_file
+from ansible.module_utils.site import Site, now, read_json, write_file
 
 DOCUMENTATION = r"""
 module: release
@@ -29,6 +28,7 @@ options:
   site: {description: The site., type: dict, required: true}
   content: {description: Hash of the source's content., type: str, required: true}
   archive: {description: The packed source on the host; without it the site is only looked at., type: path}
+  id: {description: With an archive the ID to give to the release; all hosts give it the same., type: str}
   record: {description: What to remember of where the release came from., type: dict, default: {}}
   python: {description: The interpreter that the environment is made with., type: path, required: true}
   server_requirements:
@@ -41,6 +41,8 @@ id: {description: The release's ID; empty where it has yet to be made., type: st
 current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
 because: {description: What is not as it should be., type: str, returned: always}
 pin: {description: The release that the site stays on, if there is one., type: dict, returned: always}
+migrated: {description: Whether the database was brought up to the release., type: bool, returned: always}
+once: {description: What runs once and has been run., type: list, elements: str, returned: always}
 """
 
 
@@ -129,9 +131,8 @@ def find(site: Site, content: str, wanted: dict) -> str:
 def make(site: Site, params: dict, wanted: dict) -> str:
     """Make the release and return its ID. It appears under its name when it is whole."""
     site.prepare()
-    moment = datetime.now(timezone.utc)
-    identifier = f"{moment:%Y%m%dT%H%M%SZ}-{params['content']}"
-    record = {**params["record"], "id": identifier, "created": moment.isoformat(timespec="seconds")}
+    identifier = params["id"]
+    record = {**params["record"], "id": identifier, "created": now()}
     try:
         build(site, params, wanted, identifier)
     except BuildError as error:
@@ -204,6 +205,7 @@ def main() -> None:
             "site": {"type": "dict", "required": True},
             "content": {"type": "str", "required": True},
             "archive": {"type": "path"},
+            "id": {"type": "str"},
             "record": {"type": "dict", "default": {}},
             "python": {"type": "path", "required": True},
             "server_requirements": {"type": "str", "required": True},
@@ -220,6 +222,8 @@ def main() -> None:
     pin = read_json(site.pin) if params["pinned"] else {}
     identifier = pin.get("release") or find(site, params["content"], wanted)
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
+    result["migrated"] = bool(identifier) and site.is_migrated(identifier)
+    result["once"] = read_json(site.once).get("tasks", [])
     if params["archive"] is None or module.check_mode:
         because = look(site, identifier, params["site"], bool(pin))
         if not because and not params["pinned"] and site.pin.exists():
