@@ -370,14 +370,16 @@ def test_neither_the_source_nor_its_key_reaches_the_host(repository, ssh):
 
 def test_all_hosts_of_a_run_get_one_commit(repository, ssh):
     """Whatever is pushed while the run asks for one host after the other, and it is fetched once."""
+    tagged = repository.commit(app="none")
+    repository.git("tag", "v1")
     first = repository.commit(app="one")
     given = {"make": False, "site": {"name": "plain"}, "source": remote(repository)}
     assert Action(**given).run()["commit"] == first
     second = repository.commit(app="two")
     assert Action(**given).run()["commit"] == first
+    other = {**given["source"], "version": "v1"}
+    assert Action(**given | {"source": other}).run()["commit"] == tagged
     assert (ssh / "calls").read_text().split() == ["begin", "end"], "expected one fetch"
-    other = {**given["source"], "version": second}
-    assert Action(**given | {"source": other}).run()["commit"] == second
     assert Action(**given).run()["commit"] == first, "expected another version to leave the first as it was"
     assert Action(run="the next", **given).run()["commit"] == second
 
