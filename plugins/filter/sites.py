@@ -44,7 +44,12 @@ def database_url(site: dict[str, Any]) -> str:
     return f"mysql+pymysql://{site['name']}{password}@localhost/{database['name']}?unix_socket={socket}&charset=utf8mb4"
 
 
-def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+def _timers(site: dict[str, Any], first: bool) -> dict[str, dict[str, str]]:
+    """The timers of a host: those of one host are the first one's."""
+    return {name: timer for name, timer in sorted(site["timers"].items()) if first or timer["on"] == "all"}
+
+
+def python_app_sites(sites: dict[str, Any], first: bool = True) -> list[dict[str, Any]]:
     result = []
     for site in _sites(sites):
         app = _pick(site, "name", "wsgi", "packages", "outbound")
@@ -55,7 +60,10 @@ def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
         ]
-        app["timers"] = [{"name": name, **timer} for name, timer in sorted(site["timers"].items())]
+        app["timers"] = [
+            {"name": name, **_pick(timer, "command", "calendar")}
+            for name, timer in _timers(site, first).items()
+        ]
         result.append(app)
     return result
 
@@ -79,8 +87,11 @@ def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[s
     return sources
 
 
-def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
-    """All sites, or the one of a name. Raises AnsibleFilterError when there is none of it."""
+def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> list[dict[str, Any]]:
+    """All sites, or the one of a name, as the first host that serves them has them, or another.
+
+    Raises AnsibleFilterError when there is none of that name.
+    """
     names = [site["name"] for site in _sites(sites)]
     if only and only not in names:
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
@@ -90,7 +101,7 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
             "host": site["server_names"][0],
             "database": site.get("database", {}).get("name", ""),
             "processes": sorted(site["processes"]),
-            "timers": sorted(site["timers"]),
+            "timers": list(_timers(site, first)),
             # What its units read beside their own files.
             "reads": [
                 f"/etc/decanter/{site['name']}/{name}"
@@ -102,9 +113,9 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
     ]
 
 
-def release_site(sites: dict[str, Any], only: str) -> dict[str, Any]:
+def release_site(sites: dict[str, Any], only: str, first: bool = True) -> dict[str, Any]:
     """The one site that is meant. Raises AnsibleFilterError where nobody knows which."""
-    found = release_sites(sites, only)
+    found = release_sites(sites, only, first)
     if len(found) != 1:
         names = ", ".join(site["name"] for site in found)
         raise AnsibleFilterError(f"SITE: found nothing, expected one of: {names}")
