@@ -79,7 +79,7 @@ def full() -> dict[str, Any]:
             "once": ["flask seed"],
             "health": {"path": "/readyz", "timeout": 600, "watch": 0},
             "processes": {"worker": "python -m worker"},
-            "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30"}},
+            "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30", "on": "all"}},
             "static": [{"url": "/static/", "path": "src/harbour/static"}],
             "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
             "nginx": {"body_size": "10m"},
@@ -429,9 +429,16 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("timers.a.command", COMPANION_COMMAND, ({"calendar": "daily"}, "nothing"), at="timers.a"),
     *rows("timers.a.calendar", CALENDAR, ({"command": "flask digest"}, "nothing"), at="timers.a"),
     *rows(
+        "timers.a.at",
+        "one of: calendar, command, on",
+        ({"command": "x", "calendar": "daily", "at": "one"}, "an unknown key"),
+        at="timers.a",
+    ),
+    *rows(
         "timers.a.on",
-        "one of: calendar, command",
-        ({"command": "x", "calendar": "daily", "on": "one"}, "an unknown key"),
+        "one of: one, all",
+        ({"command": "x", "calendar": "daily", "on": "two"}, '"two"'),
+        ({"command": "x", "calendar": "daily", True: "two"}, '"two"'),
         at="timers.a",
     ),
     *rows(

@@ -80,7 +80,7 @@ def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
             return Unreadable("data that is nested too deeply")
         if isinstance(value, Mapping):
             keys = list(value)
-            return {_key(_plain_scalar(k)): _plain(lambda k=k: value[k], depth + 1) for k in keys}
+            return {_key(k, depth): _plain(lambda k=k: value[k], depth + 1) for k in keys}
         if isinstance(value, list | tuple):
             return [_plain(lambda i=i: value[i], depth + 1) for i in range(len(value))]
         return _plain_scalar(value)
@@ -88,9 +88,9 @@ def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
         return Unreadable("a value that cannot be read")
 
 
-def _key(key: Any) -> Any:
-    """`on` without quotes is what YAML 1.1 calls true."""
-    return "on" if key is True else key
+def _key(key: Any, depth: int) -> Any:
+    """A key as it was meant: `on` without quotes is what YAML calls true. A site has the name that it has."""
+    return "on" if key is True and depth else _plain_scalar(key)
 
 
 def _plain_scalar(value: Any) -> Any:
@@ -421,7 +421,8 @@ def _filled(value: Any, schema: Any) -> Any:
         return value
     known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
     items = {key: sub["default"] for key, sub in known.items() if "default" in sub}
-    items.update({_key(key): item for key, item in value.items()})
+    # See _key.
+    items.update({"on" if key is True and "on" in known else key: item for key, item in value.items()})
     return {key: _filled(item, known.get(key, others)) for key, item in items.items()}
 
 
