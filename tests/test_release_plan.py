@@ -17,7 +17,7 @@ def look(**found: Any) -> dict[str, Any]:
     """What a host has found that needs a release, of content that nobody has released."""
     return {
         **{"item": SITE, "id": "", "current": False, "content": "bbbb", "moment": "20260303T000000Z"},
-        **{"commit": "", "pin": {}, "migrated": False, "once": []},
+        **{"commit": "", "pin": {}, "migrated": False, "once": [], "taken": []},
         **found,
     }
 
@@ -64,6 +64,12 @@ def test_a_host_that_is_added_takes_what_the_others_have(shared):
     assert (got["two"]["id"], got["two"]["made"]) == (NEW, False), got
     want = (False, [], True) if shared else (True, ["flask seed"], False)
     assert roles(got)["two"] == want, f"expected {want}, got {got}"
+
+
+def test_an_id_is_not_given_twice():
+    """The same content in another environment, on a host whose Python has changed."""
+    got = plan({"one": live(), "two": look(taken=[NEW])})
+    assert got["two"]["id"] == "20260303T000000Z-bbbb", got
 
 
 def test_a_run_that_was_cut_off_between_two_hosts_goes_on():

@@ -71,7 +71,9 @@ def _of(name: str, looks: Sequence[Look]) -> Look:
 def _identifier(look: Look, seen: Mapping[str, Look]) -> str:
     """The ID that another host has given to this content; else the first host's time, for all of them."""
     given = [one["id"] for one in seen.values() if one["id"].endswith(f"-{look['content']}")]
-    return max(given, default=f"{next(iter(seen.values()))['moment']}-{look['content']}")
+    # One that this host has given to the same content and another environment is taken.
+    free = [identifier for identifier in given if identifier not in look["taken"]]
+    return max(free, default=f"{next(iter(seen.values()))['moment']}-{look['content']}")
 
 
 def rollback_faults(looks: Mapping[str, Sequence[Look]], host: str, forced: bool) -> list[str]:
