@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -114,7 +115,7 @@ PASSWORD = {"engine": "mysql", "auth": "password", "password": "p@ss/word:long"}
         ("mysql+pymysql", ""),
         ("mysql+mysqldb", "&ssl_mode=VERIFY_IDENTITY"),
         ("mysql", "&ssl_mode=VERIFY_IDENTITY"),
-        ("mysql+mysqlconnector", "&ssl_verify_cert=true&ssl_verify_identity=true"),
+        ("mysql+mysqlconnector", "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true"),
     ],
 )
 def test_a_database_elsewhere_is_verified(scheme, tls):
@@ -169,6 +170,19 @@ def test_users_of_a_database_elsewhere_come_from_anywhere():
         None,
         "%",
     ]
+
+
+def test_networks_that_are_named_are_all_that_there_is():
+    got = [app(site(outbound=given)) for given in (True, False)]
+    assert [(one["outbound"], one["networks"]) for one in got] == [(True, []), (False, [])]
+    pay = {"to": ["192.0.2.0/24"], "because": "cards"}
+    got = app(site(outbound={"pay": pay}))
+    assert (got["outbound"], got["networks"]) == (True, [{"name": "pay", **pay}])
+
+
+@pytest.mark.parametrize("value", [True, 1000, "har'b\\our", ""])
+def test_a_setting_is_what_python_reads(value):
+    assert ast.literal_eval(filters.python_literal(value)) == value
 
 
 def test_what_is_no_longer_a_secret_is_removed():
@@ -233,7 +247,7 @@ def test_roles_are_given_what_their_specs_know(role):
         once=["flask seed"],
         **COMPANIONS,
         static=[{"url": "/static/", "path": "static"}],
-        gunicorn={"workers": 2, "threads": 2},
+        gunicorn={"workers": 2, "threads": 2, "worker_connections": 9, "settings": {"keepalive": 5}},
         tls={"mode": "ca"},
     )
     function = getattr(filters, f"{role}_sites")

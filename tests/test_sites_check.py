@@ -84,10 +84,22 @@ def full() -> dict[str, Any]:
             "processes": {"worker": "python -m worker"},
             "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30"}},
             "static": [{"url": "/static/", "path": "src/harbour/static"}],
-            "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
+            "gunicorn": {
+                "workers": 1,
+                "threads": 128,
+                "worker_class": "sync",
+                "worker_connections": 100,
+                "timeout": 3600,
+                "settings": {"max_requests": 1000, "preload_app": True, "loglevel": "debug"},
+            },
             "nginx": {"body_size": "10m"},
             "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
-            "outbound": True,
+            "outbound": {"payments": {"to": ["192.0.2.0/24", "2001:db8::1"], "because": "It takes cards."}},
+            "sandbox": {
+                "MemoryDenyWriteExecute": {"value": False, "because": "numba compiles"},
+                "SystemCallFilter": {"value": "@resources", "because": "it pins its threads"},
+                "ReadWritePaths": {"value": "/var/lib/harbour -/srv/harbour/cache", "because": "maps"},
+            },
         },
         "town-hall": {
             "server_names": ["hall.test"],
@@ -146,6 +158,9 @@ VALID = [
     ("tls", {"mode": "ca"}),
     ("database", {"engine": "mysql"}),
     ("outbound", False),
+    ("outbound", True),
+    ("gunicorn.worker_class", "gevent"),
+    ("gunicorn.settings", {}),
     *(
         ("database", {"engine": "mysql", "scheme": f"mysql{driver}"})
         for driver in ("", "+mysqldb", "+asyncmy")
@@ -207,7 +222,7 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "secrets, secrets_as, server_names, source, state, static, timers, tls, wsgi"
+    "sandbox, secrets, secrets_as, server_names, source, state, static, timers, tls, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -484,14 +499,13 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("gunicorn.workers", "an integer from 1 to 64", (65, "65")),
     *rows("gunicorn.threads", "an integer from 1 to 128", (129, "129")),
     *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
-    *rows("gunicorn.worker_class", "one of: gthread, sync", ("gevent", '"gevent"')),
+    *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", ("tornado", '"tornado"')),
     *rows(
         "nginx.body_size",
         "a number followed by k, m or g, such as 10m",
         ("10 MB", '"10 MB"'),
         ("\u0661m", '"\u0661m"'),
     ),
-    *rows("outbound", "true or false", ("no", '"no"')),
     # static
     *rows("static[0].url", STATIC_URL, ([{"path": "src"}], "nothing"), at="static"),
     *rows("static[0].path", STATIC_PATH, ([{"url": "/a/"}], "nothing"), at="static"),
@@ -709,6 +723,127 @@ def test_a_password_is_sent_by_tcp_which_outbound_must_allow(root: str) -> None:
     assert sites_check.site_errors(sites, root) == [
         "sites.harbour.outbound: found false, "
         "expected true, for with database.auth password the database is reached by TCP"
+    ]
+
+
+OWN = [
+    ("bind", "none, for systemd holds the socket"),
+    ("threads", "it in gunicorn, beside settings"),
+    ("user", "none, for the unit decides it"),
+    ("raw_env", "it as env of the site"),
+    ("certfile", "none, for nginx ends TLS"),
+    ("accesslog", "none, for nginx writes the access log, and errors go to the journal"),
+    ("post_worker_init", "none, for a hook is code, whose place is the application"),
+    ("graceful_timeout", "none, for it is the timeout, which nginx and systemd wait for as well"),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), OWN)
+def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, expected, root) -> None:
+    sites = changed(minimal(), "gunicorn.settings", {name: "x", "max_requests": 1})
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.gunicorn.settings.{name}: found a setting that is Decanter's own, expected {expected}"
+    ]
+
+
+SETTINGS = [
+    ("max_request", 1, "an unknown key", None),
+    ("max_requests", "1000", '"1000"', "an integer from 0 to 10000000"),
+    ("preload_app", 1, "1", "true or false"),
+    ("loglevel", "loud", '"loud"', "one of: debug, info, warning, error, critical"),
+    ("proc_name", "a b", '"a b"', "1 to 64 letters, digits, dots, underscores and hyphens"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "found", "expected"), SETTINGS)
+def test_refuses_settings_of_gunicorn_that_it_would(name, value, found, expected, root) -> None:
+    [line] = sites_check.site_errors(changed(minimal(), "gunicorn.settings", {name: value}), root)
+    assert line.startswith(f"sites.harbour.gunicorn.settings.{name}: found {found}, expected "), line
+    if expected:
+        assert line.endswith(f"expected {expected}"), line
+    else:
+        assert line.endswith("(did you mean max_requests?)"), line
+
+
+DIRECTIVE = "a directive that the unit's sandbox sets, such as MemoryDenyWriteExecute"
+LOOSENED = "a dictionary such as {value: false, because: numba compiles}"
+REASON = "the reason, on one line"
+SANDBOX = [
+    ("Nice", {"value": "5", "because": "x"}, "", 'the name "Nice"', DIRECTIVE),
+    *(
+        (
+            name,
+            {"value": "no", "because": "x"},
+            "",
+            f'the name "{name}"',
+            "another directive, this one keeps sites apart",
+        )
+        for name in ("User", "NoNewPrivileges", "ProtectSystem", "PrivateUsers", "CapabilityBoundingSet")
+    ),
+    (
+        *("PrivateNetwork", {"value": "no", "because": "x"}, "", 'the name "PrivateNetwork"'),
+        "outbound, which says where the application may connect to",
+    ),
+    ("ProtectProc", {"value": "default"}, ".because", "nothing", REASON),
+    ("ProtectProc", {"value": "default", "because": " "}, ".because", '" "', REASON),
+    ("ProtectProc", {"value": "default", "because": "a\nUser=root"}, ".because", '"a\\nUser=root"', REASON),
+    ("ProtectProc", {"value": "default", "because": "a\\"}, ".because", '"a\\\\"', REASON),
+    ("ProtectProc", "default", "", "a string", LOOSENED),
+    *(
+        (
+            *("ProtectProc", {"value": value, "because": "x"}, ".value", found),
+            "true, false or what systemd reads, on one line",
+        )
+        for value, found in (
+            ("a\nUser=root", '"a\\nUser=root"'),
+            ("a\\", '"a\\\\"'),
+            (5, "5"),
+            ("", "an empty string"),
+        )
+    ),
+    *(
+        (
+            *("ReadWritePaths", {"value": path, "because": "x"}, ".value", f'"{path}"'),
+            "folders of the application's own, such as /var/lib/myproject",
+        )
+        for path in (
+            *("/", "/var", "/etc/nginx", "-/usr/lib", "relative/path", "/var/lib/a /srv/other/shared"),
+            *("/srv/harbour", "/srv/harbour/releases", "/srv/harbour/../x", "/srv/harbour/venvs/1"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "at", "found", "expected"), SANDBOX)
+def test_refuses_a_loosened_sandbox(name, value, at, found, expected, root) -> None:
+    assert sites_check.site_errors(changed(minimal(), "sandbox", {name: value}), root) == [
+        f"sites.harbour.sandbox.{name}{at}: found {found}, expected {expected}"
+    ]
+
+
+OUTBOUND = "true, false or a dictionary such as {payments: {to: [192.0.2.0/24], because: it takes cards}}"
+NETWORK = "a network or an address, such as 192.0.2.0/24"
+OPENED = [
+    ("no", "", '"no"', OUTBOUND),
+    ({}, "", "an empty dictionary", OUTBOUND),
+    ({"a": {"to": ["192.0.2.0/24"]}}, ".a.because", "nothing", REASON),
+    ({"a": {"to": [], "because": "x"}}, ".a.to", "an empty list", "a list of networks, such as 192.0.2.0/24"),
+    *(
+        ({"a": {"to": [network], "because": "x"}}, ".a.to[0]", f'"{network}"', NETWORK)
+        for network in ("10.0.0.1/8", "pay.test", "any", "10.0.0.0/8 ::/0", "")
+        if network
+    ),
+    (
+        *({"A b": {"to": ["192.0.2.1"], "because": "x"}}, '["A b"]', 'the name "A b"'),
+        "1 to 32 lower-case letters, digits and hyphens, a letter first",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "at", "found", "expected"), OPENED)
+def test_refuses_an_outbound_that_says_nothing(value, at, found, expected, root) -> None:
+    assert sites_check.site_errors(changed(minimal(), "outbound", value), root) == [
+        f"sites.harbour.outbound{at}: found {found}, expected {expected}"
     ]
 
 
@@ -1083,6 +1218,7 @@ FILLED = {
     "nginx": {"body_size": "1m"},
     "tls": {"mode": "self-signed"},
     "outbound": True,
+    "sandbox": {},
 }
 FILLED_DATABASE = {
     "engine": "mysql",
@@ -1149,10 +1285,12 @@ def nodes(schema: dict[str, Any], path: str = "sites") -> Iterator[tuple[str, di
 @pytest.mark.parametrize(("path", "node"), list(nodes(SCHEMA)), ids=[p for p, _ in nodes(SCHEMA)])
 def test_every_key_is_described(path: str, node: dict[str, Any]) -> None:
     assert node["description"].endswith("."), path
-    assert node["type"] in sites_check.TYPES
+    types = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    assert set(types) <= set(sites_check.TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
-    if node["type"] == "object":
+    assert not node.get("refused", {}).keys() & node.get("properties", {}).keys()
+    if "object" in types:
         closed = node.get("additionalProperties") is False
         assert closed or {"additionalProperties", "propertyNames"} <= node.keys()
 

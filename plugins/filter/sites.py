@@ -21,7 +21,7 @@ VERIFIED = {
     "mysql+pymysql": "",
     "mysql": "&ssl_mode=VERIFY_IDENTITY",
     "mysql+mysqldb": "&ssl_mode=VERIFY_IDENTITY",
-    "mysql+mysqlconnector": "&ssl_verify_cert=true&ssl_verify_identity=true",
+    "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
 TLS = "/etc/decanter/tls"
 
@@ -78,7 +78,12 @@ def python_app_sites(sites: dict[str, Any], server: dict[str, Any]) -> list[dict
     """All sites, with what each is told of its database on this server."""
     result = []
     for site in _sites(sites):
-        app = _pick(site, "name", "wsgi", "packages", "outbound")
+        app = _pick(site, "name", "wsgi", "packages", "sandbox")
+        app["outbound"], app["networks"] = bool(site["outbound"]), []
+        if isinstance(site["outbound"], dict):
+            app["networks"] = [
+                {"name": name, **network} for name, network in sorted(site["outbound"].items())
+            ]
         env, secrets = dict(site["env"]), dict(site["secrets"])
         if "database" in site:
             pieces = database_pieces(site, server)
@@ -100,6 +105,11 @@ def python_app_sites(sites: dict[str, Any], server: dict[str, Any]) -> list[dict
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     return [_pick(site, "name", "wsgi") | site["gunicorn"] for site in _sites(sites)]
+
+
+def python_literal(value: Any) -> str:
+    """A value of YAML as Python reads it."""
+    return repr(str(value) if isinstance(value, str) else value)
 
 
 def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, str]]:
@@ -126,6 +136,7 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
         {
             **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
             "host": site["server_names"][0],
+            "worker_class": site["gunicorn"]["worker_class"],
             "database": site.get("database", {}).get("name", ""),
             "processes": sorted(site["processes"]),
             "timers": sorted(site["timers"]),
@@ -325,6 +336,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
+            python_literal,
             *(release_sites, release_site, release_sources, companion_units),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),

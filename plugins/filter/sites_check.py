@@ -197,6 +197,13 @@ def _is_server_name(name: Any) -> bool:
     return False
 
 
+def _is_network(text: Any) -> bool:
+    try:
+        return not isinstance(text, str) or bool(ipaddress.ip_network(text))
+    except ValueError:
+        return False
+
+
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return None if "%" in name else ipaddress.ip_address(name)
@@ -216,6 +223,7 @@ def _validator() -> Draft202012Validator:
 
     formats = FormatChecker(formats=())
     formats.checks("server-name", raises=ValueError)(_is_server_name)
+    formats.checks("network")(_is_network)
     # JSON Schema calls 30.0 an integer, but it would be written to a file as 30.0.
     integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)
     strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
@@ -228,7 +236,10 @@ def _schema_lines(error: ValidationError) -> Iterator[str]:
         yield from (_line((*steps, key)) for key in schema["required"] if key not in value)
     elif error.validator == "additionalProperties":
         known = sorted(schema["properties"])
-        for key in value.keys() - set(known):
+        refused = schema.get("refused", {})
+        for key in value.keys() & refused.keys():
+            yield _line((*steps, key), found="a setting that is Decanter's own", expected=refused[key])
+        for key in value.keys() - set(known) - refused.keys():
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             expected = f"one of: {', '.join(known)}{hint}"
@@ -263,6 +274,10 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     yield from _static_lines((site_id, "static"), folders, root / source if source else None)
     yield from _database_lines((site_id, "database"), _part(site, "database"), database_host)
     yield from _told_lines(site_id, site)
+    paths = _part(site, "sandbox", "ReadWritePaths", "value", kind=str)
+    if any(not _is_its_own(Path(path.lstrip("-+")), site_id) for path in paths.split()):
+        expected = "folders of the application's own, such as /var/lib/myproject"
+        yield _line((site_id, "sandbox", "ReadWritePaths", "value"), paths, expected=expected)
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
 
 
@@ -291,6 +306,16 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
     if tcp and isinstance(site, dict) and site.get("outbound") is False:
         expected = "true, for with database.auth password the database is reached by TCP"
         yield _line((site_id, "outbound"), False, expected=expected)
+
+
+def _is_its_own(path: Path, site_id: Any) -> bool:
+    """Whether a site may be let write there: no part of the system, and nothing of other sites."""
+    parts = path.parts
+    if not path.is_absolute() or ".." in parts or len(parts) < 3:
+        return False
+    if parts[1] == "srv":
+        return parts[2] == site_id and len(parts) > 3 and parts[3] not in ("releases", "venvs")
+    return parts[1] not in ("boot", "etc", "proc", "sys", "usr")
 
 
 def _home(path: str) -> str:

@@ -112,6 +112,13 @@ def unpack(archive: str, tree: Path, group: int) -> None:
                 path.chmod(0o750 if path.is_dir() or path.stat().st_mode & 0o100 else 0o640)
 
 
+def lacks(tree: Path, site: dict) -> str:
+    """What the environment of a release lacks to run the site in its way; an empty string when nothing."""
+    if site.get("worker_class") != "gevent" or list(tree.glob(".venv/lib/python*/site-packages/gevent")):
+        return ""
+    return "gunicorn.worker_class: found gevent, expected gevent among the application's requirements as well"
+
+
 def find(site: Site, content: str, wanted: dict) -> str:
     """The newest good release of this content and this environment, or an empty string."""
     for identifier in reversed(site.identifiers()):
@@ -158,6 +165,8 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
     environment = site.venvs / environment_hash(tree, **wanted)
     build_environment(site, tree, environment, wanted["python"], wanted["server"])
     (tree / ".venv").symlink_to(environment)
+    if fault := lacks(tree, params["site"]):
+        raise BuildError(fault)
     # The site cannot write its bytecode here, so it is made now; the tree never changes again.
     # After those who serve: a visitor must not wait for it.
     compiler = [
@@ -219,6 +228,8 @@ def main() -> None:
     }
     pin = read_json(site.pin) if params["pinned"] else {}
     identifier = pin.get("release") or find(site, params["content"], wanted)
+    if identifier and (fault := lacks(site.release(identifier), params["site"])):
+        module.fail_json(msg=f"{site.name}: {fault}. Still live is {site.live_release() or 'nothing'}.")
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
     if params["archive"] is None or module.check_mode:
         because = look(site, identifier, params["site"], bool(pin))
