@@ -75,9 +75,12 @@ def full() -> dict[str, Any]:
                 "auth": "password",
                 "password": SECRET,
                 "name": "harbour_1",
+                "scheme": "mysql+mysqldb",
+                "variables": {"DB_URL": "url", "DB_HOST": "host", "DB_PASSWORD": "password"},
             },
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
+            "secrets_as": "credentials",
             "migrate": "flask db upgrade",
             "migrated": "flask is-migrated",
             "once": ["flask seed"],
@@ -85,10 +88,22 @@ def full() -> dict[str, Any]:
             "processes": {"worker": "python -m worker"},
             "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30", "on": "all"}},
             "static": [{"url": "/static/", "path": "src/harbour/static"}],
-            "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
+            "gunicorn": {
+                "workers": 1,
+                "threads": 128,
+                "worker_class": "sync",
+                "worker_connections": 100,
+                "timeout": 3600,
+                "settings": {"max_requests": 1000, "preload_app": True, "loglevel": "debug"},
+            },
             "nginx": {"body_size": "10m"},
             "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
-            "outbound": False,
+            "outbound": {"payments": {"to": ["192.0.2.0/24", "2001:db8::1"], "because": "It takes cards."}},
+            "sandbox": {
+                "MemoryDenyWriteExecute": {"value": False, "because": "numba compiles"},
+                "SystemCallFilter": {"value": "@resources", "because": "it pins its threads"},
+                "ReadWritePaths": {"value": "/var/lib/harbour -/srv/harbour/cache", "because": "maps"},
+            },
         },
         "town-hall": {
             "server_names": ["hall.test"],
@@ -146,6 +161,19 @@ VALID = [
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
     ("tls", {"mode": "ca"}),
     ("database", {"engine": "mysql"}),
+    ("outbound", False),
+    ("outbound", True),
+    ("gunicorn.worker_class", "gevent"),
+    ("gunicorn.settings", {}),
+    *(
+        ("database", {"engine": "mysql", "scheme": f"mysql{driver}"})
+        for driver in ("", "+mysqldb", "+asyncmy")
+    ),
+    (
+        "database",
+        {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
+    ),
+    ("secrets_as", "environment"),
     ("migrate", "sh -c 'a\tb && ü'"),
     ("nginx.body_size", "1g"),
     ("health.path", "/"),
@@ -198,7 +226,8 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "python, requirements, secrets, server_names, source, state, static, timers, tls, uploads, wsgi"
+    "python, requirements, sandbox, secrets, secrets_as, server_names, source, state, static, timers, tls, "
+    "uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -482,14 +511,13 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("gunicorn.workers", "an integer from 1 to 64", (65, "65")),
     *rows("gunicorn.threads", "an integer from 1 to 128", (129, "129")),
     *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
-    *rows("gunicorn.worker_class", "one of: gthread, sync", ("gevent", '"gevent"')),
+    *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", ("tornado", '"tornado"')),
     *rows(
         "nginx.body_size",
         "a number followed by k, m or g, such as 10m",
         ("10 MB", '"10 MB"'),
         ("\u0661m", '"\u0661m"'),
     ),
-    *rows("outbound", "true or false", ("no", '"no"')),
     # static
     *rows("static[0].url", STATIC_URL, ([{"path": "src"}], "nothing"), at="static"),
     *rows("static[0].path", STATIC_PATH, ([{"url": "/a/"}], "nothing"), at="static"),
@@ -638,6 +666,213 @@ def test_refuses_a_name_in_env_and_secrets(root: str) -> None:
     sites = changed(changed(minimal(), "env.A", "x"), "secrets.A", SECRET)
     assert sites_check.site_errors(sites, root) == [
         "sites.harbour.secrets.A: found a name that is in env as well, expected it in one of the two"
+    ]
+
+
+def with_password(**more: Any) -> dict[str, Any]:
+    return {"engine": "mysql", "auth": "password", "password": SECRET, **more}
+
+
+@pytest.mark.parametrize("place", ["env", "secrets"])
+def test_refuses_a_variable_of_the_database_that_is_there_already(place: str, root: str) -> None:
+    database = {"engine": "mysql", "variables": {"DB_NAME": "name"}}
+    sites = changed(changed(minimal(), f"{place}.DB_NAME", SECRET), "database", database)
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.database.variables.DB_NAME: found a name that is in {place} as well, "
+        "expected it in one of the two"
+    ]
+    # The one that nobody asked for gives way.
+    sites = changed(changed(minimal(), f"{place}.DATABASE_URL", SECRET), "database", {"engine": "mysql"})
+    assert sites_check.site_errors(sites, root) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "piece", "host", "expected"),
+    [
+        ({"engine": "mysql"}, "password", "", "one of: host, name, socket, url, user where auth is socket"),
+        ({"engine": "mysql"}, "port", "", "one of: host, name, socket, url, user where auth is socket"),
+        (
+            with_password(),
+            "socket",
+            "",
+            "one of: host, name, password, port, url, user where auth is password",
+        ),
+        (
+            *(with_password(), "ca", ""),
+            "one of: host, name, password, port, url, user where the database is on the site's own host",
+        ),
+        (
+            *(with_password(), "socket", "db.test"),
+            "one of: ca, host, name, password, port, url, user where auth is password",
+        ),
+    ],
+)
+def test_refuses_a_piece_of_the_database_that_is_not_there(database, piece, host, expected, root) -> None:
+    sites = changed(minimal(), "database", database | {"variables": {"A": piece}})
+    assert sites_check.site_errors(sites, root, host) == [
+        f'sites.harbour.database.variables.A: found "{piece}", expected {expected}'
+    ]
+
+
+def test_a_database_elsewhere_needs_a_password_and_a_url_that_verifies(root: str) -> None:
+    assert sites_check.site_errors(changed(minimal(), "database", {"engine": "mysql"}), root, "db.test") == [
+        'sites.harbour.database.auth: found "socket", expected password, for the database is elsewhere, '
+        "on db.test"
+    ]
+    assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no fault without a database"
+    told = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
+    assert sites_check.site_errors(changed(minimal(), "database", told), root, "db.test") == []
+    asked = changed(minimal(), "database", told | {"variables": {"A": "url"}})
+    assert sites_check.site_errors(asked, root, "db.test") == [
+        'sites.harbour.database.scheme: found "mysql+asyncmy", expected one of: mysql, mysql+mysqlconnector, '
+        "mysql+mysqldb, mysql+pymysql where the database is elsewhere, or no url in variables"
+    ]
+    assert sites_check.site_errors(asked, root) == [], "expected no fault on the site's own host"
+
+
+def test_a_password_is_sent_by_tcp_which_outbound_must_allow(root: str) -> None:
+    sites = changed(changed(minimal(), "database", with_password()), "outbound", False)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.outbound: found false, "
+        "expected true, for with database.auth password the database is reached by TCP"
+    ]
+
+
+OWN = [
+    ("bind", "none, for systemd holds the socket"),
+    ("threads", "it in gunicorn, beside settings"),
+    ("user", "none, for the unit decides it"),
+    ("raw_env", "it as env of the site"),
+    ("certfile", "none, for nginx ends TLS"),
+    ("accesslog", "none, for nginx writes the access log, and errors go to the journal"),
+    ("post_worker_init", "none, for a hook is code, whose place is the application"),
+    ("graceful_timeout", "none, for it is the timeout, which nginx and systemd wait for as well"),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), OWN)
+def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, expected, root) -> None:
+    sites = changed(minimal(), "gunicorn.settings", {name: "x", "max_requests": 1})
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.gunicorn.settings.{name}: found a setting that is Decanter's own, expected {expected}"
+    ]
+
+
+SETTINGS = [
+    ("max_request", 1, "an unknown key", None),
+    ("max_requests", "1000", '"1000"', "an integer from 0 to 10000000"),
+    ("preload_app", 1, "1", "true or false"),
+    ("loglevel", "loud", '"loud"', "one of: debug, info, warning, error, critical"),
+    ("proc_name", "a b", '"a b"', "1 to 64 letters, digits, dots, underscores and hyphens"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "found", "expected"), SETTINGS)
+def test_refuses_settings_of_gunicorn_that_it_would(name, value, found, expected, root) -> None:
+    [line] = sites_check.site_errors(changed(minimal(), "gunicorn.settings", {name: value}), root)
+    assert line.startswith(f"sites.harbour.gunicorn.settings.{name}: found {found}, expected "), line
+    if expected:
+        assert line.endswith(f"expected {expected}"), line
+    else:
+        assert line.endswith("(did you mean max_requests?)"), line
+
+
+DIRECTIVE = "a directive that the unit's sandbox sets, such as MemoryDenyWriteExecute"
+LOOSENED = "a dictionary such as {value: false, because: numba compiles}"
+REASON = "the reason, on one line"
+SANDBOX = [
+    ("Nice", {"value": "5", "because": "x"}, "", 'the name "Nice"', DIRECTIVE),
+    *(
+        (
+            name,
+            {"value": "no", "because": "x"},
+            "",
+            f'the name "{name}"',
+            "another directive, this one keeps sites apart",
+        )
+        for name in ("User", "NoNewPrivileges", "ProtectSystem", "PrivateUsers", "CapabilityBoundingSet")
+    ),
+    (
+        *("PrivateNetwork", {"value": "no", "because": "x"}, "", 'the name "PrivateNetwork"'),
+        "outbound, which says where the application may connect to",
+    ),
+    ("ProtectProc", {"value": "default"}, ".because", "nothing", REASON),
+    ("ProtectProc", {"value": "default", "because": " "}, ".because", '" "', REASON),
+    ("ProtectProc", {"value": "default", "because": "a\nUser=root"}, ".because", '"a\\nUser=root"', REASON),
+    ("ProtectProc", {"value": "default", "because": "a\\"}, ".because", '"a\\\\"', REASON),
+    ("ProtectProc", "default", "", "a string", LOOSENED),
+    *(
+        (
+            *("ProtectProc", {"value": value, "because": "x"}, ".value", found),
+            "true, false or what systemd reads, on one line",
+        )
+        for value, found in (
+            ("a\nUser=root", '"a\\nUser=root"'),
+            ("a\\", '"a\\\\"'),
+            (5, "5"),
+            ("", "an empty string"),
+        )
+    ),
+    *(
+        (
+            *("ReadWritePaths", {"value": path, "because": "x"}, ".value", f'"{path}"'),
+            "folders of the application's own, such as /var/lib/myproject",
+        )
+        for path in (
+            *("/", "/var", "/etc/nginx", "-/usr/lib", "relative/path", "/var/lib/a /srv/other/shared"),
+            *("/srv/harbour", "/srv/harbour/releases", "/srv/harbour/../x", "/srv/harbour/venvs/1"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "at", "found", "expected"), SANDBOX)
+def test_refuses_a_loosened_sandbox(name, value, at, found, expected, root) -> None:
+    assert sites_check.site_errors(changed(minimal(), "sandbox", {name: value}), root) == [
+        f"sites.harbour.sandbox.{name}{at}: found {found}, expected {expected}"
+    ]
+
+
+OUTBOUND = "true, false or a dictionary such as {payments: {to: [192.0.2.0/24], because: it takes cards}}"
+NETWORK = "a network or an address, such as 192.0.2.0/24"
+OPENED = [
+    ("no", "", '"no"', OUTBOUND),
+    ({}, "", "an empty dictionary", OUTBOUND),
+    ({"a": {"to": ["192.0.2.0/24"]}}, ".a.because", "nothing", REASON),
+    ({"a": {"to": [], "because": "x"}}, ".a.to", "an empty list", "a list of networks, such as 192.0.2.0/24"),
+    *(
+        ({"a": {"to": [network], "because": "x"}}, ".a.to[0]", f'"{network}"', NETWORK)
+        for network in ("10.0.0.1/8", "pay.test", "any", "10.0.0.0/8 ::/0", "")
+        if network
+    ),
+    (
+        *({"A b": {"to": ["192.0.2.1"], "because": "x"}}, '["A b"]', 'the name "A b"'),
+        "1 to 32 lower-case letters, digits and hyphens, a letter first",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "at", "found", "expected"), OPENED)
+def test_refuses_an_outbound_that_says_nothing(value, at, found, expected, root) -> None:
+    assert sites_check.site_errors(changed(minimal(), "outbound", value), root) == [
+        f"sites.harbour.outbound{at}: found {found}, expected {expected}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "expected"),
+    [
+        ("lower", SECRET, 'the name "lower"', ENV_NAME),
+        ("LD_PRELOAD", SECRET, 'the name "LD_PRELOAD"', ENV_TAKEN),
+        ("A", f"{SECRET}\x07", "a string", "no control characters in an environment variable"),
+    ],
+)
+def test_secrets_in_the_environment_are_variables(name, value, found, expected, root) -> None:
+    sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
+    if name != "LD_PRELOAD":
+        assert sites_check.site_errors(sites, root) == [], "expected a file to take it"
+    assert sites_check.site_errors(changed(sites, "secrets_as", "environment"), root) == [
+        f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
     ]
 
 
@@ -796,6 +1031,7 @@ def test_reports_all_errors_at_once_in_order(root: str) -> None:
     lines = sites_check.site_errors(sites, root)
     assert [line.split(": found ")[0] for line in lines] == [
         "sites.harbour.database.password",
+        "sites.harbour.database.variables.DB_PASSWORD",
         "sites.harbour.gunicorn.thread",
         "sites.harbour.gunicorn.workers",
         "sites.harbour.server_names[1]",
@@ -986,6 +1222,7 @@ FILLED = {
     "uploads": [],
     "env": {},
     "secrets": {},
+    "secrets_as": "credentials",
     "once": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
     "processes": {},
@@ -995,6 +1232,13 @@ FILLED = {
     "nginx": {"body_size": "1m"},
     "tls": {"mode": "self-signed"},
     "outbound": True,
+    "sandbox": {},
+}
+FILLED_DATABASE = {
+    "engine": "mysql",
+    "auth": "socket",
+    "scheme": "mysql+pymysql",
+    "variables": {"DATABASE_URL": "url"},
 }
 
 
@@ -1014,7 +1258,7 @@ def test_defaults_fill_half_filled_keys() -> None:
     sites = {"town-hall": changed(sites, "database.engine", "mysql")["harbour"]}
     filled = sites_check.with_defaults(sites)["town-hall"]
     assert filled["health"] == {"path": "/readyz", "timeout": 30, "watch": 2}
-    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "town_hall"}
+    assert filled["database"] == {**FILLED_DATABASE, "name": "town_hall"}
 
 
 def test_defaults_leave_their_input_and_the_schema_alone() -> None:
@@ -1055,10 +1299,12 @@ def nodes(schema: dict[str, Any], path: str = "sites") -> Iterator[tuple[str, di
 @pytest.mark.parametrize(("path", "node"), list(nodes(SCHEMA)), ids=[p for p, _ in nodes(SCHEMA)])
 def test_every_key_is_described(path: str, node: dict[str, Any]) -> None:
     assert node["description"].endswith("."), path
-    assert node["type"] in sites_check.TYPES
+    types = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    assert set(types) <= set(sites_check.TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
-    if node["type"] == "object":
+    assert not node.get("refused", {}).keys() & node.get("properties", {}).keys()
+    if "object" in types:
         closed = node.get("additionalProperties") is False
         assert closed or {"additionalProperties", "propertyNames"} <= node.keys()
 
@@ -1097,7 +1343,7 @@ def test_templates_in_sites_are_read(template: Callable[..., Any], root: str) ->
     filled = template("sites | with_defaults", variables)["harbour"]
     assert filled["server_names"] == ["harbour.test"]
     assert filled["health"] == {"path": "/", "timeout": 42, "watch": 2}
-    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "harbour"}
+    assert filled["database"] == {**FILLED_DATABASE, "name": "harbour"}
 
 
 def test_templates_that_fail_are_errors(template: Callable[..., Any], root: str) -> None:

@@ -83,7 +83,7 @@ FULL = {
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
     "packages": ["libmagic1"],
-    "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
+    "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
@@ -137,6 +137,38 @@ CASES = {
         {"gunicorn_release_header": False, "mysql_bind_addresses": [], "mysql_flavour": "mariadb"},
         look={"user": "root", "ssh_port": None},
         facts={"virtualization_type": "podman", "memtotal_mb": 64000, "processor_vcpus": 16},
+    ),
+    "elsewhere": Case(
+        {
+            "harbour": {
+                **MINIMAL,
+                "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
+                "secrets": {"SECRET_KEY": "x"},
+                "secrets_as": "environment",
+                "gunicorn": {
+                    "worker_class": "gevent",
+                    "worker_connections": 500,
+                    "settings": {
+                        "max_requests": 1000,
+                        "preload_app": True,
+                        "proc_name": "har'bour",
+                        "loglevel": "debug",
+                    },
+                },
+                "outbound": {
+                    "payments": {"to": ["192.0.2.0/24", "2001:db8::1"], "because": "It takes cards."},
+                    "database": {"to": ["10.0.0.5"], "because": "The database is elsewhere."},
+                },
+                "sandbox": {
+                    "MemoryDenyWriteExecute": {"value": False, "because": "numba compiles"},
+                    "SystemCallFilter": {"value": "@resources", "because": "it pins its threads"},
+                    "RestrictAddressFamilies": {"value": "AF_NETLINK", "because": "it lists interfaces"},
+                    "ReadWritePaths": {"value": "-/var/lib/harbour", "because": "maps"},
+                },
+            }
+        },
+        # Any file is an authority where nobody is asked for it.
+        {"mysql_host": "db.test", "mysql_ca_file": str(ROOT / "LICENSE")},
     ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
@@ -424,7 +456,7 @@ STUBS = {
     "ssh.service": "[Service]\nExecStart=/bin/sh\n",
 }
 # Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
-EXPOSURE = {"site": 2, "site with outbound traffic": 11, "nginx": 25, "database": 22}
+EXPOSURE = {"site": 2, "site with outbound traffic": 11, "loosened site": 15, "nginx": 25, "database": 22}
 
 
 @pytest.fixture
@@ -510,6 +542,7 @@ def test_units_are_confined(host, case, units):
     allowed = {"nginx.service": EXPOSURE["nginx"]}
     for site, values in CASES[case].sites.items():
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
+        kind = "loosened site" if values.get("sandbox") else kind
         allowed |= {f"{unit}@blue.service": EXPOSURE[kind] for unit in units_of(site, values)}
     database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
     allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
@@ -539,6 +572,10 @@ def test_gunicorn_takes_its_configuration(host, case, monkeypatch, tmp_path):
         assert (settings["worker_tmp_dir"], settings["control_socket_disable"]) == (str(tmp_path), True)
         for name in ("accesslog", "errorlog"):
             assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
+        given = site.get("gunicorn", {})
+        assert settings.get("worker_connections") == given.get("worker_connections")
+        wrong = {key for key, value in given.get("settings", {}).items() if settings.get(key) != value}
+        assert not wrong, f"{file.path}: expected {given['settings']}, got others for {wrong}"
         if importlib.util.find_spec("gunicorn"):
             from gunicorn.config import Config
 
@@ -547,8 +584,8 @@ def test_gunicorn_takes_its_configuration(host, case, monkeypatch, tmp_path):
                 config.set(name, settings[name])
 
 
-@pytest.mark.parametrize(("case", "expected"), [("minimal", False), ("full", True)])
-def test_a_release_names_itself_in_each_response(case, expected, monkeypatch, tmp_path):
+@pytest.mark.parametrize("case", ["full", "elsewhere"])
+def test_a_release_names_itself_in_each_response(case, monkeypatch, tmp_path):
     """The hook of gunicorn's configuration, on an application of three lines."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -578,6 +615,56 @@ def test_the_environment_arrives_as_it_was_written(host, case):
         wrong = {name: got.get(name) for name, value in expected.items() if got.get(name) != value}
         assert not wrong, f"{file.path}: expected {expected}, got {wrong}"
         assert not set(site.get("secrets", {})) & set(got), f"{file.path}: found a secret"
+
+
+@everywhere
+def test_secrets_are_handed_over_in_one_way(host, case):
+    """As files of systemd's, or as variables: never by the unit itself."""
+    for name, site in CASES[case].sites.items():
+        text = matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text
+        files = re.findall(r"^LoadCredential=(\w+):", text, re.M)
+        as_variables = f"EnvironmentFile=/etc/decanter/{name}/secrets.env" in text.splitlines()
+        expected = site.get("secrets_as") == "environment"
+        assert as_variables == expected and bool(files) == (bool(site.get("secrets")) and not expected), text
+
+
+def directives(text: str) -> dict[str, list[tuple[str, str]]]:
+    """Each directive's values in their order, with the line above it."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    lines = text.splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        if match := re.fullmatch(r"([A-Z]\w+)=(.*)", line):
+            found.setdefault(match[1], []).append((match[2], above))
+    return found
+
+
+@everywhere
+def test_what_is_loosened_comes_last_with_its_reason(host, case):
+    for name, site in CASES[case].sites.items():
+        got = directives(matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text)
+        for directive, loosened in site.get("sandbox", {}).items():
+            value = {True: "yes", False: "no"}.get(loosened["value"], loosened["value"])
+            assert len(got[directive]) > 1, f"{directive}: expected it to be set before, got {got[directive]}"
+            assert got[directive][-1] == (value, f"# {loosened['because']}"), got[directive]
+        networks = site.get("outbound") if isinstance(site.get("outbound"), dict) else {}
+        expected = [("localhost", "IPAddressDeny=any")] if networks else []
+        for network in sorted(networks):
+            of = networks[network]
+            expected.append((" ".join(of["to"]), f"# {network}: {of['because']}"))
+        assert got.get("IPAddressAllow", []) == expected, got
+
+
+def test_a_sandbox_is_loosened_where_it_is_set():
+    """Each directive of a unit's sandbox may be loosened or is refused, and no other."""
+    schema = yaml.safe_load((ROOT / "plugins/schema/sites.yml").read_text())["additionalProperties"][
+        "properties"
+    ]
+    known = set(schema["sandbox"]["propertyNames"]["enum"])
+    texts = [matching("debian13", case, r"/unit\.conf$")[0].text for case in ("full", "elsewhere")]
+    found = set().union(*(directives(text) for text in texts))
+    assert known == found, f"expected {sorted(found)}, got {sorted(known)}"
+    refused = [set(rule["not"]["enum"]) for rule in schema["sandbox"]["propertyNames"]["allOf"]]
+    assert set().union(*refused) < known and not set.intersection(*refused)
 
 
 @everywhere

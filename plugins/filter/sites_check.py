@@ -52,6 +52,15 @@ MARKERS = {
     "CapturedExceptionMarker": "a template that fails",
     "VaultExceptionMarker": "a secret that cannot be decrypted",
 }
+# What an application can be told of its database (plugins/filter/sites.py works it out), by `auth`.
+PIECES = {
+    "socket": {"url", "host", "name", "user", "socket"},
+    "password": {"url", "host", "port", "name", "user", "password"},
+}
+# Those that a URL tells which authority to trust, and whose name to expect.
+VERIFYING_SCHEMES = ("mysql", "mysql+mysqlconnector", "mysql+mysqldb", "mysql+pymysql")
+# An environment variable, as systemd takes it from a file.
+VARIABLE_VALUE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
 LONGEST_FOUND = 60
 DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 
@@ -193,6 +202,13 @@ def _is_server_name(name: Any) -> bool:
     return False
 
 
+def _is_network(text: Any) -> bool:
+    try:
+        return not isinstance(text, str) or bool(ipaddress.ip_network(text))
+    except ValueError:
+        return False
+
+
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return None if "%" in name else ipaddress.ip_address(name)
@@ -212,6 +228,7 @@ def _validator() -> Draft202012Validator:
 
     formats = FormatChecker(formats=())
     formats.checks("server-name", raises=ValueError)(_is_server_name)
+    formats.checks("network")(_is_network)
     # JSON Schema calls 30.0 an integer, but it would be written to a file as 30.0.
     integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)
     strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
@@ -224,7 +241,10 @@ def _schema_lines(error: ValidationError) -> Iterator[str]:
         yield from (_line((*steps, key)) for key in schema["required"] if key not in value)
     elif error.validator == "additionalProperties":
         known = sorted(schema["properties"])
-        for key in value.keys() - set(known):
+        refused = schema.get("refused", {})
+        for key in value.keys() & refused.keys():
+            yield _line((*steps, key), found="a setting that is Decanter's own", expected=refused[key])
+        for key in value.keys() - set(known) - refused.keys():
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             expected = f"one of: {', '.join(known)}{hint}"
@@ -248,7 +268,7 @@ def _part(site: Any, *keys: str, kind: type = dict) -> Any:
     return site if isinstance(site, kind) else kind()
 
 
-def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
+def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iterator[str]:
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
         yield from _source_lines((site_id, "source"), site["source"], root)
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
@@ -265,11 +285,50 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     # What a build makes is not there yet.
     there = None if _part(site, "build", kind=list) else folder
     yield from _static_lines((site_id, "static"), folders, there, uploads)
-    yield from _database_lines((site_id, "database"), _part(site, "database"))
+    yield from _database_lines((site_id, "database"), _part(site, "database"), database_host)
+    yield from _told_lines(site_id, site)
+    paths = _part(site, "sandbox", "ReadWritePaths", "value", kind=str)
+    if any(not _is_its_own(Path(path.lstrip("-+")), site_id) for path in paths.split()):
+        expected = "folders of the application's own, such as /var/lib/myproject"
+        yield _line((site_id, "sandbox", "ReadWritePaths", "value"), paths, expected=expected)
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
-    for name in _part(site, "env").keys() & _part(site, "secrets").keys():
-        found = "a name that is in env as well"
-        yield _line((site_id, "secrets", name), found=found, expected="it in one of the two")
+
+
+def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
+    """What an application is told twice, or cannot be told in this way."""
+    env, secrets = _part(site, "env"), _part(site, "secrets")
+    variables = _part(site, "database", "variables")
+    for key, names, others, other in (
+        (("secrets",), secrets, env, "env"),
+        (("database", "variables"), variables, env, "env"),
+        (("database", "variables"), variables, secrets, "secrets"),
+    ):
+        for name in names.keys() & others.keys():
+            found = f"a name that is in {other} as well"
+            yield _line((site_id, *key, name), found=found, expected="it in one of the two")
+    if _part(site, "secrets_as", kind=str) == "environment":
+        rules = _schema_at((site_id, "env"))[0]["propertyNames"]
+        names = _validator().evolve(schema=rules)
+        for name, value in secrets.items():
+            steps = (site_id, "secrets", name)
+            for error in names.iter_errors(name):
+                yield _line(steps, found=f"the name {_shown(name)}", expected=_expected(error.schema))
+            if isinstance(value, str) and not VARIABLE_VALUE.fullmatch(value):
+                yield _line(steps, value, expected="no control characters in an environment variable")
+    tcp = _part(site, "database", "auth", kind=str) == "password"
+    if tcp and isinstance(site, dict) and site.get("outbound") is False:
+        expected = "true, for with database.auth password the database is reached by TCP"
+        yield _line((site_id, "outbound"), False, expected=expected)
+
+
+def _is_its_own(path: Path, site_id: Any) -> bool:
+    """Whether a site may be let write there: no part of the system, and nothing of other sites."""
+    parts = path.parts
+    if not path.is_absolute() or ".." in parts or len(parts) < 3:
+        return False
+    if parts[1] == "srv":
+        return parts[2] == site_id and len(parts) > 3 and parts[3] not in ("releases", "venvs")
+    return parts[1] not in ("boot", "etc", "proc", "sys", "usr")
 
 
 def _home(path: str) -> str:
@@ -325,8 +384,32 @@ def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads
             yield _line((*steps, index, "path"), path, expected=expected)
 
 
-def _database_lines(steps: Steps, database: dict[Any, Any]) -> Iterator[str]:
+def _database_lines(steps: Steps, database: dict[Any, Any], host: str) -> Iterator[str]:
+    """With a host the database is there, not on the site's own."""
     auth, step = database.get("auth", "socket"), (*steps, "password")
+    if host and database and auth == "socket":
+        yield _line((*steps, "auth"), auth, expected=f"password, for the database is elsewhere, on {host}")
+    known = PIECES.get(auth if isinstance(auth, str) else "", set()) | ({"ca"} if host else set())
+    variables = _part(database, "variables")
+    for name, piece in variables.items():
+        if (
+            known
+            and isinstance(piece, str)
+            and piece not in known
+            and piece in {"ca"}.union(*PIECES.values())
+        ):
+            where = (
+                f"where auth is {auth}" if piece != "ca" else "where the database is on the site's own host"
+            )
+            yield _line(
+                (*steps, "variables", name), piece, expected=f"one of: {', '.join(sorted(known))} {where}"
+            )
+    scheme = database.get("scheme", VERIFYING_SCHEMES[-1])
+    if host and scheme not in VERIFYING_SCHEMES and "url" in variables.values():
+        expected = (
+            f"one of: {', '.join(VERIFYING_SCHEMES)} where the database is elsewhere, or no url in variables"
+        )
+        yield _line((*steps, "scheme"), scheme, expected=expected)
     if auth == "password" and "password" not in database:
         yield _line(step)
     if auth == "socket" and "password" in database:
@@ -410,10 +493,11 @@ def _placeholder_line(steps: Steps, value: str, expected: str) -> str:
 
 @accept_args_markers
 @accept_lazy_markers
-def site_errors(sites: Any, source_root: Any) -> list[str]:
+def site_errors(sites: Any, source_root: Any, database_host: str = "") -> list[str]:
     """Return one line for each thing that is wrong with `sites`, whatever it is; never raise.
 
-    Relative paths in `sites` start at source_root, a folder on the controller.
+    Relative paths in `sites` start at source_root, a folder on the controller. The databases are on
+    database_host; without one, on the site's own host.
     """
     plain, root = _plain(lambda: sites), _plain(lambda: source_root)
     lines = {line for error in _validator().iter_errors(plain) for line in _schema_lines(error)}
@@ -423,7 +507,7 @@ def site_errors(sites: Any, source_root: Any) -> list[str]:
     if isinstance(plain, dict):
         lines.update(_server_name_lines(plain), _database_name_lines(plain), _placeholder_lines(plain))
         for site_id, site in plain.items():
-            lines.update(_site_lines(site_id, site, Path(root)))
+            lines.update(_site_lines(site_id, site, Path(root), database_host))
     return sorted(lines)
 
 

@@ -91,6 +91,13 @@ def recipe(wanted: dict) -> dict:
     return {key: wanted[key] for key in ("build", "uploads") if wanted.get(key)}
 
 
+def lacks(tree: Path, site: dict) -> str:
+    """What the environment of a release lacks to run the site in its way; an empty string when nothing."""
+    if site.get("worker_class") != "gevent" or list(tree.glob(".venv/lib/python*/site-packages/gevent")):
+        return ""
+    return "gunicorn.worker_class: found gevent, expected gevent among the application's requirements as well"
+
+
 def find(site: Site, content: str, wanted: dict) -> str:
     """The newest good release of this content, environment and recipe, or an empty string."""
     for identifier in reversed(site.identifiers()):
@@ -163,6 +170,8 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
     link = tree / ".venv"
     remove(link)
     link.symlink_to(environment)
+    if fault := lacks(tree, params["site"]):
+        raise BuildError(fault)
     for folder in wanted["recipe"].get("uploads", []):
         keep_uploads(site, tree, folder)
     for folder in params["site"]["static"]:
@@ -266,7 +275,7 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
     migrated = "migrate" in wanted and not pinned
     if migrated and not site.is_migrated(identifier):
         return "its migration has not been run"
-    if migrated and wanted["database"] and schema(wanted["database"]) != site.schema(identifier):
+    if migrated and wanted["database"] and schema(site.name, wanted["database"]) != site.schema(identifier):
         return "the schema of its database has changed since"
     if late := [task for task in wanted["once"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"
@@ -303,6 +312,8 @@ def main() -> None:
     except BuildError as error:
         missing = str(error)
     identifier = pin.get("release") or ("" if missing else find(site, params["content"], wanted))
+    if identifier and (fault := lacks(site.release(identifier), params["site"])):
+        module.fail_json(msg=f"{site.name}: {fault}. Still live is {site.live_release() or 'nothing'}.")
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
     result["migrated"] = bool(identifier) and site.is_migrated(identifier)
     result["once"] = read_json(site.once).get("tasks", [])
