@@ -66,6 +66,7 @@ def full() -> dict[str, Any]:
             "source": {"path": "app"},
             "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
             "packages": ["libmagic1", "g++"],
+            "services": ["redis", "memcached"],
             "database": {
                 "engine": "mysql",
                 "auth": "password",
@@ -194,7 +195,7 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "secrets, server_names, source, state, static, timers, tls, wsgi"
+    "secrets, server_names, services, source, state, static, timers, tls, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -333,6 +334,14 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("1a:app", '"1a:app"'),
         ("a:b(", '"a:b("'),
     ),
+    # services
+    *rows(
+        "services",
+        "a list of different services, such as [redis]",
+        ("redis", '"redis"'),
+        (["redis", "redis"], "a list"),
+    ),
+    *rows("services[0]", "one of: redis, memcached", (["Redis"], '"Redis"'), at="services"),
     # packages
     *rows(
         "packages[0]",
@@ -971,6 +980,7 @@ def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
 FILLED = {
     "state": "present",
     "packages": [],
+    "services": [],
     "env": {},
     "secrets": {},
     "once": [],

@@ -15,6 +15,11 @@ from ansible.errors import AnsibleFilterError
 
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
 TLS = "/etc/decanter/tls"
+# The variable by which an application finds each of its services.
+SERVICES = {
+    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
+    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
+}
 
 
 def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -52,12 +57,21 @@ def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
         if "database" in site:
             secret = site["database"]["auth"] == "password"
             app["credentials" if secret else "env"].setdefault("DATABASE_URL", database_url(site))
+        app["after"] = [f"{service}@{site['name']}.service" for service in sorted(site["services"])]
+        for variable, address in (SERVICES[service] for service in sorted(site["services"])):
+            if variable not in app["credentials"]:
+                app["env"].setdefault(variable, address.format(site["name"]))
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
         ]
         app["timers"] = [{"name": name, **timer} for name, timer in sorted(site["timers"].items())]
         result.append(app)
     return result
+
+
+def service_instances(sites: dict[str, Any], service: str) -> list[dict[str, Any]]:
+    """Each site that has the service."""
+    return [_pick(site, "name") for site in _sites(sites) if service in site["services"]]
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -256,7 +270,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
-            *(release_sites, release_site, release_sources, companion_units),
+            *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),
             *(site_urls, with_address, url_host),
