@@ -295,6 +295,7 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     fake = SimpleNamespace(params=params | {"pinned": pinned}, check_mode=False, exit_json=ended)
     monkeypatch.setattr(release, "AnsibleModule", lambda **_: fake)
     monkeypatch.setattr(release, "Site", lambda name: site)
+    monkeypatch.setattr(release, "interpreter", lambda _: "p")
     monkeypatch.setattr(release, "find", lambda *_: identifier(2))
     monkeypatch.setattr(release, "look", lambda *_: "")
     with pytest.raises(Ended) as end:

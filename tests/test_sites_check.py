@@ -65,8 +65,12 @@ def full() -> dict[str, Any]:
             "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
             "source": {"path": "app"},
             "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
+            "requirements": "pyproject.toml",
+            "python": "3.12",
             "packages": ["libmagic1", "g++"],
             "services": ["redis", "memcached"],
+            "build": ["npm ci && npm run build"],
+            "uploads": ["instance", "src/harbour/static/uploads"],
             "database": {
                 "engine": "mysql",
                 "auth": "password",
@@ -155,7 +159,7 @@ VALID = [
         for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
     ),
     *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
-    ("source", {"git": GIT, "subdir": "a/b.c", "key": "../deploy"}),
+    ("source", {"git": GIT, "subdir": "a/b.c", "key": "tls/site.crt"}),
     # Its folders are in the repository, where nobody has looked yet.
     ("static", [{"url": "/a/", "path": "src"}]),
     ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
@@ -194,8 +198,9 @@ CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
-    "database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "secrets, server_names, services, source, state, static, timers, tls, wsgi"
+    "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, "
+    "processes, python, requirements, secrets, server_names, services, source, state, static, timers, "
+    "tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -981,6 +986,8 @@ FILLED = {
     "state": "present",
     "packages": [],
     "services": [],
+    "build": [],
+    "uploads": [],
     "env": {},
     "secrets": {},
     "once": [],

@@ -20,6 +20,8 @@ SERVICES = {
     "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
     "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
 }
+# Where a Python is looked for: the distribution's first, which has its security updates.
+PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
 
 def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -35,6 +37,26 @@ def absent_sites(sites: dict[str, Any]) -> list[str]:
 def site_packages(sites: dict[str, Any]) -> list[str]:
     """The native packages that any of them needs."""
     return sorted({package for site in _sites(sites) for package in site["packages"]})
+
+
+def _pythons(site: dict[str, Any]) -> list[str]:
+    """Where a site's interpreter may be; nothing where it is the distribution's own."""
+    wanted = site.get("python", "")
+    return [wanted] if wanted.startswith("/") else [path.format(wanted) for path in PYTHONS if wanted]
+
+
+def base_pythons(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    """The interpreters that sites ask for, and the package of each, if there may be one."""
+    return [
+        {
+            "wanted": f"sites.{site['name']}.python: found no {site['python']}, expected one at "
+            + ", ".join(_pythons(site)),
+            "paths": _pythons(site),
+            "package": "" if site["python"].startswith("/") else f"python{site['python']}-venv",
+        }
+        for site in _sites(sites)
+        if "python" in site
+    ]
 
 
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -53,6 +75,8 @@ def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     result = []
     for site in _sites(sites):
         app = _pick(site, "name", "wsgi", "packages", "outbound")
+        if len(pythons := _pythons(site)) > 1:
+            app["python"] = {"package": f"python{site['python']}-venv", "instead": pythons[1:]}
         app["env"], app["credentials"] = dict(site["env"]), dict(site["secrets"])
         if "database" in site:
             secret = site["database"]["auth"] == "password"
@@ -101,6 +125,8 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
     return [
         {
             **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
+            **_pick(site, "requirements", "build", "uploads"),
+            "python": _pythons(site),
             "host": site["server_names"][0],
             "database": site.get("database", {}).get("name", ""),
             "processes": sorted(site["processes"]),
@@ -269,7 +295,15 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
+            *(
+                absent_sites,
+                base_pythons,
+                site_packages,
+                python_app_sites,
+                gunicorn_sites,
+                certbot_sites,
+                nginx_sites,
+            ),
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),

@@ -117,6 +117,7 @@ def main() -> None:
         if reason:
             site.note("live", identifier, because=reason)
         live.prune(site, module.params["keep"])
+        live.withdraw(site, wanted["static"])
     module.exit_json(changed=True, live=identifier, because=reason)
 
 
