@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from inventory_check import inventory_errors, role_variables
+from inventory_check import database_host, inventory_errors, role_variables
 
 SITES = {"harbour": {"database": {"engine": "mysql"}}}
 GROUPS = {"all": ["web1"], "web": ["web1"], "database": ["web1"]}
@@ -23,7 +23,8 @@ def test_a_placeholder_is_refused(address):
 
 
 def test_the_name_is_the_address_where_none_is_given():
-    got = inventory_errors({"REPLACE_ME": {}}, {**GROUPS, "all": ["REPLACE_ME"]}, SITES)
+    hosts = ["REPLACE_ME"]
+    got = inventory_errors({"REPLACE_ME": {}}, {"all": hosts, "web": hosts, "database": hosts}, SITES)
     assert len(got) == 1, got
 
 
@@ -34,6 +35,59 @@ def test_a_group_without_a_host_is_refused():
 
 def test_no_database_host_is_needed_where_no_site_has_a_database():
     assert inventory_errors({"web1": {}}, {"all": ["web1"], "web": ["web1"]}, {"plain": {}}) == []
+
+
+def database_lines(web: str, database: str, **variables: dict[str, object]) -> list[str]:
+    """What is wrong with hosts, where each has the variables of its name and those that are `common`."""
+    groups = {"web": web.split(), "database": database.split()}
+    groups["all"] = sorted({*groups["web"], *groups["database"]})
+    common = variables.get("common", {})
+    return inventory_errors({host: common | variables.get(host, {}) for host in groups["all"]}, groups, SITES)
+
+
+ELSEWHERE = {"mysql_host": "db.test", "mysql_ca_file": "ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("web", "database", "common"),
+    [
+        ("a", "a", {}),
+        ("a b", "a b", {"hosts_are_alone": True}),
+        *((web, database, ELSEWHERE) for web in ("a", "a b") for database in ("a", "c")),
+    ],
+)
+def test_each_web_host_has_its_database_or_shares_one(web, database, common):
+    assert database_lines(web, database, common=common) == []
+
+
+def test_several_web_hosts_with_a_database_each_are_refused():
+    assert database_lines("a b", "a b") == [
+        "groups.web: found 2 hosts with a database each, expected one host, or mysql_host for a database "
+        "that they share (or hosts_are_alone: true, where they have nothing to do with each other)"
+    ]
+
+
+def test_a_database_on_another_host_is_refused_without_its_address():
+    assert database_lines("a", "b") == [
+        "groups.database: found no a, which is in web; expected it, or mysql_host for a database elsewhere",
+        "groups.web: found no b, which is in database; expected it, or mysql_host for a database elsewhere",
+    ]
+
+
+def test_hosts_that_disagree_where_the_database_is_are_refused():
+    assert database_lines("a b", "c", a=ELSEWHERE, b=ELSEWHERE) == [
+        'hosts.c.mysql_host: found nothing, expected "db.test", as on the web hosts',
+        "hosts.c.mysql_ca_file: found nothing, expected the authority that db.test is verified by",
+    ]
+    assert database_lines("a", "a b", b=ELSEWHERE)[0] == (
+        'hosts.b.mysql_host: found "db.test", expected nothing, as on the web hosts'
+    )
+
+
+def test_where_the_database_is():
+    groups = {"web": ["a", "b"]}
+    assert database_host({"a": {}, "b": ELSEWHERE}, groups) == "db.test"
+    assert database_host({"a": {"mysql_host": ""}, "b": {}}, groups) == database_host({}, {}) == ""
 
 
 REFUSED = [
@@ -53,8 +107,8 @@ def test_a_variable_that_its_role_does_not_declare_is_refused(name, role, hint):
 
 def test_a_mistake_in_group_vars_is_named_once():
     hosts = [f"web{number}" for number in range(1, 6)]
-    groups = {"all": hosts, "web": hosts, "database": hosts}
-    got = inventory_errors({host: {"nginx_ports": 1, "nginx_sites": []} for host in hosts}, groups, SITES)
+    groups = {"all": hosts, "web": hosts}
+    got = inventory_errors({host: {"nginx_ports": 1, "nginx_sites": []} for host in hosts}, groups, {})
     assert len(got) == 1 and got[0].startswith(
         "hosts.web1.nginx_ports: found an undeclared variable (on 5 hosts)"
     ), got

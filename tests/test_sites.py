@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import sites as filters
 import yaml
 from ansible.errors import AnsibleFilterError
-from sites_check import with_defaults
+from sites_check import PIECES, VERIFYING_SCHEMES, with_defaults
 
 ROOT = Path(__file__).parents[1]
 PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}
@@ -75,9 +76,17 @@ COMPANIONS = {
 }
 
 
+HERE = {"host": "", "port": 3306, "ca": "/etc/ssl/ca.pem"}
+THERE = HERE | {"host": "db.test"}
+
+
+def app(whole, server=HERE):
+    return filters.python_app_sites(whole, server)[0]
+
+
 def test_processes_and_timers_are_units_of_their_site():
     whole = site(**COMPANIONS)
-    units = filters.companion_units(filters.python_app_sites(whole), "processes", "timers")
+    units = filters.companion_units(filters.python_app_sites(whole, HERE), "processes", "timers")
     got = [(unit["name"], unit["command"], unit.get("calendar"), unit["of"]["name"]) for unit in units]
     assert got == [
         ("plain.worker", "python -m worker", None, "plain"),
@@ -92,7 +101,7 @@ def test_a_service_is_an_instance_and_a_variable():
     for service in ("redis", "memcached"):
         assert filters.service_instances(whole, service) == [{"name": "plain"}]
         assert filters.service_instances(site(), service) == []
-    app = filters.python_app_sites(whole)[0]
+    app = filters.python_app_sites(whole, HERE)[0]
     assert app["after"] == ["memcached@plain.service", "redis@plain.service"]
     assert app["env"] == {
         "REDIS_URL": "unix:///run/redis-plain/redis.sock",
@@ -104,23 +113,122 @@ def test_a_service_is_an_instance_and_a_variable():
 
 def test_what_the_operator_says_of_a_service_holds():
     given = {"REDIS_URL": "redis://elsewhere:6379"}
-    assert filters.python_app_sites(site(services=["redis"], env=given))[0]["env"] == given
-    app = filters.python_app_sites(site(services=["redis"], secrets=given))[0]
+    assert filters.python_app_sites(site(services=["redis"], env=given), HERE)[0]["env"] == given
+    app = filters.python_app_sites(site(services=["redis"], secrets=given), HERE)[0]
     assert (app["env"], app["credentials"]) == ({}, given), f"expected the secret alone, got {app}"
 
 
 def test_a_socket_login_is_no_secret_and_a_password_is():
-    url = "mysql+pymysql://plain{}@localhost/plain?unix_socket=/run/mysqld/mysqld.sock&charset=utf8mb4"
-    app = filters.python_app_sites(site(database={"engine": "mysql"}))[0]
-    assert app["env"]["DATABASE_URL"] == url.format("")
-    database = {"engine": "mysql", "auth": "password", "password": "p@ss/word:long"}
-    app = filters.python_app_sites(site(database=database))[0]
-    assert app["credentials"]["DATABASE_URL"] == url.format(":p%40ss%2Fword%3Along")
-    assert "DATABASE_URL" not in app["env"]
+    got = app(site(database={"engine": "mysql"}))
+    url = "mysql+pymysql://plain@localhost/plain?unix_socket=/run/mysqld/mysqld.sock&charset=utf8mb4"
+    assert (got["env"], got["credentials"]) == ({"DATABASE_URL": url}, {})
+    got = app(site(database=PASSWORD))
+    url = "mysql+pymysql://plain:p%40ss%2Fword%3Along@127.0.0.1:3306/plain?charset=utf8mb4"
+    assert (got["env"], got["credentials"]) == ({}, {"DATABASE_URL": url})
+
+
+PASSWORD = {"engine": "mysql", "auth": "password", "password": "p@ss/word:long"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tls"),
+    [
+        ("mysql+pymysql", ""),
+        ("mysql+mysqldb", "&ssl_mode=VERIFY_IDENTITY"),
+        ("mysql", "&ssl_mode=VERIFY_IDENTITY"),
+        ("mysql+mysqlconnector", "&ssl_verify_cert=true&ssl_verify_identity=true"),
+    ],
+)
+def test_a_database_elsewhere_is_verified(scheme, tls):
+    got = app(site(database=PASSWORD | {"scheme": scheme}), THERE)
+    assert got["credentials"]["DATABASE_URL"] == (
+        f"{scheme}://plain:p%40ss%2Fword%3Along@db.test:3306/plain?ssl_ca=/etc/ssl/ca.pem{tls}&charset=utf8mb4"
+    )
+    assert got["database"] == {
+        **{"host": "db.test", "port": "3306", "user": "plain"},
+        **{"password": "p@ss/word:long", "ca": "/etc/ssl/ca.pem"},
+    }
+    assert "database" not in app(site(database=PASSWORD)), (
+        "expected root's socket to do on the site's own host"
+    )
+
+
+def test_drivers_that_are_verified_are_those_that_are_accepted():
+    assert set(filters.VERIFIED) == set(VERIFYING_SCHEMES)
+
+
+@pytest.mark.parametrize(
+    ("database", "server"), [({"engine": "mysql"}, HERE), (PASSWORD, HERE), (PASSWORD, THERE)]
+)
+def test_an_application_can_be_told_what_it_may_be_told(database, server):
+    expected = PIECES[database.get("auth", "socket")] | ({"ca"} if server["host"] else set())
+    assert (
+        set(filters.database_pieces(site(database=database)["plain"] | {"name": "plain"}, server)) == expected
+    )
+
+
+@pytest.mark.parametrize("secrets_as", ["credentials", "environment"])
+def test_a_database_has_the_names_that_an_application_knows(secrets_as):
+    variables = {"DB_HOST": "host", "DB_PORT": "port", "DB_USER": "user", "DB_PASS": "password", "DB": "name"}
+    got = app(site(database=PASSWORD | {"variables": variables}, secrets={"A": "x"}, secrets_as=secrets_as))
+    assert got["env"] == {"DB_HOST": "127.0.0.1", "DB_PORT": "3306", "DB_USER": "plain", "DB": "plain"}
+    key = {"credentials": "credentials", "environment": "secret_env"}[secrets_as]
+    assert got[key] == {"A": "x", "DB_PASS": "p@ss/word:long"}
+    assert len({"credentials", "secret_env"} & got.keys()) == 1, got
+
+
+def test_what_a_site_says_itself_wins_over_the_default():
+    got = app(site(database=PASSWORD, env={"DATABASE_URL": "x"}))
+    assert (got["env"], got["credentials"]) == ({"DATABASE_URL": "x"}, {})
+    got = app(site(database={"engine": "mysql"}, secrets={"DATABASE_URL": "x"}))
+    assert (got["env"], got["credentials"]) == ({}, {"DATABASE_URL": "x"})
+
+
+def test_users_of_a_database_elsewhere_come_from_anywhere():
+    assert [
+        filters.mysql_users(site(database=PASSWORD), server)[0].get("host") for server in (HERE, THERE)
+    ] == [
+        None,
+        "%",
+    ]
+
+
+def test_what_is_no_longer_a_secret_is_removed():
+    def kept(**keys):
+        files = filters.credential_files([{"name": "plain", **keys}])
+        return {
+            Path(file["path"]).name: (file.get("content"), file["mode"])
+            for file in files
+            if "content" in file
+        }
+
+    login = {"host": "h", "port": "1", "user": "u", "password": 'p"\\\n#', "ca": "/ca"}
+    got = kept(secret_env={"A": "a\nb"}, credentials={"B": "b"}, database=login)
+    assert set(got) == {"secrets.env", "database.cnf", "B"} and {mode for _, mode in got.values()} == {"0600"}
+    assert got["secrets.env"][0].endswith('A="a\nb"\n'), got
+    assert r'password="p\"\\\n#"' in got["database.cnf"][0].splitlines(), got
+    files = {Path(file["path"]).name: file for file in filters.credential_files([{"name": "plain"}])}
+    assert {files[name]["state"] for name in ("secrets.env", "database.cnf")} == {"absent"}, files
+    assert files["credentials"]["exclusive"], files
+
+
+ODD = """quotes " ' and ` \\ \\n $HOME ${A} $(id) % %i #  ;
+the next line
+"""
+
+
+@pytest.mark.parametrize("value", [ODD, "\\", '"', "$", " ", "ü", "a\\\nb", "\n"])
+def test_an_environment_variable_is_what_it_was(value):
+    text = filters.secret_environment({"A": value, "B": "b"})
+    # In double quotes a shell reads what systemd does.
+    script = f'{text}\nprintf "%s|%s|" "$A" "$B"'
+    got = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert got == f"{value}|b|", got
 
 
 def test_a_site_without_a_database_gets_none():
-    assert filters.mysql_databases(site()) == filters.mysql_users(site()) == []
+    assert filters.mysql_databases(site()) == filters.mysql_users(site(), THERE) == []
+    assert "database" not in app(site(), THERE)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +259,7 @@ def test_roles_are_given_what_their_specs_know(role):
         tls={"mode": "ca"},
     )
     function = getattr(filters, f"{role}_sites")
-    given = function(whole, "/") if role == "certbot" else function(whole)
+    given = function(whole, *{"certbot": ["/"], "python_app": [HERE]}.get(role, []))
     unknown = set(given[0]) - set(options)
     assert not unknown, f"{role}_sites: expected keys of its specs, got also {sorted(unknown)}"
     missing = {name for name, option in options.items() if option.get("required")} - set(given[0])

@@ -76,9 +76,12 @@ def full() -> dict[str, Any]:
                 "auth": "password",
                 "password": SECRET,
                 "name": "harbour_1",
+                "scheme": "mysql+mysqldb",
+                "variables": {"DB_URL": "url", "DB_HOST": "host", "DB_PASSWORD": "password"},
             },
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
+            "secrets_as": "credentials",
             "migrate": "flask db upgrade",
             "migrated": "flask is-migrated",
             "once": ["flask seed"],
@@ -89,7 +92,7 @@ def full() -> dict[str, Any]:
             "gunicorn": {"workers": 1, "threads": 128, "worker_class": "sync", "timeout": 3600},
             "nginx": {"body_size": "10m"},
             "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
-            "outbound": False,
+            "outbound": True,
         },
         "town-hall": {
             "server_names": ["hall.test"],
@@ -147,6 +150,16 @@ VALID = [
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
     ("tls", {"mode": "ca"}),
     ("database", {"engine": "mysql"}),
+    ("outbound", False),
+    *(
+        ("database", {"engine": "mysql", "scheme": f"mysql{driver}"})
+        for driver in ("", "+mysqldb", "+asyncmy")
+    ),
+    (
+        "database",
+        {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
+    ),
+    ("secrets_as", "environment"),
     ("migrate", "sh -c 'a\tb && ü'"),
     ("nginx.body_size", "1g"),
     ("health.path", "/"),
@@ -199,8 +212,8 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, "
-    "processes, python, requirements, secrets, server_names, services, source, state, static, timers, "
-    "tls, uploads, wsgi"
+    "processes, python, requirements, secrets, secrets_as, server_names, services, source, state, "
+    "static, timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -644,6 +657,92 @@ def test_refuses_a_name_in_env_and_secrets(root: str) -> None:
     ]
 
 
+def with_password(**more: Any) -> dict[str, Any]:
+    return {"engine": "mysql", "auth": "password", "password": SECRET, **more}
+
+
+@pytest.mark.parametrize("place", ["env", "secrets"])
+def test_refuses_a_variable_of_the_database_that_is_there_already(place: str, root: str) -> None:
+    database = {"engine": "mysql", "variables": {"DB_NAME": "name"}}
+    sites = changed(changed(minimal(), f"{place}.DB_NAME", SECRET), "database", database)
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.database.variables.DB_NAME: found a name that is in {place} as well, "
+        "expected it in one of the two"
+    ]
+    # The one that nobody asked for gives way.
+    sites = changed(changed(minimal(), f"{place}.DATABASE_URL", SECRET), "database", {"engine": "mysql"})
+    assert sites_check.site_errors(sites, root) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "piece", "host", "expected"),
+    [
+        ({"engine": "mysql"}, "password", "", "one of: host, name, socket, url, user where auth is socket"),
+        ({"engine": "mysql"}, "port", "", "one of: host, name, socket, url, user where auth is socket"),
+        (
+            with_password(),
+            "socket",
+            "",
+            "one of: host, name, password, port, url, user where auth is password",
+        ),
+        (
+            *(with_password(), "ca", ""),
+            "one of: host, name, password, port, url, user where the database is on the site's own host",
+        ),
+        (
+            *(with_password(), "socket", "db.test"),
+            "one of: ca, host, name, password, port, url, user where auth is password",
+        ),
+    ],
+)
+def test_refuses_a_piece_of_the_database_that_is_not_there(database, piece, host, expected, root) -> None:
+    sites = changed(minimal(), "database", database | {"variables": {"A": piece}})
+    assert sites_check.site_errors(sites, root, host) == [
+        f'sites.harbour.database.variables.A: found "{piece}", expected {expected}'
+    ]
+
+
+def test_a_database_elsewhere_needs_a_password_and_a_url_that_verifies(root: str) -> None:
+    assert sites_check.site_errors(changed(minimal(), "database", {"engine": "mysql"}), root, "db.test") == [
+        'sites.harbour.database.auth: found "socket", expected password, for the database is elsewhere, '
+        "on db.test"
+    ]
+    assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no fault without a database"
+    told = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
+    assert sites_check.site_errors(changed(minimal(), "database", told), root, "db.test") == []
+    asked = changed(minimal(), "database", told | {"variables": {"A": "url"}})
+    assert sites_check.site_errors(asked, root, "db.test") == [
+        'sites.harbour.database.scheme: found "mysql+asyncmy", expected one of: mysql, mysql+mysqlconnector, '
+        "mysql+mysqldb, mysql+pymysql where the database is elsewhere, or no url in variables"
+    ]
+    assert sites_check.site_errors(asked, root) == [], "expected no fault on the site's own host"
+
+
+def test_a_password_is_sent_by_tcp_which_outbound_must_allow(root: str) -> None:
+    sites = changed(changed(minimal(), "database", with_password()), "outbound", False)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.outbound: found false, "
+        "expected true, for with database.auth password the database is reached by TCP"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "expected"),
+    [
+        ("lower", SECRET, 'the name "lower"', ENV_NAME),
+        ("LD_PRELOAD", SECRET, 'the name "LD_PRELOAD"', ENV_TAKEN),
+        ("A", f"{SECRET}\x07", "a string", "no control characters in an environment variable"),
+    ],
+)
+def test_secrets_in_the_environment_are_variables(name, value, found, expected, root) -> None:
+    sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
+    if name != "LD_PRELOAD":
+        assert sites_check.site_errors(sites, root) == [], "expected a file to take it"
+    assert sites_check.site_errors(changed(sites, "secrets_as", "environment"), root) == [
+        f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
+    ]
+
+
 SITE_ID = "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
 TAKEN_ID = "a site id that is no name the system uses"
 
@@ -799,6 +898,7 @@ def test_reports_all_errors_at_once_in_order(root: str) -> None:
     lines = sites_check.site_errors(sites, root)
     assert [line.split(": found ")[0] for line in lines] == [
         "sites.harbour.database.password",
+        "sites.harbour.database.variables.DB_PASSWORD",
         "sites.harbour.gunicorn.thread",
         "sites.harbour.gunicorn.workers",
         "sites.harbour.server_names[1]",
@@ -990,6 +1090,7 @@ FILLED = {
     "uploads": [],
     "env": {},
     "secrets": {},
+    "secrets_as": "credentials",
     "once": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
     "processes": {},
@@ -999,6 +1100,12 @@ FILLED = {
     "nginx": {"body_size": "1m"},
     "tls": {"mode": "self-signed"},
     "outbound": True,
+}
+FILLED_DATABASE = {
+    "engine": "mysql",
+    "auth": "socket",
+    "scheme": "mysql+pymysql",
+    "variables": {"DATABASE_URL": "url"},
 }
 
 
@@ -1018,7 +1125,7 @@ def test_defaults_fill_half_filled_keys() -> None:
     sites = {"town-hall": changed(sites, "database.engine", "mysql")["harbour"]}
     filled = sites_check.with_defaults(sites)["town-hall"]
     assert filled["health"] == {"path": "/readyz", "timeout": 30, "watch": 2}
-    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "town_hall"}
+    assert filled["database"] == {**FILLED_DATABASE, "name": "town_hall"}
 
 
 def test_defaults_leave_their_input_and_the_schema_alone() -> None:
@@ -1101,7 +1208,7 @@ def test_templates_in_sites_are_read(template: Callable[..., Any], root: str) ->
     filled = template("sites | with_defaults", variables)["harbour"]
     assert filled["server_names"] == ["harbour.test"]
     assert filled["health"] == {"path": "/", "timeout": 42, "watch": 2}
-    assert filled["database"] == {"engine": "mysql", "auth": "socket", "name": "harbour"}
+    assert filled["database"] == {**FILLED_DATABASE, "name": "harbour"}
 
 
 def test_templates_that_fail_are_errors(template: Callable[..., Any], root: str) -> None:

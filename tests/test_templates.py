@@ -85,8 +85,8 @@ FULL = {
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
     "packages": ["libmagic1"],
-    "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
     "services": ["redis", "memcached"],
+    "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
@@ -140,6 +140,18 @@ CASES = {
         {"gunicorn_release_header": False, "mysql_bind_addresses": [], "mysql_flavour": "mariadb"},
         look={"user": "root", "ssh_port": None},
         facts={"virtualization_type": "podman", "memtotal_mb": 64000, "processor_vcpus": 16},
+    ),
+    "elsewhere": Case(
+        {
+            "harbour": {
+                **MINIMAL,
+                "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
+                "secrets": {"SECRET_KEY": "x"},
+                "secrets_as": "environment",
+            }
+        },
+        # Any file is an authority where nobody is asked for it.
+        {"mysql_host": "db.test", "mysql_ca_file": str(ROOT / "LICENSE")},
     ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }

@@ -70,6 +70,42 @@ def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
             yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
 
 
+def said(variables: Mapping[str, Any], name: str) -> str:
+    """The value of one variable, which alone is worked out; an empty string where there is none."""
+    return str(variables.get(name) or "") if name in list(variables) else ""
+
+
+def database_host(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> str:
+    """Where the databases of the web hosts are, when it is not on each host itself."""
+    return next((host for name in groups.get("web", []) if (host := said(hostvars[name], "mysql_host"))), "")
+
+
+def database_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """One line for each host whose sites would not find their data, or would find somebody else's."""
+    web, stores = groups.get("web", []), groups["database"]
+    elsewhere = database_host(hostvars, groups)
+    for host in dict.fromkeys([*web, *stores]):
+        found = said(hostvars[host], "mysql_host")
+        if found != elsewhere:
+            shown, expected = (f'"{value}"' if value else "nothing" for value in (found, elsewhere))
+            yield f"hosts.{host}.mysql_host: found {shown}, expected {expected}, as on the web hosts"
+        if elsewhere and not said(hostvars[host], "mysql_ca_file"):
+            expected = f"the authority that {elsewhere} is verified by"
+            yield f"hosts.{host}.mysql_ca_file: found nothing, expected {expected}"
+    if elsewhere:
+        return
+    for host in sorted(set(web) ^ set(stores)):
+        here, there = ("web", "database") if host in web else ("database", "web")
+        expected = "it, or mysql_host for a database elsewhere"
+        yield f"groups.{there}: found no {host}, which is in {here}; expected {expected}"
+    if len(web) > 1 and not all(said(hostvars[host], "hosts_are_alone") for host in web):
+        expected = "one host, or mysql_host for a database that they share"
+        alone = "hosts_are_alone: true, where they have nothing to do with each other"
+        yield f"groups.web: found {len(web)} hosts with a database each, expected {expected} (or {alone})"
+
+
 def inventory_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Any
 ) -> list[str]:
@@ -91,9 +127,11 @@ def inventory_errors(
     )
     if stored and not groups.get("database"):
         errors.append("groups.database: found no host, expected one at least, for a site has a database")
+    elif stored:
+        errors.extend(database_errors(hostvars, groups))
     return errors
 
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"inventory_errors": inventory_errors}
+        return {"inventory_errors": inventory_errors, "database_host": database_host}

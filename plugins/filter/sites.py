@@ -7,6 +7,7 @@ says which role's variable it becomes. Paths on the host are said here once.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,14 @@ from urllib.parse import quote
 from ansible.errors import AnsibleFilterError
 
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
+# What a URL adds beside the authority, so that a driver verifies that and the server's name. PyMySQL needs
+# no more; sites_check.py refuses the drivers that a URL cannot tell.
+VERIFIED = {
+    "mysql+pymysql": "",
+    "mysql": "&ssl_mode=VERIFY_IDENTITY",
+    "mysql+mysqldb": "&ssl_mode=VERIFY_IDENTITY",
+    "mysql+mysqlconnector": "&ssl_verify_cert=true&ssl_verify_identity=true",
+}
 TLS = "/etc/decanter/tls"
 # The variable by which an application finds each of its services.
 SERVICES = {
@@ -63,28 +72,57 @@ def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: site[key] for key in keys if key in site}
 
 
-def database_url(site: dict[str, Any]) -> str:
-    """The address of a site's database, as SQLAlchemy and most others read it."""
+def database_pieces(site: dict[str, Any], server: dict[str, Any]) -> dict[str, str]:
+    """What an application may be told of its database, by the words that `variables` has for it.
+
+    The server has a `host`, which is empty where it is this host's own, a `port`, and the file of its
+    authority, `ca`.
+    """
     database = site["database"]
-    password = f":{quote(database['password'], safe='')}" if database["auth"] == "password" else ""
-    socket = quote(SOCKETS[database["engine"]], safe="/")
-    return f"mysql+pymysql://{site['name']}{password}@localhost/{database['name']}?unix_socket={socket}&charset=utf8mb4"
+    pieces = {"name": database["name"], "user": site["name"]}
+    if database["auth"] == "socket":
+        pieces |= {"host": "localhost", "socket": SOCKETS[database["engine"]]}
+    else:
+        # Not localhost, which many a driver takes for a socket.
+        pieces |= {"host": server["host"] or "127.0.0.1", "port": str(server["port"])}
+        pieces |= {"password": database["password"]} | ({"ca": server["ca"]} if server["host"] else {})
+    return pieces | {"url": _database_url(database["scheme"], pieces)}
 
 
-def python_app_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
+def _database_url(scheme: str, pieces: dict[str, str]) -> str:
+    """The address of a database, as SQLAlchemy and most others read it."""
+    password = f":{quote(pieces['password'], safe='')}" if "password" in pieces else ""
+    port = f":{pieces['port']}" if "port" in pieces else ""
+    query = "charset=utf8mb4"
+    if "socket" in pieces:
+        query = f"unix_socket={quote(pieces['socket'], safe='/')}&{query}"
+    if "ca" in pieces:
+        query = f"ssl_ca={quote(pieces['ca'], safe='/')}{VERIFIED.get(scheme, '')}&{query}"
+    return f"{scheme}://{pieces['user']}{password}@{url_host(pieces['host'])}{port}/{pieces['name']}?{query}"
+
+
+def python_app_sites(sites: dict[str, Any], server: dict[str, Any]) -> list[dict[str, Any]]:
+    """All sites, with what each is told of its database on this server."""
     result = []
     for site in _sites(sites):
         app = _pick(site, "name", "wsgi", "packages", "outbound")
         if len(pythons := _pythons(site)) > 1:
             app["python"] = {"package": f"python{site['python']}-venv", "instead": pythons[1:]}
-        app["env"], app["credentials"] = dict(site["env"]), dict(site["secrets"])
+        env, secrets = dict(site["env"]), dict(site["secrets"])
         if "database" in site:
-            secret = site["database"]["auth"] == "password"
-            app["credentials" if secret else "env"].setdefault("DATABASE_URL", database_url(site))
+            pieces = database_pieces(site, server)
+            for name, piece in site["database"]["variables"].items():
+                secret = piece in ("url", "password") and "password" in pieces
+                if name not in env and name not in secrets:  # the site's own wins over the default
+                    (secrets if secret else env)[name] = pieces[piece]
+            if server["host"]:
+                app["database"] = _pick(pieces, "host", "port", "user", "password", "ca")
         app["after"] = [f"{service}@{site['name']}.service" for service in sorted(site["services"])]
         for variable, address in (SERVICES[service] for service in sorted(site["services"])):
-            if variable not in app["credentials"]:
-                app["env"].setdefault(variable, address.format(site["name"]))
+            if variable not in secrets:
+                env.setdefault(variable, address.format(site["name"]))
+        app["env"] = env
+        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = secrets
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
         ]
@@ -134,7 +172,7 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
             # What its units read beside their own files.
             "reads": [
                 f"/etc/decanter/{site['name']}/{name}"
-                for name in ("environment", "credentials", "gunicorn.conf.py")
+                for name in ("environment", "credentials", "secrets.env", "gunicorn.conf.py")
             ],
         }
         for site in _sites(sites)
@@ -230,12 +268,15 @@ def mysql_databases(sites: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": site["database"]["name"]} for site in _sites(sites) if "database" in site]
 
 
-def mysql_users(sites: dict[str, Any]) -> list[dict[str, Any]]:
+def mysql_users(sites: dict[str, Any], server: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": site["name"],
             **_pick(site["database"], "auth", "password"),
             "databases": [site["database"]["name"]],
+            # From anywhere: web hosts come and go, and behind a gateway have addresses that nobody here
+            # knows. The password, TLS and the network around the server decide.
+            **({"host": "%"} if server["host"] else {}),
         }
         for site in _sites(sites)
         if "database" in site
@@ -243,16 +284,44 @@ def mysql_users(sites: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each site's folder of credentials, which has nothing else in it, and a file for each of them."""
+    """What root alone reads of each site: its folder of credentials, which has nothing else in it, and a file
+    for each of them; those that are environment variables; and how its database elsewhere is dumped."""
     files: list[dict[str, Any]] = []
     for site in python_app_sites:
         folder = f"/etc/decanter/{site['name']}/credentials"
         files.append({"path": folder, "state": "directory", "mode": "0700", "exclusive": True})
+        for name, key, text in (
+            ("secrets.env", "secret_env", secret_environment),
+            ("database.cnf", "database", client_options),
+        ):
+            file = {"path": f"/etc/decanter/{site['name']}/{name}", "mode": "0600"}
+            files.append(file | ({"content": text(site[key])} if site.get(key) else {"state": "absent"}))
         files += [
             {"path": f"{folder}/{name}", "content": value, "mode": "0600"}
             for name, value in sorted(site.get("credentials", {}).items())
         ]
     return files
+
+
+def secret_environment(secrets: dict[str, str]) -> str:
+    """Environment variables as systemd reads them from a file. In double quotes it keeps lines and blanks;
+    what a shell would take for its own there has a backslash."""
+    lines = [
+        "# Ansible managed. Read by systemd, for an application that takes its secrets in no other way.\n"
+    ]
+    for name, value in sorted(secrets.items()):
+        escaped = re.sub(r'([\\"`$])', r"\\\1", value)
+        lines.append(f'{name}="{escaped}"\n')
+    return "".join(lines)
+
+
+def client_options(login: dict[str, str]) -> str:
+    """How root's client logs in to a site's database elsewhere, as MariaDB's and MySQL's clients read it."""
+    lines = ["# Ansible managed. For what a deploy does as root: it reads the schema, and dumps.\n[client]\n"]
+    for name, option in (("host",) * 2, ("port",) * 2, ("user",) * 2, ("password",) * 2, ("ca", "ssl-ca")):
+        escaped = login[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        lines.append(f'{option}="{escaped}"\n')
+    return "".join(lines)
 
 
 def site_urls(sites: dict[str, Any], port: int, only: str = "") -> list[dict[str, str]]:

@@ -52,6 +52,15 @@ MARKERS = {
     "CapturedExceptionMarker": "a template that fails",
     "VaultExceptionMarker": "a secret that cannot be decrypted",
 }
+# What an application can be told of its database (plugins/filter/sites.py works it out), by `auth`.
+PIECES = {
+    "socket": {"url", "host", "name", "user", "socket"},
+    "password": {"url", "host", "port", "name", "user", "password"},
+}
+# Those that a URL tells which authority to trust, and whose name to expect.
+VERIFYING_SCHEMES = ("mysql", "mysql+mysqlconnector", "mysql+mysqldb", "mysql+pymysql")
+# An environment variable, as systemd takes it from a file.
+VARIABLE_VALUE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
 LONGEST_FOUND = 60
 DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 
@@ -243,7 +252,7 @@ def _part(site: Any, *keys: str, kind: type = dict) -> Any:
     return site if isinstance(site, kind) else kind()
 
 
-def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
+def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iterator[str]:
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
         yield from _source_lines((site_id, "source"), site["source"], root)
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
@@ -260,11 +269,36 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     # What a build makes is not there yet.
     there = None if _part(site, "build", kind=list) else folder
     yield from _static_lines((site_id, "static"), folders, there, uploads)
-    yield from _database_lines((site_id, "database"), _part(site, "database"))
+    yield from _database_lines((site_id, "database"), _part(site, "database"), database_host)
+    yield from _told_lines(site_id, site)
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
-    for name in _part(site, "env").keys() & _part(site, "secrets").keys():
-        found = "a name that is in env as well"
-        yield _line((site_id, "secrets", name), found=found, expected="it in one of the two")
+
+
+def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
+    """What an application is told twice, or cannot be told in this way."""
+    env, secrets = _part(site, "env"), _part(site, "secrets")
+    variables = _part(site, "database", "variables")
+    for key, names, others, other in (
+        (("secrets",), secrets, env, "env"),
+        (("database", "variables"), variables, env, "env"),
+        (("database", "variables"), variables, secrets, "secrets"),
+    ):
+        for name in names.keys() & others.keys():
+            found = f"a name that is in {other} as well"
+            yield _line((site_id, *key, name), found=found, expected="it in one of the two")
+    if _part(site, "secrets_as", kind=str) == "environment":
+        rules = _schema_at((site_id, "env"))[0]["propertyNames"]
+        names = _validator().evolve(schema=rules)
+        for name, value in secrets.items():
+            steps = (site_id, "secrets", name)
+            for error in names.iter_errors(name):
+                yield _line(steps, found=f"the name {_shown(name)}", expected=_expected(error.schema))
+            if isinstance(value, str) and not VARIABLE_VALUE.fullmatch(value):
+                yield _line(steps, value, expected="no control characters in an environment variable")
+    tcp = _part(site, "database", "auth", kind=str) == "password"
+    if tcp and isinstance(site, dict) and site.get("outbound") is False:
+        expected = "true, for with database.auth password the database is reached by TCP"
+        yield _line((site_id, "outbound"), False, expected=expected)
 
 
 def _home(path: str) -> str:
@@ -320,8 +354,32 @@ def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads
             yield _line((*steps, index, "path"), path, expected=expected)
 
 
-def _database_lines(steps: Steps, database: dict[Any, Any]) -> Iterator[str]:
+def _database_lines(steps: Steps, database: dict[Any, Any], host: str) -> Iterator[str]:
+    """With a host the database is there, not on the site's own."""
     auth, step = database.get("auth", "socket"), (*steps, "password")
+    if host and database and auth == "socket":
+        yield _line((*steps, "auth"), auth, expected=f"password, for the database is elsewhere, on {host}")
+    known = PIECES.get(auth if isinstance(auth, str) else "", set()) | ({"ca"} if host else set())
+    variables = _part(database, "variables")
+    for name, piece in variables.items():
+        if (
+            known
+            and isinstance(piece, str)
+            and piece not in known
+            and piece in {"ca"}.union(*PIECES.values())
+        ):
+            where = (
+                f"where auth is {auth}" if piece != "ca" else "where the database is on the site's own host"
+            )
+            yield _line(
+                (*steps, "variables", name), piece, expected=f"one of: {', '.join(sorted(known))} {where}"
+            )
+    scheme = database.get("scheme", VERIFYING_SCHEMES[-1])
+    if host and scheme not in VERIFYING_SCHEMES and "url" in variables.values():
+        expected = (
+            f"one of: {', '.join(VERIFYING_SCHEMES)} where the database is elsewhere, or no url in variables"
+        )
+        yield _line((*steps, "scheme"), scheme, expected=expected)
     if auth == "password" and "password" not in database:
         yield _line(step)
     if auth == "socket" and "password" in database:
@@ -405,10 +463,11 @@ def _placeholder_line(steps: Steps, value: str, expected: str) -> str:
 
 @accept_args_markers
 @accept_lazy_markers
-def site_errors(sites: Any, source_root: Any) -> list[str]:
+def site_errors(sites: Any, source_root: Any, database_host: str = "") -> list[str]:
     """Return one line for each thing that is wrong with `sites`, whatever it is; never raise.
 
-    Relative paths in `sites` start at source_root, a folder on the controller.
+    Relative paths in `sites` start at source_root, a folder on the controller. The databases are on
+    database_host; without one, on the site's own host.
     """
     plain, root = _plain(lambda: sites), _plain(lambda: source_root)
     lines = {line for error in _validator().iter_errors(plain) for line in _schema_lines(error)}
@@ -418,7 +477,7 @@ def site_errors(sites: Any, source_root: Any) -> list[str]:
     if isinstance(plain, dict):
         lines.update(_server_name_lines(plain), _database_name_lines(plain), _placeholder_lines(plain))
         for site_id, site in plain.items():
-            lines.update(_site_lines(site_id, site, Path(root)))
+            lines.update(_site_lines(site_id, site, Path(root), database_host))
     return sorted(lines)
 
 

@@ -1,4 +1,8 @@
-"""A site's database as a release sees it: its schema, and a dump. As root, by the server's socket."""
+"""A site's database as a release sees it: its schema, and a dump.
+
+As root by the server's socket; or, where the database is elsewhere, as the site's own user over TLS, with
+the authority and the server's name verified. How is in a file that root alone reads.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +34,24 @@ GROUP BY TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME
 """
 
 
-def client(mariadb: str, mysql: str) -> list[str]:
+def elsewhere(site: str) -> Path:
+    """How root's client logs in to a site's database elsewhere; there is none for one here."""
+    return Path(f"/etc/decanter/{site}/database.cnf")
+
+
+def client(site: str, mariadb: str, mysql: str) -> list[str]:
     """The command of whichever client is installed: MariaDB's newer packages have no mysql… any more."""
-    return [shutil.which(mariadb) or mysql, "--no-defaults", f"--socket={SOCKET}", "--user=root"]
+    program = shutil.which(mariadb)
+    if not elsewhere(site).exists():
+        return [program or mysql, "--no-defaults", f"--socket={SOCKET}", "--user=root"]
+    verified = "--ssl-verify-server-cert" if program else "--ssl-mode=VERIFY_IDENTITY"
+    return [program or mysql, f"--defaults-file={elsewhere(site)}", verified]
 
 
-def schema(name: str) -> dict[str, str]:
-    """The structure of a database: each column, index and foreign key, and what it is."""
-    command = [*client("mariadb", "mysql"), "--batch", "--skip-column-names", "--execute", STRUCTURE, name]
+def schema(site: str, name: str) -> dict[str, str]:
+    """The structure of a site's database: each column, index and foreign key, and what it is."""
+    options = ["--batch", "--skip-column-names", "--execute", STRUCTURE, name]
+    command = [*client(site, "mariadb", "mysql"), *options]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = (line.split("\t", 2) for line in out.splitlines())
     return {f"{kind} {where}": what for kind, where, what in rows}
@@ -52,11 +66,15 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
     ]
 
 
-def dump(name: str, path: Path) -> None:
-    """Write all of a database to a compressed file, root's alone; it is there whole or not at all."""
+def dump(site: str, name: str, path: Path) -> None:
+    """Write all of a site's database to a compressed file, root's alone; it is there whole or not at all."""
     new = path.with_name(f".{path.name}.new")
-    command = [
-        *client("mariadb-dump", "mysqldump"),
+    command = client(site, "mariadb-dump", "mysqldump")
+    # What would need rights on more than the site's own database.
+    command.append("--no-tablespaces")
+    if Path(command[0]).name == "mysqldump":
+        command.append("--set-gtid-purged=OFF")
+    command += [
         # One moment's data, without stopping anybody from writing.
         *("--single-transaction", "--quick", "--routines", "--triggers", "--events", name),
     ]

@@ -265,7 +265,7 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
     migrated = "migrate" in wanted and not pinned
     if migrated and not site.is_migrated(identifier):
         return "its migration has not been run"
-    if migrated and wanted["database"] and schema(wanted["database"]) != site.schema(identifier):
+    if migrated and wanted["database"] and schema(site.name, wanted["database"]) != site.schema(identifier):
         return "the schema of its database has changed since"
     if late := [task for task in wanted["once"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"

@@ -52,7 +52,9 @@ def main() -> None:
     )
     wanted, identifier = module.params["site"], module.params["release"]
     site, database = Site(wanted["name"]), wanted["database"]
-    if site.is_migrated(identifier) and (not database or schema(database) == site.schema(identifier)):
+    if site.is_migrated(identifier) and (
+        not database or schema(site.name, database) == site.schema(identifier)
+    ):
         module.exit_json(changed=False, differences=[])
     if module.check_mode:
         module.exit_json(changed=True, differences=[])
@@ -60,10 +62,10 @@ def main() -> None:
     result = {"changed": False, "differences": []}
     with site.at_work():
         if not nothing_is_pending(site, identifier, wanted):
-            before = schema(database) if database else {}
+            before = schema(site.name, database) if database else {}
             path = site.beside(identifier, "sql.gz")
             if database and not path.exists():  # one that was cut off has left the dump from before it
-                dump(database, path)
+                dump(site.name, database, path)
             try:
                 run(site, identifier, wanted["migrate"])
             except Failed as error:
@@ -73,10 +75,10 @@ def main() -> None:
                     msg=f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "
                     f"{site.live_release() or 'nothing'}.{kept} The log of the migration ends:\n{error}"
                 )
-            changes = differences(before, schema(database)) if database else []
+            changes = differences(before, schema(site.name, database)) if database else []
             result = {"changed": True, "differences": changes, "dump": str(path)}
         if database:
-            write_json(site.beside(identifier, "schema.json"), schema(database))
+            write_json(site.beside(identifier, "schema.json"), schema(site.name, database))
         site.amend_record(identifier, migrated=True)
     module.exit_json(**result)
 

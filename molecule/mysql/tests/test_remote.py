@@ -7,9 +7,12 @@ import re
 import shlex
 import socket
 import subprocess
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+ROOT = Path(__file__).parents[3]
 testinfra_hosts = ["ansible://client"]
 
 # Logs in with PyMySQL, as an application does; prints the rows of a statement, or the error.
@@ -117,3 +120,117 @@ def test_another_name_is_refused(converge, address):
     said = re.sub(r"\s+", " ", done.stdout)
     assert done.returncode == 2, f"expected 2, got {done.returncode}:\n{said[-2000:]}"
     assert "certificate is not valid for" in said, f"expected the name to be refused, got {said[-2000:]}"
+
+
+# --- What a site is told, and what a deploy does as root ---------------------------------------
+
+# Connects as an application does that knows one variable; prints the connection's cipher, or the error.
+APPLICATION = """
+import os, sqlalchemy
+engine = sqlalchemy.create_engine(os.environ["DATABASE_URL"], connect_args={"connect_timeout": 5})
+try:
+    with engine.connect() as connection:
+        cipher = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()[1]
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS seen (id INT PRIMARY KEY, name VARCHAR(20))")
+        print("connected", cipher)
+except sqlalchemy.exc.SQLAlchemyError as error:
+    print("refused:", error.orig)
+"""
+SECRETS = "/etc/decanter/town/secrets.env"
+
+
+@pytest.fixture
+def application(host):
+    """A function that connects with the site's own variables, changed or not, as its user."""
+
+    def run(change: str = "s/^//") -> str:
+        program = shlex.quote(APPLICATION)
+        unit = "systemd-run --quiet --pipe --wait --property=User=town"
+        unit += " --property=EnvironmentFile=/run/decanter.env"
+        with host.sudo():
+            host.check_output(f"umask 077; sed %s {SECRETS} >/run/decanter.env", change)
+            try:
+                return host.check_output(f"{unit} /usr/bin/python3 -W ignore -c {program}")
+            finally:
+                host.check_output("rm /run/decanter.env")
+
+    return run
+
+
+def test_the_sites_url_is_all_that_pymysql_needs(application):
+    got = application()
+    assert re.match(r"connected \S+", got), f"expected a connection with a cipher, got {got}"
+
+
+def test_the_sites_url_verifies_authority_and_name(application, server, address):
+    got = application(f"s/@{server}:/@{address}:/")
+    assert got.startswith("refused:"), (
+        f"expected another name than the certificate's to be refused, got {got}"
+    )
+    assert re.search("certificate|hostname|Hostname|SSL", got), (
+        f"expected the name to be the reason, got {got}"
+    )
+    # An authority that every Debian has, and that has not signed this.
+    got = application("s#/etc/ssl/decanter-mysql-ca.pem#/etc/ssl/certs/ca-certificates.crt#")
+    assert got.startswith("refused:"), f"expected another authority to be refused, got {got}"
+    assert re.search("certificate|SSL", got), f"expected the authority to be the reason, got {got}"
+
+
+@pytest.fixture
+def deploy(host):
+    """A function that runs what a deploy does with a site's database, as root; what it prints."""
+    folder = "/root/decanter-test"
+    module = (ROOT / "plugins/module_utils/database.py").read_text()
+    with host.sudo():
+        host.check_output(f"mkdir -p {folder} && printf %s %s >{folder}/database.py", "%s", module)
+        yield lambda text: host.run(f"cd {folder} && python3 -c %s", f"from database import *; {text}")
+        host.check_output(f"rm -r {folder}")
+
+
+def test_the_schema_is_read_as_the_site(deploy, application):
+    application()
+    got = deploy("print(schema('town', 'town_hall'))")
+    assert got.rc == 0, got
+    assert (
+        "'column seen.name': 'varchar(20) YES" in got.stdout and "'index seen.PRIMARY': '0 id'" in got.stdout
+    ), got
+
+
+def test_a_dump_holds_all_of_it(host, deploy, application, sql):
+    application()
+    got = deploy("dump('town', 'town_hall', Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
+    assert got.rc == 0, got
+    assert "CREATE TABLE `seen`" in got.stdout and "-- Dump completed" in got.stdout, got.stdout[-2000:]
+
+
+def test_a_deploy_verifies_the_server(host, deploy, address):
+    cnf = "/etc/decanter/town/database.cnf"
+    with host.sudo():
+        kept = host.check_output(f"stat --format='%a %U' {cnf}")
+        assert kept == "600 root", f"expected root alone to read {cnf}, got {kept}"
+        try:
+            for change, reason in (
+                (f's/^host=.*/host="{address}"/', "name|certificate"),
+                ('s#^ssl-ca=.*#ssl-ca="/etc/ssl/certs/ca-certificates.crt"#', "certificate"),
+            ):
+                host.check_output(f"sed --in-place=.kept %s {cnf}", change)
+                got = deploy("dump('town', 'town_hall', Path('x.sql.gz'))")
+                assert got.rc != 0 and re.search(f"(TLS|SSL).*({reason})", got.stderr, re.S), (
+                    f"{change}: expected the server to be refused, got {got}"
+                )
+                host.check_output(f"mv {cnf}.kept {cnf}")
+        finally:
+            host.run(f"mv {cnf}.kept {cnf}")
+
+
+def test_what_a_site_is_told_is_in_no_log(host, password):
+    with host.sudo():
+        shown = host.check_output("systemctl show town.task@x.service; journalctl --boot --no-pager")
+        kept = host.check_output(f"stat --format='%a %U' {SECRETS}")
+    found = [
+        line
+        for line in shown.splitlines()
+        if password("town") in line or f"//town:{quote(password('town'), safe='')}@" in line
+    ]
+    assert not found, f"expected no line with the password or the URL, got {found}"
+    assert kept == "600 root", f"expected root alone to read {SECRETS}, got {kept}"
