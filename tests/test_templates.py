@@ -75,6 +75,8 @@ LOOK = {
     "admins": [],
     "absent": [],
     "locales": ["c.utf8"],
+    "redis": [],
+    "memcached": [],
 }
 
 MINIMAL = {"server_names": ["plain.test"], "source": {"path": "../app"}, "wsgi": "plain:app"}
@@ -83,6 +85,7 @@ FULL = {
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
     "packages": ["libmagic1"],
+    "services": ["redis", "memcached"],
     "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
@@ -456,7 +459,10 @@ STUBS = {
     "ssh.service": "[Service]\nExecStart=/bin/sh\n",
 }
 # Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
-EXPOSURE = {"site": 2, "site with outbound traffic": 11, "loosened site": 15, "nginx": 25, "database": 22}
+EXPOSURE = {
+    **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
+    **{"nginx": 25, "database": 22, "service": 3},
+}
 
 
 @pytest.fixture
@@ -464,7 +470,7 @@ def units(root: Path, case: str) -> Path:
     folder = root / "etc/systemd/system"
     for name, text in STUBS.items():
         (folder / name).write_text(text)
-    programs = ["bin/sh"]
+    programs = ["bin/sh", "usr/bin/redis-server", "usr/bin/memcached"]
     for site in CASES[case].sites:
         # As the role gunicorn links it.
         (folder / f"{site}@.service.d").mkdir()
@@ -544,6 +550,7 @@ def test_units_are_confined(host, case, units):
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
         kind = "loosened site" if values.get("sandbox") else kind
         allowed |= {f"{unit}@blue.service": EXPOSURE[kind] for unit in units_of(site, values)}
+        allowed |= {f"{name}@{site}.service": EXPOSURE["service"] for name in values.get("services", [])}
     database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
     allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
     for unit, threshold in allowed.items():
@@ -551,6 +558,24 @@ def test_units_are_confined(host, case, units):
         code, said = run(*command, f"--threshold={threshold}", unit)
         found = re.search(r"exposure level for .*", said)
         assert code == 0, f"expected at most {threshold / 10}, got {found[0] if found else said}"
+
+
+@everywhere
+def test_services_are_where_the_site_looks_for_them(host, case):
+    for site, values in CASES[case].sites.items():
+        environment = matching(host, case, rf"/etc/decanter/{site}/environment$")[0].text
+        shared = matching(host, case, rf"/etc/decanter/{site}/unit\.conf$")[0].text
+        after = re.findall(r"^After=(.*)", shared, re.M)
+        if not values.get("services"):
+            assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
+            continue
+        assert after == [f"memcached@{site}.service redis@{site}.service"], after
+        settings = matching(host, case, rf"/etc/decanter/redis/{site}\.conf$")[0].text
+        socket = re.findall(r"^unixsocket (.*)", settings, re.M)[0]
+        assert f'REDIS_URL="unix://{socket}"\n' in environment, f"expected {socket} in {environment}"
+        unit = matching(host, case, r"/memcached@\.service$")[0].text.replace("%i", site)
+        socket = re.findall(r"--unix-socket=(\S+)", unit)[0]
+        assert f'MEMCACHED_SOCKET="{socket}"\n' in environment, f"expected {socket} in {environment}"
 
 
 # --- The site's own files ----------------------------------------------------------------------

@@ -24,6 +24,11 @@ VERIFIED = {
     "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
 TLS = "/etc/decanter/tls"
+# The variable by which an application finds each of its services.
+SERVICES = {
+    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
+    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
+}
 # Where a Python is looked for: the distribution's first, which has its security updates.
 PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
@@ -124,6 +129,10 @@ def python_app_sites(
                     (secrets if secret else env)[name] = pieces[piece]
             if server["host"]:
                 app["database"] = _pick(pieces, "host", "port", "user", "password", "ca")
+        app["after"] = [f"{service}@{site['name']}.service" for service in sorted(site["services"])]
+        for variable, address in (SERVICES[service] for service in sorted(site["services"])):
+            if variable not in secrets:
+                env.setdefault(variable, address.format(site["name"]))
         app["env"] = env
         app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = secrets
         app["processes"] = [
@@ -135,6 +144,11 @@ def python_app_sites(
         ]
         result.append(app)
     return result
+
+
+def service_instances(sites: dict[str, Any], service: str) -> list[dict[str, Any]]:
+    """Each site that has the service."""
+    return [_pick(site, "name") for site in _sites(sites) if service in site["services"]]
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -376,7 +390,7 @@ class FilterModule:
         functions = (
             *(absent_sites, base_pythons, site_packages, python_app_sites, gunicorn_sites, python_literal),
             *(certbot_sites, nginx_sites),
-            *(release_sites, release_site, release_sources, companion_units),
+            *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),
             *(site_urls, with_address, url_host),
