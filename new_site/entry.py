@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from sites_check import SCHEMA, site_errors
 
-from new_site.source import SERVICES, Source
+from new_site.source import NATIVE, SERVICES, Source
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAYBOOKS = ROOT / "playbooks"  # where relative paths of `sites` start
@@ -98,6 +98,8 @@ def make_entry(
     entry = {key: answers[key] for key in ("server_names", "source", "wsgi")}
     if source.requirements and knows("requirements"):
         entry["requirements"] = source.requirements
+    if packages := sorted({package for name in source.uses & NATIVE.keys() for package in NATIVE[name]}):
+        entry["packages"] = packages
     if answers.get("database"):
         entry["database"] = database_entry(name, source)
     services = [
@@ -112,8 +114,9 @@ def make_entry(
         entry["env"] = dict.fromkeys(needed, REPLACE_ME)
     if secrets:
         entry["secrets"] = vault(name, "secrets")
-        if "CREDENTIALS_DIRECTORY" not in source.env and knows("secrets_as", value="environment"):
-            entry["secrets_as"] = "environment"
+    # An application that knows of credentials reads its secrets from files.
+    if needs_vault(entry) and "CREDENTIALS_DIRECTORY" not in source.env:
+        entry |= {"secrets_as": "environment"} if knows("secrets_as", value="environment") else {}
     if answers.get("migrate"):
         entry["migrate"] = answers["migrate"]
     if source.health:
@@ -129,12 +132,22 @@ def make_entry(
     return entry | ({"tls": tls} if tls else {})
 
 
+def needs_vault(entry: dict[str, Any]) -> bool:
+    return "secrets" in entry or "password" in entry.get("database", {})
+
+
 def common_tls(sites: dict[str, Any]) -> dict[str, Any] | None:
     """Where the certificates of all the others come from, if it is one and the same place."""
     found = [site.get("tls") for site in sites.values() if isinstance(site, dict)]
     shared = bool(found) and all(tls == found[0] for tls in found)
     # A certificate that is provided is one site's own.
     return found[0] if shared and found[0] and found[0].keys() == {"mode"} else None
+
+
+def unfinished(sites: dict[str, Any]) -> list[str]:
+    """The sites that have a placeholder still, for which a converge is refused."""
+    lines = [line for line in site_errors(sites, str(PLAYBOOKS)) if "placeholder" in line] if sites else []
+    return [name for name in sites if any(line.startswith(f"sites.{name}.") for line in lines)]
 
 
 def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import shlex
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,11 @@ LARGEST = 1 << 20
 
 OBJECTS = ("application", "app")
 FACTORIES = ("create_app", "make_app", "create_application")
-# Modules at the top, the likeliest first; what starts a development server comes after any package.
+# What is called app as well, and serves no requests.
+NO_APPLICATION = {"Blueprint", "Celery", "FastAPI", "Typer"}
+# Modules at the top, the likeliest first; what starts a development server or a worker, after any package.
 FIRST = ("wsgi", "app", "application", "main")
-LAST = ("manage", "run", "server", "dev")
+LAST = re.compile(r"manage|run|dev|tasks|.*(celery|worker).*")
 WSGI = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?", re.ASCII)
 HEALTH = ("/readyz", "/ready", "/healthz", "/health", "/livez")
 PROCESS = re.compile(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?")
@@ -38,6 +41,12 @@ MYSQL = {"pymysql", "mysqlclient", "mysqldb", "mysql-connector-python"}
 SERVICES = {
     "redis": {"redis", "rq", "flask-redis", "flask-rq2"},
     "memcached": {"pylibmc", "pymemcache", "python-memcached"},
+}
+# Debian packages that they are built with, or load.
+NATIVE = {
+    "mysqlclient": ["build-essential", "default-libmysqlclient-dev", "pkg-config", "python3-dev"],
+    "python-magic": ["libmagic1"],
+    "weasyprint": ["libpango-1.0-0", "libpangoft2-1.0-0"],
 }
 UNSUPPORTED = {
     **dict.fromkeys(("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"), "PostgreSQL"),
@@ -99,7 +108,7 @@ class Module:
         """What is most likely to be meant for production comes first."""
         top = "." not in self.name and self.path.stem != "__init__"
         first = FIRST.index(self.path.stem) if self.path.stem in FIRST else len(FIRST)
-        kind = 2 if self.path.stem in LAST else 0 if top else 1
+        kind = 2 if LAST.fullmatch(self.path.stem) else 0 if top else 1
         return kind, self.name.count("."), first, self.name
 
 
@@ -136,10 +145,14 @@ def look(folder: Path) -> Source:
 
 
 def parsed(folder: Path) -> Iterator[Module]:
+    """Each file that can be parsed; what Python thinks of its style is not ours to say."""
     for path in python_files(folder):
         try:
-            if (folder / path).stat().st_size <= LARGEST:
-                yield read_module(path, ast.parse((folder / path).read_bytes()))
+            if (folder / path).stat().st_size > LARGEST:
+                continue
+            with warnings.catch_warnings(action="ignore"):
+                tree = ast.parse((folder / path).read_bytes())
+            yield read_module(path, tree)
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
 
@@ -160,8 +173,12 @@ def read_module(path: Path, tree: ast.Module) -> Module:
         match node:
             case ast.FunctionDef(name=name) if name in FACTORIES and not required_arguments(node):
                 module.factories.append(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=function)):
-                if called(function) == "Flask" or name in OBJECTS:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=function))
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=function))
+            ):
+                maker = called(function)
+                if maker == "Flask" or (name in OBJECTS and maker not in NO_APPLICATION):
                     module.objects.append(name)
             case ast.ImportFrom(names=names) if path.stem == "wsgi":
                 module.objects += [
@@ -224,11 +241,10 @@ def guessed(modules: list[Module]) -> str:
 
 def target_in(module: Module) -> str:
     """An application in a module, or what makes one."""
-    names = sorted(
-        module.objects, key=lambda name: (name not in OBJECTS, OBJECTS.index(name) if name in OBJECTS else 0)
-    )
-    if names:
-        return f"{module.name}:{names[0]}"
+    if module.objects:
+        return (
+            f"{module.name}:{next((name for name in OBJECTS if name in module.objects), module.objects[0])}"
+        )
     return f"{module.name}:{module.factories[0]}()" if module.factories else ""
 
 
