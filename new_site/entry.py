@@ -26,7 +26,7 @@ REPLACE_ME = "REPLACE_ME"
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
 # What Decanter, the system or a developer's machine sets.
 NOT_ASKED_FOR = re.compile(
-    r"(FLASK|PYTHON|GUNICORN|XDG|WERKZEUG|DECANTER|LC|CI|GITHUB)_.*"
+    r"(FLASK|PYTHON|GUNICORN|XDG|WERKZEUG|DECANTER|LC|CI|GITHUB|DEV|TEST)_.*"
     r"|DEBUG|TESTING|ENV|HOME|HOST|LANG|PATH|PORT|PWD|TMPDIR|TZ|USER|VIRTUAL_ENV|WEB_CONCURRENCY"
     r"|CREDENTIALS_DIRECTORY|REDIS_URL|MEMCACHED_SOCKET"
 )
@@ -80,14 +80,20 @@ def database_entry(name: str, source: Source) -> dict[str, Any]:
     return entry
 
 
-def variables(source: Source) -> tuple[list[str], list[str], list[str]]:
-    """Names that the application reads: its secrets, what it fails without, and what it may do without."""
+def variables(source: Source, database: bool) -> tuple[list[str], list[str], list[str]]:
+    """Names that the application reads: its secrets, what it fails without, and what it may do without.
+
+    Those of its database are told by `database`; where it is somewhere else its address is a secret.
+    """
     secrets, needed, optional = [], [], []
     for name, required in sorted(source.env.items()):
-        of_database = DATABASE_URL.fullmatch(name) or DATABASE_PIECE.fullmatch(name)
-        if NOT_ASKED_FOR.fullmatch(name) or of_database or not re.fullmatch("[A-Z][A-Z0-9_]*", name):
+        address, piece = DATABASE_URL.fullmatch(name), DATABASE_PIECE.fullmatch(name)
+        if NOT_ASKED_FOR.fullmatch(name) or not re.fullmatch("[A-Z][A-Z0-9_]*", name):
             continue
-        (secrets if SECRET.fullmatch(name) else needed if required else optional).append(name)
+        if database and (address or piece):
+            continue
+        secret = SECRET.fullmatch(name) or (address and (required or source.unsupported))
+        (secrets if secret else needed if required else optional).append(name)
     return secrets, needed, optional
 
 
@@ -109,7 +115,7 @@ def make_entry(
     ]
     if services:
         entry["services"] = services
-    secrets, needed, _ = variables(source)
+    secrets, needed, _ = variables(source, "database" in entry)
     if needed:
         entry["env"] = dict.fromkeys(needed, REPLACE_ME)
     if secrets:

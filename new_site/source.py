@@ -191,7 +191,7 @@ def read_module(path: Path, tree: ast.Module) -> Module:
             case ast.ImportFrom(module=str(name), level=0):
                 module.imports.add(name.partition(".")[0])
             case ast.Subscript(value=value, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
-                if called(value) == "environ":
+                if is_environment(value):
                     module.env[name] = True
             case ast.Call():
                 read_call(module, node)
@@ -210,11 +210,19 @@ def read_call(module: Module, node: ast.Call) -> None:
             module.static = folder, f"/{str(url).strip('/')}/"
     if not isinstance(text, str):
         return
-    owner = called(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    if name == "getenv" or (name == "get" and owner == "environ"):
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if name == "getenv" or (name == "get" and is_environment(owner)):
         module.env.setdefault(text, False)
     elif name in {"route", "get", "add_url_rule"} and text.startswith("/"):
         module.routes.append(text)
+
+
+def is_environment(node: ast.expr | None) -> bool:
+    """Whether it is os.environ; a request has an environ of its own, which is not set by anybody."""
+    match node:
+        case ast.Name(id="environ") | ast.Attribute(value=ast.Name(id="os"), attr="environ"):
+            return True
+    return False
 
 
 def called(node: ast.expr) -> str:

@@ -138,6 +138,7 @@ def test_a_source_with_everything(tmp_path):
         "release: flask db upgrade\nBIG_One: x\n",
         "shop/__init__.py": "import os, redis\nfrom flask import Flask\nfrom os import environ\n"
         "app = Flask(__name__, static_folder='assets', static_url_path='/files')\n"
+        "X = request.environ['HTTP_X']\nY = request.environ.get('HTTP_Y')\n"
         "A = os.environ['A']\nos.environ['SET'] = '1'\nB = os.getenv('B', 'b')\nC = environ.get('C')\n"
         "@app.get('/healthz')\ndef health(): ...\n",
         "shop/assets/x.css": "",
@@ -249,11 +250,29 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
     assert "env" not in found, f"expected no variable that Decanter sets, got {found['env']}"
 
 
-def test_variables_are_told_apart():
-    names = {"SECRET_KEY": False, "STRIPE_TOKEN": True, "MAIL_SERVER": True, "TOWN": False, "lower": True}
-    ours = dict.fromkeys(("DATABASE_URL", "FLASK_DEBUG", "HOME", "PORT", "REDIS_URL", "DB_USER"), True)
-    found = entries.variables(command.Source(env=names | ours))
-    expected = (["SECRET_KEY", "STRIPE_TOKEN"], ["MAIL_SERVER"], ["TOWN"])
+OWN = {"SECRET_KEY": False, "STRIPE_TOKEN": True, "MAIL_SERVER": True, "TOWN": False, "lower": True}
+SET = dict.fromkeys(("FLASK_DEBUG", "HOME", "PORT", "REDIS_URL", "TEST_DATABASE_URL"), True)
+DATABASE = {"DATABASE_URL": False, "DB_USER": True}
+
+
+@pytest.mark.parametrize(
+    ("database", "uses", "secrets", "needed", "optional"),
+    [
+        (True, set(), ["SECRET_KEY", "STRIPE_TOKEN"], ["MAIL_SERVER"], ["TOWN"]),
+        (False, set(), ["SECRET_KEY", "STRIPE_TOKEN"], ["DB_USER", "MAIL_SERVER"], ["DATABASE_URL", "TOWN"]),
+        (
+            False,
+            {"psycopg"},
+            ["DATABASE_URL", "SECRET_KEY", "STRIPE_TOKEN"],
+            ["DB_USER", "MAIL_SERVER"],
+            ["TOWN"],
+        ),
+    ],
+    ids=["a database", "none", "one elsewhere"],
+)
+def test_variables_are_told_apart(database, uses, secrets, needed, optional):
+    found = entries.variables(command.Source(env=OWN | SET | DATABASE, uses=uses), database)
+    expected = (secrets, needed, optional)
     assert found == expected, f"expected {expected}, got {found}"
 
 
