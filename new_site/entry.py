@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLAYBOOKS = ROOT / "playbooks"  # where relative paths of `sites` start
 KEYS = SCHEMA["additionalProperties"]["properties"]
 
+LONGEST = 110  # a line of an entry
 REPLACE_ME = "REPLACE_ME"
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
 # What Decanter, the system or a developer's machine sets.
@@ -57,7 +58,13 @@ def vault(name: str, key: str) -> str:
 # --- What is proposed --------------------------------------------------------------------------
 
 
-def database_entry(name: str, source: Source) -> dict[str, Any]:
+def is_elsewhere(group_vars: Path) -> bool:
+    """Whether the environment's database is no host's own, by role mysql's variable."""
+    texts = (path.read_text("utf-8") for path in sorted(group_vars.glob("*.yml")))
+    return any(re.search(r"""^mysql_host:\s*["']?[^\s"'#]""", text, re.M) for text in texts)
+
+
+def database_entry(name: str, source: Source, elsewhere: bool) -> dict[str, Any]:
     """How the application is told of its database, by the variables that it reads."""
     entry: dict[str, Any] = {"engine": "mysql"}
     pieces, variables = {}, {}
@@ -66,17 +73,21 @@ def database_entry(name: str, source: Source) -> dict[str, Any]:
             variables[variable] = "url"
         elif match := DATABASE_PIECE.fullmatch(variable):
             pieces[variable] = match.lastgroup
-    if not variables and "password" in pieces.values():
+    # No socket leads to another host, and an application that asks for a password knows none.
+    if elsewhere or (not variables and "password" in pieces.values()):
         entry |= {"auth": "password", "password": vault(name, "database_password")}
         pieces = {variable: piece for variable, piece in pieces.items() if piece != "socket"}
-    if knows("database", "variables") and (variables := variables or pieces) != {"DATABASE_URL": "url"}:
-        entry |= {"variables": variables} if variables else {}
     if (
         knows("database", "scheme")
         and source.uses & {"mysqlclient", "mysqldb"}
         and "pymysql" not in source.uses
     ):
         entry["scheme"] = "mysql+mysqldb"
+    if knows("database", "variables") and (variables := variables or pieces) not in (
+        {},
+        {"DATABASE_URL": "url"},
+    ):
+        entry["variables"] = variables
     return entry
 
 
@@ -98,7 +109,7 @@ def variables(source: Source, database: bool) -> tuple[list[str], list[str], lis
 
 
 def make_entry(
-    name: str, answers: dict[str, Any], source: Source, tls: dict[str, Any] | None
+    name: str, answers: dict[str, Any], source: Source, tls: dict[str, Any] | None, elsewhere: bool = False
 ) -> dict[str, Any]:
     """The entry, in the order in which the guide has its keys."""
     entry = {key: answers[key] for key in ("server_names", "source", "wsgi")}
@@ -107,7 +118,7 @@ def make_entry(
     if packages := sorted({package for name in source.uses & NATIVE.keys() for package in NATIVE[name]}):
         entry["packages"] = packages
     if answers.get("database"):
-        entry["database"] = database_entry(name, source)
+        entry["database"] = database_entry(name, source, elsewhere)
     services = [
         service
         for service, clients in SERVICES.items()
@@ -188,15 +199,19 @@ def written(name: str, entry: dict[str, Any], optional: list[str], indent: str) 
     """The entry's lines, `indent` being what one level has in this file."""
     lines = [f"{indent}{name}:"]
     for key, value in entry.items():
-        if key == "env" or (key == "processes" and len(flow(value)) > 80):
-            lines.append(f"{indent * 2}{key}:")
+        line = f"{indent * 2}{key}: {flow(value)}"
+        if key != "env" and (len(line) <= LONGEST or not isinstance(value, dict | list)):
+            lines.append(line)
+            continue
+        lines.append(f"{indent * 2}{key}:")
+        if isinstance(value, dict):
             lines += [f"{indent * 3}{item}: {flow(text)}" for item, text in value.items()]
         else:
-            lines.append(f"{indent * 2}{key}: {flow(value)}")
+            lines += [f"{indent * 3}- {flow(item)}" for item in value]
     if optional:
         text = f"It reads these of its environment, too, and does without: {', '.join(optional)}"
         lines += textwrap.wrap(
-            text, 100, initial_indent=f"{indent * 2}# ", subsequent_indent=f"{indent * 2}# "
+            text, LONGEST, initial_indent=f"{indent * 2}# ", subsequent_indent=f"{indent * 2}# "
         )
     return "\n".join(lines) + "\n"
 

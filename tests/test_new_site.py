@@ -381,6 +381,27 @@ def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
         assert words in out, f"expected {words!r}, got {out}"
 
 
+@pytest.mark.parametrize(
+    ("variable", "auth"), [("mysql_host: db.test", "password"), ('mysql_host: ""', "socket")]
+)
+def test_a_database_elsewhere_asks_for_a_password(inventory, shop, capsys, variable, auth):
+    inventory.with_name("mysql.yml").write_text(f"# mysql_host: x\n{variable}\n")
+    flags = ["--source", "shop", "--server-names", "a.test", "--database", "yes"]
+    assert run(*flags) == 0, capsys.readouterr().err
+    found = added(inventory)["database"].get("auth", "socket")
+    assert found == auth, f"expected {auth}, got {added(inventory)}"
+    assert ("database_password: REPLACE_ME" in capsys.readouterr().out) == (auth == "password")
+
+
+def test_what_is_too_long_for_a_line_takes_several():
+    names, worker = [f"name-{number}.town.test" for number in range(9)], {"worker": "w" * 80, "other": "x" * 30}
+    entry = {"server_names": names, "processes": worker, "env": {"A": "1"}, "migrate": "y" * 120}
+    text = entries.written("shop", entry, [f"VARIABLE_{number}" for number in range(20)], "  ")
+    assert yaml.safe_load(text) == {"shop": entry}, f"got {text}"
+    wide = [line for line in text.splitlines() if len(line) > entries.LONGEST and "yyy" not in line]
+    assert not wide, f"expected lines of at most {entries.LONGEST} characters, got {wide}"
+
+
 def test_the_lab_proposes_a_name_and_makes_secrets(inventory, shop, capsys):
     (shop / "app.py").write_text(APP + "import os\nK = os.environ['SECRET_KEY']\n")
     assert run("--source", "shop", env="lab") == 0, capsys.readouterr().err
