@@ -22,6 +22,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PLAYBOOKS = ROOT / "playbooks"  # where relative paths of `sites` start
 KEYS = SCHEMA["additionalProperties"]["properties"]
 
+# Keys that no question is about.
+GUESSED = (
+    "requirements",
+    "packages",
+    "services",
+    "env",
+    "secrets_as",
+    "health",
+    "processes",
+    "uploads",
+    "gunicorn",
+    "tls",
+)
 LONGEST = 110  # a line of an entry
 REPLACE_ME = "REPLACE_ME"
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
@@ -64,30 +77,22 @@ def is_elsewhere(group_vars: Path) -> bool:
     return any(re.search(r"""^mysql_host:\s*["']?[^\s"'#]""", text, re.M) for text in texts)
 
 
-def database_entry(name: str, source: Source, elsewhere: bool) -> dict[str, Any]:
+def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]:
     """How the application is told of its database, by the variables that it reads."""
     entry: dict[str, Any] = {"engine": "mysql"}
-    pieces, variables = {}, {}
-    for variable in source.env:
-        if DATABASE_URL.fullmatch(variable):
-            variables[variable] = "url"
-        elif match := DATABASE_PIECE.fullmatch(variable):
-            pieces[variable] = match.lastgroup
+    urls = {name: "url" for name in source.env if DATABASE_URL.fullmatch(name)}
+    matches = {name: match for name in source.env if (match := DATABASE_PIECE.fullmatch(name))}
+    pieces = {name: match.lastgroup for name, match in matches.items()}
     # No socket leads to another host, and an application that asks for a password knows none.
-    if elsewhere or (not variables and "password" in pieces.values()):
-        entry |= {"auth": "password", "password": vault(name, "database_password")}
-        pieces = {variable: piece for variable, piece in pieces.items() if piece != "socket"}
-    if (
-        knows("database", "scheme")
-        and source.uses & {"mysqlclient", "mysqldb"}
-        and "pymysql" not in source.uses
-    ):
+    if elsewhere or (not urls and "password" in pieces.values()):
+        entry |= {"auth": "password", "password": vault(site, "database_password")}
+        pieces = {name: piece for name, piece in pieces.items() if piece != "socket"}
+    other_driver = source.uses & {"mysqlclient", "mysqldb"} and "pymysql" not in source.uses
+    if other_driver and knows("database", "scheme"):
         entry["scheme"] = "mysql+mysqldb"
-    if knows("database", "variables") and (variables := variables or pieces) not in (
-        {},
-        {"DATABASE_URL": "url"},
-    ):
-        entry["variables"] = variables
+    told = urls or pieces
+    if told and told != {"DATABASE_URL": "url"} and knows("database", "variables"):
+        entry["variables"] = told
     return entry
 
 
@@ -177,6 +182,23 @@ def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: l
         settled["database"] = entry["database"] | {"password": stand_in}
     before = site_errors(sites, str(PLAYBOOKS)) if sites else []
     return [line for line in site_errors(sites | {name: settled}, str(PLAYBOOKS)) if line not in before]
+
+
+def without_refused(
+    sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The entry without what is refused of what nobody asked for, so that a guess stops nobody; and why."""
+    refused = []
+    for line in problems(sites, name, entry, secrets):
+        key = next((key for key in GUESSED if re.match(rf"sites\.{name}\.{key}\b", line)), None)
+        if key:
+            refused.append(line)
+            entry = {other: value for other, value in entry.items() if other != key}
+        elif line.startswith(f"sites.{name}.database.variables"):
+            refused.append(line)
+            database = {other: value for other, value in entry["database"].items() if other != "variables"}
+            entry = entry | {"database": database}
+    return entry, refused
 
 
 # --- How it is written -------------------------------------------------------------------------

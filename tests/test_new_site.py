@@ -365,6 +365,14 @@ def test_the_whole_entry_is_checked_beside_the_others(inventory, shop, capsys):
     assert inventory.read_text() == before, "expected the file as it was"
 
 
+def test_a_guess_that_is_refused_is_left_out(inventory, shop, capsys):
+    files(shop, {"Procfile": "task: python tasks.py\n"})
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "processes" not in added(inventory), f"got {added(inventory)}"
+    assert 'Left out: sites.shop.processes.task: found the name "task"' in said, f"got {said}"
+
+
 def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
     text = "import os\nK = os.environ['SECRET_KEY']\nM = os.environ['MOTTO']\nT = os.getenv('TOWN', '')\n"
     (shop / "app.py").write_text(APP + text)
@@ -394,8 +402,9 @@ def test_a_database_elsewhere_asks_for_a_password(inventory, shop, capsys, varia
 
 
 def test_what_is_too_long_for_a_line_takes_several():
-    names, worker = [f"name-{number}.town.test" for number in range(9)], {"worker": "w" * 80, "other": "x" * 30}
-    entry = {"server_names": names, "processes": worker, "env": {"A": "1"}, "migrate": "y" * 120}
+    names = [f"name-{number}.town.test" for number in range(9)]
+    processes = {"worker": "w" * 80, "other": "x" * 30}
+    entry = {"server_names": names, "processes": processes, "env": {"A": "1"}, "migrate": "y" * 120}
     text = entries.written("shop", entry, [f"VARIABLE_{number}" for number in range(20)], "  ")
     assert yaml.safe_load(text) == {"shop": entry}, f"got {text}"
     wide = [line for line in text.splitlines() if len(line) > entries.LONGEST and "yyy" not in line]
