@@ -259,7 +259,7 @@ def target_in(module: Module) -> str:
 def flask_app(folder: Path, modules: list[Module]) -> str:
     """What FLASK_APP in .flaskenv means: a file or a module, with or without a name in it."""
     lines = re.findall(
-        r"""^(?:export\s+)?FLASK_APP\s*=\s*["']?([^"'#\s]+)""", text_of(folder / ".flaskenv"), re.M
+        r"""^(?:export\s+)?FLASK_APP\s*=\s*["']?([^"'#\s]+)""", untemplated(folder / ".flaskenv"), re.M
     )
     if not lines:
         return ""
@@ -272,7 +272,7 @@ def flask_app(folder: Path, modules: list[Module]) -> str:
 
 def procfile(folder: Path) -> dict[str, str]:
     """Procfile's commands by their names."""
-    lines = re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", text_of(folder / "Procfile"), re.M)
+    lines = re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", untemplated(folder / "Procfile"), re.M)
     return {name.lower().replace("_", "-"): command for name, command in lines}
 
 
@@ -328,6 +328,11 @@ def text_of(path: Path) -> str:
         return path.read_text("utf-8", errors="replace") if path.stat().st_size <= LARGEST else ""
     except OSError:
         return ""
+
+
+def untemplated(path: Path) -> str:
+    """A file's lines but those that Ansible, reading them in an inventory, would run as templates here."""
+    return "\n".join(line for line in text_of(path).splitlines() if not re.search(r"\{[{%#]", line))
 
 
 def normalised(name: str) -> str:

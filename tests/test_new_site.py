@@ -121,6 +121,7 @@ LAYOUTS = {
     "Procfile": ({"app.py": APP, "Procfile": "web: X=1 gunicorn -w 4 -b :$PORT 'a.b:c(1)' -\n"}, "a.b:c(1)"),
     "Procfile, bare": ({"app.py": APP, "Procfile": "web: gunicorn -w 4 serve\n"}, "serve:application"),
     "Procfile, no gunicorn": ({"app.py": APP, "Procfile": "web: python app.py\n"}, "app:app"),
+    "Procfile, a template": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b({{ x }})'\n"}, "app:app"),
     "Procfile, broken": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b\n"}, "app:app"),
     "a warning is not ours": ({"app.py": APP + "x = '\\d'\n"}, "app:app"),
 }  # fmt: skip
@@ -157,6 +158,14 @@ def test_a_source_with_everything(tmp_path):
     assert found.env == {"A": True, "B": False, "C": False, "MAIL_SERVER": False}, f"got {found.env}"
     assert {"flask-sqlalchemy", "pymysql", "redis"} <= found.uses, f"got {found.uses}"
     assert found.database and found.declared, "expected a database and requirements, got none"
+
+
+def test_no_template_comes_from_a_source(tmp_path):
+    """Ansible would run it on the controller."""
+    lines = "one: echo {{ x }}\ntwo: {% x %}\nthree: {# x #}\nfour: echo ${X} {}\n"
+    found = look(files(tmp_path, {"Procfile": lines, ".flaskenv": "FLASK_APP=a:b({{x}})"}))
+    assert found.processes == {"four": "echo ${X} {}"}, f"got {found.processes}"
+    assert found.wsgi == "", f"expected nothing, got {found.wsgi}"
 
 
 def test_a_health_route_below_a_prefix_is_not_guessed(tmp_path):
@@ -341,6 +350,7 @@ WRONG = {
     "a host name that is none": (["--server-names", "http://a.b"], "expected a host name"),
     "an application that is none": (["--wsgi", "app.py"], "sites.shop.wsgi: found"),
     "no such folder": (["--source", "nowhere"], "source: found no folder nowhere"),
+    "a password in an address": (["--source", "https://a:b@c.test/d.git"], "source: found a password in the"),
     "no such static folder": (["--static", "static"], "sites.shop.static[0].path: found"),
     "a version of a folder": (["--version", "main"], "version: found version beside a folder"),
     "no such environment": (["--env", "prod"], "ENV: found prod, expected one of: lab, production"),
