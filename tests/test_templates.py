@@ -82,6 +82,7 @@ FULL = {
     "server_names": ["harbour.test", "www.harbour.test", "10.1.2.3", "fd00::1"],
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
+    "python": "3.12",
     "packages": ["libmagic1"],
     "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import expanduser, isdir, isfile  # unlike Path's, these never raise
+from os.path import expanduser, isdir, isfile, lexists  # unlike Path's, these never raise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -257,9 +257,8 @@ def _site_lines(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     uploads = [path for path in _part(site, "uploads", kind=list) if isinstance(path, str)]
     yield from _upload_lines((site_id, "uploads"), uploads)
     folders = _part(site, "static", kind=list)
-    # What a build makes is not there yet.
-    there = None if _part(site, "build", kind=list) else folder
-    yield from _static_lines((site_id, "static"), folders, there, uploads)
+    built = bool(_part(site, "build", kind=list))
+    yield from _static_lines((site_id, "static"), folders, folder, uploads, built)
     yield from _database_lines((site_id, "database"), _part(site, "database"))
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
     for name in _part(site, "env").keys() & _part(site, "secrets").keys():
@@ -314,7 +313,9 @@ def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
         if source and path and isdir(source) and not _is_inside(source, source / path):
-            yield _line((*steps, index, "path"), path)
+            # What a build makes is not there yet.
+            if not built or lexists(source / path):
+                yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"
             yield _line((*steps, index, "path"), path, expected=expected)
