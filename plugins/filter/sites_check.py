@@ -305,17 +305,19 @@ def _upload_lines(steps: Steps, uploads: list[str]) -> Iterator[str]:
             yield _line((*steps, index), path, expected=f"a folder that has nothing to do with {taken[0]}")
 
 
-def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads: list[str]) -> Iterator[str]:
+def _static_lines(
+    steps: Steps, folders: list[Any], source: Path | None, uploads: list[str], built: bool
+) -> Iterator[str]:
     seen: set[str] = set()
     for index, folder in enumerate(folders):
         url, path = _part(folder, "url", kind=str), _part(folder, "path", kind=str)
         if url and url in seen:
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
-        if source and path and isdir(source) and not _is_inside(source, source / path):
-            # What a build makes is not there yet.
-            if not built or lexists(source / path):
-                yield _line((*steps, index, "path"), path)
+        # What a build makes is not there yet.
+        looked_for = source and path and isdir(source) and (lexists(source / path) or not built)
+        if looked_for and not _is_inside(source, source / path):
+            yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"
             yield _line((*steps, index, "path"), path, expected=expected)
