@@ -83,7 +83,7 @@ SAID = {
         "it became unhealthy when it was live",
         "systemd refuses",
     ],
-    "roles/release/tasks/rollback.yml": ["the schema of the database has changed since release"],
+    "plugins/filter/releases.py": ["the schema of the database has changed since release"],
 }
 
 

@@ -327,8 +327,10 @@ def test_two_repositories_do_not_wait_for_each_other(repository, tmp_path):
 class Action(release.ActionModule):
     """The action plugin without a host: what is called there is noted."""
 
-    def __init__(self, check_mode: bool = False, **arguments: object) -> None:
+    def __init__(self, check_mode: bool = False, run: str = "a run", **arguments: object) -> None:
+        self.run_of = run
         self._task = SimpleNamespace(args=arguments, check_mode=check_mode, async_val=0, diff=False)
+        self._task.get_play = lambda: SimpleNamespace(_uuid=self.run_of)
         shell = SimpleNamespace(tmpdir="/tmp/x", join_path=lambda *parts: "/".join(parts))
         self._connection = SimpleNamespace(_shell=shell)
         self._display = SimpleNamespace(display=lambda line, color: self.shown.append(line))
@@ -353,9 +355,10 @@ def test_neither_the_source_nor_its_key_reaches_the_host(repository, ssh):
     commit = repository.commit(app="one")
     given = {"site": {"name": "plain"}, "source": remote(repository, key=KEY), "python": "python3"}
     looked = Action(make=False, **given)
-    assert looked.run()["commit"] == commit
+    found = looked.run()
+    assert found["commit"] == commit
     repository.commit(app="two")
-    made = Action(make=True, commit=commit, **given)
+    made = Action(make=True, commit=commit, id=f"ID-{found['content']}", run="another", **given)
     made.run()
     assert made.sent == {"app": "one"}, f"expected the commit that was looked at, got {made.sent}"
     [look], [make] = looked.calls, made.calls
@@ -363,6 +366,35 @@ def test_neither_the_source_nor_its_key_reaches_the_host(repository, ssh):
     assert "archive" not in look and make["archive"] == "/tmp/x/source.tar.gz"
     for call in (look, make):
         assert "c2VjcmV0" not in repr(call) and not {"source", "make", "commit"} & call.keys(), call
+
+
+def test_all_hosts_of_a_run_get_one_commit(repository, ssh):
+    """Whatever is pushed while the run asks for one host after the other, and it is fetched once."""
+    tagged = repository.commit(app="none")
+    repository.git("tag", "v1")
+    first = repository.commit(app="one")
+    given = {"make": False, "site": {"name": "plain"}, "source": remote(repository)}
+    assert Action(**given).run()["commit"] == first
+    second = repository.commit(app="two")
+    assert Action(**given).run()["commit"] == first
+    other = {**given["source"], "version": "v1"}
+    assert Action(**given | {"source": other}).run()["commit"] == tagged
+    assert (ssh / "calls").read_text().split() == ["begin", "end"], "expected one fetch"
+    assert Action(**given).run()["commit"] == first, "expected another version to leave the first as it was"
+    assert Action(run="the next", **given).run()["commit"] == second
+
+
+def test_a_folder_that_changes_meanwhile_is_no_release(tmp_path):
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "app.py").write_text("1")
+    given = {"site": {"name": "plain"}, "source": {"path": str(folder)}}
+    found = Action(make=False, **given).run()
+    (folder / "app.py").write_text("2")
+    action = Action(make=True, id=f"{found['moment']}-{found['content']}", **given)
+    with pytest.raises(release.AnsibleActionFail, match="changed in this moment; run this again"):
+        action.run()
+    assert action.calls == []
 
 
 def test_a_check_looks_and_sends_nothing(repository):

@@ -179,6 +179,13 @@ def test_of_two_who_find_a_run_gone_only_one_has_it(site, monkeypatch):
     assert json.loads(site.lock.read_text()) == another
 
 
+def test_what_another_run_has_taken_is_not_let_go(site):
+    """Of several hosts one may have been taken over meanwhile."""
+    note = held(site)
+    Action(state="free").run()
+    assert json.loads(site.lock.read_text()) == note
+
+
 def test_a_check_takes_nothing(site):
     Action(check_mode=True).run()
     assert list(site.root.iterdir()) == []

@@ -97,6 +97,20 @@ def test_processes_and_timers_are_units_of_their_site():
     assert (released["processes"], released["timers"]) == (["worker"], ["digest"]), released
 
 
+@pytest.mark.parametrize(("on", "there"), [("one", False), ("all", True)])
+def test_a_timer_of_one_host_is_the_first_ones(on, there):
+    # Without quotes, `on` is what YAML calls true.
+    timer = yaml.safe_load(f"{{command: flask digest, calendar: daily, on: {on}}}")
+    assert True in timer, timer
+    whole = site(timers={"digest": timer})
+    for first in (True, False):
+        expected = ["digest"] if first or there else []
+        units = filters.companion_units(filters.python_app_sites(whole, HERE, first), "timers")
+        assert [unit["name"] for unit in units] == [f"plain.{name}" for name in expected], (first, units)
+        got = filters.release_sites(whole, "", first)[0]["timers"]
+        assert got == expected, f"expected {expected} where first is {first}, got {got}"
+
+
 def test_a_socket_login_is_no_secret_and_a_password_is():
     got = app(site(database={"engine": "mysql"}))
     url = "mysql+pymysql://plain@localhost/plain?unix_socket=/run/mysqld/mysqld.sock&charset=utf8mb4"

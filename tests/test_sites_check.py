@@ -65,7 +65,11 @@ def full() -> dict[str, Any]:
             "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
             "source": {"path": "app"},
             "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
+            "requirements": "pyproject.toml",
+            "python": "3.12",
             "packages": ["libmagic1", "g++"],
+            "build": ["npm ci && npm run build"],
+            "uploads": ["instance", "src/harbour/static/uploads"],
             "database": {
                 "engine": "mysql",
                 "auth": "password",
@@ -82,7 +86,7 @@ def full() -> dict[str, Any]:
             "once": ["flask seed"],
             "health": {"path": "/readyz", "timeout": 600, "watch": 0},
             "processes": {"worker": "python -m worker"},
-            "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30"}},
+            "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30", "on": "all"}},
             "static": [{"url": "/static/", "path": "src/harbour/static"}],
             "gunicorn": {
                 "workers": 1,
@@ -182,7 +186,7 @@ VALID = [
         for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
     ),
     *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
-    ("source", {"git": GIT, "subdir": "a/b.c", "key": "../deploy"}),
+    ("source", {"git": GIT, "subdir": "a/b.c", "key": "tls/site.crt"}),
     # Its folders are in the repository, where nobody has looked yet.
     ("static", [{"url": "/a/", "path": "src"}]),
     ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
@@ -221,8 +225,9 @@ CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
-    "database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "sandbox, secrets, secrets_as, server_names, source, state, static, timers, tls, wsgi"
+    "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
+    "python, requirements, sandbox, secrets, secrets_as, server_names, source, state, static, timers, "
+    "tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -457,9 +462,16 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("timers.a.command", COMPANION_COMMAND, ({"calendar": "daily"}, "nothing"), at="timers.a"),
     *rows("timers.a.calendar", CALENDAR, ({"command": "flask digest"}, "nothing"), at="timers.a"),
     *rows(
+        "timers.a.at",
+        "one of: calendar, command, on",
+        ({"command": "x", "calendar": "daily", "at": "one"}, "an unknown key"),
+        at="timers.a",
+    ),
+    *rows(
         "timers.a.on",
-        "one of: calendar, command",
-        ({"command": "x", "calendar": "daily", "on": "one"}, "an unknown key"),
+        "one of: one, all",
+        ({"command": "x", "calendar": "daily", "on": "two"}, '"two"'),
+        ({"command": "x", "calendar": "daily", True: "two"}, '"two"'),
         at="timers.a",
     ),
     *rows(
@@ -1206,6 +1218,8 @@ def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
 FILLED = {
     "state": "present",
     "packages": [],
+    "build": [],
+    "uploads": [],
     "env": {},
     "secrets": {},
     "secrets_as": "credentials",

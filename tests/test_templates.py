@@ -234,6 +234,7 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
         "ansible_facts": facts,
         "ansible_managed": MANAGED,
         "inventory_hostname": "web1",
+        "groups": {"web": ["web1"]},
         "playbook_dir": str(ROOT / "playbooks"),
         "role_path": str(folder),
         **read(folder / "vars/main.yml"),

@@ -23,6 +23,12 @@ DEFAULTS = {
 LISTS = "ls /var/lib/apt/lists/*Release >/dev/null 2>&1 && echo lists"
 
 
+def found(name: str, patterns: Sequence[str]) -> str:
+    """A command that says that a package is there, when one of some files stands in for it."""
+    paths = " ".join(shlex.quote(pattern).replace("*", "'*'") for pattern in patterns)
+    return f'for path in {paths}; do [ ! -x "$path" ] || echo installed {shlex.quote(name)}; done'
+
+
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -30,8 +36,10 @@ class ActionModule(ActionBase):
         if not isinstance(names, Sequence) or isinstance(names, str):
             raise AnsibleActionFail(f"packages: found the name {names!r}, expected a list of packages")
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *names]
+        instead = self._task.args.get("instead") or {}
         # It fails where one of them is unknown, and tells of the others all the same.
-        told = self._low_level_execute_command(f"{shlex.join(query)}; {LISTS}")["stdout_lines"]
+        commands = [shlex.join(query), *(found(*pair) for pair in instead.items()), LISTS]
+        told = self._low_level_execute_command("; ".join(commands))["stdout_lines"]
         installed = {line.split()[1] for line in told if line.startswith("installed ")}
         missing = [name for name in names if name not in installed]
         if not missing:
@@ -42,5 +50,6 @@ class ActionModule(ActionBase):
         # apt trusts a folder's time: lists that were removed a moment ago pass for new ones.
         lists = {} if "lists" in told else {"cache_valid_time": 0, "update_cache": True}
         arguments = DEFAULTS | lists | self._task.args | {"name": missing}
+        arguments.pop("instead", None)
         result = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
         return result | {"missing": left}

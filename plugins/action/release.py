@@ -7,6 +7,7 @@ import fcntl
 import getpass
 import hashlib
 import io
+import json
 import os
 import shlex
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ansible import constants as C
@@ -85,22 +87,34 @@ def origin(folder: Path) -> dict[str, object]:
     }
 
 
-def fetched(source: Mapping[str, str], key: str | None) -> Path:
-    """A bare mirror of a repository, kept between runs and brought up to date; git's own words on a fault."""
+def fetched(source: Mapping[str, str], key: str | None, run: str = "") -> tuple[Path, str]:
+    """A bare mirror of a repository, kept between runs, and the commit that is meant.
+
+    It is brought up to date once in a run: all hosts get one commit, whatever is pushed meanwhile. Raises
+    SourceError with git's own words.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "decanter/git"
     mirror = cache / hashlib.sha256(source["git"].encode()).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     if key:
         environment["GIT_SSH_COMMAND"] = f"ssh -i {shlex.quote(key)} -o IdentitiesOnly=yes -o BatchMode=yes"
+    notes = cache / f"{mirror.name}.json"
     with open(cache / f"{mirror.name}.lock", "w") as lock:
         # Several hosts, and several sites, may ask at once.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not mirror.exists():
-            run_git(environment, "init", "--quiet", "--bare", str(mirror))
-        refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-        run_git(environment, "-C", str(mirror), "fetch", "--quiet", "--prune", source["git"], *refs)
-    return mirror
+        asked = json.loads(notes.read_text()) if run and notes.exists() else {}
+        if asked.get("run") != run or not mirror.exists():
+            asked = {"run": run, "commits": {}}
+            if not mirror.exists():
+                run_git(environment, "init", "--quiet", "--bare", str(mirror))
+            refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            run_git(environment, "-C", str(mirror), "fetch", "--quiet", "--prune", source["git"], *refs)
+        version = source["version"]
+        if version not in asked["commits"]:
+            asked["commits"][version] = commit_of(mirror, source)
+            notes.write_text(json.dumps(asked))
+    return mirror, asked["commits"][version]
 
 
 def run_git(environment: Mapping[str, str], *arguments: str) -> str:
@@ -130,7 +144,9 @@ def checked_out(mirror: Path, commit: str, subdir: str, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def files_of(source: Mapping[str, str], commit: str) -> Iterator[tuple[Path, list[Path], dict[str, object]]]:
+def files_of(
+    source: Mapping[str, str], commit: str, run: str = ""
+) -> Iterator[tuple[Path, list[Path], dict[str, object]]]:
     """A folder with a source's files, which of them to take, and where they came from."""
     if "path" in source:
         folder = Path(source["path"])
@@ -143,8 +159,7 @@ def files_of(source: Mapping[str, str], commit: str) -> Iterator[tuple[Path, lis
             file.write(key if key.endswith("\n") else f"{key}\n")
             file.flush()
             key = file.name
-        mirror = fetched(source, key)
-        commit = commit or commit_of(mirror, source)
+        mirror, commit = fetched({**source, "version": commit or source["version"]}, key, run)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         checked_out(mirror, commit, source.get("subdir", ""), folder)
         paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_symlink() or p.is_file())
@@ -160,15 +175,19 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         making, commit = arguments.pop("make"), arguments.pop("commit", "")
         source = arguments.pop("source")  # stays here, with the key to it
+        moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         try:
-            with files_of(source, commit) as (folder, paths, record):
+            with files_of(source, commit, self._task.get_play()._uuid) as (folder, paths, record):
                 if not paths:
                     raise SourceError(f"{record['source']}: found no file that git would track")
                 arguments["content"] = content_hash(folder, paths)
                 arguments["record"] = {**record, "by": f"{getpass.getuser()}@{socket.gethostname()}"}
                 if not making or self._task.check_mode:
                     result = self._execute_module("release", arguments, task_vars=task_vars)
-                    return self._told(result) | {"commit": record["commit"] if "git" in source else ""}
+                    result = self._told(result) | {"content": arguments["content"], "moment": moment}
+                    return result | {"commit": record["commit"] if "git" in source else ""}
+                if not arguments["id"].endswith(f"-{arguments['content']}"):
+                    raise SourceError(f"{record['source']}: it was changed in this moment; run this again")
                 return self._made(arguments, folder, paths, task_vars)
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from error

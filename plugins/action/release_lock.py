@@ -38,9 +38,6 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         site, what = self._task.args["site"], self._task.args.get("what", "")
-        call = {"site": site}
-        if self._task.args["state"] == "free":
-            return self._execute_module("release_lock", call, task_vars=task_vars)
         machine = socket.gethostname()
         holder = {
             "by": f"{getpass.getuser()}@{machine}",
@@ -48,15 +45,15 @@ class ActionModule(ActionBase):
             "run": run_of(os.getppid()),
             "what": what,
         }
-        result = self._execute_module("release_lock", call | {"holder": holder}, task_vars=task_vars)
+        call = {"site": site, "state": self._task.args["state"], "holder": holder}
+        result = self._execute_module("release_lock", call, task_vars=task_vars)
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
             self._display.display(
                 f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew",
                 color=C.COLOR_WARN,
             )
-            arguments = call | {"holder": holder, "stale": held}
-            result = self._execute_module("release_lock", arguments, task_vars=task_vars)
+            result = self._execute_module("release_lock", call | {"stale": held}, task_vars=task_vars)
             held = result.get("held")
         if held:
             raise AnsibleActionFail(

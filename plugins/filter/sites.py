@@ -24,6 +24,8 @@ VERIFIED = {
     "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
 TLS = "/etc/decanter/tls"
+# Where a Python is looked for: the distribution's first, which has its security updates.
+PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
 
 def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,6 +41,26 @@ def absent_sites(sites: dict[str, Any]) -> list[str]:
 def site_packages(sites: dict[str, Any]) -> list[str]:
     """The native packages that any of them needs."""
     return sorted({package for site in _sites(sites) for package in site["packages"]})
+
+
+def _pythons(site: dict[str, Any]) -> list[str]:
+    """Where a site's interpreter may be; nothing where it is the distribution's own."""
+    wanted = site.get("python", "")
+    return [wanted] if wanted.startswith("/") else [path.format(wanted) for path in PYTHONS if wanted]
+
+
+def base_pythons(sites: dict[str, Any]) -> list[dict[str, Any]]:
+    """The interpreters that sites ask for, and the package of each, if there may be one."""
+    return [
+        {
+            "wanted": f"sites.{site['name']}.python: found no {site['python']}, expected one at "
+            + ", ".join(_pythons(site)),
+            "paths": _pythons(site),
+            "package": "" if site["python"].startswith("/") else f"python{site['python']}-venv",
+        }
+        for site in _sites(sites)
+        if "python" in site
+    ]
 
 
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -74,11 +96,20 @@ def _database_url(scheme: str, pieces: dict[str, str]) -> str:
     return f"{scheme}://{pieces['user']}{password}@{url_host(pieces['host'])}{port}/{pieces['name']}?{query}"
 
 
-def python_app_sites(sites: dict[str, Any], server: dict[str, Any]) -> list[dict[str, Any]]:
+def _timers(site: dict[str, Any], first: bool) -> dict[str, dict[str, str]]:
+    """The timers of a host: those of one host are the first one's."""
+    return {name: timer for name, timer in sorted(site["timers"].items()) if first or timer["on"] == "all"}
+
+
+def python_app_sites(
+    sites: dict[str, Any], server: dict[str, Any], first: bool = True
+) -> list[dict[str, Any]]:
     """All sites, with what each is told of its database on this server."""
     result = []
     for site in _sites(sites):
         app = _pick(site, "name", "wsgi", "packages", "sandbox")
+        if len(pythons := _pythons(site)) > 1:
+            app["python"] = {"package": f"python{site['python']}-venv", "instead": pythons[1:]}
         app["outbound"], app["networks"] = bool(site["outbound"]), []
         if isinstance(site["outbound"], dict):
             app["networks"] = [
@@ -98,7 +129,10 @@ def python_app_sites(sites: dict[str, Any], server: dict[str, Any]) -> list[dict
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
         ]
-        app["timers"] = [{"name": name, **timer} for name, timer in sorted(site["timers"].items())]
+        app["timers"] = [
+            {"name": name, **_pick(timer, "command", "calendar")}
+            for name, timer in _timers(site, first).items()
+        ]
         result.append(app)
     return result
 
@@ -127,19 +161,24 @@ def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[s
     return sources
 
 
-def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
-    """All sites, or the one of a name. Raises AnsibleFilterError when there is none of it."""
+def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> list[dict[str, Any]]:
+    """All sites, or the one of a name, as the first host that serves them has them, or another.
+
+    Raises AnsibleFilterError when there is none of that name.
+    """
     names = [site["name"] for site in _sites(sites)]
     if only and only not in names:
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
     return [
         {
             **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
+            **_pick(site, "requirements", "build", "uploads"),
+            "python": _pythons(site),
             "host": site["server_names"][0],
             "worker_class": site["gunicorn"]["worker_class"],
             "database": site.get("database", {}).get("name", ""),
             "processes": sorted(site["processes"]),
-            "timers": sorted(site["timers"]),
+            "timers": list(_timers(site, first)),
             # What its units read beside their own files.
             "reads": [
                 f"/etc/decanter/{site['name']}/{name}"
@@ -151,9 +190,9 @@ def release_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]
     ]
 
 
-def release_site(sites: dict[str, Any], only: str) -> dict[str, Any]:
+def release_site(sites: dict[str, Any], only: str, first: bool = True) -> dict[str, Any]:
     """The one site that is meant. Raises AnsibleFilterError where nobody knows which."""
-    found = release_sites(sites, only)
+    found = release_sites(sites, only, first)
     if len(found) != 1:
         names = ", ".join(site["name"] for site in found)
         raise AnsibleFilterError(f"SITE: found nothing, expected one of: {names}")
@@ -335,8 +374,16 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            *(absent_sites, site_packages, python_app_sites, gunicorn_sites, certbot_sites, nginx_sites),
-            python_literal,
+            *(
+                absent_sites,
+                base_pythons,
+                site_packages,
+                python_app_sites,
+                gunicorn_sites,
+                certbot_sites,
+                nginx_sites,
+                python_literal,
+            ),
             *(release_sites, release_site, release_sources, companion_units),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),

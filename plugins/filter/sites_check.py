@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os.path import expanduser, isdir, isfile  # unlike Path's, these never raise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 # Every task's process imports this file. So YAML is read by its C library where there is one, and
@@ -89,12 +89,17 @@ def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
             return Unreadable("data that is nested too deeply")
         if isinstance(value, Mapping):
             keys = list(value)
-            return {_plain_scalar(k): _plain(lambda k=k: value[k], depth + 1) for k in keys}
+            return {_key(k, depth): _plain(lambda k=k: value[k], depth + 1) for k in keys}
         if isinstance(value, list | tuple):
             return [_plain(lambda i=i: value[i], depth + 1) for i in range(len(value))]
         return _plain_scalar(value)
     except Exception:  # whatever a lazy value raises: it is one that cannot be read
         return Unreadable("a value that cannot be read")
+
+
+def _key(key: Any, depth: int) -> Any:
+    """A key as it was meant: `on` without quotes is what YAML calls true. A site has the name that it has."""
+    return "on" if key is True and depth else _plain_scalar(key)
 
 
 def _plain_scalar(value: Any) -> Any:
@@ -265,13 +270,21 @@ def _part(site: Any, *keys: str, kind: type = dict) -> Any:
 
 def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iterator[str]:
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
-        yield from _source_lines((site_id, "source"), site["source"])
+        yield from _source_lines((site_id, "source"), site["source"], root)
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
     source = _home(_part(site, "source", "path", kind=str))
     if source and not isdir(root / source):
         yield _line((site_id, "source", "path"), site["source"]["path"])
+    folder = root / source if source else None
+    requirements = _part(site, "requirements", kind=str)
+    if requirements and folder and isdir(folder) and not isfile(folder / requirements):
+        yield _line((site_id, "requirements"), requirements)
+    uploads = [path for path in _part(site, "uploads", kind=list) if isinstance(path, str)]
+    yield from _upload_lines((site_id, "uploads"), uploads)
     folders = _part(site, "static", kind=list)
-    yield from _static_lines((site_id, "static"), folders, root / source if source else None)
+    # What a build makes is not there yet.
+    there = None if _part(site, "build", kind=list) else folder
+    yield from _static_lines((site_id, "static"), folders, there, uploads)
     yield from _database_lines((site_id, "database"), _part(site, "database"), database_host)
     yield from _told_lines(site_id, site)
     paths = _part(site, "sandbox", "ReadWritePaths", "value", kind=str)
@@ -322,7 +335,7 @@ def _home(path: str) -> str:
     return expanduser(path) if path.startswith("~/") else path
 
 
-def _source_lines(steps: Steps, source: dict[Any, Any]) -> Iterator[str]:
+def _source_lines(steps: Steps, source: dict[Any, Any], root: Path) -> Iterator[str]:
     if "path" in source and "git" in source:
         yield _line((*steps, "git"), found="git beside path", expected="one of the two")
     elif "path" not in source and "git" not in source:
@@ -330,6 +343,9 @@ def _source_lines(steps: Steps, source: dict[Any, Any]) -> Iterator[str]:
     for key in ("version", "subdir", "key"):
         if key in source and "path" in source:
             yield _line((*steps, key), found=f"{key} beside path", expected=f"no {key} where path is")
+    key = _part(source, "key", kind=str)
+    if key and "path" not in source and not ("-----BEGIN" in key or isfile(root / _home(key))):
+        yield _line((*steps, "key"), found="a path that does not exist")
 
 
 def _companion_lines(steps: Steps, processes: dict[Any, Any], timers: dict[Any, Any]) -> Iterator[str]:
@@ -343,7 +359,18 @@ def _is_inside(source: Path, path: Path) -> bool:
     return isdir(path) and source.resolve() in path.resolve().parents
 
 
-def _static_lines(steps: Steps, folders: list[Any], source: Path | None) -> Iterator[str]:
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two folders is in the other, or is it."""
+    return PurePosixPath(one).is_relative_to(other) or PurePosixPath(other).is_relative_to(one)
+
+
+def _upload_lines(steps: Steps, uploads: list[str]) -> Iterator[str]:
+    for index, path in enumerate(uploads):
+        if taken := [other for other in uploads[:index] if _overlap(path, other)]:
+            yield _line((*steps, index), path, expected=f"a folder that has nothing to do with {taken[0]}")
+
+
+def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads: list[str]) -> Iterator[str]:
     seen: set[str] = set()
     for index, folder in enumerate(folders):
         url, path = _part(folder, "url", kind=str), _part(folder, "path", kind=str)
@@ -352,6 +379,9 @@ def _static_lines(steps: Steps, folders: list[Any], source: Path | None) -> Iter
         seen.add(url)
         if source and path and isdir(source) and not _is_inside(source, source / path):
             yield _line((*steps, index, "path"), path)
+        if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
+            expected = "a folder that is not among uploads, which the application serves"
+            yield _line((*steps, index, "path"), path, expected=expected)
 
 
 def _database_lines(steps: Steps, database: dict[Any, Any], host: str) -> Iterator[str]:
@@ -500,7 +530,8 @@ def _filled(value: Any, schema: Any) -> Any:
         return value
     known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
     items = {key: sub["default"] for key, sub in known.items() if "default" in sub}
-    items.update(value)
+    # See _key.
+    items.update({"on" if key is True and "on" in known else key: item for key, item in value.items()})
     return {key: _filled(item, known.get(key, others)) for key, item in items.items()}
 
 

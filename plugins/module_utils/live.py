@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,28 +245,46 @@ def move_companions(site: Site, identifier: str, wanted: Wanted) -> None:
 
 
 def publish(site: Site, identifier: str, static: list[dict[str, str]], check: bool) -> bool:
-    """Copy a release's static files beside those of the release before; whether any was missing.
-
-    Plain files only: a symlink in a release must not lead nginx anywhere.
-    """
+    """Copy a release's static files beside those of the release before; whether any was missing."""
     changed = False
     os.umask(0o022)  # nginx reads the folders that are made here
     for folder in static:
         source = site.release(identifier) / folder["path"]
         target = site.assets / folder["url"].strip("/")
-        for here, _, names in os.walk(source):
-            for name in names:
-                file, copy = Path(here, name), target / Path(here, name).relative_to(source)
-                if file.is_symlink() or (copy.is_file() and same(file, copy)):
-                    continue
-                changed = True
-                if not check:
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    new = copy.with_name(f".{name}.new")
-                    shutil.copy2(file, new)
-                    new.chmod(0o644)
-                    new.rename(copy)
+        for file in plain_files(source):
+            copy = target / file.relative_to(source)
+            if copy.is_file() and same(file, copy):
+                continue
+            changed = True
+            if not check:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                new = copy.with_name(f".{copy.name}.new")
+                shutil.copy2(file, new)
+                new.chmod(0o644)
+                new.rename(copy)
     return changed
+
+
+def withdraw(site: Site, static: list[dict[str, str]]) -> None:
+    """Remove published files that neither the live release nor the one before it has."""
+    releases = {site.release_of(colour) for colour in ("blue", "green")} - {""}
+    kept = {
+        site.assets / folder["url"].strip("/") / path.relative_to(site.release(identifier) / folder["path"])
+        for identifier in releases
+        for folder in static
+        for path in plain_files(site.release(identifier) / folder["path"])
+    }
+    for here, _, names in os.walk(site.assets, topdown=False):
+        for path in {Path(here, name) for name in names} - kept:
+            path.unlink()
+        if Path(here) != site.assets and not os.listdir(here):
+            os.rmdir(here)
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The files below a folder that are no symlinks: those must not lead nginx anywhere."""
+    for here, _, names in os.walk(folder):
+        yield from (path for name in names if not (path := Path(here, name)).is_symlink())
 
 
 def same(one: Path, other: Path) -> bool:
@@ -283,7 +302,8 @@ def prune(site: Site, keep: int) -> None:
     records = sorted(site.records(), key=lambda record: record.get("went_live") or record["created"])
     failed = [record["id"] for record in records if record.get("state") == "failed"]
     good = [record["id"] for record in records if record.get("state") != "failed"]
-    for identifier in {*good[:-keep], *failed[:-keep]} - live:
+    old = {one for several in (good, failed) for one in several[: max(len(several) - keep, 0)]}
+    for identifier in old - live:
         if site.release(identifier).is_dir():  # one that could not be built has none
             shutil.rmtree(site.release(identifier))
         for path in site.releases.glob(f"{identifier}.*"):

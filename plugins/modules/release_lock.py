@@ -15,7 +15,9 @@ description:
     that holds the lock is still there.
 options:
   site: {description: The site's name., type: str, required: true}
-  holder: {description: Who works on it; nobody when it is empty., type: dict, default: {}}
+  state:
+    {description: Whether to hold it or let go of it., type: str, choices: [taken, free], required: true}
+  holder: {description: Who this is., type: dict, required: true}
   stale: {description: A holder who is known to be gone., type: dict, default: {}}
 """
 RETURN = r"""
@@ -23,11 +25,17 @@ held: {description: Who else holds it., type: dict, returned: always}
 """
 
 
+def is_same(held: dict[str, str], holder: dict[str, str]) -> bool:
+    """Whether two notes are of one run."""
+    return all(held.get(key) == holder[key] for key in ("machine", "run"))
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "site": {"type": "str", "required": True},
-            "holder": {"type": "dict", "default": {}},
+            "state": {"type": "str", "choices": ["taken", "free"], "required": True},
+            "holder": {"type": "dict", "required": True},
             "stale": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -35,8 +43,10 @@ def main() -> None:
     site, holder, stale = Site(module.params["site"]), module.params["holder"], module.params["stale"]
     if module.check_mode:
         module.exit_json(changed=False, held={})
-    if not holder:
-        site.lock.unlink(missing_ok=True)
+    if module.params["state"] == "free":
+        # Not what another run has taken since.
+        if is_same(read_json(site.lock), holder):
+            site.lock.unlink()
         module.exit_json(changed=False, held={})
     own = {**holder, "since": now()}
     if stale and read_json(site.lock) == stale:
@@ -47,8 +57,7 @@ def main() -> None:
         os.link(new, site.lock)  # fails where there is one: of two who come at once, one has it
     except FileExistsError:
         held = read_json(site.lock)
-        same = all(held.get(key) == holder[key] for key in holder)
-        module.exit_json(changed=False, held={} if same else held)
+        module.exit_json(changed=False, held={} if is_same(held, holder) else held)
     finally:
         new.unlink()
     module.exit_json(changed=False, held={})

@@ -6,6 +6,7 @@ import time
 
 from ansible.module_utils import live
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.database import schema
 from ansible.module_utils.site import Site, now, read_json, write_json
 from ansible.module_utils.units import log
 
@@ -27,6 +28,8 @@ options:
   release: {description: The release's ID., type: str, required: true}
   keep: {description: How many releases are kept., type: int, default: 5}
   pin: {description: Whether a converge stays on this release., type: bool, default: false}
+  elsewhere:
+    {description: Whether another host has run its migration and what runs once., type: bool, default: false}
 """
 RETURN = r"""
 live: {description: The release that is live., type: str, returned: always}
@@ -65,6 +68,16 @@ def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
     raise Refused(f"{fault}. {before} was put back. Its log ends:\n{said}")
 
 
+def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
+    """Note what another host has done for all of them: the database is one, and so is the site's life."""
+    if "migrate" in wanted:
+        if wanted["database"]:
+            write_json(site.beside(identifier, "schema.json"), schema(wanted["database"]))
+        site.amend_record(identifier, migrated=True)
+    if wanted["once"]:
+        write_json(site.once, {"tasks": wanted["once"]})
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -72,6 +85,7 @@ def main() -> None:
             "release": {"type": "str", "required": True},
             "keep": {"type": "int", "default": 5},
             "pin": {"type": "bool", "default": False},
+            "elsewhere": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -84,6 +98,8 @@ def main() -> None:
         before = site.live_release()
         if fault := live.unreadable(site, identifier, wanted):
             module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.")
+        if module.params["elsewhere"]:
+            note(site, identifier, wanted)
         reason = live.reason_to_switch(site, identifier, wanted)
         pinned = read_json(site.pin)
         if module.params["pin"]:
@@ -117,6 +133,7 @@ def main() -> None:
         if reason:
             site.note("live", identifier, because=reason)
         live.prune(site, module.params["keep"])
+        live.withdraw(site, wanted["static"])
     module.exit_json(changed=True, live=identifier, because=reason)
 
 

@@ -127,8 +127,10 @@ def test_an_application_is_told_all_in_its_environment(host, visitor, converge, 
     places = {"systemctl show": shown, "the journal": journal, "commands": commands, "the run": done.stdout}
     found = [place for place, text in places.items() for word in (PASSWORD, "${HOME} $$") if word in text]
     assert not found, f"expected the secrets nowhere else, got them in {found}"
-    for line in ("IPAddressAllow=127.0.0.0/8 ::1/128 192.0.2.0/24", "MemoryDenyWriteExecute=no"):
-        assert line in shown.splitlines(), f"expected systemd to have read {line}, got {shown}"
+    read = dict(line.split("=", 1) for line in shown.split("\n\n")[0].splitlines())
+    got = set(read["IPAddressAllow"].split()), read["IPAddressDeny"], read["MemoryDenyWriteExecute"]
+    expected_of_unit = {"127.0.0.0/8", "::1/128", "192.0.2.0/24"}, "::/0 0.0.0.0/0", "no"
+    assert got == expected_of_unit, f"expected systemd to have read {expected_of_unit}, got {got}"
 
     del site["secrets"]["ODD"]
     site["secrets"]["TOKEN"] = "second"
