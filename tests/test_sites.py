@@ -111,6 +111,28 @@ def test_a_timer_of_one_host_is_the_first_ones(on, there):
         assert got == expected, f"expected {expected} where first is {first}, got {got}"
 
 
+def test_a_service_is_an_instance_and_a_variable():
+    whole = site(services=["redis", "memcached"])
+    for service in ("redis", "memcached"):
+        assert filters.service_instances(whole, service) == [{"name": "plain"}]
+        assert filters.service_instances(site(), service) == []
+    app = filters.python_app_sites(whole, HERE)[0]
+    assert app["after"] == ["memcached@plain.service", "redis@plain.service"]
+    assert app["env"] == {
+        "REDIS_URL": "unix:///run/redis-plain/redis.sock",
+        "MEMCACHED_SOCKET": "/run/memcached-plain/memcached.sock",
+    }
+    gone = with_defaults({"plain": {**PLAIN, "state": "absent", "services": ["redis"]}})
+    assert filters.service_instances(gone, "redis") == [], "expected no instance of an absent site"
+
+
+def test_what_the_operator_says_of_a_service_holds():
+    given = {"REDIS_URL": "redis://elsewhere:6379"}
+    assert filters.python_app_sites(site(services=["redis"], env=given), HERE)[0]["env"] == given
+    app = filters.python_app_sites(site(services=["redis"], secrets=given), HERE)[0]
+    assert (app["env"], app["credentials"]) == ({}, given), f"expected the secret alone, got {app}"
+
+
 def test_a_socket_login_is_no_secret_and_a_password_is():
     got = app(site(database={"engine": "mysql"}))
     url = "mysql+pymysql://plain@localhost/plain?unix_socket=/run/mysqld/mysqld.sock&charset=utf8mb4"

@@ -68,6 +68,7 @@ def full() -> dict[str, Any]:
             "requirements": "pyproject.toml",
             "python": "3.12",
             "packages": ["libmagic1", "g++"],
+            "services": ["redis", "memcached"],
             "build": ["npm ci && npm run build"],
             "uploads": ["instance", "src/harbour/static/uploads"],
             "database": {
@@ -226,8 +227,8 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "python, requirements, sandbox, secrets, secrets_as, server_names, source, state, static, timers, "
-    "tls, uploads, wsgi"
+    "python, requirements, sandbox, secrets, secrets_as, server_names, services, source, state, static, "
+    "timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -366,6 +367,14 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("1a:app", '"1a:app"'),
         ("a:b(", '"a:b("'),
     ),
+    # services
+    *rows(
+        "services",
+        "a list of different services, such as [redis]",
+        ("redis", '"redis"'),
+        (["redis", "redis"], "a list"),
+    ),
+    *rows("services[0]", "one of: redis, memcached", (["Redis"], '"Redis"'), at="services"),
     # packages
     *rows(
         "packages[0]",
@@ -1218,6 +1227,7 @@ def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
 FILLED = {
     "state": "present",
     "packages": [],
+    "services": [],
     "build": [],
     "uploads": [],
     "env": {},

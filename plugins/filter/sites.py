@@ -24,6 +24,12 @@ VERIFIED = {
     "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
 TLS = "/etc/decanter/tls"
+AUTHORITY = "/etc/decanter/balancer-authority.pem"
+# The variable by which an application finds each of its services.
+SERVICES = {
+    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
+    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
+}
 # Where a Python is looked for: the distribution's first, which has its security updates.
 PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
@@ -84,6 +90,11 @@ def database_pieces(site: dict[str, Any], server: dict[str, Any]) -> dict[str, s
     return pieces | {"url": _database_url(database["scheme"], pieces)}
 
 
+def _timers(site: dict[str, Any], first: bool) -> dict[str, dict[str, str]]:
+    """The timers of a host: those of one host are the first one's."""
+    return {name: timer for name, timer in sorted(site["timers"].items()) if first or timer["on"] == "all"}
+
+
 def _database_url(scheme: str, pieces: dict[str, str]) -> str:
     """The address of a database, as SQLAlchemy and most others read it."""
     password = f":{quote(pieces['password'], safe='')}" if "password" in pieces else ""
@@ -94,11 +105,6 @@ def _database_url(scheme: str, pieces: dict[str, str]) -> str:
     if "ca" in pieces:
         query = f"ssl_ca={quote(pieces['ca'], safe='/')}{VERIFIED.get(scheme, '')}&{query}"
     return f"{scheme}://{pieces['user']}{password}@{url_host(pieces['host'])}{port}/{pieces['name']}?{query}"
-
-
-def _timers(site: dict[str, Any], first: bool) -> dict[str, dict[str, str]]:
-    """The timers of a host: those of one host are the first one's."""
-    return {name: timer for name, timer in sorted(site["timers"].items()) if first or timer["on"] == "all"}
 
 
 def python_app_sites(
@@ -124,6 +130,10 @@ def python_app_sites(
                     (secrets if secret else env)[name] = pieces[piece]
             if server["host"]:
                 app["database"] = _pick(pieces, "host", "port", "user", "password", "ca")
+        app["after"] = [f"{service}@{site['name']}.service" for service in sorted(site["services"])]
+        for variable, address in (SERVICES[service] for service in sorted(site["services"])):
+            if variable not in secrets:
+                env.setdefault(variable, address.format(site["name"]))
         app["env"] = env
         app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = secrets
         app["processes"] = [
@@ -135,6 +145,11 @@ def python_app_sites(
         ]
         result.append(app)
     return result
+
+
+def service_instances(sites: dict[str, Any], service: str) -> list[dict[str, Any]]:
+    """Each site that has the service."""
+    return [_pick(site, "name") for site in _sites(sites) if service in site["services"]]
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -227,6 +242,53 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def nginx_balanced_sites(
+    sites: dict[str, Any], members: list[dict[str, str]], authority: str
+) -> list[dict[str, Any]]:
+    """What nginx on a balancer has to know of each; an authority may vouch for the members."""
+    balanced = {site["name"]: site for site in balancer_sites(sites, authority)}
+    return [
+        {
+            **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            "static": [],
+            "balanced": {
+                "sockets": [
+                    f"/run/decanter/balancer/{site['name']}/{member['name']}.sock" for member in members
+                ],
+                "name": balanced[site["name"]]["tls_name"],
+                "authority": AUTHORITY if balanced[site["name"]]["verified"] else "",
+            },
+        }
+        for site in nginx_sites(sites)
+    ]
+
+
+def balancer_sites(sites: dict[str, Any], authority: str) -> list[dict[str, Any]]:
+    """What a balancer asks the web hosts for, and whether their certificates can be verified."""
+    result = []
+    for site in _sites(sites):
+        names = [name for name in site["server_names"] if not is_address(name)]
+        result.append(
+            {
+                **_pick(site, "name", "server_names"),
+                # A handshake cannot name an address, nor nginx verify one.
+                "tls_name": [*names, site["server_names"][0]][0],
+                "verified": bool(authority and names and site["tls"]["mode"] == "ca"),
+                "path": site["health"]["path"],
+            }
+        )
+    return result
+
+
+def host_addresses(names: list[str], hostvars: dict[str, Any]) -> list[dict[str, str]]:
+    """The hosts, each with the address by which web hosts and balancers know it."""
+    return [{"name": name, "address": host_address(name, hostvars[name])} for name in names]
+
+
+def host_address(name: str, variables: dict[str, Any]) -> str:
+    return str(variables.get("balancer_address", variables.get("ansible_host", name)))
+
+
 def certbot_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
     return [
         {
@@ -254,7 +316,11 @@ def _here(path: str, source_root: str) -> Path:
 
 def certificate_files(certbot_sites: list[dict[str, Any]], directory: str) -> list[dict[str, Any]]:
     """Each site's folder, and the chain and the key of those that provide theirs."""
-    files: list[dict[str, Any]] = [{"path": directory, "state": "directory", "mode": "0700"}]
+    files: list[dict[str, Any]] = [
+        # A balancer has nothing else there.
+        {"path": str(Path(directory).parent), "state": "directory"},
+        {"path": directory, "state": "directory", "mode": "0700"},
+    ]
     for site in certbot_sites:
         folder = f"{directory}/{site['name']}"
         files.append({"path": folder, "state": "directory", "mode": "0700"})
@@ -374,17 +440,9 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            *(
-                absent_sites,
-                base_pythons,
-                site_packages,
-                python_app_sites,
-                gunicorn_sites,
-                certbot_sites,
-                nginx_sites,
-                python_literal,
-            ),
-            *(release_sites, release_site, release_sources, companion_units),
+            *(absent_sites, base_pythons, site_packages, python_app_sites, gunicorn_sites, python_literal),
+            *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
+            *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),
             *(site_urls, with_address, url_host),

@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 COLOURS = ("blue", "green")
+# A site may have an instance of its own of each: units SERVICE@SITE.
+SERVICES = ("redis", "memcached")
 
 
 class Site:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import COLOURS, Site
+from ansible.module_utils.site import COLOURS, SERVICES, Site
 from ansible.module_utils.units import show, systemctl
 
 DOCUMENTATION = r"""
@@ -37,6 +37,7 @@ def main() -> None:
     )
     site = Site(module.params["name"])
     instances = [site.unit(colour, kind) for colour in COLOURS for kind in ("socket", "service")]
+    instances += [f"{service}@{site.name}.service" for service in SERVICES]
     running = [unit for unit in instances if show(unit)["ActiveState"] not in ("inactive", "failed")]
     enabled = [unit for unit in instances if show(unit)["UnitFileState"] == "enabled"]
     left = [path for path in files(site.name) if path.exists()]

@@ -1,0 +1,9 @@
+"""What the worker does."""
+
+from app import Order, app, db
+
+
+def bake(number):
+    with app.app_context():
+        db.session.get(Order, number).state = "baked"
+        db.session.commit()
