@@ -198,7 +198,7 @@ def test_the_schema_is_read_as_the_site(deploy, application):
 
 def test_a_dump_is_all_of_it_and_can_be_loaded_back(host, deploy, application, sql):
     application()
-    sql("REPLACE INTO town_hall.seen VALUES (1, 'before'); COMMIT", client_flag=1 << 16)
+    sql("REPLACE INTO town_hall.seen VALUES (1, 'before')", autocommit=True)
     got = deploy("dump('town', 'town_hall', Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
     assert got.rc == 0, got
     assert "CREATE TABLE `seen`" in got.stdout and "-- Dump completed" in got.stdout, got.stdout[-2000:]
