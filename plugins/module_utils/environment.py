@@ -115,7 +115,7 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
     folder = environment / "requirements"
     folder.mkdir(mode=0o750)
     os.chown(folder, 0, user.pw_gid)
-    for name, text in (*steps.files.items(), ("gunicorn.txt", wanted["server"])):
+    for name, text in steps.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, text)
@@ -132,9 +132,20 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
         install(*step)
     # An application that pins its own server knows why; ours is for those that do not.
     if not list(environment.glob("lib/python*/site-packages/gunicorn")):
+        write_file(folder / "gunicorn.txt", without(environment, wanted["server"]))
         install("--require-hashes", "--requirement", "gunicorn.txt")
     own_by_root(environment, user.pw_gid)
     (environment / ".complete").touch(mode=0o640)
+
+
+def without(environment: Path, locked: str) -> str:
+    """Locked requirements but for those that an environment has: an application's own version stays."""
+    entries = re.findall(r"^\S.*(?:\n[ \t].*)*\n?", locked, re.M)
+    return "".join(
+        entry
+        for entry in entries
+        if not list(environment.glob(f"lib/python*/site-packages/{entry.split('==')[0]}-*.dist-info"))
+    )
 
 
 def holding(site: Site, python: str, markers: set[str]) -> dict[str, bool]:

@@ -4,6 +4,7 @@ gevent. What it is told arrives as it was written, and is seen by nobody else.""
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,7 +53,8 @@ def digest(value: str) -> str:
 def source(tmp_path) -> Path:
     folder = tmp_path / "myproject"
     folder.mkdir()
-    (folder / "myproject.py").write_text(APPLICATION)
+    # Another release each time: one that has been migrated is not migrated again.
+    (folder / "myproject.py").write_text(f"{APPLICATION}\n# {secrets.token_hex(4)}\n")
     (folder / "requirements.txt").write_text("flask\npymysql\ngevent\n")
     return folder
 
@@ -100,7 +102,11 @@ def converge(host, play, sites, sql) -> Iterator[Callable]:
     assert left == "", f"expected no secrets of a site that has none, got {left}"
 
 
-def test_an_application_is_told_all_in_its_environment(host, visitor, converge, site, source, neighbour):
+def test_an_application_is_told_all_in_its_environment(
+    host, visitor, variables, converge, site, source, neighbour
+):
+    if variables["inventory_hostname"] != variables["groups"]["all"][0]:
+        pytest.skip("it takes a minute, and the first host has the oldest systemd")
     secret = {"ODD": ODD, "TOKEN": "first", "DB_PASS": PASSWORD}
     done = converge(site)
     assert done.returncode == 0, done.stdout
@@ -127,8 +133,13 @@ def test_an_application_is_told_all_in_its_environment(host, visitor, converge, 
     places = {"systemctl show": shown, "the journal": journal, "commands": commands, "the run": done.stdout}
     found = [place for place, text in places.items() for word in (PASSWORD, "${HOME} $$") if word in text]
     assert not found, f"expected the secrets nowhere else, got them in {found}"
-    for line in ("IPAddressAllow=127.0.0.0/8 ::1/128 192.0.2.0/24", "MemoryDenyWriteExecute=no"):
-        assert line in shown.splitlines(), f"expected systemd to have read {line}, got {shown}"
+    read = dict(line.split("=", 1) for line in shown.split("\n\n")[0].splitlines())
+    got = (
+        *(set(read[f"IPAddress{what}"].split()) for what in ("Allow", "Deny")),
+        read["MemoryDenyWriteExecute"],
+    )
+    expected_of_unit = {"127.0.0.0/8", "::1/128", "192.0.2.0/24"}, {"::/0", "0.0.0.0/0"}, "no"
+    assert got == expected_of_unit, f"expected systemd to have read {expected_of_unit}, got {got}"
 
     del site["secrets"]["ODD"]
     site["secrets"]["TOKEN"] = "second"
