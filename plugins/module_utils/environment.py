@@ -113,7 +113,7 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
     # Copied in: the unfinished tree is root's alone.
     folder = environment / "requirements"
     folder.mkdir()
-    for name, text in (*steps.files.items(), ("gunicorn.txt", wanted["server"])):
+    for name, text in steps.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, text)
@@ -130,9 +130,18 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
         install(*step)
     # An application that pins its own server knows why; ours is for those that do not.
     if not list(environment.glob("lib/python*/site-packages/gunicorn")):
+        write_file(folder / "gunicorn.txt", lacking(environment, wanted["server"]))
         install("--require-hashes", "--requirement", "gunicorn.txt")
     own_by_root(environment, user.pw_gid)
     (environment / ".complete").touch(mode=0o640)
+
+
+def lacking(environment: Path, locked: str) -> str:
+    """Of locked requirements those that an environment has in no version: what is there, somebody chose."""
+    installed = environment.glob("lib/python*/site-packages/*.dist-info")
+    names = {canonical(path.name.partition("-")[0]) for path in installed}
+    requirements = re.split(r"\n(?=\S)", locked)
+    return "\n".join(each for each in requirements if canonical(each.partition("==")[0]) not in names)
 
 
 def holding(site: Site, python: str, markers: set[str]) -> dict[str, bool]:
