@@ -71,14 +71,12 @@ class Balancer:
     def alone(self) -> list[str]:
         """The sites for which nobody else is in and healthy."""
         told = self.told()
-        gone = {self.name, *(path.name for path in STATE.iterdir())}
-        return [
-            site
+        healthy = {
+            site: {name for name, one in told.get(site, {}).items() if one["in"] and one["healthy"]}
             for site in self.sites
-            if not any(
-                one["in"] and one["healthy"] for name, one in told.get(site, {}).items() if name not in gone
-            )
-        ]
+        }
+        gone = {self.name, *(path.name for path in STATE.iterdir())}
+        return [site for site, names in healthy.items() if not names - gone]
 
     def faults(self, sites: list[str], since: float) -> dict[str, str]:
         """The sites that it is not in for, or not known to be, since a time, and why."""

@@ -87,7 +87,7 @@ class Balancer:
 
     def taken_out(self) -> set[str]:
         """The hosts that an operator has taken out."""
-        return set(os.listdir(self.state))
+        return {name for name in os.listdir(self.state) if name[0] != "."}
 
     def prepare(self) -> None:
         """Make the folders, remove what is nobody's any more, and begin with what was."""
