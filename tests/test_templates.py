@@ -84,6 +84,7 @@ FULL = {
     "server_names": ["harbour.test", "www.harbour.test", "10.1.2.3", "fd00::1"],
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
+    "python": "3.12",
     "packages": ["libmagic1"],
     "services": ["redis", "memcached"],
     "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},

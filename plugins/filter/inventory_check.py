@@ -18,7 +18,7 @@ from ansible.module_utils.common.yaml import yaml_load
 ROLES = Path(__file__).parents[2] / "roles"
 # No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
 # inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
-WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network"}
+WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network", "lab_prefix"}
 
 # RFC 5737 and RFC 3849: addresses for examples.
 EXAMPLE_NETWORKS = [

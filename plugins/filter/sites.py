@@ -56,17 +56,16 @@ def _pythons(site: dict[str, Any]) -> list[str]:
 
 
 def base_pythons(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    """The interpreters that sites ask for, and the package of each, if there may be one."""
-    return [
-        {
-            "wanted": f"sites.{site['name']}.python: found no {site['python']}, expected one at "
-            + ", ".join(_pythons(site)),
-            "paths": _pythons(site),
-            "package": "" if site["python"].startswith("/") else f"python{site['python']}-venv",
-        }
-        for site in _sites(sites)
-        if "python" in site
-    ]
+    """The interpreters that sites ask for, the package that may bring each, and a refusal's words."""
+    pythons = []
+    for site in _sites(sites):
+        if paths := _pythons(site):
+            package = f"python{site['python']}-venv" if len(paths) > 1 else ""
+            found = f"found no Python with its venv module at {', '.join(paths)}"
+            expected = f"expected one there, or the package {package}" if package else "expected one there"
+            refusal = f"sites.{site['name']}.python: {found}, {expected}"
+            pythons.append({"paths": paths, "package": package, "refusal": refusal})
+    return pythons
 
 
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -132,20 +132,18 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
         install(*step)
     # An application that pins its own server knows why; ours is for those that do not.
     if not list(environment.glob("lib/python*/site-packages/gunicorn")):
-        write_file(folder / "gunicorn.txt", without(environment, wanted["server"]))
+        write_file(folder / "gunicorn.txt", lacking(environment, wanted["server"]))
         install("--require-hashes", "--requirement", "gunicorn.txt")
     own_by_root(environment, user.pw_gid)
     (environment / ".complete").touch(mode=0o640)
 
 
-def without(environment: Path, locked: str) -> str:
-    """Locked requirements but for those that an environment has: an application's own version stays."""
-    entries = re.findall(r"^\S.*(?:\n[ \t].*)*\n?", locked, re.M)
-    return "".join(
-        entry
-        for entry in entries
-        if not list(environment.glob(f"lib/python*/site-packages/{entry.split('==')[0]}-*.dist-info"))
-    )
+def lacking(environment: Path, locked: str) -> str:
+    """Of locked requirements those that an environment has in no version: what is there, somebody chose."""
+    installed = environment.glob("lib/python*/site-packages/*.dist-info")
+    names = {canonical(path.name.partition("-")[0]) for path in installed}
+    requirements = re.split(r"\n(?=\S)", locked)
+    return "\n".join(each for each in requirements if canonical(each.partition("==")[0]) not in names)
 
 
 def holding(site: Site, python: str, markers: set[str]) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import re
 import subprocess
 import time
@@ -70,13 +71,12 @@ class Balancer:
     def alone(self) -> list[str]:
         """The sites for which nobody else is in and healthy."""
         told = self.told()
-        return [
-            site
+        healthy = {
+            site: {name for name, one in told.get(site, {}).items() if one["in"] and one["healthy"]}
             for site in self.sites
-            if not any(
-                one["in"] and one["healthy"] for name, one in told.get(site, {}).items() if name != self.name
-            )
-        ]
+        }
+        gone = {self.name, *(path.name for path in STATE.iterdir())}
+        return [site for site, names in healthy.items() if not names - gone]
 
     def faults(self, sites: list[str], since: float) -> dict[str, str]:
         """The sites that it is not in for, or not known to be, since a time, and why."""
@@ -112,15 +112,18 @@ class Balancer:
 
 
 def take_out(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
-    marked, links = balancer.marker.exists(), balancer.links()
-    if not marked and (alone := balancer.alone()):
-        because = f"nobody else is healthy for {', '.join(alone)}"
-        return {"changed": False, "out": False, "because": because}
-    changed = bool(not marked or links)
-    if module.check_mode:
-        return {"changed": changed, "out": True, "left": 0}
-    if not marked:
-        write_file(balancer.marker, f"Taken out at {now()}.\n")
+    # Of two who go at once, one is the last.
+    with open(RUN / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        marked, links = balancer.marker.exists(), balancer.links()
+        if not marked and (alone := balancer.alone()):
+            because = f"nobody else is healthy for {', '.join(alone)}"
+            return {"changed": False, "out": False, "because": because}
+        changed = bool(not marked or links)
+        if module.check_mode:
+            return {"changed": changed, "out": True, "left": 0}
+        if not marked:
+            write_file(balancer.marker, f"Taken out at {now()}.\n")
     for link in links:
         link.unlink(missing_ok=True)
     if changed:

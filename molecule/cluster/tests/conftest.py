@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import testinfra
+import yaml
 
 ROOT = Path(__file__).parents[3]
 # The fixtures of every scenario's hosts.
@@ -111,9 +112,14 @@ def machine(inventory) -> Callable[[str], testinfra.host.Host]:
 
 
 @pytest.fixture
-def addresses(variables) -> dict[str, str]:
-    hosts = variables["groups"]["all"]
-    return {name: variables["hostvars"][name]["ansible_host"] for name in hosts}
+def hosts(inventory) -> dict[str, dict[str, Any]]:
+    """What the inventory says of each host."""
+    return yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]["hosts"]
+
+
+@pytest.fixture
+def addresses(hosts) -> dict[str, str]:
+    return {name: variables["ansible_host"] for name, variables in hosts.items()}
 
 
 @pytest.fixture
@@ -122,11 +128,8 @@ def crowd(visitor) -> Callable[..., Crowd]:
 
 
 @pytest.fixture
-def podman(variables, inventory) -> Iterator[Callable[..., None]]:
+def podman(hosts) -> Iterator[Callable[..., None]]:
     """Switch hosts on and off; afterwards all are on."""
-    import yaml
-
-    hosts = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]["hosts"]
     off: set[str] = set()
 
     def call(action: str, name: str, *options: str) -> None:

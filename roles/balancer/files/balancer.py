@@ -87,7 +87,7 @@ class Balancer:
 
     def taken_out(self) -> set[str]:
         """The hosts that an operator has taken out."""
-        return set(os.listdir(self.state))
+        return {name for name in os.listdir(self.state) if name[0] != "."}
 
     def prepare(self) -> None:
         """Make the folders, remove what is nobody's any more, and begin with what was."""
@@ -148,7 +148,7 @@ class Balancer:
         except ssl.SSLCertVerificationError as error:
             return f"its certificate is refused ({error.verify_message})"
         except (OSError, ValueError) as error:
-            return f"no answer ({error or type(error).__name__})"
+            return f"no answer ({words(error)})"
         return "" if status < 400 else f"{status} {reason}"
 
     async def status(self, member: Member) -> tuple[int, str]:
@@ -243,6 +243,13 @@ class Balancer:
         notify("READY=1")
         members = [member for members in self.sites.values() for member in members]
         await asyncio.gather(self.tell(), *(self.watch(member) for member in members))
+
+
+def words(error: Exception) -> str:
+    """What an error means; asyncio's own words for a refused connection leave out that it was refused."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 def notify(message: str) -> None:
