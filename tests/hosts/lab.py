@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     def wanted(item: pytest.Item) -> bool:
         hosts = getattr(item.module, "testinfra_hosts", None)
-        return hosts is None or item.callspec.params["_testinfra_host"].backend.get_pytest_id() in hosts
+        if hosts is None or not hasattr(item, "callspec"):  # or it looks at no host by itself
+            return True
+        return item.callspec.params["_testinfra_host"].backend.get_pytest_id() in hosts
 
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = filter(wanted, items)

@@ -26,6 +26,16 @@ sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
 PODMAN = ROOT / "roles/lab/files/podman"
+RUN = "/run/decanter/balancer"
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> float:
+    """How long it took until something was so."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"expected it within {seconds} s"
+        time.sleep(0.1)
+    return time.monotonic() - began
 
 
 @dataclass
@@ -149,3 +159,9 @@ def posts(machine: Callable[[str], Any], mark: str) -> list[str]:
         out = machine(name).run("grep -h %s /srv/whoami/shared/posts", mark).stdout
         found += out.split()
     return found
+
+
+@pytest.fixture
+def inside(host) -> Callable[[], set[str]]:
+    """The web hosts that visitors are sent to."""
+    return lambda: set(host.check_output(f"sudo ls {RUN}/whoami").replace(".sock", "").split())

@@ -14,29 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import posts
+from conftest import RUN, posts, until
 from lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
 
-RUN = "/run/decanter/balancer"
 MEMBER = Path(__file__).with_name("member.yml")
 PLACE = "https://whoami.test/"
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> float:
-    """How long it took until something was so."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"expected it within {seconds} s"
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
-@pytest.fixture
-def inside(host) -> Callable[[], set[str]]:
-    """The web hosts that visitors are sent to."""
-    return lambda: set(host.check_output(f"sudo ls {RUN}/whoami").replace(".sock", "").split())
 
 
 @pytest.fixture(autouse=True)
