@@ -15,7 +15,7 @@ DATA = "/var/lib/redis-orders"
 
 def redis(host, command: str) -> str:
     with host.sudo():
-        return host.check_output("redis-cli -s /run/redis-orders/redis.sock %s", command)
+        return host.check_output(f"redis-cli -s /run/redis-orders/redis.sock {command}")
 
 
 def answers(visitor, url: str) -> bool:
