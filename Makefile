@@ -39,6 +39,9 @@ ssh: ## Log in to a host: make ssh HOST=lab1
 	@bin/ssh inventories/$(ENV) $(HOST)
 
 ## Hosts of an inventory
+new-site: setup ## Add a site, by questions or make new-site ARGS='--source … --server-names …'
+	@$(bin)/python bin/new-site --env $(ENV) $(ARGS)
+
 converge: setup ## Bring every host to what the inventory says
 	@$(playbook) playbooks/site.yml $(ARGS)
 
@@ -80,7 +83,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh converge deploy rollback releases unlock verify purge lint test test-all bench docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases unlock verify purge lint test test-all bench docs lock setup lab ready
 
 setup:
 	@bin/setup

@@ -142,6 +142,61 @@ def test_other_variables_are_left_alone(name):
     assert got == []
 
 
+BALANCED = {"all": ["web1", "lb1"], "web": ["web1"], "database": ["web1"], "balancer": ["lb1"]}
+BEHIND = {"web1": {"ansible_host": "10.1.2.3"}, "lb1": {"ansible_host": "10.1.2.4"}}
+
+
+def test_web_hosts_behind_a_balancer_are_right():
+    assert inventory_errors(BEHIND, BALANCED, SITES) == []
+    private = {"ansible_host": "web1.provider.net", "balancer_address": "10.1.2.3"}
+    assert inventory_errors(BEHIND | {"web1": private}, BALANCED, SITES) == []
+    # Balancers may come and go in a network of theirs.
+    network = {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28", "balancer_tls": "passes"}
+    assert inventory_errors(BEHIND | {"lb1": network}, BALANCED, SITES) == []
+
+
+WRONG_BALANCERS = {
+    "one host is both": (
+        {},
+        {"web": ["web1", "lb1"]},
+        "hosts.lb1: found it in the groups web and balancer, expected it in one of them",
+    ),
+    "a name for an address": (
+        {"web1": {"ansible_host": "web1.provider.net"}},
+        {},
+        'hosts.web1.balancer_address: found "web1.provider.net", expected an IP address: that by which web '
+        "hosts and balancers know it",
+    ),
+    "a network for a web host": (
+        {"web1": {"balancer_address": "10.1.2.0/28"}},
+        {},
+        'hosts.web1.balancer_address: found "10.1.2.0/28", expected an IP address: that by which web '
+        "hosts and balancers know it",
+    ),
+    "a name that makes no socket": (
+        {"web 1": {"ansible_host": "10.1.2.3"}},
+        {"all": ["web 1", "lb1"], "web": ["web 1"]},
+        "hosts.web 1: found this name, expected at most 60 letters, digits, dots, hyphens and underscores "
+        "behind a balancer",
+    ),
+    "no such mode": (
+        {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "pass"}},
+        {},
+        'hosts.lb1.balancer_tls: found "pass", expected one of: ends, passes',
+    ),
+    "two modes": (
+        {"lb2": {"ansible_host": "10.1.2.5", "balancer_tls": "passes"}},
+        {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
+        "hosts.lb1.balancer_tls: found ends (lb1), passes (lb2), expected the same on all balancers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hosts", "groups", "expected"), WRONG_BALANCERS.values(), ids=list(WRONG_BALANCERS))
+def test_balancers_that_cannot_work_are_refused(hosts, groups, expected):
+    assert inventory_errors(BEHIND | hosts, BALANCED | groups, {"harbour": {}}) == [expected]
+
+
 class Unreadable(Mapping):
     """Host variables as ansible-core hands them over: a value is worked out when it is read."""
 

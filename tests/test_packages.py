@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,3 +84,26 @@ def test_a_name_alone_is_no_list(run, name):
 def test_a_check_without_lists_asks_nobody_and_fails_at_nothing(run, lines, asked):
     result, calls = run(lines, check=True, name=["nginx"])
     assert (result, len(calls)) == ({"changed": True, "missing": ["nginx"]}, asked), calls
+
+
+def test_a_package_is_not_needed_where_something_stands_in_for_it(run, tmp_path):
+    """The command is the shell's own: what it finds, dpkg need not know."""
+    (tmp_path / "it's 3.12/bin").mkdir(parents=True)
+    program = tmp_path / "it's 3.12/bin/python3.12"
+    program.touch(mode=0o755)
+    arguments = {
+        "name": ["nginx", "python3.12-venv"],
+        "instead": {"python3.12-venv": [f"{tmp_path}/it's*/bin/*"]},
+    }
+    command = run(["lists"], **arguments)[1][0]
+    question = command.split("; ", 1)[1]
+    told = subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout.splitlines()
+    assert told[0] == "installed python3.12-venv", f"expected {program} to be found, got {told}"
+    result, calls = run(["installed nginx", told[0], "lists"], **arguments)
+    assert (result, len(calls)) == ({"changed": False, "missing": []}, 1), calls
+    program.chmod(0o644)
+    assert (
+        "python3.12-venv" not in subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout
+    )
+    asked = run(["installed nginx", "lists"], **arguments)[1][1][1]
+    assert asked["name"] == ["python3.12-venv"] and "instead" not in asked, asked

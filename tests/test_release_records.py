@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from ours import load, utils
 
-database, live, module_site = utils("database"), utils("live"), utils("site")
+database, environment, live, module_site = (
+    utils(name) for name in ("database", "environment", "live", "site")
+)
 table = load("action", "releases").table
 releases = load("modules", "releases")
 
@@ -303,6 +305,46 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     got = end.value.args[0]
     assert (got["current"], got["id"]) == expected, got
     assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "packages", "fault"),
+    [
+        ("gevent", ["gevent"], False),
+        ("gevent", ["flask"], True),
+        ("gthread", ["flask"], False),
+        (None, [], False),
+    ],
+)
+def test_an_environment_without_gevent_runs_no_gevent(worker_class, packages, fault, tmp_path):
+    for name in packages:
+        (tmp_path / ".venv/lib/python3.13/site-packages" / name).mkdir(parents=True)
+    got = release.lacks(tmp_path, {"worker_class": worker_class} if worker_class else {})
+    assert bool(got) == fault, got
+
+
+LOCKED = """gunicorn==27.0.1 \\
+    --hash=sha256:a \\
+    --hash=sha256:b
+packaging==26.3 \\
+    --hash=sha256:c
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ([], ["gunicorn", "packaging"]),
+        (["packaging-24.0"], ["gunicorn"]),
+        (["packaging_extra-1"], ["gunicorn", "packaging"]),
+    ],
+)
+def test_what_an_application_pins_itself_stays(there, expected, tmp_path):
+    for name in there:
+        (tmp_path / f"lib/python3.13/site-packages/{name}.dist-info").mkdir(parents=True)
+    got = environment.without(tmp_path, LOCKED)
+    assert [line.split("==")[0] for line in got.splitlines() if "==" in line] == expected, got
+    assert set(got.splitlines()) <= set(LOCKED.splitlines()) and got.endswith("\n"), got
 
 
 # --- The table ---------------------------------------------------------------------------------

@@ -71,6 +71,24 @@ def test_an_absent_site_is_not_released():
     assert filters.release_sites(sites) == [] and filters.release_sources(sites, "/") == {}
 
 
+def test_a_python_is_a_path_or_looked_for():
+    paths = ["/usr/bin/python3.12", "/usr/local/bin/python3.12", "/opt/python*/bin/python3.12"]
+    given = site(python="3.12")
+    assert filters.release_sites(given)[0]["python"] == paths
+    app = filters.python_app_sites(given)[0]
+    assert app["python"] == {"package": "python3.12-venv", "instead": paths[1:]}
+    (base,) = filters.base_pythons(given)
+    assert (base["paths"], base["package"]) == (paths, "python3.12-venv")
+    assert base["refusal"].startswith(
+        "sites.plain.python: found no Python with its venv module at /usr/bin/python"
+    )
+    given = site(python="/opt/own/bin/python")
+    assert filters.release_sites(given)[0]["python"] == ["/opt/own/bin/python"]
+    assert "python" not in filters.python_app_sites(given)[0], "expected no package for a path"
+    assert filters.base_pythons(given)[0]["package"] == ""
+    assert filters.base_pythons(site()) == [] and filters.release_sites(site())[0]["python"] == []
+
+
 COMPANIONS = {
     "processes": {"worker": "python -m worker"},
     "timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
@@ -281,6 +299,10 @@ def test_roles_are_given_what_their_specs_know(role):
         migrate="flask db upgrade",
         migrated="true",
         once=["flask seed"],
+        requirements="requirements.txt",
+        python="3.12",
+        build=["flask digest"],
+        uploads=["instance"],
         **COMPANIONS,
         static=[{"url": "/static/", "path": "static"}],
         gunicorn={"workers": 2, "threads": 2, "worker_connections": 9, "settings": {"keepalive": 5}},

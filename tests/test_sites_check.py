@@ -190,6 +190,9 @@ VALID = [
     ("source", {"git": GIT, "subdir": "a/b.c", "key": "tls/site.crt"}),
     # Its folders are in the repository, where nobody has looked yet.
     ("static", [{"url": "/a/", "path": "src"}]),
+    ("requirements", "pyproject.toml"),
+    *(("python", python) for python in ("3.9", "3.13", "/usr/bin/python3", "/opt/python3.12/bin/python3.12")),
+    ("uploads", ["a", "ab", "b/a", "b/c"]),
     ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
     *(("timers", {"a": {"command": "b", "calendar": when}}) for when in CALENDARS),
 ]
@@ -300,6 +303,7 @@ REFUSED: list[tuple[str, Any, str]] = [
         "a private ssh key or the path of a file on the controller",
         ({"git": GIT, "key": ""}, "an empty string"),
         ({"git": GIT, "key": 5}, "a number"),
+        ({"git": GIT, "key": "../nowhere"}, "a path that does not exist"),
         at="source",
     ),
     *rows("env", "a dictionary of environment variables", (["A"], "a list")),
@@ -367,6 +371,49 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("1a:app", '"1a:app"'),
         ("a:b(", '"a:b("'),
     ),
+    # requirements, python, build, uploads
+    *rows(
+        "requirements",
+        'a file inside the source, relative to it and without ".."',
+        ("nowhere.txt", '"nowhere.txt"'),
+        ("src", '"src"'),
+        ("../a.txt", '"../a.txt"'),
+        ("/a.txt", '"/a.txt"'),
+        (["a.txt"], "a list"),
+    ),
+    *rows(
+        "python",
+        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root and /tmp',
+        (3.12, "3.12"),
+        ("3", '"3"'),
+        ("2.7", '"2.7"'),
+        ("3.12.1", '"3.12.1"'),
+        ("python3.12", '"python3.12"'),
+        ("/root/.pyenv/bin/python", '"/root/.pyenv/bin/python"'),
+        ("/opt/../root/python", '"/opt/../root/python"'),
+        ("/opt/a b", '"/opt/a b"'),
+    ),
+    *rows("build", "a list of commands", ("npm run build", '"npm run build"')),
+    *rows(
+        "build[0]",
+        "a command on one line, such as npm run build",
+        (["a\nb"], '"a\\nb"'),
+        ([1], "1"),
+        at="build",
+    ),
+    *rows("uploads", "a list of folders, such as [instance]", ("instance", '"instance"')),
+    *rows(
+        "uploads[0]",
+        'a folder inside the source, relative to it, without ".." and no / at its end',
+        *(
+            ([path], f'"{path}"')
+            for path in (".", "./a", "/a", "a/", "a//b", "a/../b", "a/./b", ".venv", "a b")
+        ),
+        at="uploads",
+    ),
+    *rows("uploads[1]", "a folder that has nothing to do with a/b", (["a/b", "a/b"], '"a/b"'), at="uploads"),
+    *rows("uploads[1]", "a folder that has nothing to do with a/b", (["a/b", "a"], '"a"'), at="uploads"),
+    *rows("uploads[1]", "a folder that has nothing to do with a", (["a", "a/b"], '"a/b"'), at="uploads"),
     # services
     *rows(
         "services",
@@ -1220,6 +1267,28 @@ def test_subclasses_of_plain_types_are_read_as_plain(root: str) -> None:
         f"sites.harbour.env.A: found 5, expected {QUOTES}",
         'sites.harbour.env.B: found "x\\n", expected a string on one line',
     ]
+
+
+def test_what_a_build_makes_is_not_there_yet(root: str) -> None:
+    sites = changed(minimal(), "static", [{"url": "/static/", "path": "src/harbour/dist"}])
+    assert sites_check.site_errors(sites, root) == [
+        f'sites.harbour.static[0].path: found "src/harbour/dist", expected {STATIC_PATH}'
+    ]
+    assert sites_check.site_errors(changed(sites, "build", ["make"]), root) == []
+    for path in (".", "link", "loop", "pyproject.toml"):
+        assert sites_check.site_errors(changed(sites, "static.0.path", path), root) == [
+            f'sites.harbour.static[0].path: found "{path}", expected {STATIC_PATH}'
+        ]
+
+
+def test_static_files_may_have_uploads_in_them_and_not_be_uploads(root: str) -> None:
+    sites = changed(minimal(), "static", [{"url": "/static/", "path": "src/harbour/static"}])
+    assert sites_check.site_errors(changed(sites, "uploads", ["src/harbour/static/uploads"]), root) == []
+    expected = "a folder that is not among uploads, which the application serves"
+    for upload in ("src/harbour/static", "src/harbour", "src"):
+        assert sites_check.site_errors(changed(sites, "uploads", [upload]), root) == [
+            f'sites.harbour.static[0].path: found "src/harbour/static", expected {expected}'
+        ]
 
 
 # --- Defaults ----------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ FULL = {
     "server_names": ["harbour.test", "www.harbour.test", "10.1.2.3", "fd00::1"],
     "source": {"path": "../app"},
     "wsgi": 'harbour:create_app("100 %", {\'a\': "\\\\"})',
+    "python": "3.12",
     "packages": ["libmagic1"],
     "services": ["redis", "memcached"],
     "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},
@@ -110,6 +111,8 @@ class Case(NamedTuple):
 
     sites: dict[str, Any]
     settings: Mapping[str, Any] = MappingProxyType({})
+    groups: tuple[str, ...] = ("web", "database")  # that the host is in
+    balancers: tuple[str, ...] = ()
     look: Mapping[str, Any] = MappingProxyType({})
     facts: Mapping[str, Any] = MappingProxyType({})
 
@@ -173,6 +176,21 @@ CASES = {
         # Any file is an authority where nobody is asked for it.
         {"mysql_host": "db.test", "mysql_ca_file": str(ROOT / "LICENSE")},
     ),
+    # A web host behind balancers, and the balancer; each in both modes.
+    "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
+    "behind-passes": Case({"harbour": FULL}, {"balancer_tls": "passes"}, balancers=("balancer1",)),
+    "balancer": Case(
+        {"harbour": FULL, "plain": MINIMAL},
+        {"certbot_ca_certificate": __file__},
+        groups=("balancer",),
+        balancers=("balancer1",),
+    ),
+    "balancer-passes": Case(
+        {"harbour": FULL, "plain": MINIMAL},
+        {"balancer_tls": "passes"},
+        groups=("balancer",),
+        balancers=("balancer1",),
+    ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
 # What a role has from tasks that a test cannot run.
@@ -184,6 +202,10 @@ REGISTERED = {
     "__lab_network_inspect": {"stdout": json.dumps([{"subnets": [{"subnet": "10.89.0.0/24"}]}])},
     "__lab_host_keys": {"results": [{"stdout": "ssh-ed25519 AAAA"}, {"stdout": "ssh-ed25519 BBBB"}]},
 }
+
+
+# Of the hosts, and how balancers know them.
+ADDRESSES = {"web1": "10.1.2.3", "web2": "fd00::2", "balancer1": "10.1.2.8", "balancer2": "fd00::8"}
 
 
 class File(NamedTuple):
@@ -237,7 +259,9 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
         "ansible_facts": facts,
         "ansible_managed": MANAGED,
         "inventory_hostname": "web1",
-        "groups": {"web": ["web1"]},
+        "group_names": list(case.groups),
+        "groups": {"all": list(ADDRESSES), "web": ["web1", "web2"], "balancer": list(case.balancers)},
+        "hostvars": {name: {"ansible_host": address} | case.settings for name, address in ADDRESSES.items()},
         "playbook_dir": str(ROOT / "playbooks"),
         "role_path": str(folder),
         **read(folder / "vars/main.yml"),
@@ -363,7 +387,7 @@ ARTEFACT = re.compile(
 
 
 # Lists that are emptied on purpose, and kernel settings that ufw must not touch.
-WRITTEN_AS_TEMPLATES = {'    verify_address: "{{ ansible_host }}"'}
+WRITTEN_AS_TEMPLATES = re.compile(r' +verify_address: "\{\{ hostvars\[.*\]\.ansible_host \}\}"')
 EMPTY = {"AmbientCapabilities=", "CapabilityBoundingSet=", "IPT_SYSCTL=", "ListenStream="}
 
 
@@ -374,7 +398,7 @@ def test_no_value_is_left_as_python_prints_it(host, case):
         if file.path.endswith(".py"):
             continue
         for number, line in enumerate(file.text.splitlines(), 1):
-            meant = re.match(r"\s*#", line) or "{'a'" in line or line in WRITTEN_AS_TEMPLATES
+            meant = re.match(r"\s*#", line) or "{'a'" in line or WRITTEN_AS_TEMPLATES.fullmatch(line)
             found = None if meant else ARTEFACT.search(line)
             assert not found, f"{file.path}:{number}: found {found[0]!r} in {line!r}"
             empty = re.fullmatch(r"[\w.-]+ ?= ?", line) and line not in EMPTY
@@ -415,6 +439,15 @@ def nginx_newer_than(host: str) -> str | None:
     return None
 
 
+def stream_module() -> Path:
+    """nginx's module that passes connections on, a package of its own."""
+    place = "usr/lib/nginx/modules/ngx_stream_module.so"
+    found = [path for path in (Path("/") / place, ROOT / ".venv/tools" / place) if path.exists()]
+    if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
+        pytest.fail("libnginx-mod-stream is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
+    return found[0] if found else pytest.skip("libnginx-mod-stream is not installed here")
+
+
 @everywhere
 def test_nginx_takes_its_configuration(host, case, root):
     nginx = program("nginx")
@@ -424,7 +457,7 @@ def test_nginx_takes_its_configuration(host, case, root):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
     paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # not those of sockets, after unix:
-    certificate_path = re.compile(r"ssl_certificate(_key)? (\S+);")
+    certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
     for path in (root / "etc/nginx").rglob("*.conf"):
         text = paths.sub(f"{root}/", path.read_text())
         for private, pem in certificate_path.findall(text):
@@ -432,8 +465,14 @@ def test_nginx_takes_its_configuration(host, case, root):
             Path(pem).write_text(certificate()[bool(private)])
         # Low ports are for root; and somebody may serve on them here.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
+        # It makes the sockets that it listens on, also to test.
+        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
         path.write_text(text.replace("user www-data;", ""))
     main = root / "etc/nginx/nginx.conf"
+    if "balancer" in CASES[case].groups:
+        (root / "etc/nginx/modules-enabled/stream.conf").write_text(f"load_module {stream_module()};\n")
+    else:
+        shutil.rmtree(root / "etc/nginx/stream-enabled")
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
     main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
@@ -461,7 +500,7 @@ STUBS = {
 # Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
-    **{"nginx": 25, "database": 22, "service": 3},
+    **{"nginx": 25, "balancer": 11, "database": 22, "service": 3},
 }
 
 
@@ -470,7 +509,10 @@ def units(root: Path, case: str) -> Path:
     folder = root / "etc/systemd/system"
     for name, text in STUBS.items():
         (folder / name).write_text(text)
-    programs = ["bin/sh", "usr/bin/redis-server", "usr/bin/memcached"]
+    programs = [
+        *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
+        *("usr/bin/redis-server", "usr/bin/memcached"),
+    ]
     for site in CASES[case].sites:
         # As the role gunicorn links it.
         (folder / f"{site}@.service.d").mkdir()
@@ -502,7 +544,7 @@ def unit_names(root: Path) -> list[str]:
 @everywhere
 def test_systemd_takes_its_units(host, case, units):
     names = unit_names(units)
-    assert {"nginx.service", "ssh.socket", "swapfile.swap"} <= set(names), names
+    assert {"nginx.service", "decanter-balancer.service", "ssh.socket", "swapfile.swap"} <= set(names), names
     for site, values in CASES[case].sites.items():
         expected = {f"{site}@blue.socket", *(f"{unit}@blue.service" for unit in units_of(site, values))}
         expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
@@ -545,7 +587,7 @@ def test_systemd_is_as_new_as_its_directives(host, case):
 
 @everywhere
 def test_units_are_confined(host, case, units):
-    allowed = {"nginx.service": EXPOSURE["nginx"]}
+    allowed = {"nginx.service": EXPOSURE["nginx"], "decanter-balancer.service": EXPOSURE["balancer"]}
     for site, values in CASES[case].sites.items():
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
         kind = "loosened site" if values.get("sandbox") else kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ from ansible.module_utils.common.yaml import yaml_load
 ROLES = Path(__file__).parents[2] / "roles"
 # No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
 # inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
-WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network"}
+WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network", "lab_prefix"}
 
 # RFC 5737 and RFC 3849: addresses for examples.
 EXAMPLE_NETWORKS = [
     ipaddress.ip_network(network)
     for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
+
+
+# A member's socket has its host's name, and the path of a socket is short.
+MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
 def is_placeholder(address: str) -> bool:
@@ -106,6 +111,39 @@ def database_errors(
         yield f"groups.web: found {len(web)} hosts with a database each, expected {expected} (or {alone})"
 
 
+def balancer_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """What a balancer and the web hosts behind it need to know of each other."""
+    for host in dict.fromkeys([*groups["balancer"], *groups.get("web", [])]):
+        serves, balances = host in groups.get("web", []), host in groups["balancer"]
+        if serves and balances:
+            yield f"hosts.{host}: found it in the groups web and balancer, expected it in one of them"
+        if serves and not MEMBER.fullmatch(host):
+            expected = "at most 60 letters, digits, dots, hyphens and underscores behind a balancer"
+            yield f"hosts.{host}: found this name, expected {expected}"
+        address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
+        if not is_address(address, network=balances):
+            expected = "an IP address: that by which web hosts and balancers know it"
+            yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
+    modes = {host: str(hostvars[host].get("balancer_tls", "ends")) for host in groups["balancer"]}
+    for host, mode in modes.items():
+        if mode not in ("ends", "passes"):
+            yield f'hosts.{host}.balancer_tls: found "{mode}", expected one of: ends, passes'
+    if len(set(modes.values())) > 1:
+        found = ", ".join(f"{mode} ({host})" for host, mode in modes.items())
+        yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
+
+
+def is_address(text: str, network: bool) -> bool:
+    """Whether it is an IP address, or where that will do, a network."""
+    try:
+        (ipaddress.ip_network if network else ipaddress.ip_address)(text)
+    except ValueError:
+        return False
+    return True
+
+
 def inventory_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Any
 ) -> list[str]:
@@ -122,6 +160,8 @@ def inventory_errors(
     errors.extend(variable_errors({host: list(hostvars[host]) for host in groups.get("all", [])}))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
+    if groups.get("balancer"):
+        errors.extend(balancer_errors(hostvars, groups))
     stored = isinstance(sites, Mapping) and any(
         "database" in site for site in sites.values() if isinstance(site, Mapping)
     )

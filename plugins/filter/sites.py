@@ -24,6 +24,7 @@ VERIFIED = {
     "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
 TLS = "/etc/decanter/tls"
+AUTHORITY = "/etc/decanter/balancer-authority.pem"
 # The variable by which an application finds each of its services.
 SERVICES = {
     "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
@@ -55,17 +56,16 @@ def _pythons(site: dict[str, Any]) -> list[str]:
 
 
 def base_pythons(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    """The interpreters that sites ask for, and the package of each, if there may be one."""
-    return [
-        {
-            "wanted": f"sites.{site['name']}.python: found no {site['python']}, expected one at "
-            + ", ".join(_pythons(site)),
-            "paths": _pythons(site),
-            "package": "" if site["python"].startswith("/") else f"python{site['python']}-venv",
-        }
-        for site in _sites(sites)
-        if "python" in site
-    ]
+    """The interpreters that sites ask for, the package that may bring each, and a refusal's words."""
+    pythons = []
+    for site in _sites(sites):
+        if paths := _pythons(site):
+            package = f"python{site['python']}-venv" if len(paths) > 1 else ""
+            found = f"found no Python with its venv module at {', '.join(paths)}"
+            expected = f"expected one there, or the package {package}" if package else "expected one there"
+            refusal = f"sites.{site['name']}.python: {found}, {expected}"
+            pythons.append({"paths": paths, "package": package, "refusal": refusal})
+    return pythons
 
 
 def _pick(site: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -241,6 +241,53 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def nginx_balanced_sites(
+    sites: dict[str, Any], members: list[dict[str, str]], authority: str
+) -> list[dict[str, Any]]:
+    """What nginx on a balancer has to know of each; an authority may vouch for the members."""
+    balanced = {site["name"]: site for site in balancer_sites(sites, authority)}
+    return [
+        {
+            **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            "static": [],
+            "balanced": {
+                "sockets": [
+                    f"/run/decanter/balancer/{site['name']}/{member['name']}.sock" for member in members
+                ],
+                "name": balanced[site["name"]]["tls_name"],
+                "authority": AUTHORITY if balanced[site["name"]]["verified"] else "",
+            },
+        }
+        for site in nginx_sites(sites)
+    ]
+
+
+def balancer_sites(sites: dict[str, Any], authority: str) -> list[dict[str, Any]]:
+    """What a balancer asks the web hosts for, and whether their certificates can be verified."""
+    result = []
+    for site in _sites(sites):
+        names = [name for name in site["server_names"] if not is_address(name)]
+        result.append(
+            {
+                **_pick(site, "name", "server_names"),
+                # A handshake cannot name an address, nor nginx verify one.
+                "tls_name": [*names, site["server_names"][0]][0],
+                "verified": bool(authority and names and site["tls"]["mode"] == "ca"),
+                "path": site["health"]["path"],
+            }
+        )
+    return result
+
+
+def host_addresses(names: list[str], hostvars: dict[str, Any]) -> list[dict[str, str]]:
+    """The hosts, each with the address by which web hosts and balancers know it."""
+    return [{"name": name, "address": host_address(name, hostvars[name])} for name in names]
+
+
+def host_address(name: str, variables: dict[str, Any]) -> str:
+    return str(variables.get("balancer_address", variables.get("ansible_host", name)))
+
+
 def certbot_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
     return [
         {
@@ -268,7 +315,11 @@ def _here(path: str, source_root: str) -> Path:
 
 def certificate_files(certbot_sites: list[dict[str, Any]], directory: str) -> list[dict[str, Any]]:
     """Each site's folder, and the chain and the key of those that provide theirs."""
-    files: list[dict[str, Any]] = [{"path": directory, "state": "directory", "mode": "0700"}]
+    files: list[dict[str, Any]] = [
+        # A balancer has nothing else there.
+        {"path": str(Path(directory).parent), "state": "directory"},
+        {"path": directory, "state": "directory", "mode": "0700"},
+    ]
     for site in certbot_sites:
         folder = f"{directory}/{site['name']}"
         files.append({"path": folder, "state": "directory", "mode": "0700"})
@@ -389,7 +440,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(absent_sites, base_pythons, site_packages, python_app_sites, gunicorn_sites, python_literal),
-            *(certbot_sites, nginx_sites),
+            *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, subject_alternative_names),

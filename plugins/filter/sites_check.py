@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import expanduser, isdir, isfile  # unlike Path's, these never raise
+from os.path import expanduser, isdir, isfile, lexists  # unlike Path's, these never raise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -282,9 +282,8 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     uploads = [path for path in _part(site, "uploads", kind=list) if isinstance(path, str)]
     yield from _upload_lines((site_id, "uploads"), uploads)
     folders = _part(site, "static", kind=list)
-    # What a build makes is not there yet.
-    there = None if _part(site, "build", kind=list) else folder
-    yield from _static_lines((site_id, "static"), folders, there, uploads)
+    built = bool(_part(site, "build", kind=list))
+    yield from _static_lines((site_id, "static"), folders, folder, uploads, built)
     yield from _database_lines((site_id, "database"), _part(site, "database"), database_host)
     yield from _told_lines(site_id, site)
     paths = _part(site, "sandbox", "ReadWritePaths", "value", kind=str)
@@ -370,14 +369,18 @@ def _upload_lines(steps: Steps, uploads: list[str]) -> Iterator[str]:
             yield _line((*steps, index), path, expected=f"a folder that has nothing to do with {taken[0]}")
 
 
-def _static_lines(steps: Steps, folders: list[Any], source: Path | None, uploads: list[str]) -> Iterator[str]:
+def _static_lines(
+    steps: Steps, folders: list[Any], source: Path | None, uploads: list[str], built: bool
+) -> Iterator[str]:
     seen: set[str] = set()
     for index, folder in enumerate(folders):
         url, path = _part(folder, "url", kind=str), _part(folder, "path", kind=str)
         if url and url in seen:
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
-        if source and path and isdir(source) and not _is_inside(source, source / path):
+        # What a build makes is not there yet.
+        looked_for = source and path and isdir(source) and (lexists(source / path) or not built)
+        if looked_for and not _is_inside(source, source / path):
             yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"

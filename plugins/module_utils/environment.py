@@ -34,6 +34,7 @@ def holds(marker):
 print(json.dumps({marker: holds(marker) for marker in json.load(sys.stdin)}))
 """
 LONGEST_LOG = 15  # lines of pip's, or a command's, own words
+LONGEST_LINE = 300
 
 
 class BuildError(Exception):
@@ -112,7 +113,8 @@ def build_environment(site: Site, tree: Path, environment: Path, wanted: dict[st
     steps = plan(texts, about(python)[2], functools.partial(holding, site, own))
     # Copied in: the unfinished tree is root's alone.
     folder = environment / "requirements"
-    folder.mkdir()
+    folder.mkdir(mode=0o750)
+    os.chown(folder, 0, user.pw_gid)
     for name, text in steps.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,12 +172,20 @@ UNBUILT = (
     r"Failed to build installable wheels .*\(([^\s,)]+)",
     r"Failed to build ([\w.-]+)$",
 )
+FAILED_SETUP = ("subprocess-exited-with-error", "BackendUnavailable")
+MISMATCH = (r"^\s+(\S+) from \S+",)
+UNREACHED = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "SSLError")
 NOT_FOUND = (
     r"Could not find a version that satisfies the requirement (.+?) \(from ",
     r"No matching distribution found for (.+)",
 )
 WANTED = re.compile(r"^\s*(?:Collecting|Obtaining|Processing) (\S+)", re.M)
-HEADER = re.compile(r"fatal error: (\S+\.h)\b|(?:^|\s)(\w+[-_]config)\b.*not found", re.M)
+# What building takes and the host has not: a header, a compiler, a program that tells where a library is.
+LACKING = re.compile(
+    r"fatal error: (\S+\.h)\b|command '([^']+)' failed: No such file|No such file or directory: '([\w.+-]+)'"
+    r"|(?:^|\s)(\w+[-_]config)\b.*not found",
+    re.M,
+)
 
 
 def explained(log: str, version: str) -> str:
@@ -183,22 +193,25 @@ def explained(log: str, version: str) -> str:
     short = ".".join(version.split(".")[:2])
     if "Cannot find command 'git'" in log:
         fault, remedy = "a requirement is in a git repository, and the host has no git", "`packages: [git]`"
+    elif any(word in log for word in UNREACHED):
+        fault, remedy = "the host does not reach the package index", "what pip says below"
     elif name := first(NOT_FOUND, log):
         fault = f"{name} is not to be had for Python {version}"
         if "Requires-Python" in log:
             fault += ": other versions of it are for other Pythons"
         remedy = f'a version that exists for Python {short}, or another Python (`python: "3.x"`)'
-    elif (name := first(UNBUILT, log)) or "subprocess-exited-with-error" in log:
+    elif (name := first(UNBUILT, log)) or any(word in log for word in FAILED_SETUP):
         fault = f"{pinned(name, log)} cannot be built for Python {version}"
-        if missing := HEADER.search(log):
-            fault += f", for there is no {missing[1] or missing[2]}"
+        if lacking := LACKING.search(log):
+            fault += f", for there is no {next(filter(None, lacking.groups()))}"
         remedy = (
             f"a newer version of it that has a wheel for Python {short}; an older Python "
             f'(`python: "3.x"`); or what building it takes, such as `packages: [build-essential, '
             f"{headers(version)}, libfoo-dev]`"
         )
     elif "DO NOT MATCH THE HASHES" in log:
-        fault, remedy = "a package is not the one that was locked", "locking the requirements anew"
+        name = first(MISMATCH, log) or "a package"
+        fault, remedy = f"{name} is not the one that was locked", "locking the requirements anew"
     elif "ResolutionImpossible" in log or "conflicting dependencies" in log:
         fault, remedy = "the requirements contradict each other", "a lock file, or fewer pins"
     else:
@@ -231,4 +244,5 @@ def pinned(name: str, log: str) -> str:
 
 
 def end_of(log: str) -> str:
-    return "\n".join(log.rstrip().splitlines()[-LONGEST_LOG:])
+    lines = log.rstrip().splitlines()[-LONGEST_LOG:]
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines)

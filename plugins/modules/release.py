@@ -172,14 +172,16 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
     link.symlink_to(environment)
     if fault := lacks(tree, params["site"]):
         raise BuildError(fault)
-    for folder in wanted["recipe"].get("uploads", []):
-        keep_uploads(site, tree, folder)
     for folder in params["site"]["static"]:
-        if not inside(tree, tree / folder["path"]) or not (tree / folder["path"]).is_dir():
+        # Not the tree itself, which is not for everyone.
+        place = tree / folder["path"]
+        if not place.is_dir() or tree.resolve() not in place.resolve().parents:
             made = " after the build" if wanted["recipe"].get("build") else ""
             raise BuildError(
                 f"found no folder {folder['path']}{made}, expected the files of {folder['url']} in it"
             )
+    for folder in wanted["recipe"].get("uploads", []):
+        keep_uploads(site, tree, folder)
 
 
 def builder(site: Site) -> str:

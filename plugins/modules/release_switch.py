@@ -72,7 +72,7 @@ def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
     """Note what another host has done for all of them: the database is one, and so is the site's life."""
     if "migrate" in wanted:
         if wanted["database"]:
-            write_json(site.beside(identifier, "schema.json"), schema(wanted["database"]))
+            write_json(site.beside(identifier, "schema.json"), schema(site.name, wanted["database"]))
         site.amend_record(identifier, migrated=True)
     if wanted["once"]:
         write_json(site.once, {"tasks": wanted["once"]})

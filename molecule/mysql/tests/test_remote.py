@@ -196,11 +196,18 @@ def test_the_schema_is_read_as_the_site(deploy, application):
     ), got
 
 
-def test_a_dump_holds_all_of_it(host, deploy, application, sql):
+def test_a_dump_is_all_of_it_and_can_be_loaded_back(host, deploy, application, sql):
     application()
+    sql("REPLACE INTO town_hall.seen VALUES (1, 'before')", autocommit=True)
     got = deploy("dump('town', 'town_hall', Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
     assert got.rc == 0, got
     assert "CREATE TABLE `seen`" in got.stdout and "-- Dump completed" in got.stdout, got.stdout[-2000:]
+    client = "mariadb --defaults-file=/etc/decanter/town/database.cnf --ssl-verify-server-cert"
+    with host.sudo():
+        host.check_output(f"{client} -e 'DROP DATABASE town_hall; CREATE DATABASE town_hall'")
+        host.check_output(f"zcat /root/decanter-test/x.sql.gz | {client} town_hall")
+    got = sql("SELECT name FROM seen WHERE id = 1", database="town_hall")
+    assert json.loads(got) == [["before"]], f"expected what was there before, got {got}"
 
 
 def test_a_deploy_verifies_the_server(host, deploy, address):
