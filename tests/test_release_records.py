@@ -323,30 +323,6 @@ def test_an_environment_without_gevent_runs_no_gevent(worker_class, packages, fa
     assert bool(got) == fault, got
 
 
-LOCKED = """gunicorn==27.0.1 \\
-    --hash=sha256:a \\
-    --hash=sha256:b
-packaging==26.3 \\
-    --hash=sha256:c
-"""
-
-
-@pytest.mark.parametrize(
-    ("there", "expected"),
-    [
-        ([], ["gunicorn", "packaging"]),
-        (["packaging-24.0"], ["gunicorn"]),
-        (["packaging_extra-1"], ["gunicorn", "packaging"]),
-    ],
-)
-def test_what_an_application_pins_itself_stays(there, expected, tmp_path):
-    for name in there:
-        (tmp_path / f"lib/python3.13/site-packages/{name}.dist-info").mkdir(parents=True)
-    got = environment.without(tmp_path, LOCKED)
-    assert [line.split("==")[0] for line in got.splitlines() if "==" in line] == expected, got
-    assert set(got.splitlines()) <= set(LOCKED.splitlines()) and got.endswith("\n"), got
-
-
 # --- The table ---------------------------------------------------------------------------------
 
 RECORD = {"created": "2026-01-01T00:01:00+00:00", "by": "ada@desk", "source": "/src", "commit": "c" * 40}

@@ -75,7 +75,7 @@ def test_a_python_is_a_path_or_looked_for():
     paths = ["/usr/bin/python3.12", "/usr/local/bin/python3.12", "/opt/python*/bin/python3.12"]
     given = site(python="3.12")
     assert filters.release_sites(given)[0]["python"] == paths
-    app = filters.python_app_sites(given)[0]
+    app = filters.python_app_sites(given, HERE)[0]
     assert app["python"] == {"package": "python3.12-venv", "instead": paths[1:]}
     (base,) = filters.base_pythons(given)
     assert (base["paths"], base["package"]) == (paths, "python3.12-venv")
@@ -84,7 +84,7 @@ def test_a_python_is_a_path_or_looked_for():
     )
     given = site(python="/opt/own/bin/python")
     assert filters.release_sites(given)[0]["python"] == ["/opt/own/bin/python"]
-    assert "python" not in filters.python_app_sites(given)[0], "expected no package for a path"
+    assert "python" not in filters.python_app_sites(given, HERE)[0], "expected no package for a path"
     assert filters.base_pythons(given)[0]["package"] == ""
     assert filters.base_pythons(site()) == [] and filters.release_sites(site())[0]["python"] == []
 
