@@ -137,6 +137,7 @@ def test_what_was_begun_may_end(service, monkeypatch):
     left = iter([2, 1, 0, 1, 0, 0])
     monkeypatch.setattr(member.Balancer, "connections", lambda _: next(left))
     assert do(member.take_out)["left"] == 0
+    assert next(left, None) is None, "expected it to look twice: one may come a moment later"
     monkeypatch.setattr(member.Balancer, "connections", lambda _: 3)
     began = time.monotonic()
     assert do(member.take_out)["left"] == 3

@@ -270,6 +270,12 @@ def test_units_are_taken_and_confined(host):
     assert float(re.search(r": ([\d.]+)", said)[1]) <= 1.1, said
 
 
+def test_a_check_of_finished_hosts_finds_nothing_to_do(inventory):
+    done = run_playbook("site.yml", inventory, "--check", "--diff")
+    changed = re.findall(r"changed=(\d+)", done.stdout)
+    assert done.returncode == 0 and changed == ["0"] * 3, done.stdout + done.stderr
+
+
 def test_nothing_is_left_of_a_web_host_that_is_gone(host, inventory, tmp_path, visitor, inside):
     smaller = tmp_path / "inventory"
     shutil.copytree(inventory, smaller)

@@ -178,12 +178,19 @@ def test_the_sites_url_verifies_authority_and_name(application, server, address)
 
 @pytest.fixture
 def deploy(host):
-    """A function that runs what a deploy does with a site's database, as root; what it prints."""
+    """A function that runs what a deploy does with a site's database, as root; how that ended."""
     folder = "/root/decanter-test"
     module = (ROOT / "plugins/module_utils/database.py").read_text()
+
+    # As root for no longer: sudo logs commands, and a fixture's may have the password.
+    def run(text: str):
+        with host.sudo():
+            return host.run(f"cd {folder} && python3 -c %s", f"from database import *; {text}")
+
     with host.sudo():
         host.check_output(f"mkdir -p {folder} && printf %s %s >{folder}/database.py", "%s", module)
-        yield lambda text: host.run(f"cd {folder} && python3 -c %s", f"from database import *; {text}")
+    yield run
+    with host.sudo():
         host.check_output(f"rm -r {folder}")
 
 

@@ -1,0 +1,280 @@
+"""Releases of sites that several hosts serve: migrated once, batch by batch, stopped by the first that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from conftest import PODMAN, ROOT, posts
+from lab import run_playbook
+
+testinfra_hosts = ["ansible://balancer1"]
+
+WEB = ("web1", "web2")
+HEALTHY = 'return "ok"'
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    """A copy of whoami that may be changed."""
+    folder = tmp_path / "whoami"
+    shutil.copytree(ROOT / "molecule/cluster/whoami", folder)
+    return folder
+
+
+@pytest.fixture
+def run(inventory, sites, source, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a playbook on all hosts, whoami being released from the copy."""
+
+    def run(playbook: str, *arguments: str, **keys: Any) -> subprocess.CompletedProcess:
+        whoami = sites["whoami"] | {"source": {"path": str(source)}} | keys
+        (tmp_path / "sites.json").write_text(json.dumps({"sites": sites | {"whoami": whoami}}))
+        return run_playbook(playbook, inventory, "-e", f"@{tmp_path}/sites.json", *arguments)
+
+    return run
+
+
+@pytest.fixture
+def deploy(run) -> Callable[..., subprocess.CompletedProcess]:
+    return lambda **keys: run("deploy.yml", "-e", "site=whoami", **keys)
+
+
+@pytest.fixture
+def live(machine) -> Callable[..., list[str]]:
+    """The release that each web host has live."""
+
+    def live(site: str = "whoami") -> list[str]:
+        return [Path(machine(name).check_output("readlink /srv/%s/current", site)).name for name in WEB]
+
+    return live
+
+
+@pytest.fixture
+def database(variables) -> Callable[[str], str]:
+    """Ask the database elsewhere as its root."""
+
+    def ask(query: str) -> str:
+        command = [PODMAN, "exec", f"{variables['lab_prefix']}db", "mysql", "--batch", "--skip-column-names"]
+        done = subprocess.run([*command, "--execute", query], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return ask
+
+
+def touch(source: Path) -> None:
+    """A change of code that changes nothing for a visitor."""
+    (source / "whoami.py").write_text((source / "whoami.py").read_text() + f"\n# {secrets.token_hex(8)}\n")
+
+
+def succeeded(finished: subprocess.CompletedProcess) -> None:
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+# --- Putting live ------------------------------------------------------------------------------
+
+
+def test_a_rolling_deploy_and_a_rollback_lose_nothing(crowd, source, run, live, machine, host):
+    before, began = live(), time.time()
+    touch(source)
+    with crowd() as visits:
+        succeeded(run("deploy.yml", "-e", "site=whoami"))
+        after = live()
+        succeeded(run("rollback.yml", "-e", "site=whoami"))
+    assert len(set(after)) == 1 and after[0] not in before, f"expected one new release on both, got {after}"
+    assert live() == before, f"expected {before} to be live again, got {live()}"
+    assert len(visits.answers) > 400 and not visits.lost, (
+        f"expected none of {len(visits.answers)} to be lost, got {visits.lost[:5]}"
+    )
+    posted, kept = [one.posted for one in visits.answers if one.posted], posts(machine, visits.mark)
+    assert sorted(kept) == sorted(posted), f"expected each of {len(posted)} posts once, got {len(kept)}"
+    said = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{began:.0f}")
+    turns = re.findall(r"whoami: (web\d is (?:out|in))", said)
+    assert turns == ["web1 is out", "web1 is in", "web2 is out", "web2 is in"] * 2, said
+
+
+def test_the_first_host_that_fails_stops_the_deploy(crowd, source, deploy, live, machine):
+    before = live()
+    assert HEALTHY in (source / "whoami.py").read_text()
+    text = (source / "whoami.py").read_text().replace(HEALTHY, 'return "ill", 500')
+    (source / "whoami.py").write_text(text)
+    with crowd() as visits:
+        finished = deploy(health={"path": "/healthz", "timeout": 3})
+    said = finished.stdout + finished.stderr
+    assert finished.returncode != 0 and "it was not healthy within 3 s: 500" in said, said
+    assert live() == before, f"expected {before} to stay live, got {live()}"
+    assert not visits.lost, f"expected none of {len(visits.answers)} to be lost, got {visits.lost[:5]}"
+    assert visits.hosts(visits.answers[-1].asked - 1) == set(WEB), "expected both hosts to be in again"
+    tried = {name: machine(name).run("tail -1 /var/log/decanter/whoami.log").stdout for name in WEB}
+    assert " failed " in tried["web1"], f"expected a line of it on the first host, got {tried['web1']}"
+    assert " failed " not in tried["web2"], f"expected the second host to be untouched, got {tried['web2']}"
+    for name in WEB:
+        assert not machine(name).file("/srv/whoami/lock.json").exists, f"expected {name} to be let go"
+    touch(source)
+    (source / "whoami.py").write_text((source / "whoami.py").read_text().replace('"ill", 500', '"ok"'))
+    succeeded(deploy())
+    assert len(set(live())) == 1 and live() != before, live()
+
+
+def test_what_cannot_be_built_is_tried_on_no_host(source, deploy, live, machine):
+    before, began = live(), time.time()
+    (source / "requirements.txt").write_text("flask\nno-such-package-of-anybody==1\n")
+    finished = deploy()
+    assert finished.returncode != 0 and "no-such-package-of-anybody" in finished.stdout + finished.stderr
+    assert live() == before
+    said = machine("balancer1").check_output(
+        "journalctl -u decanter-balancer -o cat --since @%s", f"{began:.0f}"
+    )
+    assert said == "", f"expected no host to be taken out, got {said}"
+    for name in WEB:
+        assert not machine(name).file("/srv/whoami/lock.json").exists, f"expected {name} to be let go"
+
+
+# --- What is one for all hosts -----------------------------------------------------------------
+
+
+def test_one_host_migrates_and_runs_what_runs_once(machine, live):
+    tasks = {
+        name: machine(name).check_output("journalctl -u 'harbour.task@*' -o cat --no-pager") for name in WEB
+    }
+    assert "Running upgrade" in tasks["web1"], f"expected the migration's log on web1, got {tasks['web1']}"
+    assert "upgrade" not in tasks["web2"] and "load-samples" not in tasks["web2"], tasks["web2"]
+    records = [
+        json.loads(machine(name).check_output("cat /srv/harbour/releases/%s.json", live("harbour")[0]))
+        for name in WEB
+    ]
+    assert [record["migrated"] for record in records] == [True, True]
+    schemas = {
+        machine(name).check_output("cat /srv/harbour/releases/%s.schema.json", live("harbour")[0])
+        for name in WEB
+    }
+    assert len(schemas) == 1 and "column listings.title" in schemas.pop()
+
+
+def test_a_timer_of_one_host_runs_on_one(machine):
+    def ran() -> dict[str, set[str]]:
+        """Where each timer has run."""
+        files = {"one": "/srv/harbour/shared/one", "all": "/srv/harbour/shared/all"}
+        return {
+            timer: {line for name in WEB for line in machine(name).run("cat %s", file).stdout.split()}
+            for timer, file in files.items()
+        }
+
+    until = time.monotonic() + 40
+    while ran()["all"] != set(WEB) and time.monotonic() < until:
+        time.sleep(1)
+    assert ran() == {"one": {"web1"}, "all": set(WEB)}, ran()
+
+
+def test_the_database_is_reached_over_tls_alone(database):
+    got = database(
+        "SELECT DISTINCT connection_type FROM performance_schema.threads WHERE processlist_user = 'harbour'"
+    )
+    assert got == "SSL/TLS", f"expected Harbour's connections to be encrypted, got {got!r}"
+    required = database("SELECT DISTINCT ssl_type FROM mysql.user WHERE user = 'harbour'")
+    assert required == "ANY", f"expected the server to insist, got {required!r}"
+
+
+def test_harbours_own_tests_pass_on_oracles_mysql(database, variables, addresses):
+    password = secrets.token_hex(16)
+    database("CREATE DATABASE IF NOT EXISTS harbour_test")
+    database("DROP USER IF EXISTS harbour_test")
+    database(f"CREATE USER harbour_test IDENTIFIED BY '{password}' REQUIRE SSL")
+    database("GRANT ALL ON harbour_test.* TO harbour_test")
+    subnet = addresses["web1"].rpartition(".")[0]
+    # From here no name leads there: the authority is verified, the name cannot be.
+    verified = f"ssl_ca={variables['lab_directory']}/ca.crt&ssl_check_hostname=false"
+    url = f"mysql+pymysql://harbour_test:{password}@{subnet}.13/harbour_test?charset=utf8mb4&{verified}"
+    done = subprocess.run(
+        [ROOT / "bin/test", "app"],
+        env={**os.environ, "HARBOUR_TEST_DATABASE_URL": url},
+        capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert database("SELECT VERSION()").startswith("9."), "expected it to be Oracle's MySQL 9"
+
+
+# --- Visitors of Harbour -----------------------------------------------------------------------
+
+
+def form(visitor) -> tuple[str, str]:
+    """The key of Harbour's form, and which host gave it."""
+    page = visitor.get("https://harbour.test/submit")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+    assert token, f"expected a form with a csrf_token at /submit, got {page.status_code}: {page.text[:300]}"
+    return token[1]
+
+
+@pytest.fixture
+def offered(database) -> Iterator[str]:
+    title = f"Cottage {secrets.token_hex(6)}"
+    yield title
+    database(f"DELETE FROM harbour.listings WHERE title = '{title}'")
+
+
+def test_a_session_survives_the_host_that_began_it(visitor, podman, machine, database, offered):
+    token = form(visitor)
+    log = "tail -1 /var/log/nginx/access.log"
+    asked = [name for name in WEB if '"GET /submit ' in machine(name).run(log).stdout]
+    assert len(asked) == 1, f"expected one host to have answered, got {asked}"
+    podman("kill", asked[0])
+    fields = {
+        **{"csrf_token": token, "title": offered, "kind": "cottage", "price": "245000", "bedrooms": "2"},
+        **{"bathrooms": "1", "area_m2": "84", "street": "12 Quay Road", "neighbourhood": "The Battery"},
+        "description": "Two rooms over the water, a stove, a wharf of its own and a view of every ship.",
+        **{"contact_name": "Una Power", "contact_email": "una@power.test"},
+    }
+    answer = visitor.post(
+        "https://harbour.test/submit", fields, headers={"Referer": "https://harbour.test/submit"}
+    )
+    assert answer.status_code == 303, f"expected the other host to know the session, got {answer.status_code}"
+    stored = database(f"SELECT status FROM harbour.listings WHERE title = '{offered}'")
+    assert stored == "pending", f"expected it once in the database, got {stored!r}"
+    podman("start", asked[0])
+
+
+# --- A host more -------------------------------------------------------------------------------
+
+
+def test_a_host_is_added_by_one_line(inventory, tmp_path, variables, machine, visitor, host, live, database):
+    """Of the inventory; and one converge."""
+    sites = database("SELECT COUNT(*) FROM harbour.listings")
+    larger = tmp_path / "inventory"
+    shutil.copytree(inventory, larger)
+    hosts = yaml.safe_load((larger / "hosts.yml").read_text())
+    added = dict(hosts["all"]["hosts"]["web2"])
+    added["ansible_host"] = added["ansible_host"].rpartition(".")[0] + ".14"
+    added["lab_container"] = f"{variables['lab_prefix']}web3"
+    hosts["all"]["hosts"]["web3"] = added
+    hosts["all"]["children"]["web"]["hosts"]["web3"] = None
+    (larger / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
+    finished = run_playbook("site.yml", str(larger))
+    succeeded(finished)
+    until = time.monotonic() + 20
+    names: set[str] = set()
+    while "web3" not in names and time.monotonic() < until:
+        names |= {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)}
+    assert names == {"web1", "web2", "web3"}, f"expected all three to answer, got {names}"
+    third = testinfra.get_host(f"ansible://web3?ansible_inventory={larger}&force_ansible=True&sudo=True")
+    for site in ("harbour", "whoami"):
+        got = Path(third.check_output("readlink /srv/%s/current", site)).name
+        assert got == live(site)[0], f"expected the others' release {live(site)[0]}, got {got}"
+    assert third.run("journalctl -u 'harbour.task@*' -o cat --no-pager | grep -c .").stdout.strip() == "0"
+    assert database("SELECT COUNT(*) FROM harbour.listings") == sites, "expected nothing to be run once more"
+    again = run_playbook("site.yml", str(larger))
+    succeeded(again)
+    assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}, again.stdout
+    # And taken away again.
+    succeeded(run_playbook("site.yml", inventory, "--limit", "balancer1", "--tags", "balancer,nginx"))
+    assert {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)} == set(WEB)
