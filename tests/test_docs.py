@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from sites_check import site_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,8 +23,9 @@ def test_generated_pages_are_current():
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 ]
+KINDS = "docs/applications/README.md"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -42,9 +46,9 @@ def test_a_role_is_whole(role):
 
 
 def test_the_guide_is_linked():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text() + (ROOT / KINDS).read_text().replace("](", "](docs/applications/")
     missing = [page for page in PAGES if page.startswith("docs/") and f"]({page})" not in text]
-    assert not missing, f"README.md: expected links to {missing}, found none"
+    assert not missing, f"README.md and {KINDS}: expected links to {missing}, found none"
 
 
 def anchors(text: str) -> set[str]:
@@ -58,6 +62,44 @@ def test_links_into_a_page_lead_somewhere(page):
     text = (ROOT / page).read_text()
     wrong = set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors(text)
     assert not wrong, f"{page} links to {wrong}, expected one of {sorted(anchors(text))}"
+    for other, name in re.findall(r"\]\((?!https?:)([^)#]+)#([^)]+)\)", text):
+        known = anchors((ROOT / page).parent.joinpath(other).read_text())
+        assert name in known, f"{page} links to {other}#{name}, expected one of {sorted(known)}"
+
+
+ENTRIES = [
+    (page, yaml.safe_load(block)["sites"])
+    for page in PAGES
+    if page.startswith("docs/applications/")
+    for block in re.findall(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+]
+
+
+@pytest.mark.parametrize(("page", "sites"), ENTRIES)
+def test_an_entry_can_be_copied(page, sites):
+    def known(value: Any) -> Any:
+        """The entry, with what a vault has."""
+        if isinstance(value, dict):
+            return {key: known(item) for key, item in value.items()}
+        if value in [f"{{{{ vault_sites.{site}.secrets }}}}" for site in sites]:
+            return {"SECRET_KEY": "a secret"}
+        return value
+
+    errors = site_errors(known(sites), str(ROOT / "playbooks"))
+    assert not errors, f"{page}: {errors}"
+
+
+@pytest.mark.parametrize("name", ["orders", "gallery"])
+def test_the_entry_of_an_application_is_the_one_that_is_tested(name):
+    scenario = ROOT / "molecule/applications/inventory/group_vars/all/sites.yml"
+    tested = yaml.safe_load(scenario.read_text())["sites"][name]
+    told = [sites[name] for page, sites in ENTRIES if name in sites]
+    assert len(told) == 1, f"expected {name} on one page, got it on {len(told)}"
+    # A lab has names, a repository and an authority of its own.
+    for entry in (tested, told[0]):
+        for key in ("server_names", "source", "tls"):
+            entry.pop(key, None)
+    assert told[0] == tested, f"expected what the scenario has, {tested}; got {told[0]}"
 
 
 def test_the_commands_of_the_guide_are_those_of_make():

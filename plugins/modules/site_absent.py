@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
+from ansible.module_utils import live
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.site import COLOURS, SERVICES, Site
 from ansible.module_utils.units import show, systemctl
@@ -38,6 +40,8 @@ def main() -> None:
     site = Site(module.params["name"])
     instances = [site.unit(colour, kind) for colour in COLOURS for kind in ("socket", "service")]
     instances += [f"{service}@{site.name}.service" for service in SERVICES]
+    # Its processes and timers, of whichever release.
+    instances += live.other_companions(site, "", {"processes": [], "timers": []})
     running = [unit for unit in instances if show(unit)["ActiveState"] not in ("inactive", "failed")]
     enabled = [unit for unit in instances if show(unit)["UnitFileState"] == "enabled"]
     left = [path for path in files(site.name) if path.exists()]
@@ -50,6 +54,9 @@ def main() -> None:
     # The sockets in the same call, or a late request would start the site again.
     if running:
         systemctl("stop", *running)
+        subprocess.run(
+            ["systemctl", "reset-failed", *running], capture_output=True
+        )  # those that did not fail
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -15,7 +15,7 @@ DATA = "/var/lib/redis-orders"
 
 def redis(host, command: str) -> str:
     with host.sudo():
-        return host.check_output("redis-cli -s /run/redis-orders/redis.sock %s", command)
+        return host.check_output(f"redis-cli -s /run/redis-orders/redis.sock {command}")
 
 
 def answers(visitor, url: str) -> bool:
@@ -70,8 +70,14 @@ def test_a_site_goes_with_its_redis_and_its_data_when_it_is_purged(host, visitor
     absent = sites | {"orders": sites["orders"] | {"state": "absent"}}
     gone = play("site.yml", absent, *serve)
     assert gone.returncode == 0, gone.stdout
-    units = host.check_output("systemctl list-units --all --no-legend 'redis*'; ls /etc/systemd/system")
-    assert "redis@" not in units, f"expected no instance and no unit of Redis, got {units}"
+    units = host.check_output(
+        "systemctl list-units --all --no-legend 'redis@*' 'orders*'; ls /etc/systemd/system"
+    )
+    left = [name for name in ("redis@", "orders") if name in units]
+    assert not left, f"expected neither the site nor its Redis, got {left} in {units}"
+    with host.sudo():
+        processes = host.run("ps -u orders -o pid,args --no-headers").stdout
+    assert not processes, f"expected no process of the site, got {processes}"
     with host.sudo():
         assert host.file(DATA).exists, "expected the data of an absent site to be kept"
     again = play("site.yml", absent, *serve)
