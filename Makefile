@@ -71,7 +71,7 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications
+	@bin/test lint unit app default mysql releases applications cluster
 
 bench: ## Measure against doing the same by hand (ten minutes, on a quiet machine)
 	@bin/setup lab
