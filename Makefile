@@ -77,13 +77,17 @@ bench: ## Measure against doing the same by hand (ten minutes, on a quiet machin
 	@bin/setup lab
 	@$(bin)/python bin/bench
 
+bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
+	@bin/setup lab
+	@$(bin)/python bin/bench-hosts
+
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs
 
 lock: setup ## Lock the controller's and gunicorn's requirements anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases unlock verify purge lint test test-all bench docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup
