@@ -54,6 +54,9 @@ rollback: setup ## Go back to the last good release: make rollback [SITE=name] [
 releases: setup ## Show what is live, and what there is to go back to
 	@$(short_playbook) playbooks/releases.yml $(site) $(ARGS)
 
+certs: setup ## Show certificates; DRY_RUN=1 rehearses their renewal, FORCE=1 renews [SITE=name]
+	@$(short_playbook) playbooks/certs.yml $(site) $(if $(FORCE),-e force=true) $(if $(DRY_RUN),-e dry_run=true) $(ARGS)
+
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
 	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
 
@@ -84,10 +87,10 @@ bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, 
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs
 
-lock: setup ## Lock the controller's and gunicorn's requirements anew
+lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup

@@ -161,6 +161,8 @@ VALID = [
     ("server_names", ["::1"]),
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
     ("tls", {"mode": "ca"}),
+    ("tls", {"mode": "acme"}),
+    ("tls", {"mode": "acme", "profile": "shortlived", "key_type": "rsa"}),
     ("database", {"engine": "mysql"}),
     ("outbound", False),
     ("outbound", True),
@@ -606,7 +608,25 @@ REFUSED: list[tuple[str, Any, str]] = [
         at="static",
     ),
     # tls
-    *rows("tls.mode", "one of: self-signed, ca, provided", ("acme", '"acme"')),
+    *rows("tls.mode", "one of: self-signed, ca, acme, provided", ("letsencrypt", '"letsencrypt"')),
+    *rows(
+        "tls.profile",
+        "a profile of the authority, such as tlsserver or shortlived",
+        ({"mode": "acme", "profile": "short lived"}, '"short lived"'),
+        ({"mode": "acme", "profile": ""}, "an empty string"),
+        at="tls",
+    ),
+    *rows(
+        "tls.key_type", "one of: ecdsa, rsa", ({"mode": "acme", "key_type": "ed25519"}, '"ed25519"'), at="tls"
+    ),
+    *rows(
+        "tls.profile",
+        "no profile where mode is not acme",
+        ({"profile": "shortlived"}, '"shortlived"'),
+        ({"mode": "ca", "profile": "shortlived"}, '"shortlived"'),
+        at="tls",
+    ),
+    *rows("tls.key_type", "no key_type where mode is not acme", ({"key_type": "rsa"}, '"rsa"'), at="tls"),
     *rows(
         "tls.certificate",
         "no certificate where mode is not provided",

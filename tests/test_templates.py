@@ -191,6 +191,13 @@ CASES = {
         groups=("balancer",),
         balancers=("balancer1",),
     ),
+    "acme": Case(
+        {
+            "harbour": {**FULL, "tls": {"mode": "acme", "profile": "shortlived"}},
+            "plain": {**MINIMAL, "tls": {"mode": "acme", "key_type": "rsa"}},
+        },
+        {"certbot_ca_bundle": __file__, "certbot_metrics_directory": "", "certbot_email": "ops@plain.test"},
+    ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
 # What a role has from tasks that a test cannot run.
@@ -500,7 +507,7 @@ STUBS = {
 # Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
-    **{"nginx": 25, "balancer": 11, "database": 22, "service": 3},
+    **{"nginx": 25, "balancer": 11, "certificates": 13, "database": 22, "service": 3},
 }
 
 
@@ -544,7 +551,9 @@ def unit_names(root: Path) -> list[str]:
 @everywhere
 def test_systemd_takes_its_units(host, case, units):
     names = unit_names(units)
-    assert {"nginx.service", "decanter-balancer.service", "ssh.socket", "swapfile.swap"} <= set(names), names
+    expected = {"nginx.service", "decanter-balancer.service", "ssh.socket", "swapfile.swap"}
+    expected |= {"decanter-certificates.service", "decanter-certificates.timer"}
+    assert expected <= set(names), names
     for site, values in CASES[case].sites.items():
         expected = {f"{site}@blue.socket", *(f"{unit}@blue.service" for unit in units_of(site, values))}
         expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
@@ -588,6 +597,7 @@ def test_systemd_is_as_new_as_its_directives(host, case):
 @everywhere
 def test_units_are_confined(host, case, units):
     allowed = {"nginx.service": EXPOSURE["nginx"], "decanter-balancer.service": EXPOSURE["balancer"]}
+    allowed["decanter-certificates.service"] = EXPOSURE["certificates"]
     for site, values in CASES[case].sites.items():
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
         kind = "loosened site" if values.get("sandbox") else kind

@@ -135,6 +135,25 @@ def balancer_errors(
         yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
 
 
+def certificate_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
+) -> Iterator[str]:
+    """One line for each site whose certificate one host would ask for, and another be asked for its proof."""
+    web, balancers = groups.get("web", []), groups.get("balancer") or []
+    alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
+    if any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers):
+        found = "acme behind a balancer that passes TLS through"
+    elif len(balancers) > 1 or (not balancers and len(web) > 1 and not alone):
+        found = f"acme with {len(balancers) or len(web)} hosts that visitors may reach"
+    else:
+        return
+    for name, site in sites.items():
+        tls = site.get("tls") if isinstance(site, Mapping) else None
+        if isinstance(tls, Mapping) and tls.get("mode") == "acme" and site.get("state") != "absent":
+            expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
+            yield f"sites.{name}.tls.mode: found {found}, expected {expected}"
+
+
 def is_address(text: str, network: bool) -> bool:
     """Whether it is an IP address, or where that will do, a network."""
     try:
@@ -169,6 +188,8 @@ def inventory_errors(
         errors.append("groups.database: found no host, expected one at least, for a site has a database")
     elif stored:
         errors.extend(database_errors(hostvars, groups))
+    if isinstance(sites, Mapping):
+        errors.extend(certificate_errors(hostvars, groups, sites))
     return errors
 
 

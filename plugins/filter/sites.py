@@ -288,11 +288,19 @@ def host_address(name: str, variables: dict[str, Any]) -> str:
     return str(variables.get("balancer_address", variables.get("ansible_host", name)))
 
 
-def certbot_sites(sites: dict[str, Any], source_root: str) -> list[dict[str, Any]]:
+def certbot_sites(
+    sites: dict[str, Any], source_root: str, behind_balancers: bool = False
+) -> list[dict[str, Any]]:
+    """Who vouches for each. What an ACME server asks for arrives at the balancer, where there is one: behind
+    it, those sites vouch for themselves.
+    """
     return [
         {
             **_pick(site, "name", "server_names"),
-            "mode": site["tls"]["mode"],
+            **_pick(site["tls"], "profile", "key_type"),
+            "mode": "self-signed"
+            if behind_balancers and site["tls"]["mode"] == "acme"
+            else site["tls"]["mode"],
             **{
                 key: _pem(site["tls"][key], source_root)
                 for key in ("certificate", "key")
@@ -334,7 +342,19 @@ def certificate_files(certbot_sites: list[dict[str, Any]], directory: str) -> li
 def certificates_made(certbot_sites: list[dict[str, Any]], authority: str) -> list[dict[str, Any]]:
     """What module certificates_due has to know of each site."""
     return [
-        _pick(site, "name", "server_names") | {"authority": authority if site["mode"] == "ca" else ""}
+        _pick(site, "name", "server_names")
+        | {"authority": authority if site["mode"] == "ca" else "", "stands_in": site["mode"] == "acme"}
+        for site in certbot_sites
+    ]
+
+
+def certificates_kept(
+    certbot_sites: list[dict[str, Any]], profile: str, key_type: str
+) -> list[dict[str, Any]]:
+    """What a host's own program has to know of each: it renews those of an ACME server and watches all."""
+    return [
+        {"profile": profile, "key_type": key_type}
+        | _pick(site, "name", "server_names", "mode", "profile", "key_type")
         for site in certbot_sites
     ]
 
@@ -443,7 +463,7 @@ class FilterModule:
             *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
-            *(certificate_files, certificates_made, subject_alternative_names),
+            *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
             *(site_urls, with_address, url_host),
         )
         return {function.__name__: function for function in functions}

@@ -429,6 +429,9 @@ def _tls_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
             yield _line(step, value, expected=f"no {key} where mode is not provided")
         elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / _home(value))):
             yield _line(step, value, found="a path that does not exist" if key == "key" else "")
+    if tls.get("mode", "self-signed") != "acme":
+        for key in tls.keys() & {"profile", "key_type"}:
+            yield _line((*steps, key), tls[key], expected=f"no {key} where mode is not acme")
 
 
 def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:

@@ -1,0 +1,802 @@
+#!/usr/bin/env python3
+"""Gets and renews this host's certificates from an ACME server, and watches how long all are good for.
+
+decanter-certificates.timer runs it twice a day, a converge when something is missing. For each site of mode
+acme it asks itself whether a certificate is due: there is none, its names, profile, key type or server are
+others now, or the authority says so (ARI, RFC 9773; else at a third of the lifetime). Each name is first
+fetched from here, as the authority would: what does not arrive is left out and said, so that no rate limit is
+burnt. certbot, which knows the protocol, then makes one order.
+
+What nginx reads, TLS/SITE/{fullchain,privkey}.pem, is exchanged as a pair; nginx is reloaded once at the end,
+if one of them is newer than what it has read. Whatever a run leaves undone is found by the next, for files
+decide. No site's failure keeps another from its turn.
+
+    STATE/certbot/            certbot's own: accounts, keys, chains
+    STATE/sites/SITE.json     what a certificate was asked for, when it is renewed, what failed
+    STATE/request.json        what an operator asks of the next run: force, dry_run, site
+    STATE/last.json           what the last run did
+
+    certificates.py           a run
+    certificates.py install   as certbot's hook: put in place what it has got, and reload
+    certificates.py list      print what there is, as JSON
+
+Standard library of Python 3.10, openssl and certbot.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import errno
+import fcntl
+import hashlib
+import http.client
+import ipaddress
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+CONFIGURATION = Path("/etc/decanter/certificates.json")
+# The distribution's authorities have security updates; certbot's own list has none.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+CHALLENGE = "/.well-known/acme-challenge/"
+PORT = 80  # the authority asks there and nowhere else
+
+DAY = 86400.0
+TIMEOUT = 10.0  # seconds for an answer to a probe, and of the authority about a renewal
+ORDER_TIMEOUT = 600.0
+HOPS = 5  # redirects that are followed
+# Let's Encrypt lets an account fail five times an hour for a name.
+PATIENCE = 3600.0
+# No alarm earlier than that, however long a certificate is good for.
+LONGEST_WARNING = 30 * DAY
+OTHER_NAMES = "its names are others now"
+# This host has no way to such addresses at all, which says nothing about the name.
+NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class Refused(Exception):
+    """A site gets no certificate in this run; the message says why."""
+
+
+class Half(Refused):
+    """A certificate is new, and not for all names."""
+
+
+def iso(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def say(text: str, *, fault: bool = False) -> None:
+    """A line for the journal, which knows it for an error by its first characters."""
+    prefix = "<3>" if fault and "JOURNAL_STREAM" in os.environ else ""
+    print(f"{prefix}{text}", flush=True)
+
+
+def canonical(name: str) -> str:
+    try:
+        return ipaddress.ip_address(name).exploded
+    except ValueError:
+        return name
+
+
+def is_address(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return False
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What was written there; nothing where that is none, or was cut off."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file at once, so that a full disk leaves the old one."""
+    new = path.with_name(f".{path.name}.new")
+    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), mode)
+    new.replace(path)
+
+
+# --- Certificates ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one says; times are in seconds since 1970."""
+
+    names: frozenset[str]
+    issuer: str
+    by_itself: bool
+    begins: float
+    ends: float
+    public_key: str
+    key_type: str
+    identifier: str  # by which an authority is asked about its renewal; empty where it names none
+
+    @property
+    def lifetime(self) -> float:
+        return self.ends - self.begins
+
+    @property
+    def last_third(self) -> float:
+        """From when on there is too little left."""
+        return self.ends - min(self.lifetime / 3, LONGEST_WARNING)
+
+    @property
+    def renewal(self) -> float:
+        """When it is renewed where the authority has nothing to say: as certbot does."""
+        return self.ends - (self.lifetime / 2 if self.lifetime < 10 * DAY else self.lifetime / 3)
+
+
+def openssl(*arguments: str) -> str:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, errors="replace")
+    if done.returncode != 0:
+        raise ValueError(f"openssl cannot read {arguments[2]}")
+    return done.stdout
+
+
+def base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def certificate(chain: Path) -> Certificate:
+    """The first certificate of a chain. Raises ValueError where there is none that can be read."""
+    if not chain.exists():
+        raise ValueError(f"there is no {chain}")
+    said = ("-pubkey", "-serial", "-subject", "-issuer", "-dates")
+    text = openssl("x509", "-in", str(chain), "-noout", *said, "-nameopt", "RFC2253,utf8,-esc_msb")
+    public_key, _, rest = text.rpartition("-----END PUBLIC KEY-----")
+    told = dict(line.split("=", 1) for line in rest.splitlines() if "=" in line)
+    extensions = openssl(
+        *("x509", "-in", str(chain), "-noout", "-ext", "subjectAltName,authorityKeyIdentifier")
+    )
+    names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", extensions)
+    authority = re.search(
+        r"Authority Key Identifier:\s*(?:keyid:)?((?:[0-9A-F]{2}:)+[0-9A-F]{2})", extensions
+    )
+    serial = bytes.fromhex(told["serial"].zfill(len(told["serial"]) + len(told["serial"]) % 2))
+    if serial[0] & 0x80:  # as ASN.1 writes a positive number
+        serial = b"\0" + serial
+    common = re.search(r"(?:^|,)CN=((?:\\.|[^,\\])+)", told["issuer"])
+    begins, ends = (
+        datetime.strptime(told[name], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc).timestamp()
+        for name in ("notBefore", "notAfter")
+    )
+    return Certificate(
+        names=frozenset(canonical(name) for name in names),
+        issuer=common[1] if common else told["issuer"],
+        by_itself=told["subject"] == told["issuer"],
+        begins=begins,
+        ends=ends,
+        public_key=f"{public_key.strip()}\n-----END PUBLIC KEY-----",
+        # A short key is one on a curve.
+        key_type="rsa" if len(public_key) > 250 else "ecdsa",
+        identifier=f"{base64url(bytes.fromhex(authority[1].replace(':', '')))}.{base64url(serial)}"
+        if authority
+        else "",
+    )
+
+
+def fits(chain: Path, key: Path) -> bool:
+    """Whether a key is that of a chain's certificate."""
+    return openssl("pkey", "-in", str(key), "-pubout").strip() == certificate(chain).public_key
+
+
+# --- Whether names lead here -------------------------------------------------------------------
+
+
+def addresses(name: str) -> list[str]:
+    """What DNS says of a name. Raises Refused where it says nothing."""
+    if is_address(name):
+        return [name]
+    try:
+        found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Refused(f"DNS has no address for {name} ({error.strerror})") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def own_addresses() -> list[str]:
+    """By which this host sends to others; nothing is sent to find out."""
+    found = []
+    for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, PORT))
+            found.append(probe.getsockname()[0])
+    return found
+
+
+def bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def get(name: str, address: str, path: str) -> tuple[int, str]:
+    """Ask an address for a path of a name, and follow where it leads, as authorities do."""
+    parts = urllib.parse.urlsplit(f"http://{bracketed(name)}{path}")
+    host, port = address, PORT
+    for _ in range(HOPS):
+        if parts.scheme == "https":
+            # Authorities do not verify it either: there may be no certificate yet.
+            unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+            connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=unverified)
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            target = parts.path + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", target or "/", headers={"Host": parts.netloc, "Connection": "close"})
+            answer = connection.getresponse()
+            body = answer.read(1024).decode(errors="replace")
+            if answer.status not in (301, 302, 303, 307, 308) or not answer.getheader("Location"):
+                return answer.status, body
+            parts = urllib.parse.urlsplit(urllib.parse.urljoin(parts.geturl(), answer.getheader("Location")))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise http.client.HTTPException(f"leads to {parts.geturl()}")
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else PORT)
+    raise http.client.HTTPException(f"redirects more than {HOPS} times")
+
+
+def fault_at(name: str, address: str, token: str) -> str | None:
+    """What is wrong with a token that is fetched; None where this host has no way to the address."""
+    try:
+        status, body = get(name, address, f"{CHALLENGE}{token}")
+    except OSError as error:
+        if error.errno in NO_WAY:
+            return None
+        return f"{address} does not answer ({error.strerror or error})"
+    except http.client.HTTPException as error:
+        return f"{address} {error}"
+    if status != 200:
+        return f"{address} answers {status}"
+    return "" if body.strip() == token else f"{address} answers something else"
+
+
+def does_not_arrive(name: str, token: str) -> str:
+    """Why an authority would not find the token by this name; nothing where it would."""
+    try:
+        found = addresses(name)
+    except Refused as refused:
+        return str(refused)
+    faults = [fault_at(name, address, token) for address in found]
+    wrong = [fault for fault in faults if fault]
+    if not wrong and "" in faults:
+        return ""
+    told = "; ".join(wrong) or "this host has no way there"
+    return (
+        f"{name} does not lead here: {told} "
+        f"(DNS says {', '.join(found)}, this host is {', '.join(own_addresses()) or 'without an address'})"
+    )
+
+
+def probe(names: list[str], challenges: Path) -> dict[str, str]:
+    """Which of the names do not lead here, and why."""
+    folder, token = challenges / CHALLENGE.strip("/"), f"decanter-{secrets.token_urlsafe(24)}"
+    for path in (folder.parent, folder):
+        path.mkdir(mode=0o755, exist_ok=True)
+        path.chmod(0o755)
+    write(folder / token, token.encode(), 0o644)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            faults = pool.map(lambda name: does_not_arrive(name, token), names)
+            return {name: fault for name, fault in zip(names, faults, strict=True) if fault}
+    finally:
+        (folder / token).unlink()
+
+
+# --- When the authority wants a renewal --------------------------------------------------------
+
+
+def ask(url: str, authorities: str) -> tuple[dict[str, Any], str]:
+    """JSON of the authority's, and when to ask again."""
+    context = ssl.create_default_context(cafile=authorities if os.path.exists(authorities) else None)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    with opener.open(url, timeout=TIMEOUT) as answer:
+        return json.loads(answer.read(1 << 20)), answer.headers.get("Retry-After", "")
+
+
+def seconds(text: str) -> float:
+    """Seconds since 1970 of RFC 3339's `2026-11-21T03:27:43.123Z`, of which Python 3.10 reads less."""
+    whole = re.sub(r"\.\d+", "", text.upper()).replace("Z", "+00:00")
+    moment = datetime.fromisoformat(whole)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def window(made: Certificate, server: str, authorities: str, now: float) -> dict[str, Any]:
+    """What the authority suggests (RFC 9773), and when to ask it again; no `start` where it does not say."""
+    directory, _ = ask(server, authorities)
+    if not directory.get("renewalInfo") or not made.identifier:
+        return {"again": now + DAY}
+    told, again = ask(f"{directory['renewalInfo'].rstrip('/')}/{made.identifier}", authorities)
+    suggested = told["suggestedWindow"]
+    # At most a day, and not more often than in a minute, whatever it says.
+    pause = min(max(float(again), 60.0), DAY) if again.isdigit() else DAY / 4
+    return {
+        "start": seconds(suggested["start"]),
+        "end": seconds(suggested["end"]),
+        "because": str(told.get("explanationURL", "")),
+        "again": now + pause,
+    }
+
+
+def renewal_time(made: Certificate, suggested: dict[str, Any]) -> float:
+    """When a certificate is renewed: at its own moment of what is suggested, and before an alarm is due."""
+    if "start" not in suggested:
+        return made.renewal
+    start, end = suggested["start"], max(suggested["end"], suggested["start"])
+    share = int(hashlib.sha256(made.public_key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    chosen = start + share * (end - start)
+    return min(chosen, max(start, made.last_third))
+
+
+# --- What is served ----------------------------------------------------------------------------
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Let two folders trade places at once, so that nobody ever finds a key beside another's chain."""
+    here, at_once = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(here, os.fsencode(new), here, os.fsencode(old), at_once) == 0:
+        return
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(old))
+    # A file system that cannot: one file after the other.
+    for file in new.iterdir():
+        file.replace(old / file.name)
+
+
+def put(chain: Path, key: Path, folder: Path) -> bool:
+    """Have a folder hold the pair; whether it did not before."""
+    wanted = {"fullchain.pem": chain.read_bytes(), "privkey.pem": key.read_bytes()}
+    if all((folder / name).exists() and (folder / name).read_bytes() == wanted[name] for name in wanted):
+        return False
+    if not fits(chain, key):
+        raise Refused(f"{key} is not the key of {chain}")
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    try:
+        for name, content in wanted.items():
+            write(new / name, content)
+        if folder.exists():
+            exchange(new, folder)
+        else:
+            new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return True
+
+
+def systemctl(*arguments: str) -> str:
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Refused(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+# --- A run -------------------------------------------------------------------------------------
+
+
+class Run:
+    """One run, of all sites or of one."""
+
+    def __init__(self, configuration: dict[str, Any], state: Path, request: dict[str, Any] | None = None):
+        self.configuration, self.state, self.request = configuration, state, request or {}
+        self.directory = Path(configuration["directory"])
+        self.server, self.authorities = configuration["server"], configuration["ca_bundle"] or AUTHORITIES
+        self.certbot = state / "certbot"
+        self.sites = configuration["sites"]
+        self.now = time.time()
+        self.done: dict[str, dict[str, Any]] = {}  # of each acme site: installed, error
+        self.faults: list[str] = []
+
+    # What is known of a site
+
+    def acme_sites(self) -> list[dict[str, Any]]:
+        return [site for site in self.sites if site["mode"] == "acme"]
+
+    def note(self, site: dict[str, Any]) -> Path:
+        return self.state / "sites" / f"{site['name']}.json"
+
+    def lineage(self, site: dict[str, Any]) -> Path:
+        return self.certbot / "live" / site["name"]
+
+    def wanted(self, site: dict[str, Any]) -> dict[str, Any]:
+        """What else than names makes another certificate of it."""
+        return {"server": self.server, "profile": site["profile"], "key_type": site["key_type"]}
+
+    def present(self, site: dict[str, Any]) -> Certificate | None:
+        """What certbot has got for a site, if that can be used."""
+        chain, key = (self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem"))
+        try:
+            return certificate(chain) if fits(chain, key) else None
+        except (ValueError, OSError):
+            return None
+
+    def renewal(self, site: dict[str, Any], made: Certificate, note: dict[str, Any]) -> float:
+        """When the certificate is renewed, asked of the authority where it is time to ask."""
+        known = note.get("suggested", {})
+        if known.get("of") != made.identifier or known.get("again", 0) <= self.now:
+            try:
+                known = {**window(made, self.server, self.authorities, self.now), "of": made.identifier}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                # Nothing that stops a renewal: its time is known without the authority.
+                say(f"{site['name']}: the authority does not say when to renew ({error})")
+                known = known if known.get("of") == made.identifier else {}
+            note["suggested"] = known
+        return renewal_time(made, known)
+
+    # One site
+
+    def due(self, site: dict[str, Any], made: Certificate | None, note: dict[str, Any]) -> str:
+        """Why a certificate is asked for; nothing where all is well."""
+        if self.request.get("force"):
+            return "somebody asked for it"
+        if made is None:
+            return "there is none"
+        for key, value in self.wanted(site).items():
+            if note.get("got", {}).get(key) != value:
+                return f"{key} is {value or 'nothing'} now"
+        if made.names != {canonical(name) for name in site["server_names"]}:
+            return OTHER_NAMES
+        when = note["renewal"] = self.renewal(site, made, note)
+        return f"its renewal is due since {iso(when)}" if when <= self.now else ""
+
+    def leading_here(
+        self, site: dict[str, Any], made: Certificate | None, because: str
+    ) -> tuple[list[str], list[str]]:
+        """The names to ask for, and what is wrong with the others. No names: what there is will do."""
+        names = site["server_names"]
+        faults = probe(names, Path(self.configuration["challenges"])) if self.configuration["probe"] else {}
+        left = [name for name in names if name not in faults]
+        wrong = list(faults.values())
+        if not left:
+            raise Refused("; ".join(wrong))
+        if made and made.ends > self.now:
+            lost = made.names & {canonical(name) for name in faults}
+            # A name that fails for an hour must not be lost for a month; but not at the price of all.
+            if lost and made.ends - self.now > made.lifetime / 6:
+                raise Refused("; ".join(wrong))
+            if because == OTHER_NAMES and made.names == {canonical(name) for name in left}:
+                return [], wrong
+        return left, wrong
+
+    def order(self, site: dict[str, Any], names: list[str], *, rehearsal: bool = False) -> None:
+        """Have certbot get one certificate. Raises Refused with the authority's words."""
+        command = [
+            *(
+                self.configuration["certbot"],
+                "certonly",
+                "--non-interactive",
+                "--agree-tos",
+                "--no-directory-hooks",
+            ),
+            *("--config-dir", str(self.certbot), "--work-dir", str(self.state / "work")),
+            *("--logs-dir", str(self.state / "logs"), "--max-log-backups", "20"),
+            *("--server", self.server, "--cert-name", site["name"], "--key-type", site["key_type"]),
+            *("--webroot", "--webroot-path", self.configuration["challenges"]),
+            # Whether it is due was decided here.
+            *("--force-renewal", "--renew-with-new-domains", "--break-my-certs"),
+        ]
+        email = self.configuration["email"]
+        command += ["--email", email] if email else ["--register-unsafely-without-email"]
+        if site["profile"]:
+            command += ["--preferred-profile", site["profile"]]
+        if rehearsal:
+            command.append("--dry-run")
+        for name in names:
+            command += ["--ip-address" if is_address(name) else "--domain", name]
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.state), "LC_ALL": "C.UTF-8"}
+        if os.path.exists(self.authorities):
+            environment["REQUESTS_CA_BUNDLE"] = self.authorities
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=environment, text=True, errors="replace", timeout=ORDER_TIMEOUT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as expired:
+            raise Refused(f"{self.server} has not finished in {ORDER_TIMEOUT:.0f} seconds") from expired
+        if done.returncode != 0:
+            raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
+
+    def look_after(self, site: dict[str, Any]) -> bool:
+        """Get a site's certificate if one is due, and put in place what there is; whether that is new."""
+        path = self.note(site)
+        note, made = read_json(path), self.present(site)
+        before = json.dumps(note)
+        refused = ""
+        try:
+            if because := self.due(site, made, note):
+                say(f"{site['name']}: a certificate is due, for {because}")
+                names, wrong = self.leading_here(site, made, because)
+                if names:
+                    self.order_patiently(site, names, note)
+                    made = self.present(site)
+                    if made is None:
+                        raise Refused("certbot has got one that cannot be read")
+                    note["got"], note["suggested"] = {**self.wanted(site), "names": sorted(names)}, {}
+                    note["renewal"] = self.renewal(site, made, note)
+                    until = f"by {made.issuer}, until {iso(made.ends)}"
+                    say(f"{site['name']}: got one for {', '.join(names)}, {until}")
+                refused = "; ".join(wrong)
+            note.pop("failed", None)
+        except Refused as error:
+            refused = str(error)
+            if made is None:
+                note.pop("renewal", None)
+        note["error"] = refused
+        if json.dumps(note) != before:
+            write(path, json.dumps(note).encode())
+        new = made is not None and put(
+            *(self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem")),
+            self.directory / site["name"],
+        )
+        if refused:
+            raise (Half if new else Refused)(refused)
+        return new
+
+    def order_patiently(self, site: dict[str, Any], names: list[str], note: dict[str, Any]) -> None:
+        """Order, unless the authority has just refused the same."""
+        what = {**self.wanted(site), "names": names}
+        failed = note.get("failed", {})
+        waited = self.now - failed.get("at", 0)
+        if failed.get("what") == what and 0 <= waited < PATIENCE and not self.request.get("force"):
+            raise Refused(
+                f"{failed['why']} (asked {waited / 60:.0f} minutes ago, and not again within an hour)"
+            )
+        try:
+            self.order(site, names)
+        except Refused as refused:
+            times = failed.get("times", 0) + 1
+            note["failed"] = {"at": self.now, "what": what, "why": str(refused), "times": times}
+            raise
+
+    # All of them
+
+    def chosen(self) -> list[dict[str, Any]]:
+        only = self.request.get("site")
+        return [site for site in self.acme_sites() if only in (None, "", site["name"])]
+
+    def go(self) -> bool:
+        """Look after all sites, whatever befalls one of them; whether all is well."""
+        for folder in (self.state / "sites", self.certbot):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self.prune()
+        for site in self.chosen():
+            done = self.done[site["name"]] = {"installed": False, "error": ""}
+            try:
+                done["installed"] = self.look_after(site)
+            except Half as half:
+                done.update(installed=True, error=str(half))
+            except Exception as error:  # one site's is not to be another's
+                done["error"] = str(error) or type(error).__name__
+            if done["error"]:
+                self.fault(f"{site['name']}: {done['error']}")
+        self.attempt(self.reload)
+        for fault in self.watched():
+            self.fault(fault)
+        self.attempt(self.measure)
+        return not self.faults
+
+    def rehearse(self) -> bool:
+        """Do all that a renewal does, and keep nothing."""
+        for site in self.chosen():
+            done = self.done[site["name"]] = {"installed": False, "error": ""}
+            try:
+                faults = probe(site["server_names"], Path(self.configuration["challenges"]))
+                if names := [name for name in site["server_names"] if name not in faults]:
+                    self.order(site, names, rehearsal=True)
+                    say(f"{site['name']}: would be renewed for {', '.join(names)}")
+                done["error"] = "; ".join(faults.values())
+            except Exception as error:  # as above
+                done["error"] = str(error) or type(error).__name__
+            if done["error"]:
+                self.fault(f"{site['name']}: {done['error']}")
+        return not self.faults
+
+    def fault(self, text: str) -> None:
+        self.faults.append(text)
+        say(text, fault=True)
+
+    def attempt(self, part: Any) -> None:
+        try:
+            part()
+        except (OSError, Refused, ValueError) as error:
+            self.fault(f"{part.__name__}: {error}")
+
+    def prune(self) -> None:
+        """End the renewal of sites that are absent, or have their certificates from elsewhere now."""
+        known = {site["name"] for site in self.acme_sites()}
+        found = {path.stem for path in (self.certbot / "renewal").glob("*.conf")}
+        found |= {path.stem for path in (self.state / "sites").glob("*.json")}
+        for name in sorted(found - known):
+            for path in (self.certbot / "renewal" / f"{name}.conf", self.state / "sites" / f"{name}.json"):
+                path.unlink(missing_ok=True)
+            for folder in ("live", "archive"):
+                shutil.rmtree(self.certbot / folder / name, ignore_errors=True)
+            say(f"{name}: its certificate is no longer renewed")
+
+    def install(self) -> None:
+        """Put in place what certbot has got, whoever has asked for it, and reload."""
+        for site in self.acme_sites():
+            if self.present(site):
+                put(
+                    *(self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem")),
+                    self.directory / site["name"],
+                )
+        self.reload()
+
+    def reload(self) -> None:
+        """Have those who serve read what is newer than they."""
+        paths = [self.directory / site["name"] for site in self.sites]
+        paths += [path / name for path in paths for name in ("fullchain.pem", "privkey.pem")]
+        newest = max((path.stat().st_ctime for path in paths if path.exists()), default=0.0)
+        for unit in self.configuration["reloads"]:
+            shown = systemctl(
+                "show", unit, "--timestamp=us+utc", "--property=ActiveState,StateChangeTimestamp"
+            )
+            told = dict(line.split("=", 1) for line in shown.splitlines())
+            if told.get("ActiveState") != "active":
+                continue  # it reads them when it starts
+            moment = told["StateChangeTimestamp"].split(" ", 1)[1]
+            read = datetime.strptime(moment, "%Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=timezone.utc)
+            if newest > read.timestamp():
+                systemctl("reload", unit)
+                say(f"{unit} has read what is new")
+
+    # Who watches
+
+    def watched(self) -> list[str]:
+        """What is wrong with the certificates that are served, of whatever mode."""
+        helps = {"acme": "see above", "provided": "provide another"}
+        faults = []
+        for site in self.sites:
+            try:
+                served = certificate(self.directory / site["name"] / "fullchain.pem")
+            except (ValueError, OSError) as error:
+                faults.append(f"{site['name']}: {error}")
+                continue
+            if self.now >= served.last_third:
+                left = (served.ends - self.now) / DAY
+                ends = (
+                    f"ends {iso(served.ends)}, in {left:.1f} days"
+                    if left > 0
+                    else f"has ended {iso(served.ends)}"
+                )
+                help = helps.get(site["mode"], "a converge makes another")
+                faults.append(f"{site['name']}: its certificate {ends}; {help}")
+        return faults
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What there is, for people."""
+        rows = []
+        for site in self.sites:
+            row = {"name": site["name"], "mode": site["mode"], "server_names": site["server_names"]}
+            note = read_json(self.note(site)) if site["mode"] == "acme" else {}
+            try:
+                served = certificate(self.directory / site["name"] / "fullchain.pem")
+            except (ValueError, OSError) as error:
+                rows.append(row | {"error": str(error)})
+                continue
+            row["names"] = sorted(served.names)
+            row["issuer"] = "itself" if served.by_itself else served.issuer
+            row["key_type"] = served.key_type
+            row["profile"] = note.get("got", {}).get("profile", "")
+            row["ends"], row["days"] = iso(served.ends), round((served.ends - self.now) / DAY, 1)
+            row["renewal"] = iso(note["renewal"]) if "renewal" in note else ""
+            row["alarm"] = self.now >= served.last_third
+            rows.append(row | {"error": note.get("error", "")})
+        return rows
+
+    def measure(self) -> None:
+        """Write a file for node_exporter's textfile collector."""
+        if not self.configuration["metrics"]:
+            return
+        names = {
+            "decanter_certificate_not_after_seconds": "When the certificate that is served ends.",
+            "decanter_certificate_alarm": "Whether less is left than should be.",
+            "decanter_certificate_failures": "How often in a row no certificate was given.",
+        }
+        values: dict[str, list[str]] = {name: [] for name in names}
+        for site in self.sites:
+            label = f'{{site="{site["name"]}"}}'
+            times = read_json(self.note(site)).get("failed", {}).get("times", 0)
+            if self.done.get(site["name"], {}).get("error") and not times:
+                times = 1
+            try:
+                served = certificate(self.directory / site["name"] / "fullchain.pem")
+            except (ValueError, OSError):
+                ends, alarm = 0.0, True
+            else:
+                ends, alarm = served.ends, self.now >= served.last_third
+            for name, value in zip(names, (f"{ends:.0f}", int(alarm), times), strict=True):
+                values[name].append(f"{name}{label} {value}")
+        lines = [
+            line
+            for name, help in names.items()
+            for line in (f"# HELP {name} {help}", f"# TYPE {name} gauge", *values[name])
+        ]
+        last = "decanter_certificates_last_run_seconds"
+        lines += [f"# HELP {last} When this was written.", f"# TYPE {last} gauge", f"{last} {self.now:.0f}"]
+        write(Path(self.configuration["metrics"]), ("\n".join(lines) + "\n").encode(), 0o644)
+
+
+NOISE = (
+    "Saving debug log",
+    "Ask for help",
+    "Some challenges have failed",
+    "Hint:",
+    "If you like",
+    "Account registered",
+)
+
+
+def explained(log: str) -> str:
+    """What certbot was told by the authority, in one line."""
+    problems = re.findall(r"(?:Domain|Identifier): (\S+)\s+Type: +\S+\s+Detail: (.+)", log)
+    if problems:
+        return "; ".join(f"{name}: {detail}" for name, detail in problems)
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not line.strip().startswith(NOISE)]
+    return lines[-1][:500] if lines else "certbot does not say why"
+
+
+@contextlib.contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Hold off another run, such as one by hand."""
+    with open(state / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str]) -> int:
+    configuration = json.loads(CONFIGURATION.read_text())
+    state = Path(configuration["state"])
+    if arguments == ["list"]:
+        print(json.dumps(Run(configuration, state).listed()))
+        return 0
+    with alone(state):
+        if arguments == ["install"]:
+            Run(configuration, state).install()
+            return 0
+        asked = state / "request.json"
+        request = read_json(asked)
+        asked.unlink(missing_ok=True)
+        run = Run(configuration, state, request)
+        well = run.rehearse() if request.get("dry_run") else run.go()
+        last = {
+            "request": request,
+            "begun": run.now,
+            "ended": time.time(),
+            "sites": run.done,
+            "faults": run.faults,
+        }
+        write(state / "last.json", json.dumps(last).encode())
+        return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
