@@ -507,7 +507,7 @@ STUBS = {
 # Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
-    **{"nginx": 25, "balancer": 11, "certificates": 13, "database": 22, "service": 3},
+    **{"nginx": 25, "balancer": 11, "certificates": 15, "database": 22, "service": 3},
 }
 
 

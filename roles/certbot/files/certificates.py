@@ -464,14 +464,20 @@ class Run:
         if made.names != {canonical(name) for name in site["server_names"]}:
             return OTHER_NAMES
         when = note["renewal"] = self.renewal(site, made, note)
-        return f"its renewal is due since {iso(when)}" if when <= self.now else ""
+        because = note.get("suggested", {}).get("because")
+        told = f" ({because})" if because else ""
+        return f"its renewal is due since {iso(when)}{told}" if when <= self.now else ""
+
+    def astray(self, names: list[str]) -> dict[str, str]:
+        """The names that do not lead here, and why, where that is to be found out."""
+        return probe(names, Path(self.configuration["challenges"])) if self.configuration["probe"] else {}
 
     def leading_here(
         self, site: dict[str, Any], made: Certificate | None, because: str
     ) -> tuple[list[str], list[str]]:
         """The names to ask for, and what is wrong with the others. No names: what there is will do."""
         names = site["server_names"]
-        faults = probe(names, Path(self.configuration["challenges"])) if self.configuration["probe"] else {}
+        faults = self.astray(names)
         left = [name for name in names if name not in faults]
         wrong = list(faults.values())
         if not left:
@@ -531,7 +537,7 @@ class Run:
         refused = ""
         try:
             if because := self.due(site, made, note):
-                say(f"{site['name']}: a certificate is due, for {because}")
+                say(f"{site['name']}: needs a certificate: {because}")
                 names, wrong = self.leading_here(site, made, because)
                 if names:
                     self.order_patiently(site, names, note)
@@ -607,7 +613,7 @@ class Run:
         for site in self.chosen():
             done = self.done[site["name"]] = {"installed": False, "error": ""}
             try:
-                faults = probe(site["server_names"], Path(self.configuration["challenges"]))
+                faults = self.astray(site["server_names"])
                 if names := [name for name in site["server_names"] if name not in faults]:
                     self.order(site, names, rehearsal=True)
                     say(f"{site['name']}: would be renewed for {', '.join(names)}")

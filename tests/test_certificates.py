@@ -1,0 +1,526 @@
+"""The program that gets, renews and watches a host's certificates, with a certbot that does as it is told."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.server
+import importlib.util
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificate_pair import DAY, lineage, pair
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = ROOT / "roles/certbot/files/certificates.py"
+spec = importlib.util.spec_from_file_location("certificates_program", PROGRAM)
+program = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = program  # dataclasses look there
+spec.loader.exec_module(program)
+
+# Makes what certbot would, notes how it was called, and fails where a file says how.
+CERTBOT = """#!{python}
+import datetime, json, pathlib, sys
+arguments = sys.argv[1:]
+value = lambda name: arguments[arguments.index(name) + 1]
+names = [arguments[i + 1] for i, one in enumerate(arguments) if one in ("--domain", "--ip-address")]
+root = pathlib.Path({root!r})
+with open(root / "calls", "a") as calls:
+    calls.write(json.dumps(arguments) + "\\n")
+fault = root / f"fault-{{value('--cert-name')}}"
+if fault.exists():
+    sys.exit(print(fault.read_text()) or 1)
+if "--dry-run" in arguments:
+    sys.exit(0)
+sys.path.insert(0, {tests!r})
+from certificate_pair import lineage
+lineage(pathlib.Path(value("--config-dir")), value("--cert-name"), names, value("--key-type"))
+"""
+
+
+class Host:
+    """A host's folders, and what its program does there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.state, self.tls = root, root / "state", root / "tls"
+        for folder in (self.state, self.tls, root / "challenges", root / "bin"):
+            folder.mkdir()
+        self.settings: dict[str, Any] = {}
+        text = CERTBOT.format(python=sys.executable, root=str(root), tests=str(ROOT / "tests"))
+        (root / "bin/certbot").write_text(text)
+        (root / "bin/certbot").chmod(0o755)
+
+    def run(self, request: dict[str, Any] | None = None, **sites: dict[str, Any]) -> Any:
+        configuration = {
+            **{"server": "https://ca.test/dir", "ca_bundle": "", "email": "", "probe": False, "reloads": []},
+            "challenges": str(self.root / "challenges"),
+            "directory": str(self.tls),
+            "state": str(self.state),
+            "certbot": str(self.root / "bin/certbot"),
+            "metrics": str(self.root / "certificates.prom"),
+            "sites": [
+                {
+                    "name": name,
+                    "mode": "acme",
+                    "profile": "",
+                    "key_type": "ecdsa",
+                    "server_names": [f"{name}.test"],
+                }
+                | site
+                for name, site in sites.items()
+            ],
+        } | self.settings
+        run = program.Run(configuration, self.state, request)
+        run.well = run.rehearse() if (request or {}).get("dry_run") else run.go()
+        return run
+
+    def orders(self) -> list[list[str]]:
+        """How certbot was called since this was last asked."""
+        calls = self.root / "calls"
+        told = [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        return told
+
+    def ordered(self) -> list[str]:
+        """For what certificates were asked, each as its names."""
+        return [
+            " ".join(call[i + 1] for i, one in enumerate(call) if one in ("--domain", "--ip-address"))
+            for call in self.orders()
+        ]
+
+    def serial_file(self, name: str) -> bytes:
+        return (self.tls / name / "fullchain.pem").read_bytes()
+
+    def note(self, name: str) -> dict[str, Any]:
+        return json.loads((self.state / "sites" / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch) -> Host:
+    # The authority says nothing of renewals, unless a test has it say something.
+    monkeypatch.setattr(program, "window", lambda *_: {"again": 0})
+    return Host(tmp_path)
+
+
+# --- What is asked for, and when ---------------------------------------------------------------
+
+
+def test_the_first_and_then_none(host):
+    run = host.run(a={"server_names": ["a.test", "www.a.test", "10.1.2.3"]})
+    assert run.well and run.done == {"a": {"installed": True, "error": ""}}, run.done
+    assert host.ordered() == ["a.test www.a.test 10.1.2.3"]
+    for name in ("fullchain.pem", "privkey.pem"):
+        served = host.tls / "a" / name
+        assert served.read_bytes() == (host.state / "certbot/live/a" / name).read_bytes()
+        assert served.stat().st_mode & 0o777 == 0o600, f"expected root alone to read {name}"
+    run = host.run(a={"server_names": ["www.a.test", "a.test", "10.1.2.3"]})  # names are a set
+    assert (run.well, host.orders(), run.done["a"]["installed"]) == (True, [], False), run.done
+
+
+@pytest.mark.parametrize(
+    ("site", "settings"),
+    [
+        ({"server_names": ["a.test", "b.test"]}, {}),
+        ({"server_names": ["b.test"]}, {}),
+        ({"profile": "shortlived"}, {}),
+        ({"key_type": "rsa"}, {}),
+        ({}, {"server": "https://another.test/dir"}),
+    ],
+)
+def test_what_was_changed_is_asked_for_anew_once(host, site, settings):
+    host.run(a={})
+    host.orders()
+    host.settings = settings
+    assert host.run(a=site).done["a"]["installed"], "expected another certificate in its place"
+    (order,) = host.orders()
+    for value in [*site.get("server_names", []), *site.values(), *settings.values()]:
+        assert isinstance(value, list) or value in order, f"expected {value} in {order}"
+    assert not host.run(a=site).done["a"]["installed"] and not host.orders(), "expected no second order"
+
+
+def test_one_is_renewed_in_its_last_third_and_not_before(host):
+    host.run(a={})
+    host.orders()
+    for left, expected in ((31 * DAY, []), (29 * DAY, ["a.test"])):
+        lineage(host.state / "certbot", "a", ["a.test"], begins=left - 90 * DAY, ends=left)
+        host.run(a={})
+        assert host.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
+
+
+def test_the_authority_decides_when(host, monkeypatch):
+    host.run(a={})
+    host.orders()
+    asked = []
+
+    def window(made, server, authorities, now):
+        asked.append(made.identifier)
+        return {"start": now - 10, "end": now - 5, "because": "https://ca.test/why", "again": now + 60}
+
+    lineage(host.state / "certbot", "a", ["a.test"])
+    monkeypatch.setattr(program, "window", window)
+    run = host.run(a={})
+    assert (run.well, host.ordered(), len(asked)) == (True, ["a.test"], 2), asked
+    key, serial = asked[0].split(".")
+    assert base64.urlsafe_b64decode(serial + "=") == b"\0\x87\x65\x43\x21", (
+        "expected the number as ASN.1 has it"
+    )
+    assert len(base64.urlsafe_b64decode(key + "=")) == 20, key
+
+
+def test_an_authority_that_says_nothing_stops_no_renewal(host, monkeypatch):
+    host.run(a={})
+    host.orders()
+
+    def window(*_):
+        raise OSError("refused")
+
+    monkeypatch.setattr(program, "window", window)
+    lineage(host.state / "certbot", "a", ["a.test"], begins=-80 * DAY, ends=10 * DAY)
+    host.run(a={})
+    assert host.ordered() == ["a.test"]
+
+
+def test_a_moment_of_its_own_before_any_alarm(tmp_path):
+    now, moments = time.time(), []
+    for _ in range(5):
+        pair(tmp_path, ["a.test"])
+        made = program.certificate(tmp_path / "fullchain.pem")
+        start, end = made.last_third - DAY, made.last_third + DAY
+        moment = program.renewal_time(made, {"start": start, "end": end})
+        assert start <= moment <= made.last_third, f"expected it in time, got {moment - start}"
+        assert moment == program.renewal_time(made, {"start": start, "end": end}), "expected the same twice"
+        moments.append(program.renewal_time(made, {"start": now, "end": now + DAY}))
+    assert len(set(moments)) == 5, moments
+
+
+def test_time_is_read_as_authorities_write_it():
+    expected = program.seconds("2026-11-21T03:27:43Z")
+    for text in ("2026-11-21T03:27:43.123456789Z", "2026-11-21T05:27:43+02:00", "2026-11-21t03:27:43z"):
+        assert program.seconds(text) == expected, text
+
+
+def test_force_and_a_rehearsal(host):
+    host.run(a={}, b={})
+    host.orders()
+    before = host.serial_file("a"), host.note("a")
+    run = host.run({"dry_run": True, "site": "a"}, a={}, b={})
+    (order,) = host.orders()
+    assert run.well and "--dry-run" in order, order
+    assert (host.serial_file("a"), host.note("a")) == before, "expected a rehearsal to keep nothing"
+    host.run({"force": True, "site": "a"}, a={}, b={})
+    assert host.ordered() == ["a.test"]
+    assert host.serial_file("a") != before[0]
+
+
+# --- One site is not another -------------------------------------------------------------------
+
+
+def test_ones_failure_is_not_anothers(host):
+    (host.root / "fault-b").write_text("Domain: b.test\n  Type:   dns\n  Detail: no such name\n")
+    run = host.run(a={}, b={}, c={})
+    assert not run.well
+    assert [run.done[name]["installed"] for name in "abc"] == [True, False, True], run.done
+    assert run.done["b"]["error"] == "https://ca.test/dir gives none: b.test: no such name"
+
+
+def test_an_authority_that_has_refused_is_not_asked_again_at_once(host):
+    fault = host.root / "fault-a"
+    fault.write_text("too many\n")
+    for _ in range(2):
+        run = host.run(a={})
+        assert "gives none: too many" in run.done["a"]["error"], run.done
+    assert len(host.orders()) == 1, "expected one order within an hour"
+    host.run({"force": True}, a={})
+    assert len(host.orders()) == 1, "expected an operator to be obeyed"
+    fault.unlink()
+    host.run(a={"server_names": ["a.test", "b.test"]})
+    assert host.ordered() == ["a.test b.test"], "expected something else to be asked for"
+
+
+def test_what_is_served_goes_on_when_there_is_no_other(host):
+    host.run(a={})
+    before = host.serial_file("a")
+    (host.root / "fault-a").write_text("down\n")
+    assert not host.run(a={"server_names": ["b.test"]}).well
+    assert host.serial_file("a") == before
+
+
+def test_a_site_that_is_gone_is_no_longer_renewed(host):
+    host.run(a={}, b={})
+    host.run(a={}, b={"mode": "self-signed"})
+    assert not list(host.state.glob("**/b*")), list(host.state.glob("**/b*"))
+    assert (host.tls / "b/fullchain.pem").exists(), "expected what is served to stay"
+    assert (host.state / "certbot/live/a/fullchain.pem").exists()
+
+
+def test_what_was_cut_off_is_put_in_place_by_the_next(host):
+    host.run(a={})
+    host.orders()
+    (host.tls / "a/privkey.pem").unlink()
+    assert host.run(a={}).done["a"]["installed"] and not host.orders()
+
+
+def test_a_key_of_another_is_never_put_in_place(host):
+    host.run(a={}, b={})
+    before = host.serial_file("a")
+    live = host.state / "certbot/live/a"
+    lineage(host.state / "certbot", "a", ["a.test"])
+    key = host.state / "certbot/live/b/privkey.pem"
+    with pytest.raises(program.Refused, match="is not the key of"):
+        program.put(live / "fullchain.pem", key, host.tls / "a")
+    assert host.serial_file("a") == before
+    assert [path.name for path in host.tls.iterdir() if path.name[0] == "."] == []
+
+
+def test_a_folder_is_exchanged_as_a_whole(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "what").write_text(name)
+    (tmp_path / "old/request.pem").touch()
+    program.exchange(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old/what").read_text() == "new"
+
+
+# --- Names that do not lead here ---------------------------------------------------------------
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.server.hosts.append(self.headers["Host"])
+        match self.headers["Host"].split(".")[0]:
+            case "gone":
+                self.send_error(404)
+            case "other":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"<html>parked</html>")
+            case "moved":
+                self.send_response(301)
+                self.send_header("Location", f"http://127.0.0.1:{program.PORT}{self.path}")
+                self.end_headers()
+            case _:
+                super().do_GET()
+
+
+@contextlib.contextmanager
+def answering(folder: Path) -> Iterator[http.server.HTTPServer]:
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *given: Handler(*given, directory=str(folder))
+    )
+    server.hosts = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def probed(host, monkeypatch) -> Iterator[Host]:
+    """Names are probed, at a port of this machine; DNS says what `host.dns` says."""
+    host.dns, host.settings = {}, {"probe": True}
+
+    def addresses(name: str) -> list[str]:
+        if "unknown" in name:
+            raise program.Refused(f"DNS has no address for {name} (Name or service not known)")
+        return host.dns.get(name, ["127.0.0.1"])
+
+    monkeypatch.setattr(program, "addresses", addresses)
+    with answering(host.root / "challenges") as server:
+        monkeypatch.setattr(program, "PORT", server.server_address[1])
+        host.server = server
+        yield host
+
+
+def test_names_that_lead_here(probed):
+    run = probed.run(a={"server_names": ["a.test", "moved.test"]})
+    assert run.well and probed.ordered() == ["a.test moved.test"], run.done
+    assert "a.test" in {asked.split(":")[0] for asked in probed.server.hosts}, probed.server.hosts
+    left = [path for path in (probed.root / "challenges").rglob("*") if path.is_file()]
+    assert left == [], f"expected no token to stay, got {left}"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "gone.test",
+            "gone.test does not lead here: 127.0.0.1 answers 404 (DNS says 127.0.0.1, this host is ",
+        ),
+        ("other.test", "other.test does not lead here: 127.0.0.1 answers something else (DNS says 127.0.0.1"),
+        (
+            "refused.test",
+            "refused.test does not lead here: 127.0.0.2 does not answer (Connection refused) (DNS",
+        ),
+        (
+            "half.test",
+            "half.test does not lead here: 127.0.0.2 does not answer (Connection refused) (DNS says ",
+        ),
+        ("unknown.test", "DNS has no address for unknown.test (Name or service not known)"),
+    ],
+)
+def test_a_name_that_does_not_is_left_out_and_said(probed, name, expected):
+    probed.dns |= {"refused.test": ["127.0.0.2"], "half.test": ["127.0.0.1", "127.0.0.2"]}
+    run = probed.run(a={"server_names": ["a.test", name]}, b={"server_names": [name]})
+    assert probed.ordered() == ["a.test"], "expected an order for what arrives, and none for what does not"
+    assert not run.well and run.done["a"]["installed"], run.done
+    for site in "ab":
+        assert run.done[site]["error"].startswith(expected), run.done
+    probed.run(a={"server_names": ["a.test", name]})
+    assert probed.orders() == [], "expected no second order for the same"
+
+
+def test_a_name_that_fails_once_is_not_lost(probed):
+    both = {"server_names": ["a.test", "gone.test"]}
+    for left, expected in ((20 * DAY, []), (10 * DAY, ["a.test"])):
+        lineage(probed.state / "certbot", "a", both["server_names"], begins=left - 90 * DAY, ends=left)
+        (probed.state / "sites").mkdir(exist_ok=True)
+        got = {"server": "https://ca.test/dir", "profile": "", "key_type": "ecdsa"}
+        (probed.state / "sites/a.json").write_text(json.dumps({"got": got}))
+        run = probed.run(a=both)
+        assert "gone.test does not lead here" in run.done["a"]["error"], run.done
+        assert probed.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
+
+
+def test_an_address_that_this_host_has_no_way_to_is_passed_over(probed, monkeypatch):
+    monkeypatch.setattr(program, "NO_WAY", {111})  # that is what 127.0.0.2 answers
+    probed.dns["a.test"] = ["127.0.0.2", "127.0.0.1"]
+    assert probed.run(a={}).well
+    probed.dns["b.test"] = ["127.0.0.2"]
+    error = probed.run(a={}, b={}).done["b"]["error"]
+    assert error.startswith("b.test does not lead here: this host has no way there (DNS says 127.0.0.2"), (
+        error
+    )
+
+
+def test_dns_is_asked():
+    assert program.addresses("fd00::1") == ["fd00::1"]
+    assert "127.0.0.1" in program.addresses("localhost")
+    with pytest.raises(program.Refused, match=r"DNS has no address for nobody\.invalid"):
+        program.addresses("nobody.invalid")
+
+
+# --- Who is told -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["acme", "provided", "self-signed", "ca"])
+@pytest.mark.parametrize(
+    ("begins", "ends", "expected"),
+    [
+        (-59, 31, ""),
+        (-61, 29, "ends "),
+        (-3, 3, ""),
+        (-5, 1.9, "ends "),
+        (-300, 65, ""),
+        (-9, -1, "has ended "),
+    ],
+)
+def test_an_alarm_says_what_ends(host, capsys, mode, begins, ends, expected):
+    pair(host.tls / "a", ["a.test"], begins=begins * DAY, ends=ends * DAY)
+    (host.root / "fault-a").write_text("down\n")
+    host.settings = {"probe": False}
+    run = host.run({"site": "nobody"}, a={"mode": mode})
+    assert run.well == (not expected), run.faults
+    said = capsys.readouterr().out
+    assert (f"a: its certificate {expected}" if expected else "") in said, said
+    metrics = (host.root / "certificates.prom").read_text()
+    assert f'decanter_certificate_alarm{{site="a"}} {int(bool(expected))}' in metrics, metrics
+
+
+def test_the_journal_knows_an_error(host, capsys, monkeypatch):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    (host.root / "fault-a").write_text("down\n")
+    host.run(a={})
+    assert "<3>a: https://ca.test/dir gives none: down\n" in capsys.readouterr().out
+
+
+def test_failures_are_counted(host):
+    (host.root / "fault-a").write_text("down\n")
+    for times in (1, 2):
+        host.run({"force": True}, a={})
+        metrics = (host.root / "certificates.prom").read_text()
+        assert f'decanter_certificate_failures{{site="a"}} {times}\n' in metrics, metrics
+    (host.root / "fault-a").unlink()
+    host.run({"force": True}, a={})
+    assert 'decanter_certificate_failures{site="a"} 0\n' in (host.root / "certificates.prom").read_text()
+
+
+def test_those_who_serve_read_what_is_new_once(host, monkeypatch, tmp_path):
+    told = tmp_path / "told"
+    stamp = tmp_path / "stamp"
+    stamp.write_text("Sat 2020-01-01 00:00:00.000000 UTC")
+    (host.root / "bin/systemctl").write_text(
+        f"#!/bin/sh\n[ $1 = show ] || {{ echo $* >>{told}; date -u '+%a %F %T.%6N UTC' >{stamp}; exit; }}\n"
+        f"echo ActiveState=active; echo StateChangeTimestamp=$(cat {stamp})\n"
+    )
+    (host.root / "bin/systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{host.root / 'bin'}:{os.environ['PATH']}")
+    host.settings = {"reloads": ["nginx.service"]}
+    host.run(a={}, b={})
+    assert told.read_text() == "reload nginx.service\n", "expected one reload for two certificates"
+    host.run(a={}, b={})
+    assert told.read_text() == "reload nginx.service\n", "expected no reload for nothing"
+    (host.tls / "a/privkey.pem").touch()
+    time.sleep(0.01)
+    host.run(a={}, b={})
+    assert told.read_text().count("reload") == 2, "expected what a run has left undone to be done"
+
+
+def test_what_there_is_is_listed(host):
+    (host.root / "fault-b").write_text("down\n")
+    run = host.run(a={"profile": "tlsserver", "key_type": "rsa"}, b={})
+    first, second = run.listed()
+    expected = {
+        "names": ["a.test"],
+        "issuer": "Authority R1",
+        "profile": "tlsserver",
+        "key_type": "rsa",
+        "error": "",
+    }
+    assert expected.items() <= first.items(), first
+    assert 88 < first["days"] < 89.1 and first["renewal"] and not first["alarm"], first
+    assert second["error"].endswith("b/fullchain.pem"), second
+
+
+def test_an_operator_asks_by_a_file(host, monkeypatch, capsys):
+    configuration = host.run(a={}).configuration
+    file = host.root / "certificates.json"
+    file.write_text(json.dumps(configuration))
+    monkeypatch.setattr(program, "CONFIGURATION", file)
+    host.orders()
+    (host.state / "request.json").write_text('{"force": true}')
+    for orders in (1, 0):
+        assert program.main([]) == 0
+        assert len(host.orders()) == orders, "expected a request to hold for one run"
+    assert json.loads((host.state / "last.json").read_text())["sites"] == {
+        "a": {"installed": False, "error": ""}
+    }
+    capsys.readouterr()
+    assert program.main(["list"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "a"
+
+
+def test_this_host_is_where_it_sends_from():
+    for address in program.own_addresses():
+        socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def test_it_runs_with_the_oldest_python():
+    """Of the hosts: 3.10, whose standard library it must do with."""
+    import ast
+
+    ast.parse(PROGRAM.read_text(), feature_version=(3, 10))
