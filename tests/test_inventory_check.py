@@ -197,6 +197,40 @@ def test_balancers_that_cannot_work_are_refused(hosts, groups, expected):
     assert inventory_errors(BEHIND | hosts, BALANCED | groups, {"harbour": {}}) == [expected]
 
 
+ACME = {"harbour": {"tls": {"mode": "acme"}}, "old": {"tls": {"mode": "acme"}, "state": "absent"}, "a": {}}
+TWO = {"all": ["web1", "web2"], "web": ["web1", "web2"], "balancer": []}
+NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.5"}}
+
+
+def test_one_host_asks_for_a_certificate_and_is_asked_for_its_proof():
+    alone = {name: {**host, "hosts_are_alone": True} for name, host in NAMED.items()}
+    for hosts, groups in ((NAMED, {"all": ["web1"], "web": ["web1"]}), (BEHIND, BALANCED), (alone, TWO)):
+        assert inventory_errors(hosts, groups, ACME) == [], groups
+
+
+@pytest.mark.parametrize(
+    ("hosts", "groups", "found"),
+    [
+        (NAMED, TWO, "acme with 2 hosts that visitors may reach"),
+        (
+            {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}},
+            {},
+            "acme behind a balancer that passes TLS through",
+        ),
+        (
+            {"lb2": {"ansible_host": "10.1.2.6"}},
+            {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
+            "acme with 2 hosts that visitors may reach",
+        ),
+    ],
+)
+def test_a_proof_that_another_host_would_be_asked_for_is_refused(hosts, groups, found):
+    expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
+    got = inventory_errors(BEHIND | hosts, BALANCED | groups, ACME)
+    assert f"sites.harbour.tls.mode: found {found}, expected {expected}" in got, got
+    assert not [line for line in got if line.startswith(("sites.old", "sites.a"))], got
+
+
 class Unreadable(Mapping):
     """Host variables as ansible-core hands them over: a value is worked out when it is read."""
 

@@ -748,7 +748,11 @@ class Run:
         ]
         last = "decanter_certificates_last_run_seconds"
         lines += [f"# HELP {last} When this was written.", f"# TYPE {last} gauge", f"{last} {self.now:.0f}"]
-        write(Path(self.configuration["metrics"]), ("\n".join(lines) + "\n").encode(), 0o644)
+        path = Path(self.configuration["metrics"])
+        if not path.parent.exists():  # ours; another's is there
+            path.parent.mkdir()
+            path.parent.chmod(0o755)
+        write(path, ("\n".join(lines) + "\n").encode(), 0o644)
 
 
 NOISE = (

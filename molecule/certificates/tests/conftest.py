@@ -1,0 +1,113 @@
+"""The authority and DNS of the scenario, and what visitors are shown."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from cryptography import x509
+
+ROOT = Path(__file__).parents[3]
+# The fixtures of every scenario's hosts.
+sys.path.append(str(ROOT / "tests/hosts"))
+pytest_plugins = ["lab"]
+
+STATE = "/var/lib/decanter/certificates"
+
+
+class Authority:
+    """Pebble, and the DNS that it asks."""
+
+    def __init__(self, address: str, vouched_by: str) -> None:
+        self.address, self.session = address, requests.Session()
+        self.session.verify, self.session.trust_env = vouched_by, False
+
+    def root(self) -> str:
+        """Whom visitors have to trust."""
+        return self.session.get(f"https://{self.address}:15000/roots/0", timeout=20).text
+
+    def suggest(self, chain: str, start: str, end: str) -> None:
+        """Have it say when a certificate is to be renewed."""
+        window = {"suggestedWindow": {"start": start, "end": end}}
+        told = {"certificate": chain, "ariResponse": json.dumps(window)}
+        url = f"https://{self.address}:15000/set-renewal-info/"
+        self.session.post(url, json=told, timeout=20).raise_for_status()
+
+    def lead(self, name: str, address: str) -> None:
+        """Have DNS know a name, or forget it."""
+        what, told = ("add-a", {"addresses": [address]}) if address else ("clear-a", {})
+        url = f"http://{self.address}:8055/{what}"
+        self.session.post(url, json={"host": f"{name}.", **told}, timeout=20).raise_for_status()
+
+
+@pytest.fixture
+def authority(variables) -> Authority:
+    return Authority(variables["scenario_ca"], f"{variables['lab_directory']}/ca.crt")
+
+
+@pytest.fixture
+def shown(visitor) -> Callable[[str], x509.Certificate]:
+    """The certificate that a visitor of a name is shown."""
+
+    def look(name: str) -> x509.Certificate:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(visitor.place(443), 10) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            return x509.load_der_x509_certificate(connection.getpeercert(True))
+
+    return look
+
+
+@pytest.fixture
+def converge(play) -> Callable[..., str]:
+    """Converge the roles that have to do with it, with some sites; what was said."""
+
+    def run(sites: dict[str, Any], *arguments: str) -> str:
+        tags = ("--tags", "python_app,gunicorn,release,certbot,nginx")
+        finished = play("site.yml", sites, *tags, *arguments)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished.stdout + finished.stderr
+
+    return run
+
+
+@pytest.fixture
+def note(host) -> Callable[[str], dict[str, Any]]:
+    """What a host knows of a site's certificate."""
+
+    def read(site: str) -> dict[str, Any]:
+        with host.sudo():
+            return json.loads(host.check_output("cat %s/sites/%s.json", STATE, site))
+
+    return read
+
+
+@pytest.fixture
+def turn(host) -> Callable[[], Any]:
+    """Have the timer's unit run now; the finished command."""
+
+    def run() -> Any:
+        with host.sudo():
+            return host.run("systemctl start decanter-certificates.service")
+
+    return run
+
+
+@pytest.fixture
+def reloads(host) -> Callable[[], int]:
+    """How often nginx has been reloaded."""
+    return lambda: int(
+        host.check_output(
+            "sudo journalctl --unit nginx.service --output cat | grep -c '^Reloaded nginx' || true"
+        )
+    )

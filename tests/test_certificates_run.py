@@ -1,0 +1,67 @@
+"""What a converge finds to do about certificates of an ACME server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ours
+import pytest
+
+module = ours.load("modules", "certificates_run")
+
+
+@pytest.fixture
+def configuration(tmp_path) -> dict[str, Any]:
+    """Of a host on which all is well."""
+    state, tls = tmp_path / "state", tmp_path / "tls"
+    for folder in (state / "sites", state / "certbot/live/a", tls / "a"):
+        folder.mkdir(parents=True)
+    got = {"server": "https://ca.test/dir", "profile": "", "key_type": "ecdsa", "names": ["a.test", "b.test"]}
+    (state / "sites/a.json").write_text(json.dumps({"got": got, "renewal": 0}))
+    for folder in (state / "certbot/live/a", tls / "a"):
+        (folder / "fullchain.pem").write_text("a chain")
+    site = {
+        "name": "a",
+        "mode": "acme",
+        "profile": "",
+        "key_type": "ecdsa",
+        "server_names": ["b.test", "a.test"],
+    }
+    return {"server": "https://ca.test/dir", "state": str(state), "directory": str(tls), "sites": [site]}
+
+
+def test_nothing(configuration):
+    assert module.missing(configuration) == []
+    configuration["sites"].append({"name": "b", "mode": "self-signed"})
+    assert module.missing(configuration) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"profile": "shortlived"}, {"key_type": "rsa"}, {"server_names": ["a.test"]}], ids=str
+)
+def test_a_certificate_for_something_else(configuration, change):
+    configuration["sites"][0] |= change
+    assert module.missing(configuration) == ["a: it is for something else"]
+
+
+def test_another_authority(configuration):
+    configuration["server"] = "https://another.test/dir"
+    assert module.missing(configuration) == ["a: it is for something else"]
+
+
+def test_none_yet(configuration, tmp_path):
+    configuration["sites"].append({**configuration["sites"][0], "name": "new"})
+    assert module.missing(configuration) == ["new: there is none"]
+    (tmp_path / "state/sites/new.json").write_text('{"error": "down"}')
+    assert module.missing(configuration) == ["new: there is none"]
+
+
+def test_one_that_is_not_served(configuration, tmp_path):
+    (tmp_path / "tls/a/fullchain.pem").write_text("one that stands in")
+    assert module.missing(configuration) == ["a: it is not in its place"]
+
+
+def test_one_of_a_site_that_is_gone(configuration):
+    configuration["sites"] = []
+    assert module.missing(configuration) == ["a: it is still renewed"]
