@@ -84,8 +84,8 @@ def write(tmp_path):
 def due(tmp_path):
     """Why the certificate of site a has to be made anew; nothing when it will do."""
 
-    def ask(names: list[str] | None = None, authority: str = "") -> str | None:
-        site = {"name": "a", "server_names": names or NAMES, "authority": authority}
+    def ask(names: list[str] | None = None, authority: str = "", stands_in: bool = False) -> str | None:
+        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "stands_in": stands_in}
         got = []
         for check in (True, False):
             done = run_module("certificates_due", directory=str(tmp_path), sites=[site], days=30, check=check)
@@ -156,6 +156,15 @@ def test_one_of_another_authority(write, due, authority):
 def test_one_that_should_be_signed_by_itself(write, due, authority):
     write(by=authority)
     assert due() == "somebody else has signed it"
+
+
+def test_one_that_stands_in_has_only_to_be_there(write, due, authority, tmp_path):
+    write(by=authority, days=-1, names=["b.test"])
+    assert due(stands_in=True) is None, "expected nothing to take the place of another authority's"
+    write(key=new_key())
+    assert due(stands_in=True) == "its key is another's"
+    (tmp_path / "a/fullchain.pem").unlink()
+    assert due(stands_in=True) == "there is none"
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,23 @@ def test_alternative_names(name, expected):
     assert filters.subject_alternative_names([name]) == [expected]
 
 
+def test_certificates_of_an_acme_server():
+    whole = site(tls={"mode": "acme", "profile": "shortlived"})
+    given = filters.certbot_sites(whole, "/")
+    assert given[0].items() >= {"mode": "acme", "profile": "shortlived"}.items(), given
+    assert filters.certificates_made(given, "")[0]["stands_in"] is True
+    kept = filters.certificates_kept(given, "tlsserver", "ecdsa")
+    assert kept[0].items() >= {"profile": "shortlived", "key_type": "ecdsa", "mode": "acme"}.items(), kept
+    assert (
+        filters.certificates_kept(filters.certbot_sites(site(tls={"mode": "acme"}), "/"), "tlsserver", "rsa")[
+            0
+        ].items()
+        >= {"profile": "tlsserver", "key_type": "rsa"}.items()
+    )
+    behind = filters.certbot_sites(whole, "/", True)
+    assert behind[0]["mode"] == "self-signed", "expected the balancer to have it"
+
+
 def test_urls_name_a_port_only_where_it_is_not_443():
     assert filters.site_urls(site(), 443)[0]["url"] == "https://plain.test/"
     assert filters.site_urls(site(server_names=["::1"]), 8443)[0]["url"] == "https://[::1]:8443/"
@@ -306,7 +323,7 @@ def test_roles_are_given_what_their_specs_know(role):
         **COMPANIONS,
         static=[{"url": "/static/", "path": "static"}],
         gunicorn={"workers": 2, "threads": 2, "worker_connections": 9, "settings": {"keepalive": 5}},
-        tls={"mode": "ca"},
+        tls={"mode": "acme", "profile": "tlsserver", "key_type": "rsa"},
     )
     function = getattr(filters, f"{role}_sites")
     given = function(whole, *{"certbot": ["/"], "python_app": [HERE]}.get(role, []))
