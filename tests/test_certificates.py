@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import http.server
 import importlib.util
 import json
@@ -278,6 +279,31 @@ def test_a_key_of_another_is_never_put_in_place(host):
         program.put(live / "fullchain.pem", key, host.tls / "a")
     assert host.serial_file("a") == before
     assert [path.name for path in host.tls.iterdir() if path.name[0] == "."] == []
+
+
+def test_a_full_disk_leaves_what_is_served(host, monkeypatch):
+    host.run(a={}, b={})
+    host.orders()
+    before, real = host.serial_file("a"), program.write
+
+    def write(path: Path, *rest: Any) -> None:
+        if path.is_relative_to(host.full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, *rest)
+
+    monkeypatch.setattr(program, "write", write)
+    for full, expected in ((host.state, []), (host.tls, ["a.test", "b.test"])):
+        host.full = full
+        run = host.run({"force": True}, a={}, b={})
+        assert {site["error"] for site in run.done.values()} == {"[Errno 28] No space left on device"}, (
+            run.done
+        )
+        assert host.ordered() == expected, "expected no order whose outcome cannot be noted"
+        assert host.serial_file("a") == before
+    host.full = Path("/nowhere")
+    run = host.run(a={}, b={})
+    assert run.well and run.done["a"]["installed"], "expected the next run to do what was left undone"
+    assert host.orders() == [], "expected no second order"
 
 
 def test_a_folder_is_exchanged_as_a_whole(tmp_path):

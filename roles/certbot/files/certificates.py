@@ -574,6 +574,8 @@ class Run:
             raise Refused(
                 f"{failed['why']} (asked {waited / 60:.0f} minutes ago, and not again within an hour)"
             )
+        # A disk that is full is found out before the authority is asked, or it would be asked each time.
+        write(self.note(site), json.dumps(note).encode())
         try:
             self.order(site, names)
         except Refused as refused:
