@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ours
 import pytest
 from certificate_pair import DAY, lineage, pair
 
@@ -26,6 +27,7 @@ spec = importlib.util.spec_from_file_location("certificates_program", PROGRAM)
 program = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = program  # dataclasses look there
 spec.loader.exec_module(program)
+ASK_WINDOW = program.window  # which most tests replace
 
 # Makes what certbot would, notes how it was called, and fails where a file says how.
 CERTBOT = """#!{python}
@@ -187,6 +189,35 @@ def test_an_authority_that_says_nothing_stops_no_renewal(host, monkeypatch):
     lineage(host.state / "certbot", "a", ["a.test"], begins=-80 * DAY, ends=10 * DAY)
     host.run(a={})
     assert host.ordered() == ["a.test"]
+
+
+@pytest.mark.parametrize(
+    ("pause", "expected"),
+    [("21600", 21600), ("1", 60), ("999999", DAY), ("", DAY / 4), ("Sat, 21 Nov", DAY / 4)],
+)
+def test_the_authority_is_asked_by_the_certificates_number(tmp_path, monkeypatch, pause, expected):
+    asked = []
+
+    def ask(url, authorities):
+        asked.append(url)
+        if url == "https://ca.test/dir":
+            return {"renewalInfo": "https://ca.test/renewal/"}, ""
+        return {"suggestedWindow": {"start": "2026-11-21T00:00:00Z", "end": "2026-11-22T00:00:00Z"}}, pause
+
+    monkeypatch.setattr(program, "ask", ask)
+    pair(tmp_path, ["a.test"])
+    made = program.certificate(tmp_path / "fullchain.pem")
+    told = ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0)
+    assert asked[1] == f"https://ca.test/renewal/{made.identifier}", asked
+    assert (told["end"] - told["start"], told["again"] - 1000) == (DAY, expected), told
+
+
+def test_an_authority_without_suggestions_is_left_alone_for_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "ask", lambda *_: ({"newOrder": "https://ca.test/order"}, ""))
+    pair(tmp_path, ["a.test"])
+    made = program.certificate(tmp_path / "fullchain.pem")
+    assert ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0) == {"again": 1000 + DAY}
+    assert program.renewal_time(made, {"again": 1000 + DAY}) == made.ends - 30 * DAY
 
 
 def test_a_moment_of_its_own_before_any_alarm(tmp_path):
@@ -520,6 +551,23 @@ def test_what_there_is_is_listed(host):
     assert expected.items() <= first.items(), first
     assert 88 < first["days"] < 89.1 and first["renewal"] and not first["alarm"], first
     assert second["error"].endswith("b/fullchain.pem"), second
+
+
+def test_people_read_a_table(host):
+    (host.root / "fault-b").write_text("down\n")
+    run = host.run(a={"profile": "tlsserver"}, b={})
+    pair(host.tls / "b", ["b.test"], ends=DAY / 4)
+    told = ours.load("action", "certificates").table("web1", run.listed()).splitlines()
+    assert told[:3] == [
+        "web1:",
+        "  a                a.test",
+        f"    by Authority R1 (ecdsa tlsserver), 89 days left: until {program.iso(run.now + 89 * DAY)}",
+    ], told
+    assert told[3].startswith("    renewed at 20"), told
+    assert "0.2 days left, TOO FEW" in told[5] and told[6:] == [
+        "    it stands in until there is one",
+        "    https://ca.test/dir gives none: down",
+    ], told
 
 
 def test_an_operator_asks_by_a_file(host, monkeypatch, capsys):
