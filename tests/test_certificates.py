@@ -556,7 +556,7 @@ def test_what_there_is_is_listed(host):
 def test_people_read_a_table(host):
     (host.root / "fault-b").write_text("down\n")
     run = host.run(a={"profile": "tlsserver"}, b={})
-    pair(host.tls / "b", ["b.test"], ends=DAY / 4)
+    pair(host.tls / "b", ["b.test"], ends=DAY / 5)
     told = ours.load("action", "certificates").table("web1", run.listed()).splitlines()
     assert told[:3] == [
         "web1:",
