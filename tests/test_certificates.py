@@ -453,6 +453,16 @@ def test_a_name_that_fails_once_is_not_lost(probed):
         assert probed.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
 
 
+@pytest.mark.parametrize("left", [25, 10, -1])
+def test_a_name_that_never_arrives_is_not_in_a_renewals_way(probed, left):
+    both = {"server_names": ["a.test", "gone.test"]}
+    probed.run(a=both)
+    probed.orders()
+    lineage(probed.state / "certbot", "a", ["a.test"], begins=(left - 90) * DAY, ends=left * DAY)
+    probed.run(a=both)
+    assert probed.ordered() == ["a.test"], f"{left} of 90 days left"
+
+
 def test_an_address_that_this_host_has_no_way_to_is_passed_over(probed, monkeypatch):
     monkeypatch.setattr(program, "NO_WAY", {111})  # that is what 127.0.0.2 answers
     probed.dns["a.test"] = ["127.0.0.2", "127.0.0.1"]

@@ -461,12 +461,13 @@ class Run:
         for key, value in self.wanted(site).items():
             if note.get("got", {}).get(key) != value:
                 return f"{key} is {value or 'nothing'} now"
-        if made.names != {canonical(name) for name in site["server_names"]}:
-            return OTHER_NAMES
         when = note["renewal"] = self.renewal(site, made, note)
         because = note.get("suggested", {}).get("because")
-        told = f" ({because})" if because else ""
-        return f"its renewal is due since {iso(when)}{told}" if when <= self.now else ""
+        if when <= self.now:
+            return f"its renewal is due since {iso(when)}" + (f" ({because})" if because else "")
+        # Last, for it may be so for long: a name that does not lead here must not be in a renewal's way.
+        names = {canonical(name) for name in site["server_names"]}
+        return OTHER_NAMES if made.names != names else ""
 
     def astray(self, names: list[str]) -> dict[str, str]:
         """The names that do not lead here, and why, where that is to be found out."""
@@ -482,7 +483,7 @@ class Run:
         wrong = list(faults.values())
         if not left:
             raise Refused("; ".join(wrong))
-        if made and made.ends > self.now:
+        if made:
             lost = made.names & {canonical(name) for name in faults}
             # A name that fails for an hour must not be lost for a month; but not at the price of all.
             if lost and made.ends - self.now > made.lifetime / 6:
