@@ -59,12 +59,12 @@ def test_443_answers_before_there_is_one(shown, visitor, me):
     assert names(made) == {f"early.{me}.test"}
 
 
-def test_one_bad_name_among_good_ones(host, shown, me, variables):
+def test_one_bad_name_among_good_ones(host, authority, shown, me):
     made = shown(f"partly.{me}.test")
     assert names(made) == {f"partly.{me}.test"} and "Pebble" in issuer(made), names(made)
     with host.sudo():
         said = host.check_output("journalctl --unit decanter-certificates.service --priority 3 --output cat")
-    expected = f"partly: astray.{me}.test does not lead here: {variables['scenario_ca']} "
+    expected = f"partly: astray.{me}.test does not lead here: {authority.address} "
     assert expected in said, f"expected {expected!r}, got {said}"
     assert f"early: DNS has no address for early.{me}.test" in said, said
 
