@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -86,10 +87,22 @@ def podman(hosts) -> Iterator[Callable[..., None]]:
         command = [PODMAN, action, *options, hosts[name]["lab_container"]]
         subprocess.run(command, check=True, capture_output=True)
         (off.add if action == "kill" else off.discard)(name)
+        if action != "kill":
+            until(lambda: can_log_in(hosts[name]), 60)
 
     yield call
     for name in list(off):
         call("start", name)
+
+
+def can_log_in(host: dict[str, Any]) -> bool:
+    """Whether this machine reaches a host, which may have come back with another hardware address."""
+    try:
+        place = host["ansible_host"], host.get("ansible_port", 22)
+        socket.create_connection(place, 3).close()
+    except OSError:
+        return False
+    return True
 
 
 def posts(machine: Callable[[str], Any], mark: str) -> list[str]:
