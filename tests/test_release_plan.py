@@ -17,14 +17,14 @@ def look(**found: Any) -> dict[str, Any]:
     """What a host has found that needs a release, of content that nobody has released."""
     return {
         **{"item": SITE, "id": "", "current": False, "content": "bbbb", "moment": "20260303T000000Z"},
-        **{"commit": "", "pin": {}, "migrated": False, "once": [], "taken": []},
+        **{"commit": "", "pin": {}, "once": [], "taken": []},
         **found,
     }
 
 
 def live(**found: Any) -> dict[str, Any]:
     """What a host has found on which the new content is live."""
-    return look(**{"id": NEW, "current": True, "migrated": True, "once": ["flask seed"], **found})
+    return look(**{"id": NEW, "current": True, "once": ["flask seed"], **found})
 
 
 def plan(looks: dict[str, dict], shared: bool = True, missing: list[str] | None = None) -> dict[str, dict]:

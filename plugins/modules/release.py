@@ -50,7 +50,6 @@ id: {description: The release's ID; empty where it has yet to be made., type: st
 current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
 because: {description: What is not as it should be., type: str, returned: always}
 pin: {description: The release that the site stays on, if there is one., type: dict, returned: always}
-migrated: {description: Whether the database was brought up to the release., type: bool, returned: always}
 once: {description: What runs once and has been run., type: list, elements: str, returned: always}
 taken: {description: All IDs that have been given here., type: list, elements: str, returned: always}
 """
@@ -317,7 +316,6 @@ def main() -> None:
     if identifier and (fault := lacks(site.release(identifier), params["site"])):
         module.fail_json(msg=f"{site.name}: {fault}. Still live is {site.live_release() or 'nothing'}.")
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
-    result["migrated"] = bool(identifier) and site.is_migrated(identifier)
     result["once"] = read_json(site.once).get("tasks", [])
     result["taken"] = [record["id"] for record in site.records()]
     if params["archive"] is None or module.check_mode:

@@ -66,8 +66,11 @@ def test_assets_are_built_for_each_release(visitor, repository, deploy, live):
 
     title, before = hang(visitor), live("gallery")
     mark = f"#{secrets.token_hex(3)}"
-    change = lambda style: re.sub("color: .*;", f"color: {mark};", style)  # noqa: E731 - it is what is tested
-    repository("gallery").commit("src/gallery/style/site.css", change)
+
+    def recoloured(style: str) -> str:
+        return re.sub("color: .*;", f"color: {mark};", style)
+
+    repository("gallery").commit("src/gallery/style/site.css", recoloured)
     finished = deploy("gallery")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert live("gallery") != before, f"expected another release than {before}"

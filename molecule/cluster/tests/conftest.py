@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import secrets
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,8 @@ ROOT = Path(__file__).parents[3]
 # The fixtures of every scenario's hosts.
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
+
+from crowd import Connection, Crowd  # noqa: E402 - found by the line above
 
 PODMAN = ROOT / "roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
@@ -39,78 +37,21 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> float:
 
 
 @dataclass
-class Answer:
-    asked: float
-    seconds: float
-    status: int  # 0 where there was none
-    host: str  # or what went wrong
-    posted: str = ""
+class Visits(Crowd):
+    """Visitors of whoami, which says who answers."""
 
-
-@dataclass
-class Crowd:
-    """Keep-alive connections to the balancer at a steady rate in all; each third request posts."""
-
-    address: tuple[str, int]
-    ca: str
     name: str = "whoami.test"
-    connections: int = 8
-    rate: float = 80.0
-    mark: str = field(default_factory=lambda: secrets.token_hex(4))
-    answers: list[Answer] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
 
-    def connect(self) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=self.ca)
-        connection = http.client.HTTPSConnection(self.name, timeout=60, context=context)
-        connection._create_connection = lambda *_: socket.create_connection(self.address, 30)
-        return connection
-
-    def visit(self, number: int) -> None:
-        connection, count = self.connect(), 0
-        due = time.monotonic() + number / self.rate
-        while not self.over.is_set():
-            time.sleep(max(0.0, due - time.monotonic()))
-            # Whoever is late asks at once and does not come more often afterwards.
-            due = max(due + self.connections / self.rate, time.monotonic())
-            count += 1
-            posted = f"{self.mark}-{number}-{count}" if count % 3 == 0 else ""
-            asked, began = time.time(), time.monotonic()
-            try:
-                connection.request("POST" if posted else "GET", "/", body=posted or None)
-                response = connection.getresponse()
-                body = response.read()
-                told = (
-                    response.status,
-                    json.loads(body)["host"] if response.status == 200 else str(body[:80]),
-                )
-            except (OSError, http.client.HTTPException) as error:
-                told = (0, repr(error))
-                connection.close()
-            self.answers.append(Answer(asked, time.monotonic() - began, *told, posted))
-        connection.close()
-
-    def __enter__(self) -> Crowd:
-        self.threads = [
-            threading.Thread(target=self.visit, args=(n,), daemon=True) for n in range(self.connections)
-        ]
-        for thread in self.threads:
-            thread.start()
-        time.sleep(1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-
-    @property
-    def lost(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.status != 200]
+    def ask(self, connection: Connection, known: Any, count: int, posted: str) -> tuple[int, str, bool]:
+        connection.request("POST" if posted else "GET", "/", body=posted or None)
+        response = connection.getresponse()
+        body = response.read()
+        good = response.status == 200
+        return response.status, json.loads(body)["host"] if good else str(body[:80]), good
 
     def hosts(self, since: float = 0.0, until: float = float("inf")) -> set[str]:
         """Who answered what was asked in a span of time."""
-        return {one.host for one in self.answers if one.status == 200 and since < one.asked < until}
+        return {one.by for one in self.answers if one.good and since < one.asked < until}
 
 
 @pytest.fixture
@@ -133,8 +74,8 @@ def addresses(hosts) -> dict[str, str]:
 
 
 @pytest.fixture
-def crowd(visitor) -> Callable[..., Crowd]:
-    return lambda **options: Crowd(visitor.place(443), visitor.ca, **options)
+def crowd(visitor) -> Callable[..., Visits]:
+    return lambda **options: Visits(visitor.place(443), visitor.ca, **options)
 
 
 @pytest.fixture
@@ -146,10 +87,22 @@ def podman(hosts) -> Iterator[Callable[..., None]]:
         command = [PODMAN, action, *options, hosts[name]["lab_container"]]
         subprocess.run(command, check=True, capture_output=True)
         (off.add if action == "kill" else off.discard)(name)
+        if action != "kill":
+            until(lambda: can_log_in(hosts[name]), 60)
 
     yield call
     for name in list(off):
         call("start", name)
+
+
+def can_log_in(host: dict[str, Any]) -> bool:
+    """Whether this machine reaches a host, which may have come back with another hardware address."""
+    try:
+        place = host["ansible_host"], host.get("ansible_port", 22)
+        socket.create_connection(place, 3).close()
+    except OSError:
+        return False
+    return True
 
 
 def posts(machine: Callable[[str], Any], mark: str) -> list[str]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import itertools
 import re
 import secrets
 import shutil
-import socket
-import ssl
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +18,8 @@ ROOT = Path(__file__).parents[3]
 # The fixtures of every scenario's hosts.
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
+
+from crowd import Connection, Crowd  # noqa: E402 - found by the line above
 
 HOME = {
     "kind": "house",
@@ -40,98 +36,45 @@ HOME = {
 
 
 @dataclass
-class Answer:
-    asked: float
-    answered: float
-    status: int  # 0 where there was none
-    release: str  # or what went wrong
-    title: str = ""  # of a listing that was posted
+class Visitors(Crowd):
+    """Visitors of Harbour who read, and offer homes; each answer names its release."""
 
-    @property
-    def good(self) -> bool:
-        return self.status == (303 if self.title else 200)
-
-
-@dataclass
-class Visitors:
-    """Keep-alive connections at a steady rate in all, a third of the requests POST."""
-
-    address: tuple[str, int]
-    ca: str
     name: str = "harbour.test"
-    paths: tuple[str, ...] = ("/listings/", "/")
-    posting: bool = True
-    connections: int = 8
     rate: float = 120.0
-    # Tells the listings of this crowd from those of others.
     mark: str = field(default_factory=lambda: f"load {secrets.token_hex(4)}")
-    answers: list[Answer] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
+    paths: tuple[str, ...] = ("/listings/", "/")
 
-    def connect(self) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=self.ca)
-        connection = http.client.HTTPSConnection(self.name, timeout=30, context=context)
-        connection._create_connection = lambda *_: socket.create_connection(self.address, 30)
-        return connection
+    def begin(self, connection: Connection) -> dict[str, str]:
+        return self.form(connection) if self.posting else {}
 
-    def form(self, connection: http.client.HTTPSConnection) -> tuple[str, dict[str, str]]:
+    def form(self, connection: Connection) -> dict[str, str]:
         """The key of the form, and the cookie that belongs to it."""
         connection.request("GET", "/submit")
         response = connection.getresponse()
         body = response.read().decode()
         assert response.status == 200, f"expected the form, got {response.status}"
         cookie = response.headers["Set-Cookie"].split(";")[0]
-        return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', body)[1], {"Cookie": cookie}
+        return {"token": re.search(r'name="csrf_token"[^>]*value="([^"]+)"', body)[1], "cookie": cookie}
 
-    def visit(self, number: int) -> None:
-        connection = self.connect()
-        token, cookie = self.form(connection) if self.posting else ("", {})
-        due = time.monotonic() + number / self.rate
-        for count in itertools.count():
-            time.sleep(max(0.0, due - time.monotonic()))
-            # Whoever is late asks at once and does not come more often afterwards.
-            due = max(due + self.connections / self.rate, time.monotonic())
-            if self.over.is_set():
-                return connection.close()
-            title = f"{self.mark} {secrets.token_hex(8)}" if self.posting and count % 3 == 2 else ""
-            asked = time.time()
-            try:
-                if title:
-                    data = urlencode({**HOME, "title": title, "csrf_token": token})
-                    form = {
-                        "Content-Type": "application/x-www-form-urlencoded",
-                        "Referer": f"https://{self.name}/",
-                    }
-                    connection.request("POST", "/submit", data, form | cookie)
-                else:
-                    connection.request("GET", self.paths[count % len(self.paths)])
-                response = connection.getresponse()
-                response.read()
-                told = (response.status, response.headers.get("X-Release") or "")
-                if title and "Set-Cookie" in response.headers:  # it has the last reference in it
-                    cookie = {"Cookie": response.headers["Set-Cookie"].split(";")[0]}
-            except (OSError, http.client.HTTPException) as error:
-                told = (0, repr(error))
-                connection.close()
-            self.answers.append(Answer(asked, time.time(), *told, title))
-
-    def __enter__(self) -> Visitors:
-        self.threads = [
-            threading.Thread(target=self.visit, args=(n,), daemon=True) for n in range(self.connections)
-        ]
-        for thread in self.threads:
-            thread.start()
-        time.sleep(1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-
-    @property
-    def lost(self) -> list[Answer]:
-        return [answer for answer in self.answers if not answer.good]
+    def ask(
+        self, connection: Connection, known: dict[str, str], count: int, posted: str
+    ) -> tuple[int, str, bool]:
+        if posted:
+            data = urlencode({**HOME, "title": posted, "csrf_token": known["token"]})
+            headers = {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Referer": f"https://{self.name}/",
+                "Cookie": known["cookie"],
+            }
+            connection.request("POST", "/submit", data, headers)
+        else:
+            connection.request("GET", self.paths[count % len(self.paths)])
+        response = connection.getresponse()
+        response.read()
+        if posted and "Set-Cookie" in response.headers:  # it has the last reference in it
+            known["cookie"] = response.headers["Set-Cookie"].split(";")[0]
+        good = response.status == (303 if posted else 200)
+        return response.status, response.headers.get("X-Release") or "", good
 
 
 @pytest.fixture

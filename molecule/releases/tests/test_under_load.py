@@ -118,9 +118,9 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
 
     answers = crowd.answers
     assert not crowd.lost, f"expected none of {len(answers)} requests to fail, got {crowd.lost[:5]}"
-    strange = [answer for answer in answers if answer.release not in {*good, *seen}]
+    strange = [answer for answer in answers if answer.by not in {*good, *seen}]
     assert not strange, f"expected answers of releases that went live, got {strange[:5]}"
-    posted = {answer.title for answer in answers if answer.title}
+    posted = {answer.posted for answer in answers if answer.posted}
     share = len(posted) / len(answers)
     assert 0.3 < share < 0.36, f"expected a third of the requests to post, got {share:.2f}"
     stored = listings(crowd, sql)
@@ -166,7 +166,7 @@ def test_a_killed_worker_costs_what_was_in_flight_there(host, visitors, sql):
         time.sleep(5)
     in_flight = [answer for answer in crowd.lost if answer.asked <= killed <= answer.answered + 0.1]
     assert crowd.lost == in_flight, f"expected only requests in flight to fail, got {crowd.lost}"
-    wrong = [answer for answer in crowd.lost if not answer.title]
+    wrong = [answer for answer in crowd.lost if not answer.posted]
     assert not wrong, f"expected nginx to ask again for what may be asked twice, got {wrong}"
     each_once(crowd, sql)
 
@@ -180,7 +180,7 @@ def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
         time.sleep(6)
     lost = [answer for answer in crowd.lost if answer.asked > killed + 0.2]
     assert not lost, f"expected requests to wait for the new master, got {lost}"
-    wrong = [answer for answer in crowd.lost if not answer.title]
+    wrong = [answer for answer in crowd.lost if not answer.posted]
     assert not wrong, f"expected nginx to ask again for what may be asked twice, got {wrong}"
     first = min(a.answered for a in crowd.answers if a.good and a.asked > killed + 0.2)
     assert first - killed < 3, f"expected the application back within 3 s, got {first - killed:.1f}"
@@ -189,7 +189,7 @@ def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
 
 def listings(crowd, sql) -> dict[str, str]:
     """What visitors have posted, and how often it is there."""
-    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{crowd.mark} %' GROUP BY title"
+    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{crowd.mark}-%' GROUP BY title"
     return dict(line.split("\t") for line in sql("harbour", query).splitlines())
 
 
@@ -201,7 +201,7 @@ def colour(host) -> str:
 def each_once(crowd, sql) -> None:
     """What was acknowledged is there once; what was not is there once or not at all."""
     stored = listings(crowd, sql)
-    accepted = {answer.title for answer in crowd.answers if answer.title and answer.good}
+    accepted = {answer.posted for answer in crowd.answers if answer.posted and answer.good}
     assert accepted <= stored.keys(), (
         f"expected every accepted listing, got {accepted - stored.keys()} missing"
     )
