@@ -57,6 +57,9 @@ releases: setup ## Show what is live, and what there is to go back to
 certs: setup ## Show certificates; DRY_RUN=1 rehearses their renewal, FORCE=1 renews [SITE=name]
 	@$(short_playbook) playbooks/certs.yml $(site) $(if $(FORCE),-e force=true) $(if $(DRY_RUN),-e dry_run=true) $(ARGS)
 
+carry: setup ## Bring certificates over from another machine: make carry FROM=admin@old HOST=name
+	@bin/carry "$(FROM)" inventories/$(ENV) $(HOST)
+
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
 	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
 
@@ -90,7 +93,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup

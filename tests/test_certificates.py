@@ -64,6 +64,7 @@ class Host:
     def run(self, request: dict[str, Any] | None = None, **sites: dict[str, Any]) -> Any:
         configuration = {
             **{"server": "https://ca.test/dir", "ca_bundle": "", "email": "", "probe": False, "reloads": []},
+            "shared": False,
             "challenges": str(self.root / "challenges"),
             "directory": str(self.tls),
             "state": str(self.state),
@@ -441,6 +442,17 @@ def test_a_name_that_does_not_is_left_out_and_said(probed, name, expected):
     assert probed.orders() == [], "expected no second order for the same"
 
 
+def test_one_of_several_hosts_that_is_dead_keeps_nobody_from_asking(probed, capsys):
+    probed.settings |= {"shared": True}
+    probed.dns |= {"a.test": ["127.0.0.2", "127.0.0.1"], "dead.test": ["127.0.0.2"]}
+    probed.dns["gone.test"] = ["127.0.0.1", "127.0.0.2"]
+    run = probed.run(a={"server_names": ["a.test", "dead.test", "gone.test"]})
+    assert probed.ordered() == ["a.test"], "expected the living to be asked"
+    assert "a.test leads here, and to who is not there: 127.0.0.2 does not answer" in capsys.readouterr().out
+    for name in ("dead.test", "gone.test"):
+        assert f"{name} does not lead here" in run.done["a"]["error"], run.done
+
+
 def test_a_name_that_fails_once_is_not_lost(probed):
     both = {"server_names": ["a.test", "gone.test"]}
     for left, expected in ((20 * DAY, []), (10 * DAY, ["a.test"])):
@@ -608,3 +620,76 @@ def test_it_runs_with_the_oldest_python():
     import ast
 
     ast.parse(PROGRAM.read_text(), feature_version=(3, 10))
+
+
+# --- From one machine to the next --------------------------------------------------------------
+
+
+@pytest.fixture
+def heir(tmp_path) -> Host:
+    (tmp_path / "heir").mkdir()
+    return Host(tmp_path / "heir")
+
+
+def with_account(host: Host) -> Path:
+    """What certbot has of an account, and of a certificate that has been renewed."""
+    account = host.state / "certbot/accounts/ca.test/dir/0123"
+    account.mkdir(parents=True)
+    for name in ("regr.json", "private_key.json", "meta.json"):
+        (account / name).write_text(f"{name} of the first")
+    for name in ("privkey", "fullchain"):
+        live = host.state / f"certbot/live/a/{name}.pem"
+        live.parent.joinpath("../../archive/a").resolve().mkdir(parents=True, exist_ok=True)
+        live.rename(live.parent / f"../../archive/a/{name}2.pem")
+        live.symlink_to(f"../../archive/a/{name}2.pem")
+    return account
+
+
+def test_another_machine_takes_over_without_asking(host, heir):
+    host.run(a={}, gone={})
+    account = with_account(host)
+    text = json.dumps(program.packed(host.run(a={}, gone={})))
+    run = heir.run({"site": ""}, b={"mode": "self-signed"})
+    run.sites = host.run(a={}).sites + heir.run(new={"mode": "acme"}).sites
+    heir.orders()
+    program.unpack(run, text)
+    assert heir.serial_file("a") == host.serial_file("a")
+    heir.run(a={}, new={})
+    assert heir.ordered() == [], "expected nothing to be asked for"
+    carried = heir.state / account.relative_to(host.state)
+    assert (carried / "private_key.json").read_text() == "private_key.json of the first"
+    assert os.readlink(heir.state / "certbot/live/a/privkey.pem") == "../../archive/a/privkey2.pem"
+    assert not list(heir.state.glob("**/gone*")), "expected a site that is not here to stay where it was"
+    for path in (*carried.iterdir(), *(heir.state / "certbot/archive/a").iterdir()):
+        assert path.stat().st_mode & 0o777 == 0o600, f"expected {path} to be root's alone"
+    with pytest.raises(program.Refused, match="has an account of its own already"):
+        program.unpack(run, text)
+
+
+@pytest.mark.parametrize("text", ["", '{"account": {', "[]", '{"account": {}}'])
+def test_what_has_not_come_whole_is_not_taken_in(heir, text):
+    run = heir.run(a={"mode": "self-signed"})
+    with pytest.raises(program.Refused, match="not whole"):
+        program.unpack(run, text)
+    assert not (heir.state / "certbot/accounts").exists()
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"../out": {"content": ""}},
+        {"/etc/out": {"content": ""}},
+        {"certbot/live/a/privkey.pem": {"link": "../../../../out"}},
+        {"certbot/live/a/privkey.pem": {"link": "/etc/shadow"}},
+    ],
+)
+def test_nothing_is_written_elsewhere(tmp_path, entries):
+    with pytest.raises(program.Refused, match="would lead out of"):
+        program.place(tmp_path / "state", entries)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_an_account_has_nothing_to_give(host):
+    run = host.run(a={})
+    with pytest.raises(program.Refused, match="has no account"):
+        program.packed(run)

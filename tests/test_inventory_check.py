@@ -202,33 +202,47 @@ TWO = {"all": ["web1", "web2"], "web": ["web1", "web2"], "balancer": []}
 NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.5"}}
 
 
-def test_one_host_asks_for_a_certificate_and_is_asked_for_its_proof():
-    alone = {name: {**host, "hosts_are_alone": True} for name, host in NAMED.items()}
-    for hosts, groups in ((NAMED, {"all": ["web1"], "web": ["web1"]}), (BEHIND, BALANCED), (alone, TWO)):
-        assert inventory_errors(hosts, groups, ACME) == [], groups
+def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
+    alone = {name: {"ansible_host": f"{name}.provider.net", "hosts_are_alone": True} for name in NAMED}
+    passes = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}}
+    network = {"lb1": {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28"}}
+    one = {"all": ["web1"], "web": ["web1"]}
+    for hosts, groups in (
+        *((NAMED, one), ({"web1": {"ansible_host": "web1.provider.net"}}, one), (NAMED, TWO), (alone, TWO)),
+        *((BEHIND, BALANCED), (BEHIND | passes, BALANCED), (BEHIND | network, BALANCED)),
+    ):
+        assert inventory_errors(hosts, groups, ACME) == [], (hosts, groups)
 
 
 @pytest.mark.parametrize(
     ("hosts", "groups", "found"),
     [
-        (NAMED, TWO, "acme with 2 hosts that visitors may reach"),
+        ({"web2": {"ansible_host": "web2.provider.net"}}, TWO, ("web2", "web2.provider.net")),
+        ({"web2": {"balancer_address": "10.1.2.0/28"}}, TWO, ("web2", "10.1.2.0/28")),
         (
-            {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}},
-            {},
-            "acme behind a balancer that passes TLS through",
-        ),
-        (
-            {"lb2": {"ansible_host": "10.1.2.6"}},
+            {"lb2": {"ansible_host": "10.1.2.6", "balancer_address": "10.1.2.0/28"}},
             {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
-            "acme with 2 hosts that visitors may reach",
+            ("lb2", "10.1.2.0/28"),
         ),
     ],
 )
-def test_a_proof_that_another_host_would_be_asked_for_is_refused(hosts, groups, found):
-    expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
-    got = inventory_errors(BEHIND | hosts, BALANCED | groups, ACME)
-    assert f"sites.harbour.tls.mode: found {found}, expected {expected}" in got, got
-    assert not [line for line in got if line.startswith(("sites.old", "sites.a"))], got
+def test_a_host_that_cannot_be_asked_for_a_proof_is_refused(hosts, groups, found):
+    host, address = found
+    expected = "an IP address: that at which the other hosts ask it for what proves a name"
+    got = inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, ACME)
+    line = f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
+    assert line in got, f"expected {line}, got {got}"
+    assert line not in inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, {"harbour": {}})
+
+
+@pytest.mark.parametrize("found", ["new.provider.net", "10.1.2.0/28", "203.0.113.9", "REPLACE_ME", 5])
+def test_a_machine_to_come_has_an_address(found):
+    for value in ([found], ["10.1.2.9", found]):
+        got = inventory_errors({"web1": {"nginx_challenge_successors": value}}, GROUPS, SITES)
+        expected = f'hosts.web1.nginx_challenge_successors: found "{found}", expected a list of IP addresses'
+        assert got == [expected], got
+    good = {"web1": {"nginx_challenge_successors": ["10.1.2.9", "fd00::9"]}}
+    assert inventory_errors(good, GROUPS, SITES) == []
 
 
 class Unreadable(Mapping):

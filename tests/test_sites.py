@@ -284,6 +284,17 @@ def test_alternative_names(name, expected):
     assert filters.subject_alternative_names([name]) == [expected]
 
 
+def test_whom_a_host_asks_for_a_proof():
+    hostvars = {
+        "web1": {"ansible_host": "10.1.2.3"},
+        "web2": {"ansible_host": "web2.provider.net", "balancer_address": "10.1.2.5"},
+    }
+    asked = filters.challenge_peers(site(tls={"mode": "acme"}), ["web1", "web2"], hostvars)
+    assert asked == ["10.1.2.3", "10.1.2.5"], asked
+    for no_proof in (site(), site(tls={"mode": "acme"}, state="absent")):
+        assert filters.challenge_peers(no_proof, ["web1", "web2"], hostvars) == []
+
+
 def test_certificates_of_an_acme_server():
     whole = site(tls={"mode": "acme", "profile": "shortlived"})
     given = filters.certbot_sites(whole, "/")

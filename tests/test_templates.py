@@ -186,7 +186,7 @@ CASES = {
         balancers=("balancer1",),
     ),
     "balancer-passes": Case(
-        {"harbour": FULL, "plain": MINIMAL},
+        {"harbour": {**FULL, "tls": {"mode": "acme"}}, "plain": MINIMAL},
         {"balancer_tls": "passes"},
         groups=("balancer",),
         balancers=("balancer1",),
@@ -196,7 +196,10 @@ CASES = {
             "harbour": {**FULL, "tls": {"mode": "acme", "profile": "shortlived"}},
             "plain": {**MINIMAL, "tls": {"mode": "acme", "key_type": "rsa"}},
         },
-        {"certbot_ca_bundle": __file__, "certbot_metrics_directory": "", "certbot_email": "ops@plain.test"},
+        {
+            **{"certbot_ca_bundle": __file__, "certbot_metrics_directory": ""},
+            **{"certbot_email": "ops@plain.test", "nginx_challenge_successors": ["10.1.2.9"]},
+        },
     ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
@@ -453,6 +456,21 @@ def stream_module() -> Path:
     if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
         pytest.fail("libnginx-mod-stream is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
     return found[0] if found else pytest.skip("libnginx-mod-stream is not installed here")
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and a machine to come
+        ("balancer-passes", ["[fd00::2]"]),  # the web hosts behind it; web1 is its own name here
+        *((case, []) for case in ("full", "behind", "balancer")),  # nobody has anything of an ACME server
+    ],
+)
+def test_who_may_have_a_proof_is_asked_for_it(case, expected):
+    (default,) = matching("debian13", case, r"/00-default\.conf$")
+    assert re.findall(r"^    server (\S+):80 ", default.text, re.M) == expected, default.text
+    (challenges,) = matching("debian13", case, r"/challenges\.conf$")
+    assert ("proxy_pass" in challenges.text) == bool(expected), challenges.text
 
 
 @everywhere

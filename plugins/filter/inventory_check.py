@@ -138,20 +138,36 @@ def balancer_errors(
 def certificate_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
 ) -> Iterator[str]:
-    """One line for each site whose certificate one host would ask for, and another be asked for its proof."""
+    """One line for each host that others cannot ask for a proof, when an authority may mean any of them."""
+    modes = [
+        site["tls"].get("mode")
+        for site in sites.values()
+        if isinstance(site, Mapping)
+        and isinstance(site.get("tls"), Mapping)
+        and site.get("state") != "absent"
+    ]
     web, balancers = groups.get("web", []), groups.get("balancer") or []
     alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
-    if any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers):
-        found = "acme behind a balancer that passes TLS through"
-    elif len(balancers) > 1 or (not balancers and len(web) > 1 and not alone):
-        found = f"acme with {len(balancers) or len(web)} hosts that visitors may reach"
-    else:
+    if "acme" not in modes or (alone and not balancers):
         return
-    for name, site in sites.items():
-        tls = site.get("tls") if isinstance(site, Mapping) else None
-        if isinstance(tls, Mapping) and tls.get("mode") == "acme" and site.get("state") != "absent":
-            expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
-            yield f"sites.{name}.tls.mode: found {found}, expected {expected}"
+    # Behind balancers web hosts have addresses (balancer_errors).
+    ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
+    asked = (balancers if ends else []) if balancers else web
+    for host in asked if len(asked) > 1 else []:
+        address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
+        if not is_address(address, network=False) and (not balancers or is_address(address, network=True)):
+            expected = "an IP address: that at which the other hosts ask it for what proves a name"
+            yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
+
+
+def successor_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> Iterator[str]:
+    """One line for each machine to come that is no address: nginx may not start with a name."""
+    name = "nginx_challenge_successors"
+    for host in hosts:
+        found = hostvars[host].get(name, []) if name in list(hostvars[host]) else []
+        for address in found if isinstance(found, Sequence) and not isinstance(found, str) else [found]:
+            if is_placeholder(str(address)) or not is_address(str(address), network=False):
+                yield f'hosts.{host}.{name}: found "{address}", expected a list of IP addresses'
 
 
 def is_address(text: str, network: bool) -> bool:
@@ -179,6 +195,7 @@ def inventory_errors(
     errors.extend(variable_errors({host: list(hostvars[host]) for host in groups.get("all", [])}))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
+    errors.extend(successor_errors(hostvars, groups.get("all", [])))
     if groups.get("balancer"):
         errors.extend(balancer_errors(hostvars, groups))
     stored = isinstance(sites, Mapping) and any(

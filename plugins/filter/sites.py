@@ -288,12 +288,17 @@ def host_address(name: str, variables: dict[str, Any]) -> str:
     return str(variables.get("balancer_address", variables.get("ansible_host", name)))
 
 
+def challenge_peers(sites: dict[str, Any], names: list[str], hostvars: dict[str, Any]) -> list[str]:
+    """The addresses at which others are asked for a proof; none where no site asks an ACME server."""
+    if all(site["tls"]["mode"] != "acme" for site in _sites(sites)):
+        return []
+    return [host["address"] for host in host_addresses(names, hostvars)]
+
+
 def certbot_sites(
     sites: dict[str, Any], source_root: str, behind_balancers: bool = False
 ) -> list[dict[str, Any]]:
-    """Who vouches for each. What an ACME server asks for arrives at the balancer, where there is one: behind
-    it, those sites vouch for themselves.
-    """
+    """Who vouches for each. Behind balancers where TLS ends, sites of an ACME server vouch for themselves."""
     return [
         {
             **_pick(site, "name", "server_names"),
@@ -464,6 +469,6 @@ class FilterModule:
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
-            *(site_urls, with_address, url_host),
+            *(site_urls, with_address, url_host, challenge_peers),
         )
         return {function.__name__: function for function in functions}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import RUN, posts, until
+from cryptography import x509
 from lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
@@ -100,6 +102,36 @@ def test_web_hosts_let_in_nobody_but_the_balancer(machine, addresses, port):
     assert got["web2"] != 0, "expected another host to be kept out"
     with pytest.raises(OSError):
         socket.create_connection((addresses["web1"], port), 3).close()
+
+
+def shown(visitor: Any) -> x509.Certificate:
+    """The certificate that visitors of the site whose is an ACME server's are shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(visitor.place(443), 5) as plain,
+        context.wrap_socket(plain, server_hostname="www.signed.test") as connection,
+    ):
+        return x509.load_der_x509_certificate(connection.getpeercert(True))
+
+
+def held(machine: Any, name: str) -> x509.Certificate:
+    """The certificate that a host has for that site."""
+    pem = machine(name).check_output("cat /etc/decanter/tls/signed/fullchain.pem")
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+def by_pebble(made: x509.Certificate) -> bool:
+    return "Pebble" in made.issuer.rfc4514_string()
+
+
+def test_where_tls_ends_one_certificate_is_asked_for(visitor, machine):
+    made = shown(visitor)
+    assert by_pebble(made), f"expected the ACME server's, got {made.issuer}"
+    assert made == held(machine, "balancer1")
+    for name in ("web1", "web2"):
+        own = held(machine, name)
+        assert own.issuer == own.subject, f"expected {name} to ask for none, got one by {own.issuer}"
 
 
 def test_http_leads_to_https(visitor):
@@ -307,6 +339,12 @@ def test_tls_passes_through(passing, visitor, crowd, member, host, machine):
         for name in ("web1", "web2")
     ]
     assert serial.lstrip("0") in {one.split("=")[1].lower().lstrip("0") for one in own}
+    # An ACME server has asked the balancer, which has no proof, and the balancer each of them.
+    made = {name: held(machine, name) for name in ("web1", "web2")}
+    assert all(map(by_pebble, made.values())), f"expected both to have one, got {made}"
+    keys = [one.public_key().public_numbers() for one in made.values()]
+    assert keys[0] != keys[1], "expected each to have a key of its own"
+    until(lambda: shown(visitor) in made.values(), 5)
     with crowd() as visits:
         for name in ("web1", "web2"):
             member(name, "out", "-e", "balancer_drain_seconds=1")

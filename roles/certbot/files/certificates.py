@@ -19,6 +19,8 @@ decide. No site's failure keeps another from its turn.
     certificates.py           a run
     certificates.py install   as certbot's hook: put in place what it has got, and reload
     certificates.py list      print what there is, as JSON
+    certificates.py pack      print the account, certificates and keys, for another machine
+    certificates.py unpack    take in what another has packed, where there is no account yet
 
 Standard library of Python 3.10, openssl and certbot.
 """
@@ -73,6 +75,10 @@ NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 class Refused(Exception):
     """A site gets no certificate in this run; the message says why."""
+
+
+class Silent(str):
+    """What is wrong at an address where nobody answers."""
 
 
 class Half(Refused):
@@ -268,7 +274,7 @@ def fault_at(name: str, address: str, token: str) -> str | None:
     except OSError as error:
         if error.errno in NO_WAY:
             return None
-        return f"{address} does not answer ({error.strerror or error})"
+        return Silent(f"{address} does not answer ({error.strerror or error})")
     except http.client.HTTPException as error:
         return f"{address} {error}"
     if status != 200:
@@ -276,15 +282,19 @@ def fault_at(name: str, address: str, token: str) -> str | None:
     return "" if body.strip() == token else f"{address} answers something else"
 
 
-def does_not_arrive(name: str, token: str) -> str:
-    """Why an authority would not find the token by this name; nothing where it would."""
+def does_not_arrive(name: str, token: str, shared: bool = False) -> str:
+    """Why an authority would not find the token by this name; nothing where it would, or where one of several
+    hosts that share the name would be found dead.
+    """
     try:
         found = addresses(name)
     except Refused as refused:
         return str(refused)
     faults = [fault_at(name, address, token) for address in found]
     wrong = [fault for fault in faults if fault]
-    if not wrong and "" in faults:
+    if "" in faults and (not wrong or (shared and all(isinstance(fault, Silent) for fault in wrong))):
+        if wrong:
+            say(f"{name} leads here, and to who is not there: {'; '.join(wrong)}")
         return ""
     told = "; ".join(wrong) or "this host has no way there"
     return (
@@ -293,7 +303,7 @@ def does_not_arrive(name: str, token: str) -> str:
     )
 
 
-def probe(names: list[str], challenges: Path) -> dict[str, str]:
+def probe(names: list[str], challenges: Path, shared: bool = False) -> dict[str, str]:
     """Which of the names do not lead here, and why."""
     folder, token = challenges / CHALLENGE.strip("/"), f"decanter-{secrets.token_urlsafe(24)}"
     for path in (folder.parent, folder):
@@ -302,7 +312,7 @@ def probe(names: list[str], challenges: Path) -> dict[str, str]:
     write(folder / token, token.encode(), 0o644)
     try:
         with ThreadPoolExecutor(8) as pool:
-            faults = pool.map(lambda name: does_not_arrive(name, token), names)
+            faults = pool.map(lambda name: does_not_arrive(name, token, shared), names)
             return {name: fault for name, fault in zip(names, faults, strict=True) if fault}
     finally:
         (folder / token).unlink()
@@ -471,7 +481,9 @@ class Run:
 
     def astray(self, names: list[str]) -> dict[str, str]:
         """The names that do not lead here, and why, where that is to be found out."""
-        return probe(names, Path(self.configuration["challenges"])) if self.configuration["probe"] else {}
+        if not self.configuration["probe"]:
+            return {}
+        return probe(names, Path(self.configuration["challenges"]), self.configuration["shared"])
 
     def leading_here(
         self, site: dict[str, Any], made: Certificate | None, because: str
@@ -758,6 +770,71 @@ class Run:
         write(path, ("\n".join(lines) + "\n").encode(), 0o644)
 
 
+# --- From one machine to the next --------------------------------------------------------------
+
+
+def packed(run: Run) -> dict[str, dict[str, Any]]:
+    """The account and each site's certificates and keys; links are such again where it is unpacked."""
+
+    def entries(*patterns: str) -> dict[str, dict[str, str]]:
+        found = sorted(path for pattern in patterns for path in run.state.glob(pattern))
+        return {
+            str(path.relative_to(run.state)): {"link": os.readlink(path)}
+            if path.is_symlink()
+            else {"content": base64.b64encode(path.read_bytes()).decode()}
+            for path in found
+            if path.is_symlink() or path.is_file()
+        }
+
+    if not (account := entries("certbot/accounts/**/*")):
+        raise Refused("this host has no account with an ACME server")
+    sites = {
+        site["name"]: entries(*(pattern.format(site["name"]) for pattern in OF_A_SITE))
+        for site in run.acme_sites()
+        if run.present(site)
+    }
+    return {"account": account, "sites": sites}
+
+
+OF_A_SITE = ("certbot/archive/{}/*", "certbot/live/{}/*", "certbot/renewal/{}.conf", "sites/{}.json")
+
+
+def unpack(run: Run, text: str) -> None:
+    """Make a host the heir of another: its account, and the certificates of the sites that both have."""
+    if any((run.certbot / "accounts").rglob("regr.json")):
+        raise Refused(f"this host has an account of its own already, in {run.certbot}/accounts")
+    try:
+        given = json.loads(text)
+        account, sites = given["account"], given["sites"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused("what has come is not whole, and nothing was taken in") from error
+    names = {site["name"] for site in run.acme_sites()}
+    for name in sorted(names & sites.keys()):
+        place(run.state, sites[name])
+        say(f"{name}: carried over")
+    for name in sorted(names ^ sites.keys()):
+        say(f"{name}: is not here" if name in sites else f"{name}: the other machine has none")
+    # Last, for it decides whether this was done.
+    place(run.state, account)
+    run.install()
+
+
+def place(root: Path, entries: dict[str, dict[str, str]]) -> None:
+    """Write files and links, root's alone, below a folder and nowhere else."""
+    for name, entry in entries.items():
+        path = root / name
+        target = path.parent / entry.get("link", "")
+        for each in (path, target):
+            if not Path(os.path.normpath(each)).is_relative_to(root):
+                raise Refused(f"{name} would lead out of {root}")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if "link" in entry:
+            path.unlink(missing_ok=True)
+            path.symlink_to(entry["link"])
+        else:
+            write(path, base64.b64decode(entry["content"]))
+
+
 NOISE = (
     "Saving debug log",
     "Ask for help",
@@ -794,6 +871,18 @@ def main(arguments: list[str]) -> int:
     with alone(state):
         if arguments == ["install"]:
             Run(configuration, state).install()
+            return 0
+        if arguments in (["pack"], ["unpack"]):
+            os.umask(0o077)
+            try:
+                if arguments == ["pack"]:
+                    if sys.stdout.isatty():
+                        raise Refused("keys are not for a screen")
+                    print(json.dumps(packed(Run(configuration, state))))
+                else:
+                    unpack(Run(configuration, state), sys.stdin.read())
+            except Refused as refused:
+                sys.exit(f"{socket.gethostname()}: {refused}")
             return 0
         asked = state / "request.json"
         request = read_json(asked)
