@@ -61,6 +61,10 @@ def missing(configuration: dict[str, Any]) -> list[str]:
             state / "certbot/live" / name / "fullchain.pem"
         ):
             found.append(f"{name}: it is not in its place")
+    account = read_json(state / "account.json")
+    known = account.get("server") == configuration["server"]
+    if wanted and known and account.get("email") != configuration["email"]:
+        found.append("account: the authority writes to another address")
     stale = {path.stem for path in (state / "sites").glob("*.json")} - wanted.keys()
     return found + [f"{name}: it is still renewed" for name in sorted(stale)]
 
@@ -107,7 +111,7 @@ def main() -> None:
         module.fail_json(msg=f"{unit} did not run: {fault or 'it does not say why'}\n{said}")
     for line in last["faults"]:
         module.warn(line)
-    new = any(site["installed"] for site in last["sites"].values())
+    new = last["account"] or any(site["installed"] for site in last["sites"].values())
     module.exit_json(changed=new, missing=found, sites=last["sites"], faults=last["faults"], log=said)
 
 
