@@ -522,6 +522,11 @@ class Run:
         """Where certbot keeps that of the server."""
         return self.certbot / "accounts" / self.server.split("://", 1)[-1]
 
+    def unknown_account(self, done: subprocess.CompletedProcess[str]) -> bool:
+        """Whether certbot failed for want of an account; the kind of an error is in its log alone."""
+        log = self.state / "logs/letsencrypt.log"
+        return done.returncode != 0 and log.exists() and UNKNOWN_ACCOUNT in log.read_text(errors="replace")
+
     def put_account_aside(self) -> bool:
         """Have certbot register anew, once in a run; whether there was an account."""
         account, aside = self.account(), self.state / "accounts-gone" / f"{self.now:.0f}"
@@ -540,7 +545,7 @@ class Run:
         if self.new_account or self.clock or read_json(self.state / "account.json") == wanted:
             return
         done = self.certbot_run("update_account", *self.contact())
-        if UNKNOWN_ACCOUNT in done.stdout:
+        if self.unknown_account(done):
             return  # the next order sees to that
         if done.returncode != 0:
             raise Refused(f"{self.server} is not told who it writes to: {explained(done.stdout)}")
@@ -613,13 +618,13 @@ class Run:
         for name in names:
             command += ["--ip-address" if is_address(name) else "--domain", name]
         done = self.certbot_run(*command)
-        if done.returncode != 0 and UNKNOWN_ACCOUNT in done.stdout and self.put_account_aside():
+        if self.unknown_account(done) and self.put_account_aside():
             done = self.certbot_run(*command)
-        if done.returncode != 0:
-            raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
-        if self.new_account and not rehearsal:
+        if self.new_account and self.account().is_dir():
             write(self.state / "account.json", json.dumps(self.known_of_account()).encode())
             self.new_account = False
+        if done.returncode != 0:
+            raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
 
     def certbot_run(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Have certbot do something. Raises Refused where it does not end."""
@@ -886,7 +891,7 @@ class Run:
         for site in self.sites:
             label = f'{{site="{site["name"]}"}}'
             times = read_json(self.note(site)).get("failed", {}).get("times", 0)
-            if self.done.get(site["name"], {}).get("error") and not times:
+            if self.done.get(site["name"], {}).get("error") not in (None, "", self.clock) and not times:
                 times = 1
             try:
                 served = certificate(self.directory / site["name"] / "fullchain.pem")
