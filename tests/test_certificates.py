@@ -672,7 +672,7 @@ def test_those_who_could_not_read_it_are_told_again(host, monkeypatch, tmp_path)
     broken.touch()
     for _ in range(2):
         run = host.run(a={})
-        expected = "nginx.service goes on with the old: nginx: [emerg] unknown directive"
+        expected = "nginx.service goes on with the old: unknown directive"
         assert run.faults == [expected], run.faults
     broken.unlink()
     assert host.run(a={}).well and host.run(a={}).well

@@ -184,7 +184,7 @@ def mail_lines(mail: Any) -> Iterator[str]:
     security, port = mail.get("security", "starttls"), mail.get("port", 25)
     if security not in ("starttls", "tls", "none"):
         yield f'.security: found "{security}", expected one of: starttls, tls, none'
-    if type(port) is not int or not 0 < port < 65536:
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
         yield f'.port: found "{port}", expected an integer from 1 to 65535'
     for key, other in (("user", "password"), ("password", "user")):
         if key in mail and other not in mail:

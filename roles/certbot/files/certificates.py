@@ -437,16 +437,18 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
 def systemctl(*arguments: str) -> str:
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
     if done.returncode != 0:
-        raise Refused(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
+        said = done.stderr.strip().partition("\n")[0]  # the next lines tell whom to ask
+        raise Refused(f"systemctl {' '.join(arguments)}: {said}")
     return done.stdout
 
 
 def refusal(unit: str, begun: float) -> str:
     """Why a unit did not reload, in its own words."""
     time.sleep(0.2)  # what was said a moment ago may not be written yet
-    command = ["journalctl", "--unit", unit, "--since", f"@{begun:.0f}", "--output", "cat", "--quiet"]
+    command = ["journalctl", "--unit", unit, "--since", f"@{int(begun)}", "--output", "cat", "--quiet"]
     said = subprocess.run(command, capture_output=True, text=True, errors="replace").stdout.splitlines()
-    return next((line.strip() for line in said if "[emerg]" in line), "")
+    # nginx: 2026/11/21 13:39:54 [emerg] 5660#5660: unknown directive …
+    return next((re.sub(r".*\[emerg\] (\d+#\d+: )?", "", line) for line in said if "[emerg]" in line), "")
 
 
 # --- A run -------------------------------------------------------------------------------------
