@@ -1,6 +1,6 @@
 """A mail server for tests: STARTTLS, a password, and a file for each mail.
 
-mail_server.py PORT FOLDER CERTIFICATE KEY PASSWORD; tests of hosts run it there, with Python 3.10 alone.
+mail_server.py PORT FOLDER CERTIFICATE KEY PASSWORD_FILE; tests of hosts run it there, with Python 3.10 alone.
 """
 
 from __future__ import annotations
@@ -67,4 +67,5 @@ class Conversation(socketserver.StreamRequestHandler):
 
 
 if __name__ == "__main__":
-    Server(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]).serve_forever()
+    port, folder, chain, key, password_file = sys.argv[1:]
+    Server(int(port), Path(folder), chain, key, Path(password_file).read_text()).serve_forever()
