@@ -689,7 +689,8 @@ def test_what_keeps_failing_is_an_alarm_long_before_the_end(host, monkeypatch):
         alarms.append([int(f'alarm{{site="{site}"}} 1' in metrics) for site in "ab"])
     assert alarms == [[0, 0], [0, 0], [1, 0]], alarms
     assert run.faults[-1].startswith("a: it keeps failing, since 20"), run.faults
-    assert run.listed()[0]["failing"] and not run.listed()[1]["failing"]
+    told = ours.load("action", "certificates").table("web1", run.listed())
+    assert told.count("    KEEPS FAILING since 20") == 1, told
     (host.root / "fault-a").unlink()
     assert host.run({"force": True}, a={}, b={}).well
     # Not asked often, but for long.
