@@ -19,7 +19,7 @@ LISTED = ["/usr/bin/python3", "-I", "/usr/local/lib/decanter/certificates.py", "
 TIMEOUT = 10.0
 # No warning earlier than that, however long a certificate is good for; as on the hosts.
 LONGEST_WARNING = datetime.timedelta(days=30)
-STANDS_IN = "still the one that stands in"
+STANDS_IN, OTHER_NAMES = "still the one that stands in", "it is for "
 
 
 def shown(name: str, place: tuple[str, int], context: ssl.SSLContext) -> bytes:
@@ -44,7 +44,7 @@ def faults(name: str, made: Certificate, now: datetime.datetime) -> Iterator[str
     except x509.ExtensionNotFound:
         names = []
     if name not in names and f"*.{name.partition('.')[2]}" not in names:
-        yield f"it is for {', '.join(names) or 'no name'}"
+        yield f"{OTHER_NAMES}{', '.join(names) or 'no name'}"
     if not made.not_valid_before_utc <= now < made.not_valid_after_utc:
         begins, ends = (f"{at:%Y-%m-%d}" for at in (made.not_valid_before_utc, made.not_valid_after_utc))
         yield f"it is valid from {begins} to {ends}"
@@ -87,20 +87,19 @@ class ActionModule(ActionBase):
                     found.setdefault(site["name"], []).append(f"{name}: {'; '.join(wrong)}")
                 elif too_few:
                     few[site["name"]] = f"{name}: {days:.1f} days left, which are too few"
-        reasons = self._reasons(task_vars) if found or few else {}
-        failed = []
-        for name, lines in [*found.items(), *((name, [line]) for name, line in few.items())]:
-            reason = reasons.get(name, "")
-            text = "; ".join(lines) + (f", because {reason}" if reason else "")
-            # A host that says why tries again by itself. What it knows nothing of is somebody's to look at.
-            helpless = reason or name not in found or all(line.endswith(STANDS_IN) for line in lines)
-            if helpless:
-                self._display.warning(f"sites.{name}: {text}")
-            else:
-                failed.append(f"sites.{name}: {text}")
+        reasons = self._reasons(task_vars) if found else {}
+        warned, failed = [], []
+        for name, lines in found.items():
+            for line in lines:
+                reason = f", because {reasons[name]}" if name in reasons else ""
+                # What stands in will go, and a host that says why tries again by itself. Anything else is
+                # somebody's to look at.
+                helped = STANDS_IN in line or (reason and OTHER_NAMES in line)
+                (warned if helped else failed).append(f"sites.{name}: {line}{reason}")
+        warned += [f"sites.{name}: {line}" for name, line in few.items()]
         if failed:
-            raise AnsibleActionFail("\n".join(failed))
-        return {"changed": False, "wrong": found, "few": few}
+            raise AnsibleActionFail("\n".join(failed), result={"warnings": warned})
+        return {"changed": False, "warnings": warned}
 
     def _reasons(self, task_vars: dict[str, Any]) -> dict[str, str]:
         """What the host says of each site's certificate; nothing where another has them."""

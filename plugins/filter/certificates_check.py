@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.parsing.vault import EncryptedString
 from ansible.template import accept_args_markers, accept_lazy_markers
-from ansible.utils.display import Display
 from jinja2 import Undefined
 
 # It takes a fifth of a second to import, and every task's process imports this file.
@@ -173,20 +172,27 @@ def _list(read: Callable[[], Any]) -> list[Any]:
         return []
 
 
+def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:
+    return provided_faults(sites, _text(lambda: source_root) or ".", datetime.datetime.now(datetime.UTC))
+
+
 @accept_args_markers
 @accept_lazy_markers
 def provided_errors(sites: Any, source_root: Any) -> list[str]:
-    """One line for each thing that is wrong with what sites provide; what ends soon is a warning.
+    """One line for each thing that is wrong with what sites provide.
 
     Relative paths in `sites` start at source_root, a folder on the controller.
     """
-    now = datetime.datetime.now(datetime.UTC)
-    errors, warnings = provided_faults(sites, _text(lambda: source_root) or ".", now)
-    for line in warnings:
-        Display().warning(line)
-    return errors
+    return _faults(sites, source_root)[0]
+
+
+@accept_args_markers
+@accept_lazy_markers
+def provided_warnings(sites: Any, source_root: Any) -> list[str]:
+    """One line for each that ends soon."""
+    return _faults(sites, source_root)[1]
 
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"provided_errors": provided_errors}
+        return {"provided_errors": provided_errors, "provided_warnings": provided_warnings}

@@ -255,9 +255,9 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
 
     def come() -> list[str]:
         with host.sudo():
-            # The alarm is a unit of its own, which runs when the other has failed.
+            # The alarm is a unit of its own, which begins a moment after the other has failed.
             state = f"systemctl show --property ActiveState --value decanter-alarm@{UNIT}"
-            host.check_output(f"while [ $({state}) = activating ]; do sleep 0.2; done")
+            host.check_output(f"sleep 1; while [ $({state}) = activating ]; do sleep 0.2; done")
             names = host.run(f"ls {folder}/mails").stdout.split()
             found = [host.check_output(f"cat {folder}/mails/{name}") for name in names]
             host.run(f"rm -f {folder}/mails/*")
