@@ -98,13 +98,15 @@ def test_what_the_host_knows_of_is_a_warning(tmp_path, monkeypatch, shown, reaso
     with serving(tmp_path) as (address, port):
         sites = [{"name": "a", "server_names": ["a.test"]}]
         action: Any = object.__new__(plugin.ActionModule)
+        warnings: list[str] = []
+        action._display = SimpleNamespace(display=lambda text, **_: warnings.append(text))
         action._task = SimpleNamespace(
             args={"sites": sites, "address": address, "port": port, "trusted": False}
         )
         monkeypatch.setattr(plugin.ActionBase, "run", lambda *_: {})
         action._execute_module = lambda *_, **__: {"rc": 0, "stdout": json.dumps(rows)}
         with pytest.raises(AnsibleActionFail) if failed else contextlib.nullcontext() as raised:
-            result = action.run(None, {})
-    warnings = [] if failed else result["warnings"]
-    assert len(warnings) == bool(warned) and "".join(warnings).startswith(warned), warnings
+            action.run(None, {})
+    expected = f"[WARNING]: {warned}" if warned else ""
+    assert len(warnings) == bool(warned) and "".join(warnings).startswith(expected), warnings
     assert not failed or failed in str(raised.value), raised.value

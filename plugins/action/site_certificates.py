@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -97,9 +98,11 @@ class ActionModule(ActionBase):
                 helped = STANDS_IN in line or (reason and OTHER_NAMES in line)
                 (warned if helped else failed).append(f"sites.{name}: {line}{reason}")
         warned += [f"sites.{name}: {line}" for name, line in few.items()]
+        for line in warned:  # ansible.cfg hides those of a task that changes nothing
+            self._display.display(f"[WARNING]: {line}", color=constants.COLOR_WARN, stderr=True)
         if failed:
-            raise AnsibleActionFail("\n".join(failed), result={"warnings": warned})
-        return {"changed": False, "warnings": warned}
+            raise AnsibleActionFail("\n".join(failed))
+        return {"changed": False}
 
     def _reasons(self, task_vars: dict[str, Any]) -> dict[str, str]:
         """What the host says of each site's certificate; nothing where another has them."""

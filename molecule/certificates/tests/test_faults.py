@@ -23,6 +23,7 @@ sys.path.append(str(ROOT / "tests"))
 from certificate_pair import pair
 
 UNIT = "decanter-certificates.service"
+ALARM = f"decanter-alarm@{UNIT}.service"
 DAY = 86400
 SECRET = "pass'w\"ord"
 DROP_IN = f"/run/systemd/system/{UNIT}.d"
@@ -256,8 +257,8 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
     def come() -> list[str]:
         with host.sudo():
             # The alarm is a unit of its own, which begins a moment after the other has failed.
-            state = f"systemctl show --property ActiveState --value decanter-alarm@{UNIT}"
-            host.check_output(f"sleep 1; while [ $({state}) = activating ]; do sleep 0.2; done")
+            state = f"systemctl show --property ActiveState --value {ALARM}"
+            host.check_output(f"sleep 0.5; while [ $({state}) = activating ]; do sleep 0.2; done")
             names = host.run(f"ls {folder}/mails").stdout.split()
             found = [host.check_output(f"cat {folder}/mails/{name}") for name in names]
             host.run(f"rm -f {folder}/mails/*")
@@ -291,7 +292,7 @@ def test_somebody_is_mailed(host, turn, forced, mails, authority_down, other_nam
     assert f"{UNIT} is well again" in mail, mail
     with host.sudo():
         kept = host.check_output("stat --format='%a %U' /etc/decanter/alarm.json")
-        shown = host.check_output(f"systemctl show decanter-alarm@{UNIT}; journalctl --boot --output cat")
+        shown = host.check_output(f"systemctl show {ALARM}; journalctl --boot --output cat")
         # A server that is down is said, and nothing is tried again and again.
         host.check_output("systemctl stop mail-server.service")
     assert kept == "600 root", f"expected root alone to read the password, got {kept}"
@@ -300,12 +301,12 @@ def test_somebody_is_mailed(host, turn, forced, mails, authority_down, other_nam
         forced()
         assert mails() == []
     with host.sudo():
-        log = host.check_output(f"journalctl --unit decanter-alarm@{UNIT} --lines 5 --output cat")
-        restarts = host.check_output(f"systemctl show decanter-alarm@{UNIT} --property NRestarts --value")
+        log = host.check_output(f"journalctl --unit {ALARM} --lines 5 --output cat")
+        restarts = host.check_output(f"systemctl show {ALARM} --property NRestarts --value")
     assert "no mail could be sent: [Errno 111] Connection refused" in log and restarts == "0", log
 
 
-@pytest.mark.parametrize(("unit", "most"), [(UNIT, 1.6), (f"decanter-alarm@{UNIT}", 1.6)])
+@pytest.mark.parametrize(("unit", "most"), [(UNIT, 1.6), (ALARM, 1.6)])
 def test_units_are_sandboxed(host, unit, most):
     with host.sudo():
         line = host.check_output(f"systemd-analyze security --no-pager {unit} | grep 'Overall exposure'")
