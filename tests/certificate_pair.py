@@ -23,7 +23,12 @@ def lineage(folder: Path, name: str, names: list[str], key_type: str = "ecdsa", 
 
 
 def pair(
-    folder: Path, names: list[str], key_type: str = "ecdsa", begins: float = -DAY, ends: float = 89 * DAY
+    folder: Path,
+    names: list[str],
+    key_type: str = "ecdsa",
+    begins: float = -DAY,
+    ends: float = 89 * DAY,
+    by_itself: bool = False,
 ) -> None:
     """A chain and its key, good between two times from now, in seconds."""
     key = (
@@ -36,7 +41,7 @@ def pair(
         x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
         for name in names
     ]
-    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority R1")])
+    issuer = x509.Name([] if by_itself else [x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority R1")])
     made = (
         x509.CertificateBuilder(issuer, x509.Name([]), key.public_key(), 0x87_65_43_21)
         .not_valid_before(now + datetime.timedelta(seconds=begins))
@@ -45,7 +50,7 @@ def pair(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False
         )
-        .sign(authority, hashes.SHA256())
+        .sign(key if by_itself else authority, hashes.SHA256())
     )
     encoding = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     folder.mkdir(exist_ok=True)

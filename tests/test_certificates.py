@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import http.client
 import http.server
 import importlib.util
 import json
@@ -13,6 +14,8 @@ import socket
 import sys
 import threading
 import time
+import types
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,17 +30,27 @@ spec = importlib.util.spec_from_file_location("certificates_program", PROGRAM)
 program = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = program  # dataclasses look there
 spec.loader.exec_module(program)
-ASK_WINDOW = program.window  # which most tests replace
+ASK_WINDOW, ASK_TIME = program.window, program.authority_time  # which most tests replace
 
 # Makes what certbot would, notes how it was called, and fails where a file says how.
 CERTBOT = """#!{python}
 import datetime, json, pathlib, sys
 arguments = sys.argv[1:]
 value = lambda name: arguments[arguments.index(name) + 1]
+account = pathlib.Path(value("--config-dir"), "accounts/ca.test/dir")
+log = pathlib.Path(value("--logs-dir"), "letsencrypt.log")
+log.parent.mkdir(exist_ok=True)
+log.write_text("")
 names = [arguments[i + 1] for i, one in enumerate(arguments) if one in ("--domain", "--ip-address")]
 root = pathlib.Path({root!r})
 with open(root / "calls", "a") as calls:
     calls.write(json.dumps(arguments) + "\\n")
+if (account / "lost").exists():
+    log.write_text("acme.messages.Error: urn:ietf:params:acme:error:accountDoesNotExist :: no such account")
+    sys.exit(print("Account not found.") or 1)
+account.mkdir(parents=True, exist_ok=True)
+if arguments[0] == "update_account":
+    sys.exit(print((root / "fault-account").read_text()) or 1 if (root / "fault-account").exists() else 0)
 fault = root / f"fault-{{value('--cert-name')}}"
 if fault.exists():
     sys.exit(print(fault.read_text()) or 1)
@@ -111,6 +124,7 @@ class Host:
 def host(tmp_path, monkeypatch) -> Host:
     # The authority says nothing of renewals, unless a test has it say something.
     monkeypatch.setattr(program, "window", lambda *_: {"again": 0})
+    monkeypatch.setattr(program, "authority_time", lambda *_: None)
     return Host(tmp_path)
 
 
@@ -278,6 +292,99 @@ def test_an_authority_that_has_refused_is_not_asked_again_at_once(host):
     assert host.ordered() == ["a.test b.test"], "expected something else to be asked for"
 
 
+def test_an_account_that_is_lost_is_made_anew_once(host):
+    host.run(a={}, b={})
+    host.orders()
+    account = host.state / "certbot/accounts/ca.test/dir"
+    (account / "lost").touch()
+    run = host.run({"force": True}, a={}, b={})
+    assert run.well and host.ordered() == ["a.test", "a.test", "b.test"], run.done
+    (aside,) = (host.state / "accounts-gone").iterdir()
+    assert (aside / "lost").exists() and not (account / "lost").exists(), "expected the old one to be kept"
+    # One that takes nobody's word is not to be flooded with accounts.
+    (host.root / "bin/certbot").write_text(
+        (host.root / "bin/certbot").read_text().replace('(account / "lost").exists()', "True")
+    )
+    run = host.run({"force": True}, a={}, b={})
+    calls = [call[0] for call in host.orders()]
+    assert not run.well and calls == ["certonly"] * 3, f"expected one more try in a run, got {calls}"
+
+
+def test_an_address_to_write_to_is_told_once(host):
+    host.settings = {"email": "ops@a.test"}
+    host.run(a={})
+    host.run(a={})
+    assert [call[0] for call in host.orders()] == ["certonly"], "expected what was said at first to be known"
+    host.settings = {"email": "others@a.test"}
+    (host.root / "fault-account").write_text("down\n")
+    run = host.run(a={})
+    assert run.faults == ["https://ca.test/dir is not told who it writes to: down"], run.faults
+    (host.root / "fault-account").unlink()
+    assert host.run(a={}).account_changed and not host.run(a={}).account_changed
+    calls = host.orders()
+    assert [call[0] for call in calls] == ["update_account"] * 2 and "others@a.test" in calls[1], calls
+    host.settings = {}
+    host.run(a={})
+    assert "--register-unsafely-without-email" in host.orders()[0]
+
+
+@pytest.mark.parametrize(("off", "which"), [(3, "behind"), (-3, "ahead of")])
+def test_a_wrong_clock_is_said_and_asks_for_nothing(host, monkeypatch, off, which):
+    host.run(a={})
+    host.orders()
+    theirs = time.time() + off * 365 * DAY
+    pair(host.tls / "b", ["b.test"], begins=theirs - time.time() - DAY, ends=theirs - time.time() + 89 * DAY)
+    for name in ("fullchain.pem", "privkey.pem"):
+        for folder in (host.tls / "a", host.state / "certbot/live/a"):
+            (folder / name).write_bytes((host.tls / "b" / name).read_bytes())
+    monkeypatch.setattr(program, "authority_time", lambda *_: theirs)
+    run = host.run(a={}, b={"mode": "provided"})
+    (said,) = run.faults
+    assert said.startswith("this host's clock is wrong: it says 20") and "3 years " + which in said, said
+    assert host.orders() == [], "expected nothing to be asked for"
+    metrics = (host.root / "certificates.prom").read_text()
+    for site in "ab":  # by this host's clock it has ended, or has not begun
+        assert f'alarm{{site="{site}"}} 0' in metrics, metrics
+    assert "decanter_clock_wrong 1" in metrics and host.note("a")["error"] == said, metrics
+    monkeypatch.setattr(program, "authority_time", lambda *_: time.time() + 60)
+    assert program.span(3 * 3600.0) == "3 hours"
+    assert not host.run(a={}).clock, "expected a minute to be let pass"
+
+
+def test_the_time_is_the_authoritys(monkeypatch):
+    answer = types.SimpleNamespace(headers=http.client.HTTPMessage())
+    monkeypatch.setattr(
+        urllib.request.OpenerDirector, "open", lambda *_, **__: contextlib.nullcontext(answer)
+    )
+    assert ASK_TIME("https://ca.test/dir", "") is None, "expected an authority to be let say nothing"
+    answer.headers["Date"] = "Sat, 21 Nov 2026 03:27:43 GMT"
+    assert ASK_TIME("https://ca.test/dir", "") == program.seconds("2026-11-21T03:27:43Z")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_certbot_got_for_a_run_that_was_cut_off(host, monkeypatch, first):
+    if not first:
+        host.run(a={"profile": "classic"})
+    host.orders()
+    real = program.subprocess.run
+
+    def killed(command, **options):
+        done = real(command, **options)
+        if "certonly" in command:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(program.subprocess, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        host.run(a={})
+    monkeypatch.setattr(program.subprocess, "run", real)
+    assert len(host.orders()) == 1
+    run = host.run(a={})
+    assert run.well and run.done["a"]["installed"], run.done
+    assert "certonly" not in {call[0] for call in host.orders()}, "expected no second order"
+    assert "asked" not in host.note("a"), host.note("a")
+
+
 def test_what_is_served_goes_on_when_there_is_no_other(host):
     host.run(a={})
     before = host.serial_file("a")
@@ -327,9 +434,7 @@ def test_a_full_disk_leaves_what_is_served(host, monkeypatch):
     for full, expected in ((host.state, []), (host.tls, ["a.test", "b.test"])):
         host.full = full
         run = host.run({"force": True}, a={}, b={})
-        assert {site["error"] for site in run.done.values()} == {"[Errno 28] No space left on device"}, (
-            run.done
-        )
+        assert {site["error"] for site in run.done.values()} == {"No space left on device"}, run.done
         assert host.ordered() == expected, "expected no order whose outcome cannot be noted"
         assert host.serial_file("a") == before
     host.full = Path("/nowhere")
@@ -557,6 +662,73 @@ def test_those_who_serve_read_what_is_new_once(host, monkeypatch, tmp_path):
     time.sleep(0.01)
     host.run(a={}, b={})
     assert told.read_text().count("reload") == 2, "expected what a run has left undone to be done"
+
+
+def test_those_who_could_not_read_it_are_told_again(host, monkeypatch, tmp_path):
+    told, stamp, broken = tmp_path / "told", tmp_path / "stamp", tmp_path / "broken"
+    stamp.write_text("Sat 2020-01-01 00:00:00.000000 UTC")
+    for name, text in (
+        (
+            "systemctl",
+            f"[ $1 = show ] || {{ echo $* >>{told}; date -u '+%a %F %T.%6N UTC' >{stamp}; "
+            f"[ ! -e {broken} ] || exit 1; exit 0; }}\n"
+            f"echo ActiveState=active; echo StateChangeTimestamp=$(cat {stamp})\n"
+            "echo 'ActiveEnterTimestamp=Sat 2020-01-01 00:00:00.000000 UTC'\n",
+        ),
+        ("journalctl", "echo 'nginx: [emerg] unknown directive'\n"),
+    ):
+        (host.root / "bin" / name).write_text(f"#!/bin/sh\n{text}")
+        (host.root / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{host.root / 'bin'}:{os.environ['PATH']}")
+    host.settings = {"reloads": ["nginx.service"]}
+    broken.touch()
+    for _ in range(2):
+        run = host.run(a={})
+        expected = "nginx.service goes on with the old: unknown directive"
+        assert run.faults == [expected], run.faults
+    broken.unlink()
+    assert host.run(a={}).well and host.run(a={}).well
+    assert told.read_text().count("reload") == 3, "expected it to be told until it has read what is new"
+
+
+def test_what_keeps_failing_is_an_alarm_long_before_the_end(host, monkeypatch):
+    host.run(a={}, b={})
+    (host.root / "fault-a").write_text("down\n")
+    alarms = []
+    for _ in range(3):
+        run = host.run({"force": True, "site": "a"}, a={}, b={})
+        metrics = (host.root / "certificates.prom").read_text()
+        alarms.append([int(f'alarm{{site="{site}"}} 1' in metrics) for site in "ab"])
+    assert alarms == [[0, 0], [0, 0], [1, 0]], alarms
+    assert run.faults[-1].startswith("a: it keeps failing, since 20"), run.faults
+    told = ours.load("action", "certificates").table("web1", run.listed())
+    assert told.count("    KEEPS FAILING since 20") == 1, told
+    (host.root / "fault-a").unlink()
+    assert host.run({"force": True}, a={}, b={}).well
+    # Not asked often, but for long.
+    (host.root / "fault-a").write_text("down\n")
+    host.run({"force": True}, a={}, b={})
+    later = time.time() + 1.1 * DAY
+    monkeypatch.setattr(program.time, "time", lambda: later)
+    run = host.run({"force": True}, a={}, b={})
+    assert "keeps failing" in run.faults[-1], run.faults
+
+
+def test_a_disk_that_is_full_altogether_is_said(host, monkeypatch, capsys):
+    configuration = host.run(a={}).configuration
+    file = host.root / "certificates.json"
+    file.write_text(json.dumps(configuration))
+    monkeypatch.setattr(program, "CONFIGURATION", file)
+
+    def write(path: Path, *_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(program, "write", write)
+    (host.state / "request.json").write_text('{"force": true}')
+    assert program.main([]) == 1
+    said = capsys.readouterr().out
+    assert f"a: {host.state}/sites/a.json: No space left on device\n" in said, said
+    assert f"{host.state}/last.json: No space left on device\n" in said, said
 
 
 def test_what_there_is_is_listed(host):

@@ -28,7 +28,17 @@ def configuration(tmp_path) -> dict[str, Any]:
         "key_type": "ecdsa",
         "server_names": ["b.test", "a.test"],
     }
-    return {"server": "https://ca.test/dir", "state": str(state), "directory": str(tls), "sites": [site]}
+    server, email = "https://ca.test/dir", "ops@a.test"
+    (state / "account.json").write_text(json.dumps({"server": server, "email": email}))
+    settings = {"server": server, "email": email, "state": str(state), "directory": str(tls)}
+    return {**settings, "sites": [site]}
+
+
+def test_another_address_to_write_to(configuration, tmp_path):
+    configuration["email"] = "others@a.test"
+    assert module.missing(configuration) == ["account: the authority writes to another address"]
+    (tmp_path / "state/account.json").unlink()  # of before there was such a note
+    assert module.missing(configuration) == []
 
 
 def test_nothing(configuration):

@@ -30,6 +30,8 @@ def table(host: str, rows: list[dict[str, Any]]) -> str:
             lines.append(f"    renewed at {row['renewal']} or soon after")
         elif row["mode"] == "acme":
             lines.append("    it stands in until there is one")
+        if row.get("failing"):
+            lines.append(f"    KEEPS FAILING since {row['failing']}")
         if row["error"]:
             lines.append(f"    {row['error']}")
     return "\n".join(lines)

@@ -170,6 +170,58 @@ def successor_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[
                 yield f'hosts.{host}.{name}: found "{address}", expected a list of IP addresses'
 
 
+MAIL_KEYS = ("to", "server", "security", "port", "from", "user", "password", "ca")
+MAIL_ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
+MAIL_EXAMPLE = "such as ops@myproject.org"
+
+
+def mail_lines(mail: Any) -> Iterator[str]:
+    """What is wrong with base_mail, each with its key; the password itself is not looked at."""
+    if not isinstance(mail, Mapping):
+        example = "{to: [ops@myproject.org], server: smtp.myproject.org}"
+        yield f": found a {type(mail).__name__}, expected a dictionary such as {example}"
+        return
+    for key in sorted(map(str, mail.keys() - set(MAIL_KEYS))):
+        near = difflib.get_close_matches(key, MAIL_KEYS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        yield f".{key}: found an unknown key, expected one of: {', '.join(MAIL_KEYS)}{hint}"
+    to = mail.get("to")
+    if not isinstance(to, Sequence) or isinstance(to, str) or not to:
+        found = f'"{to}"' if to else "nothing"
+        yield f".to: found {found}, expected a list of addresses {MAIL_EXAMPLE}"
+        to = []
+    for key, address in [*((f"to[{i}]", a) for i, a in enumerate(to)), ("from", mail.get("from"))]:
+        if address is not None and not MAIL_ADDRESS.fullmatch(str(address)):
+            yield f'.{key}: found "{address}", expected an address {MAIL_EXAMPLE}'
+    server = mail.get("server")
+    if not (isinstance(server, str) and re.fullmatch(r"[A-Za-z0-9.:-]+", server)):
+        found = f'"{server}"' if server else "nothing"
+        yield f".server: found {found}, expected the name of a mail server"
+    security, port = mail.get("security", "starttls"), mail.get("port", 25)
+    if security not in ("starttls", "tls", "none"):
+        yield f'.security: found "{security}", expected one of: starttls, tls, none'
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        yield f'.port: found "{port}", expected an integer from 1 to 65535'
+    for key, other in (("user", "password"), ("password", "user")):
+        if key in mail and other not in mail:
+            yield f".{other}: found nothing, expected it beside {key}"
+    if security == "none" and "password" in mail:
+        yield ".security: found none beside a password, expected starttls or tls"
+    if "ca" in mail and not Path(str(mail["ca"])).expanduser().is_file():
+        yield f'.ca: found "{mail["ca"]}", expected a file on the controller'
+
+
+def mail_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> Iterator[str]:
+    """One line for each fault, whatever the number of hosts that have it."""
+    seen: set[str] = set()
+    for host in hosts:
+        if "base_mail" in list(hostvars[host]) and (mail := hostvars[host]["base_mail"]) != {}:
+            for line in mail_lines(mail):
+                if line not in seen:
+                    seen.add(line)
+                    yield f"hosts.{host}.base_mail{line}"
+
+
 def is_address(text: str, network: bool) -> bool:
     """Whether it is an IP address, or where that will do, a network."""
     try:
@@ -193,6 +245,7 @@ def inventory_errors(
             )
     # Names only: a value may be a template that cannot be worked out yet, or a secret.
     errors.extend(variable_errors({host: list(hostvars[host]) for host in groups.get("all", [])}))
+    errors.extend(mail_errors(hostvars, groups.get("all", [])))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
     errors.extend(successor_errors(hostvars, groups.get("all", [])))

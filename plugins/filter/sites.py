@@ -439,6 +439,15 @@ def site_urls(sites: dict[str, Any], port: int, only: str = "") -> list[dict[str
     ]
 
 
+def acme_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
+    """Those with a certificate of an ACME server, or one of them, and for what names that is."""
+    return [
+        _pick(site, "name", "server_names")
+        for site in _sites(sites)
+        if site["tls"]["mode"] == "acme" and only in ("", site["name"])
+    ]
+
+
 def is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -469,6 +478,6 @@ class FilterModule:
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
-            *(site_urls, with_address, url_host, challenge_peers),
+            *(site_urls, acme_sites, with_address, url_host, challenge_peers),
         )
         return {function.__name__: function for function in functions}

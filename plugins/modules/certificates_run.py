@@ -17,7 +17,7 @@ module: certificates_run
 short_description: Have the host's own program look after the certificates of an ACME server now
 description:
   - Starts the unit that its timer starts twice a day, and tells what came of it. That a certificate cannot be
-    had now fails nobody - another is in its place - and becomes a warning.
+    had now fails nobody, for another is in its place.
 options:
   unit: {description: The unit., type: str, default: decanter-certificates.service}
   configuration: {description: What the program reads., type: path, required: true}
@@ -32,6 +32,7 @@ options:
 RETURN = r"""
 missing: {description: What the run was for., type: list, elements: str, returned: always}
 sites: {description: Of each, whether it is new and what is wrong., type: dict, returned: when it ran}
+faults: {description: What is wrong., type: list, elements: str, returned: when it ran}
 log: {description: What it said., type: str, returned: when it ran}
 """
 
@@ -61,6 +62,10 @@ def missing(configuration: dict[str, Any]) -> list[str]:
             state / "certbot/live" / name / "fullchain.pem"
         ):
             found.append(f"{name}: it is not in its place")
+    account = read_json(state / "account.json")
+    known = account.get("server") == configuration["server"]
+    if wanted and known and account.get("email") != configuration["email"]:
+        found.append("account: the authority writes to another address")
     stale = {path.stem for path in (state / "sites").glob("*.json")} - wanted.keys()
     return found + [f"{name}: it is still renewed" for name in sorted(stale)]
 
@@ -105,9 +110,7 @@ def main() -> None:
     last, said = read_json(state / "last.json"), log(unit, begun)
     if last.get("begun", 0) < begun:
         module.fail_json(msg=f"{unit} did not run: {fault or 'it does not say why'}\n{said}")
-    for line in last["faults"]:
-        module.warn(line)
-    new = any(site["installed"] for site in last["sites"].values())
+    new = last["account"] or any(site["installed"] for site in last["sites"].values())
     module.exit_json(changed=new, missing=found, sites=last["sites"], faults=last["faults"], log=said)
 
 

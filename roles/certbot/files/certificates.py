@@ -13,6 +13,8 @@ decide. No site's failure keeps another from its turn.
 
     STATE/certbot/            certbot's own: accounts, keys, chains
     STATE/sites/SITE.json     what a certificate was asked for, when it is renewed, what failed
+    STATE/account.json        what the authority knows of whoever asks
+    STATE/unread.json         units that could not read what is new
     STATE/request.json        what an operator asks of the next run: force, dry_run, site
     STATE/last.json           what the last run did
 
@@ -30,6 +32,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import email.utils
 import errno
 import fcntl
 import hashlib
@@ -68,6 +71,12 @@ HOPS = 5  # redirects that are followed
 PATIENCE = 3600.0
 # No alarm earlier than that, however long a certificate is good for.
 LONGEST_WARNING = 30 * DAY
+# Once is bad luck. After so many orders that fail, or after so long, somebody has to look.
+FAILURES = 3
+# By how much a clock may be off: more than any network's delay, less than matters to a certificate.
+CLOCK_TOLERANCE = 3600.0
+NO_CHECK_TIME = 0x200000  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name
+UNKNOWN_ACCOUNT = "accountDoesNotExist"
 OTHER_NAMES = "its names are others now"
 # This host has no way to such addresses at all, which says nothing about the name.
 NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -87,6 +96,21 @@ class Half(Refused):
 
 def iso(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def words(error: BaseException) -> str:
+    """An error as people read it: the system's own without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def span(seconds: float) -> str:
+    """How long that is, in the largest unit that says it."""
+    for name, size in (("years", 365 * DAY), ("days", DAY)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds / 3600:.0f} hours"
 
 
 def say(text: str, *, fault: bool = False) -> None:
@@ -120,12 +144,15 @@ def read_json(path: Path) -> dict[str, Any]:
 def write(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file at once, so that a full disk leaves the old one."""
     new = path.with_name(f".{path.name}.new")
-    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), mode)
-    new.replace(path)
+    try:
+        with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), mode)
+        new.replace(path)
+    except OSError as error:  # a write that fails does not say where
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # --- Certificates ------------------------------------------------------------------------------
@@ -329,6 +356,22 @@ def ask(url: str, authorities: str) -> tuple[dict[str, Any], str]:
         return json.loads(answer.read(1 << 20)), answer.headers.get("Retry-After", "")
 
 
+def authority_time(url: str, authorities: str) -> float | None:
+    """What time it is by the authority, in seconds since 1970; None where it does not say.
+
+    Whoever has a wrong clock takes every certificate for one that has ended or not begun, so that alone is
+    not looked at.
+    """
+    context = ssl.create_default_context(cafile=authorities if os.path.exists(authorities) else None)
+    context.verify_flags |= NO_CHECK_TIME  # type: ignore[assignment]
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(url, timeout=TIMEOUT) as answer:
+            return email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (OSError, http.client.HTTPException, TypeError, ValueError):
+        return None  # an authority that is down is found out when it is asked for something
+
+
 def seconds(text: str) -> float:
     """Seconds since 1970 of RFC 3339's `2026-11-21T03:27:43.123Z`, of which Python 3.10 reads less."""
     whole = re.sub(r"\.\d+", "", text.upper()).replace("Z", "+00:00")
@@ -404,8 +447,18 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
 def systemctl(*arguments: str) -> str:
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
     if done.returncode != 0:
-        raise Refused(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
+        said = done.stderr.strip().partition("\n")[0]  # the next lines tell whom to ask
+        raise Refused(f"systemctl {' '.join(arguments)}: {said}")
     return done.stdout
+
+
+def refusal(unit: str, begun: float) -> str:
+    """Why a unit did not reload, in its own words."""
+    time.sleep(0.2)  # what was said a moment ago may not be written yet
+    command = ["journalctl", "--unit", unit, "--since", f"@{int(begun)}", "--output", "cat", "--quiet"]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace").stdout.splitlines()
+    # nginx: 2026/11/21 13:39:54 [emerg] 5660#5660: unknown directive …
+    return next((re.sub(r".*\[emerg\] (\d+#\d+: )?", "", line) for line in said if "[emerg]" in line), "")
 
 
 # --- A run -------------------------------------------------------------------------------------
@@ -421,6 +474,8 @@ class Run:
         self.certbot = state / "certbot"
         self.sites = configuration["sites"]
         self.now = time.time()
+        self.clock = ""  # what is wrong with it
+        self.new_account = self.account_changed = False
         self.done: dict[str, dict[str, Any]] = {}  # of each acme site: installed, error
         self.faults: list[str] = []
 
@@ -459,6 +514,63 @@ class Run:
                 known = known if known.get("of") == made.identifier else {}
             note["suggested"] = known
         return renewal_time(made, known)
+
+    def compare_clocks(self) -> None:
+        """Go by the authority's time where this host's is wrong, and ask for nothing until it is right: no
+        certificate that is offered could be verified."""
+        theirs = authority_time(self.server, self.authorities) if self.acme_sites() else None
+        if theirs is None or abs(theirs - self.now) <= CLOCK_TOLERANCE:
+            return
+        which = "ahead of" if self.now > theirs else "behind"
+        self.clock = (
+            f"this host's clock is wrong: it says {iso(self.now)}, {span(abs(theirs - self.now))} {which} "
+            f"{self.server}; no certificate is asked for until it is right"
+        )
+        self.now = theirs
+
+    # The account
+
+    def account(self) -> Path:
+        """Where certbot keeps that of the server."""
+        return self.certbot / "accounts" / self.server.split("://", 1)[-1]
+
+    def unknown_account(self, done: subprocess.CompletedProcess[str]) -> bool:
+        """Whether certbot failed for want of an account; the kind of an error is in its log alone."""
+        log = self.state / "logs/letsencrypt.log"
+        return done.returncode != 0 and log.exists() and UNKNOWN_ACCOUNT in log.read_text(errors="replace")
+
+    def put_account_aside(self) -> bool:
+        """Have certbot register anew, once in a run; whether there was an account."""
+        account, aside = self.account(), self.state / "accounts-gone" / f"{self.now:.0f}"
+        if aside.exists() or not account.is_dir():
+            return False
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        account.rename(aside)
+        self.new_account = True
+        say(f"{self.server} does not know this host's account any more; another is made (old: {aside})")
+        return True
+
+    def update_account(self) -> None:
+        """Tell the authority of another address to write to, once."""
+        wanted = self.known_of_account()
+        self.new_account = not self.account().is_dir()
+        if self.new_account or self.clock or read_json(self.state / "account.json") == wanted:
+            return
+        done = self.certbot_run("update_account", *self.contact())
+        if self.unknown_account(done):
+            return  # the next order sees to that
+        if done.returncode != 0:
+            raise Refused(f"{self.server} is not told who it writes to: {explained(done.stdout)}")
+        say(f"{self.server} knows that it writes to {wanted['email'] or 'nobody'} now")
+        self.account_changed = True
+        write(self.state / "account.json", json.dumps(wanted).encode())
+
+    def known_of_account(self) -> dict[str, str]:
+        return {"server": self.server, "email": self.configuration["email"]}
+
+    def contact(self) -> list[str]:
+        email = self.configuration["email"]
+        return ["--email", email] if email else ["--register-unsafely-without-email"]
 
     # One site
 
@@ -507,40 +619,45 @@ class Run:
     def order(self, site: dict[str, Any], names: list[str], *, rehearsal: bool = False) -> None:
         """Have certbot get one certificate. Raises Refused with the authority's words."""
         command = [
-            *(
-                self.configuration["certbot"],
-                "certonly",
-                "--non-interactive",
-                "--agree-tos",
-                "--no-directory-hooks",
-            ),
-            *("--config-dir", str(self.certbot), "--work-dir", str(self.state / "work")),
-            *("--logs-dir", str(self.state / "logs"), "--max-log-backups", "20"),
-            *("--server", self.server, "--cert-name", site["name"], "--key-type", site["key_type"]),
+            *("certonly", "--no-directory-hooks", *self.contact()),
+            *("--cert-name", site["name"], "--key-type", site["key_type"]),
             *("--webroot", "--webroot-path", self.configuration["challenges"]),
             # Whether it is due was decided here.
             *("--force-renewal", "--renew-with-new-domains", "--break-my-certs"),
         ]
-        email = self.configuration["email"]
-        command += ["--email", email] if email else ["--register-unsafely-without-email"]
         if site["profile"]:
             command += ["--preferred-profile", site["profile"]]
         if rehearsal:
             command.append("--dry-run")
         for name in names:
             command += ["--ip-address" if is_address(name) else "--domain", name]
+        done = self.certbot_run(*command)
+        if self.unknown_account(done) and self.put_account_aside():
+            done = self.certbot_run(*command)
+        if self.new_account and self.account().is_dir():
+            write(self.state / "account.json", json.dumps(self.known_of_account()).encode())
+            self.new_account = False
+        if done.returncode != 0:
+            raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
+
+    def certbot_run(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Have certbot do something. Raises Refused where it does not end."""
+        command = [
+            *(self.configuration["certbot"], action, "--non-interactive", "--agree-tos"),
+            *("--config-dir", str(self.certbot), "--work-dir", str(self.state / "work")),
+            *("--logs-dir", str(self.state / "logs"), "--max-log-backups", "20"),
+            *("--server", self.server, *arguments),
+        ]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.state), "LC_ALL": "C.UTF-8"}
         if os.path.exists(self.authorities):
             environment["REQUESTS_CA_BUNDLE"] = self.authorities
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 env=environment, text=True, errors="replace", timeout=ORDER_TIMEOUT,
             )  # fmt: skip
         except subprocess.TimeoutExpired as expired:
             raise Refused(f"{self.server} has not finished in {ORDER_TIMEOUT:.0f} seconds") from expired
-        if done.returncode != 0:
-            raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
 
     def look_after(self, site: dict[str, Any]) -> bool:
         """Get a site's certificate if one is due, and put in place what there is; whether that is new."""
@@ -548,12 +665,17 @@ class Run:
         note, made = read_json(path), self.present(site)
         before = json.dumps(note)
         refused = ""
+        asked = note.pop("asked", None)
+        if asked and made and made.identifier != asked.pop("before"):
+            note["got"] = asked  # by a run that was cut off
         try:
+            if self.clock:
+                raise Refused(self.clock)
             if because := self.due(site, made, note):
                 say(f"{site['name']}: needs a certificate: {because}")
                 names, wrong = self.leading_here(site, made, because)
                 if names:
-                    self.order_patiently(site, names, note)
+                    self.order_patiently(site, names, note, made)
                     made = self.present(site)
                     if made is None:
                         raise Refused("certbot has got one that cannot be read")
@@ -568,6 +690,10 @@ class Run:
             if made is None:
                 note.pop("renewal", None)
         note["error"] = refused
+        if not refused:
+            note.pop("failing", None)
+        elif not self.clock:
+            note.setdefault("failing", self.now)
         if json.dumps(note) != before:
             write(path, json.dumps(note).encode())
         new = made is not None and put(
@@ -578,7 +704,9 @@ class Run:
             raise (Half if new else Refused)(refused)
         return new
 
-    def order_patiently(self, site: dict[str, Any], names: list[str], note: dict[str, Any]) -> None:
+    def order_patiently(
+        self, site: dict[str, Any], names: list[str], note: dict[str, Any], made: Certificate | None
+    ) -> None:
         """Order, unless the authority has just refused the same."""
         what = {**self.wanted(site), "names": names}
         failed = note.get("failed", {})
@@ -588,7 +716,9 @@ class Run:
                 f"{failed['why']} (asked {waited / 60:.0f} minutes ago, and not again within an hour)"
             )
         # A disk that is full is found out before the authority is asked, or it would be asked each time.
-        write(self.note(site), json.dumps(note).encode())
+        # And a run that is cut off leaves a note of what certbot may have got by then.
+        asked = {**self.wanted(site), "names": sorted(names), "before": made.identifier if made else ""}
+        write(self.note(site), json.dumps({**note, "asked": asked}).encode())
         try:
             self.order(site, names)
         except Refused as refused:
@@ -607,6 +737,10 @@ class Run:
         for folder in (self.state / "sites", self.certbot):
             folder.mkdir(mode=0o700, exist_ok=True)
         self.prune()
+        self.compare_clocks()
+        if self.clock:  # once, not for each site
+            self.fault(self.clock)
+        self.attempt(self.update_account)
         for site in self.chosen():
             done = self.done[site["name"]] = {"installed": False, "error": ""}
             try:
@@ -614,8 +748,8 @@ class Run:
             except Half as half:
                 done.update(installed=True, error=str(half))
             except Exception as error:  # one site's is not to be another's
-                done["error"] = str(error) or type(error).__name__
-            if done["error"]:
+                done["error"] = words(error)
+            if done["error"] and done["error"] != self.clock:
                 self.fault(f"{site['name']}: {done['error']}")
         self.attempt(self.reload)
         for fault in self.watched():
@@ -634,7 +768,7 @@ class Run:
                     say(f"{site['name']}: would be renewed for {', '.join(names)}")
                 done["error"] = "; ".join(faults.values())
             except Exception as error:  # as above
-                done["error"] = str(error) or type(error).__name__
+                done["error"] = words(error)
             if done["error"]:
                 self.fault(f"{site['name']}: {done['error']}")
         return not self.faults
@@ -647,7 +781,7 @@ class Run:
         try:
             part()
         except (OSError, Refused, ValueError) as error:
-            self.fault(f"{part.__name__}: {error}")
+            self.fault(words(error))
 
     def prune(self) -> None:
         """End the renewal of sites that are absent, or have their certificates from elsewhere now."""
@@ -676,18 +810,33 @@ class Run:
         paths = [self.directory / site["name"] for site in self.sites]
         paths += [path / name for path in paths for name in ("fullchain.pem", "privkey.pem")]
         newest = max((path.stat().st_ctime for path in paths if path.exists()), default=0.0)
+        # A reload that fails is a change of a unit's state like one that does not.
+        file = self.state / "unread.json"
+        unread = set(read_json(file).get("units", []))
+        before, faults = set(unread), []
         for unit in self.configuration["reloads"]:
-            shown = systemctl(
-                "show", unit, "--timestamp=us+utc", "--property=ActiveState,StateChangeTimestamp"
-            )
+            wanted = "ActiveState,StateChangeTimestamp,ActiveEnterTimestamp"
+            shown = systemctl("show", unit, "--timestamp=us+utc", f"--property={wanted}")
             told = dict(line.split("=", 1) for line in shown.splitlines())
             if told.get("ActiveState") != "active":
+                unread.discard(unit)
                 continue  # it reads them when it starts
-            moment = told["StateChangeTimestamp"].split(" ", 1)[1]
-            read = datetime.strptime(moment, "%Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=timezone.utc)
-            if newest > read.timestamp():
-                systemctl("reload", unit)
+            moment = told["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
+            read = datetime.strptime(moment.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC")
+            if newest > read.replace(tzinfo=timezone.utc).timestamp():
+                begun = time.time()
+                try:
+                    systemctl("reload", unit)
+                except Refused as refused:
+                    unread.add(unit)
+                    faults.append(f"{unit} goes on with the old: {refusal(unit, begun) or refused}")
+                    continue
                 say(f"{unit} has read what is new")
+            unread.discard(unit)
+        if unread != before:
+            write(file, json.dumps({"units": sorted(unread)}).encode())
+        if faults:
+            raise Refused("; ".join(faults))
 
     # Who watches
 
@@ -710,7 +859,16 @@ class Run:
                 )
                 help = helps.get(site["mode"], "a converge makes another")
                 faults.append(f"{site['name']}: its certificate {ends}; {help}")
+            elif self.keeps_failing(site):
+                since = iso(read_json(self.note(site))["failing"])
+                faults.append(f"{site['name']}: it keeps failing, since {since}; see above")
         return faults
+
+    def keeps_failing(self, site: dict[str, Any]) -> bool:
+        """Whether what is wrong with a site will not pass by itself, as it seems."""
+        note = read_json(self.note(site)) if site["mode"] == "acme" else {}
+        times = note.get("failed", {}).get("times", 0)
+        return "failing" in note and (times >= FAILURES or self.now - note["failing"] >= DAY)
 
     def listed(self) -> list[dict[str, Any]]:
         """What there is, for people."""
@@ -730,6 +888,7 @@ class Run:
             row["ends"], row["days"] = iso(served.ends), round((served.ends - self.now) / DAY, 1)
             row["renewal"] = iso(note["renewal"]) if "renewal" in note else ""
             row["alarm"] = self.now >= served.last_third
+            row["failing"] = iso(note["failing"]) if self.keeps_failing(site) else ""
             rows.append(row | {"error": note.get("error", "")})
         return rows
 
@@ -739,21 +898,21 @@ class Run:
             return
         names = {
             "decanter_certificate_not_after_seconds": "When the certificate that is served ends.",
-            "decanter_certificate_alarm": "Whether less is left than should be.",
+            "decanter_certificate_alarm": "Whether less is left than should be, or renewals keep failing.",
             "decanter_certificate_failures": "How often in a row no certificate was given.",
         }
         values: dict[str, list[str]] = {name: [] for name in names}
         for site in self.sites:
             label = f'{{site="{site["name"]}"}}'
             times = read_json(self.note(site)).get("failed", {}).get("times", 0)
-            if self.done.get(site["name"], {}).get("error") and not times:
+            if self.done.get(site["name"], {}).get("error") not in (None, "", self.clock) and not times:
                 times = 1
             try:
                 served = certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError):
                 ends, alarm = 0.0, True
             else:
-                ends, alarm = served.ends, self.now >= served.last_third
+                ends, alarm = served.ends, self.now >= served.last_third or self.keeps_failing(site)
             for name, value in zip(names, (f"{ends:.0f}", int(alarm), times), strict=True):
                 values[name].append(f"{name}{label} {value}")
         lines = [
@@ -763,6 +922,9 @@ class Run:
         ]
         last = "decanter_certificates_last_run_seconds"
         lines += [f"# HELP {last} When this was written.", f"# TYPE {last} gauge", f"{last} {self.now:.0f}"]
+        wrong = "decanter_clock_wrong"
+        lines += [f"# HELP {wrong} Whether the authority has another time.", f"# TYPE {wrong} gauge"]
+        lines.append(f"{wrong} {int(bool(self.clock))}")
         path = Path(self.configuration["metrics"])
         if not path.parent.exists():  # ours; another's is there
             path.parent.mkdir()
@@ -887,16 +1049,25 @@ def main(arguments: list[str]) -> int:
         asked = state / "request.json"
         request = read_json(asked)
         asked.unlink(missing_ok=True)
-        run = Run(configuration, state, request)
-        well = run.rehearse() if request.get("dry_run") else run.go()
+        run, begun = Run(configuration, state, request), time.time()
+        try:
+            well = run.rehearse() if request.get("dry_run") else run.go()
+        except OSError as error:
+            well = False
+            run.fault(words(error))
         last = {
             "request": request,
-            "begun": run.now,
+            "begun": begun,
+            "account": run.account_changed,
             "ended": time.time(),
             "sites": run.done,
             "faults": run.faults,
         }
-        write(state / "last.json", json.dumps(last).encode())
+        try:
+            write(state / "last.json", json.dumps(last).encode())
+        except OSError as error:
+            well = False
+            say(words(error), fault=True)
         return 0 if well else 1
 
 

@@ -1,0 +1,198 @@
+"""What is wrong with the certificates that sites provide, found before any host is touched.
+
+What is no path and no PEM at all is for sites_check.py to refuse, and is passed over here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.parsing.vault import EncryptedString
+from ansible.template import accept_args_markers, accept_lazy_markers
+from jinja2 import Undefined
+
+# It takes a fifth of a second to import, and every task's process imports this file.
+if TYPE_CHECKING:
+    from cryptography import x509
+
+LONGEST_WARNING = datetime.timedelta(days=30)  # as on the hosts
+
+
+class Wrong(Exception):
+    """One line about one key; the rest cannot be told."""
+
+
+def _text(read: Callable[[], Any]) -> str:
+    """Text that can be read; an empty one where a template fails, a secret is locked or it is no text."""
+    try:
+        value = read()
+        plain = isinstance(value, str | EncryptedString) and not isinstance(value, Undefined)
+        return str(value) if plain else ""
+    except Exception:  # whatever a lazy value raises: site_errors has said it
+        return ""
+
+
+def _pem(value: str, root: Path) -> str:
+    """PEM text, whether it was given as such or as the path of a file on the controller."""
+    if "-----BEGIN" in value or not value:
+        return value
+    path = root / (Path(value).expanduser() if value.startswith("~/") else value)
+    try:
+        return path.read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def _date(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return [str(each.value).lower() for each in extension.value]
+
+
+def covers(name: str, pattern: str) -> bool:
+    """Whether a certificate's name is that of a site, as browsers see it: a wildcard is one label."""
+    try:
+        return ipaddress.ip_address(name) == ipaddress.ip_address(pattern)
+    except ValueError:
+        pass
+    if pattern.startswith("*.") and not name.startswith("*."):
+        return name.partition(".")[2] == pattern[2:]
+    return name == pattern
+
+
+def _read(certificate: str, key: str) -> tuple[list[x509.Certificate], Any]:
+    """The chain, the site's own first, and its key. Raises Wrong."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.encode())
+        public = chain[0].public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Wrong("certificate: found what is no certificate, expected a chain in PEM") from error
+    try:
+        secret = load_pem_private_key(key.encode(), None)
+    except TypeError as error:
+        expected = "one without, for nobody is there to type it"
+        raise Wrong(f"key: found a key with a passphrase, expected {expected}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Wrong("key: found what is no private key, expected one in PEM") from error
+    if secret.public_key() != public:
+        others = [place for place, other in enumerate(chain, 1) if other.public_key() == secret.public_key()]
+        if others:
+            raise Wrong(
+                f"certificate: found the site's own at place {others[0]} of the chain, expected it first"
+            )
+        raise Wrong("key: found another certificate's key, expected that of the chain's first certificate")
+    return chain, secret
+
+
+def _lines(names: list[str], chain: list[x509.Certificate], now: datetime.datetime) -> Iterator[str]:
+    from cryptography.exceptions import InvalidSignature
+
+    own, known = chain[0], _names(chain[0])
+    if missing := [name for name in names if not any(covers(name, pattern) for pattern in known)]:
+        found = f"one for {', '.join(known) or 'no name'}"
+        yield f"certificate: found {found}, expected one for {', '.join(missing)} as well"
+    if own.not_valid_after_utc <= now:
+        ended = _date(own.not_valid_after_utc)
+        yield f"certificate: found one that has ended {ended}, expected one that is valid"
+    elif own.not_valid_before_utc > now:
+        begins = _date(own.not_valid_before_utc)
+        yield f"certificate: found one that begins {begins}, expected one that is valid"
+    for place, (issued, issuer) in enumerate(pairwise(chain), 1):
+        try:
+            issued.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            found = f"a chain whose place {place + 1} has not issued place {place}"
+            yield f"certificate: found {found}, expected the site's own, then whoever issued each"
+            return
+
+
+def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tuple[list[str], list[str]]:
+    """What is refused, and what somebody should know of; never raises."""
+    errors, warnings = [], []
+    for site_id in list(sites) if isinstance(sites, Mapping) else []:
+        tls = _mapping(lambda site_id=site_id: sites[site_id]["tls"])
+        state = _text(lambda site_id=site_id: sites[site_id]["state"])
+        if state == "absent" or _text(lambda tls=tls: tls["mode"]) != "provided":
+            continue
+        certificate, key = (
+            _pem(_text(lambda tls=tls, name=name: tls[name]), Path(source_root))
+            for name in ("certificate", "key")
+        )
+        if not certificate or not key:
+            continue
+        names = [_text(lambda name=name: name) for name in _list(lambda i=site_id: sites[i]["server_names"])]
+        at = f"sites.{site_id}.tls"
+        try:
+            chain, _ = _read(certificate, key)
+        except Wrong as wrong:
+            errors.append(f"{at}.{wrong}")
+            continue
+        lines = [f"{at}.{line}" for line in _lines([name.lower() for name in names if name], chain, now)]
+        errors += lines
+        ends, life = (
+            chain[0].not_valid_after_utc,
+            chain[0].not_valid_after_utc - chain[0].not_valid_before_utc,
+        )
+        if not lines and now >= ends - min(life / 3, LONGEST_WARNING):
+            left = (ends - now) / datetime.timedelta(days=1)
+            warnings.append(f"{at}.certificate: ends {_date(ends)}, in {left:.1f} days; provide another")
+    return errors, warnings
+
+
+def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
+    try:
+        value = read()
+    except Exception:  # as above
+        return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(read: Callable[[], Any]) -> list[Any]:
+    try:
+        value = read()
+        return [value[index] for index in range(len(value))] if isinstance(value, list | tuple) else []
+    except Exception:  # as above
+        return []
+
+
+def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:
+    return provided_faults(sites, _text(lambda: source_root) or ".", datetime.datetime.now(datetime.UTC))
+
+
+@accept_args_markers
+@accept_lazy_markers
+def provided_errors(sites: Any, source_root: Any) -> list[str]:
+    """One line for each thing that is wrong with what sites provide.
+
+    Relative paths in `sites` start at source_root, a folder on the controller.
+    """
+    return _faults(sites, source_root)[0]
+
+
+@accept_args_markers
+@accept_lazy_markers
+def provided_warnings(sites: Any, source_root: Any) -> list[str]:
+    """One line for each that ends soon."""
+    return _faults(sites, source_root)[1]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"provided_errors": provided_errors, "provided_warnings": provided_warnings}

@@ -1,0 +1,112 @@
+"""What visitors are shown, as `make verify` sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ours
+import pytest
+from ansible.errors import AnsibleActionFail
+from certificate_pair import DAY, pair
+
+plugin = ours.load("action", "site_certificates")
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, int]]:
+    """A server that shows the certificate of a folder."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "fullchain.pem", folder / "privkey.pem")
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True) as server:
+                server.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("given", "trusted", "expected"),
+    [
+        ({"names": ["a.test"]}, False, ""),
+        ({"names": ["*.test"]}, False, ""),
+        ({"names": ["a.test"], "by_itself": True}, True, "still the one that stands in"),
+        ({"names": ["b.test", "c.test"]}, False, "it is for b.test, c.test"),
+        ({"names": ["a.test"], "begins": -9 * DAY, "ends": -DAY}, False, "it is valid from 20"),
+        ({"names": ["a.test"]}, True, "CN=Authority R1 has given it, whom nobody trusts here (unable to get"),
+    ],
+)
+def test_what_is_wrong(tmp_path, given, trusted, expected):
+    pair(tmp_path, **given)
+    with serving(tmp_path) as place:
+        wrong, days, few = plugin.look("a.test", place, "", trusted)
+    assert len(wrong) == bool(expected) and "".join(wrong).startswith(expected), wrong
+    assert not few or days < 0, f"expected enough to be left, got {days}"
+
+
+def test_too_little_is_left(tmp_path):
+    pair(tmp_path, ["a.test"], begins=-70 * DAY, ends=20 * DAY)
+    with serving(tmp_path) as place:
+        wrong, days, few = plugin.look("a.test", place, "", False)
+    assert (wrong, round(days), few) == ([], 20, True)
+
+
+def test_nobody_answers():
+    wrong, _, _ = plugin.look("a.test", ("127.0.0.1", 1), "", False)
+    assert wrong == ["no handshake with 127.0.0.1 ([Errno 111] Connection refused)"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason", "warned", "failed"),
+    [
+        (["a.test"], "", "", ""),
+        (["b.test"], "", "", "sites.a: a.test: it is for b.test"),
+        (
+            ["b.test"],
+            "a.test does not lead here",
+            "sites.a: a.test: it is for b.test, because a.test does",
+            "",
+        ),
+        (None, "", "sites.a: a.test: still the one that stands in", ""),
+        (
+            None,
+            "DNS has no address",
+            "sites.a: a.test: still the one that stands in, because DNS has no add",
+            "",
+        ),
+    ],
+)
+def test_what_the_host_knows_of_is_a_warning(tmp_path, monkeypatch, shown, reason, warned, failed):
+    pair(tmp_path, shown or ["a.test"], by_itself=shown is None)
+    rows = [{"name": "a", "error": reason}]
+    with serving(tmp_path) as (address, port):
+        sites = [{"name": "a", "server_names": ["a.test"]}]
+        action: Any = object.__new__(plugin.ActionModule)
+        warnings: list[str] = []
+        action._display = SimpleNamespace(display=lambda text, **_: warnings.append(text))
+        action._task = SimpleNamespace(
+            args={"sites": sites, "address": address, "port": port, "trusted": False}
+        )
+        monkeypatch.setattr(plugin.ActionBase, "run", lambda *_: {})
+        action._execute_module = lambda *_, **__: {"rc": 0, "stdout": json.dumps(rows)}
+        with pytest.raises(AnsibleActionFail) if failed else contextlib.nullcontext() as raised:
+            action.run(None, {})
+    expected = f"[WARNING]: {warned}" if warned else ""
+    assert len(warnings) == bool(warned) and "".join(warnings).startswith(expected), warnings
+    assert not failed or failed in str(raised.value), raised.value
