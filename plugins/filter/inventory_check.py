@@ -150,8 +150,23 @@ def certificate_errors(
     for name, site in sites.items():
         tls = site.get("tls") if isinstance(site, Mapping) else None
         if isinstance(tls, Mapping) and tls.get("mode") == "acme" and site.get("state") != "absent":
+            if tls.get("challenge") == "route53":  # the proof is in DNS, whoever is asked for the site
+                continue
             expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
             yield f"sites.{name}.tls.mode: found {found}, expected {expected}"
+
+
+def credential_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """One line for each host that has half of the credentials of Amazon Route 53."""
+    names = ("certbot_aws_access_key_id", "certbot_aws_secret_access_key")
+    for host in dict.fromkeys([*groups.get("web", []), *(groups.get("balancer") or [])]):
+        have = [name for name in names if said(hostvars[host], name)]
+        if len(have) == 1:
+            (lacking,) = {*names} - {*have}
+            expected = f"it beside {have[0]}, or neither where the instance's role may write to the zone"
+            yield f"hosts.{host}.{lacking}: found nothing, expected {expected}"
 
 
 def is_address(text: str, network: bool) -> bool:
@@ -190,6 +205,7 @@ def inventory_errors(
         errors.extend(database_errors(hostvars, groups))
     if isinstance(sites, Mapping):
         errors.extend(certificate_errors(hostvars, groups, sites))
+    errors.extend(credential_errors(hostvars, groups))
     return errors
 
 
