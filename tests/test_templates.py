@@ -198,6 +198,27 @@ CASES = {
         },
         {"certbot_ca_bundle": __file__, "certbot_metrics_directory": "", "certbot_email": "ops@plain.test"},
     ),
+    "route53": Case(
+        {
+            "harbour": {
+                **FULL,
+                "server_names": ["harbour.test", "*.harbour.test", "www.harbour.test", "*.homes.test"],
+                "tls": {"mode": "acme", "challenge": "route53"},
+            },
+            "plain": MINIMAL,
+        },
+        {"certbot_aws_access_key_id": "AKIAEXAMPLE", "certbot_aws_secret_access_key": "a%b=c/d+e"},
+    ),
+    "route53-role": Case(
+        {"plain": {**MINIMAL, "tls": {"mode": "acme", "challenge": "route53"}}},
+        {"certbot_aws_region": "cn-north-1"},
+    ),
+    "balancer-wildcard": Case(
+        {"harbour": {**FULL, "server_names": ["harbour.test", "*.harbour.test"]}, "plain": MINIMAL},
+        {"balancer_tls": "passes"},
+        groups=("balancer",),
+        balancers=("balancer1",),
+    ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
 # What a role has from tasks that a test cannot run.

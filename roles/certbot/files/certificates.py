@@ -475,7 +475,7 @@ class Run:
 
     def astray(self, site: dict[str, Any]) -> dict[str, str]:
         """The names that do not lead here, and why, where that matters and is to be found out."""
-        if site["challenge"] == "route53" or not self.configuration["probe"]:
+        if site.get("challenge") == "route53" or not self.configuration["probe"]:
             return {}
         return probe(site["server_names"], Path(self.configuration["challenges"]))
 
@@ -514,7 +514,7 @@ class Run:
             # Whether it is due was decided here.
             *("--force-renewal", "--renew-with-new-domains", "--break-my-certs"),
         ]
-        if site["challenge"] == "route53":
+        if site.get("challenge") == "route53":
             command.append("--dns-route53")
         else:
             command += ["--webroot", "--webroot-path", self.configuration["challenges"]]
@@ -529,7 +529,7 @@ class Run:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.state), "LC_ALL": "C.UTF-8"}
         if os.path.exists(self.authorities):
             environment["REQUESTS_CA_BUNDLE"] = self.authorities
-        if site["challenge"] == "route53":
+        if site.get("challenge") == "route53":
             environment |= self.aws()
         try:
             done = subprocess.run(
