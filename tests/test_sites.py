@@ -309,7 +309,9 @@ def test_a_wildcard_has_a_certificate_of_what_it_does_not_cover():
     given = filters.certbot_sites(whole, "/")
     assert given[0]["server_names"] == ["a.test", "*.a.test", "x.www.a.test", "b.test"], given
     assert filters.certificates_kept(given, "", "ecdsa")[0]["challenge"] == "route53"
-    assert filters.certificates_kept(filters.certbot_sites(site(), "/"), "", "ecdsa")[0]["challenge"] == "http"
+    assert (
+        filters.certificates_kept(filters.certbot_sites(site(), "/"), "", "ecdsa")[0]["challenge"] == "http"
+    )
 
 
 def test_a_handshake_names_no_wildcard():

@@ -640,7 +640,9 @@ REFUSED: list[tuple[str, Any, str]] = [
         at="tls",
     ),
     *rows("tls.key_type", "no key_type where mode is not acme", ({"key_type": "rsa"}, '"rsa"'), at="tls"),
-    *rows("tls.challenge", "one of: http, route53", ({"mode": "acme", "challenge": "dns"}, '"dns"'), at="tls"),
+    *rows(
+        "tls.challenge", "one of: http, route53", ({"mode": "acme", "challenge": "dns"}, '"dns"'), at="tls"
+    ),
     *rows(
         "tls.challenge",
         "no challenge where mode is not acme",
@@ -764,9 +766,7 @@ def test_a_name_below_anothers_wildcard_is_its_own(root: str) -> None:
     assert sites_check.site_errors(sites, root) == []
     sites["b"]["server_names"] = ["b.test", "*.a.test"]
     expected = "expected a name that sites.a.server_names[1] does not have already"
-    assert sites_check.site_errors(sites, root) == [
-        f'sites.b.server_names[1]: found "*.a.test", {expected}'
-    ]
+    assert sites_check.site_errors(sites, root) == [f'sites.b.server_names[1]: found "*.a.test", {expected}']
 
 
 def test_refuses_a_process_and_a_timer_of_one_name(root: str) -> None:

@@ -805,7 +805,7 @@ def explained(log: str) -> str:
 
 
 ROUTE_53 = (
-    r"An error occurred \((\w+)\) when calling the (\w+) operation[^:]*: (.+)",
+    r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \([^)]*\))?: (.+)",
     r"(Unable to locate credentials)",
     r"(Unable to find a Route53 hosted zone for \S+)",
     r"(Timed out waiting for Route53 change.*)",
