@@ -138,3 +138,41 @@ def test_what_is_wrong_is_one_line(host, ask_for, shown, path, was, then, expect
     assert "wild: " not in said.replace("wild: its certificate", ""), (
         f"expected nothing to be due, got {said}"
     )
+
+
+# As an instance's metadata is answered, to whoever first asks for a token; the role has the lab's key.
+METADATA = """
+import http.server, json
+PATH = "/latest/meta-data/iam/security-credentials/"
+KEY = open("{key}").read().split()
+ROLE = dict(AccessKeyId=KEY[-4], SecretAccessKey=KEY[-1], Token="", Expiration="2099-01-01T00:00:00Z")
+class Metadata(http.server.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        self.say("token")
+    def do_GET(self):
+        known = self.headers["X-aws-ec2-metadata-token"] == "token"
+        self.say({{PATH: "certbot", PATH + "certbot": json.dumps(ROLE)}}.get(self.path, "") if known else "")
+    def say(self, text):
+        self.send_response(200 if text else 404)
+        self.end_headers()
+        self.wfile.write(text.encode())
+http.server.HTTPServer(("169.254.169.254", 80), Metadata).serve_forever()
+"""
+
+
+def test_without_a_key_it_is_the_instances_role(host, ask_for, shown, me):
+    before = shown(f"wild.{me}.test")
+    with host.sudo():
+        host.check_output("cp --preserve %s %s.kept", KEY, KEY)
+        host.check_output("ip address add 169.254.169.254/32 dev lo")
+        try:
+            metadata = METADATA.format(key=f"{KEY}.kept")
+            host.check_output("systemd-run --unit metadata --collect python3 -c %s", metadata)
+            host.check_output("sed --in-place s/.default./[somebody]/ %s", KEY)
+            said = ask_for(force=True)
+        finally:
+            host.check_output("mv %s.kept %s", KEY, KEY)
+            host.run("systemctl stop metadata.service")
+            host.check_output("ip address del 169.254.169.254/32 dev lo")
+    assert said.startswith("0: ") and "wild: got one for" in said, said
+    assert shown(f"wild.{me}.test").serial_number != before.serial_number, "expected another certificate"
