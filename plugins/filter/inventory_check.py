@@ -139,16 +139,16 @@ def certificate_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
 ) -> Iterator[str]:
     """One line for each host that others cannot ask for a proof, when an authority may mean any of them."""
-    modes = [
-        site["tls"].get("mode")
+    by_name = any(
+        site["tls"].get("mode") == "acme" and not proven_by_dns(site["tls"])
         for site in sites.values()
         if isinstance(site, Mapping)
         and isinstance(site.get("tls"), Mapping)
         and site.get("state") != "absent"
-    ]
+    )
     web, balancers = groups.get("web", []), groups.get("balancer") or []
     alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
-    if "acme" not in modes or (alone and not balancers):
+    if not by_name or (alone and not balancers):
         return
     # Behind balancers web hosts have addresses (balancer_errors).
     ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
@@ -222,6 +222,28 @@ def mail_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str])
                     yield f"hosts.{host}.base_mail{line}"
 
 
+def key_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
+) -> Iterator[str]:
+    """One line for each host that has half of the key to Amazon Route 53, where a site needs it."""
+    served = [site for site in sites.values() if isinstance(site, Mapping) and site.get("state") != "absent"]
+    if not any(proven_by_dns(site.get("tls")) for site in served):
+        return
+    identifier, secret = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
+    for host in dict.fromkeys([*groups.get("web", []), *(groups.get("balancer") or [])]):
+        # The secret is not to be read here.
+        has = {identifier: bool(said(hostvars[host], identifier)), secret: secret in list(hostvars[host])}
+        if len(set(has.values())) == 2:
+            given, lacking = sorted(has, key=has.__getitem__, reverse=True)
+            expected = f"it beside {given}, or neither where the instance's role may write to the zone"
+            yield f"hosts.{host}.{lacking}: found nothing, expected {expected}"
+
+
+def proven_by_dns(tls: Any) -> bool:
+    """Whether names are proven in DNS, whoever is asked for the site."""
+    return isinstance(tls, Mapping) and tls.get("mode") == "acme" and tls.get("challenge") == "route53"
+
+
 def is_address(text: str, network: bool) -> bool:
     """Whether it is an IP address, or where that will do, a network."""
     try:
@@ -260,6 +282,7 @@ def inventory_errors(
         errors.extend(database_errors(hostvars, groups))
     if isinstance(sites, Mapping):
         errors.extend(certificate_errors(hostvars, groups, sites))
+        errors.extend(key_errors(hostvars, groups, sites))
     return errors
 
 
