@@ -244,6 +244,7 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
     (tmp_path / "mail.json").write_text(json.dumps({"base_mail": mail}))
     with host.sudo():
         host.check_output(f"mkdir -p {folder}/mails")
+        host.check_output("rm -f /var/lib/decanter-alarm/*")
         for name, content in files.items():  # sudo notes each command in the journal
             encoded = base64.b64encode(content.encode()).decode()
             host.check_output("echo %s | base64 -d > %s", encoded, f"{folder}/{name}")
