@@ -31,13 +31,14 @@ ASK_WINDOW = program.window  # which most tests replace
 
 # Makes what certbot would, notes how it was called, and fails where a file says how.
 CERTBOT = """#!{python}
-import datetime, json, pathlib, sys
+import datetime, json, os, pathlib, sys
 arguments = sys.argv[1:]
 value = lambda name: arguments[arguments.index(name) + 1]
 names = [arguments[i + 1] for i, one in enumerate(arguments) if one in ("--domain", "--ip-address")]
 root = pathlib.Path({root!r})
 with open(root / "calls", "a") as calls:
     calls.write(json.dumps(arguments) + "\\n")
+(root / "environment").write_text(json.dumps(dict(os.environ)))
 fault = root / f"fault-{{value('--cert-name')}}"
 if fault.exists():
     sys.exit(print(fault.read_text()) or 1)
@@ -64,6 +65,7 @@ class Host:
     def run(self, request: dict[str, Any] | None = None, **sites: dict[str, Any]) -> Any:
         configuration = {
             **{"server": "https://ca.test/dir", "ca_bundle": "", "email": "", "probe": False, "reloads": []},
+            "aws": {"region": "us-east-1", "endpoint": ""},
             "challenges": str(self.root / "challenges"),
             "directory": str(self.tls),
             "state": str(self.state),
@@ -250,6 +252,94 @@ def test_force_and_a_rehearsal(host):
     host.run({"force": True, "site": "a"}, a={}, b={})
     assert host.ordered() == ["a.test"]
     assert host.serial_file("a") != before[0]
+
+
+# --- Proofs in DNS -----------------------------------------------------------------------------
+
+WILD = {"server_names": ["wild.test", "*.wild.test"], "challenge": "route53"}
+
+
+def test_a_proof_in_dns_needs_no_name_to_lead_here(host):
+    host.settings = {"probe": True}
+    run = host.run(wild=WILD)
+    assert run.well and run.done == {"wild": {"installed": True, "error": ""}}, run.done
+    (order,) = host.orders()
+    assert "--dns-route53" in order and "--webroot" not in order, order
+    run = host.run({"dry_run": True}, wild=WILD)
+    assert run.well and "--dns-route53" in host.orders()[0], run.faults
+    assert host.run(wild=WILD).well and not host.orders(), "expected none that is not due"
+
+
+def test_how_certbot_finds_route_53(host, monkeypatch):
+    def told() -> dict[str, str]:
+        found = json.loads((host.root / "environment").read_text())
+        return {name: value for name, value in found.items() if name.startswith("AWS_")}
+
+    monkeypatch.setenv("AWS_PROFILE", "somebody's")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/unit")
+    host.run(a={})
+    assert told() == {}, "expected nothing to be said where nobody asks"
+    everybody = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CA_BUNDLE": program.AUTHORITIES}
+    key = {"AWS_SHARED_CREDENTIALS_FILE": "/run/credentials/unit/aws"}
+    host.run(wild=WILD)
+    assert told() == everybody | key
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    host.settings = {"aws": {"region": "cn-north-1", "endpoint": "http://dns.test"}}
+    host.run({"force": True}, wild=WILD)
+    assert told() == everybody | {
+        "AWS_DEFAULT_REGION": "cn-north-1",
+        "AWS_ENDPOINT_URL_ROUTE_53": "http://dns.test",
+    }
+
+
+HINT = "To use certbot-dns-route53, configure credentials as described at https://boto3.test and so on."
+OPERATION = "An error occurred ({}) when calling the {} operation{}: {}"
+ROUTE_53_SAYS = [
+    (
+        f"{OPERATION.format('AccessDenied', 'ListHostedZones', '', 'User: arn may not')}\n{HINT}\nAsk",
+        "AccessDenied: ListHostedZones: User: arn may not",
+    ),
+    (
+        OPERATION.format(
+            "Throttling", "ChangeResourceRecordSets", " (reached max retries: 4)", "Rate exceeded"
+        ),
+        "Throttling: ChangeResourceRecordSets: Rate exceeded",
+    ),
+    (f"Unable to locate credentials\n{HINT}\n", "Unable to locate credentials, and the instance has no role"),
+    (
+        "Unable to find a Route53 hosted zone for _acme-challenge.wild.test\nAsk for help\n",
+        "Unable to find a Route53 hosted zone for _acme-challenge.wild.test",
+    ),
+    (
+        "An unexpected error occurred:\nbotocore.exceptions.EndpointConnectionError: Could not connect\nAsk",
+        "Could not connect",
+    ),
+]
+
+
+@pytest.mark.parametrize(("log", "expected"), ROUTE_53_SAYS)
+def test_what_route_53_says_is_said_in_one_line(host, log, expected):
+    (host.root / "fault-wild").write_text(log)
+    run = host.run(wild=WILD)
+    assert run.done["wild"]["error"] == f"Route 53: {expected}", run.done
+
+
+def test_what_the_authority_says_of_a_proof_in_dns_is_its_own(host):
+    said = "Identifier: *.wild.test\n  Type:   unauthorized\n  Detail: Incorrect TXT record\n"
+    (host.root / "fault-wild").write_text(said)
+    run = host.run(wild=WILD)
+    error = "https://ca.test/dir gives none: *.wild.test: Incorrect TXT record"
+    assert run.done["wild"]["error"] == error, run.done
+
+
+def test_an_authority_that_was_not_asked_is_asked_once_it_is_mended(host):
+    (host.root / "fault-wild").write_text("Unable to locate credentials")
+    host.run(wild=WILD)
+    host.run(wild=WILD)
+    assert len(host.orders()) == 2, "expected Route 53 to be asked each time"
+    assert host.note("wild")["failed"]["times"] == 2
+    (host.root / "fault-wild").unlink()
+    assert host.run(wild=WILD).well
 
 
 # --- One site is not another -------------------------------------------------------------------

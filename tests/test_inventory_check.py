@@ -231,6 +231,42 @@ def test_a_proof_that_another_host_would_be_asked_for_is_refused(hosts, groups, 
     assert not [line for line in got if line.startswith(("sites.old", "sites.a"))], got
 
 
+BY_DNS = {"harbour": {"tls": {"mode": "acme", "challenge": "route53"}}}
+KEY, SECRET = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
+PASSES = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}}
+
+
+def test_a_proof_in_dns_is_anybodys_to_give():
+    for hosts, groups in (
+        (NAMED, {"all": ["web1"], "web": ["web1"]}),
+        (NAMED, TWO),
+        (BEHIND | PASSES, BALANCED),
+        (
+            BEHIND | {"lb2": {"ansible_host": "10.1.2.6"}},
+            BALANCED | {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
+        ),
+    ):
+        assert inventory_errors(hosts, groups, BY_DNS) == [], groups
+
+
+@pytest.mark.parametrize(
+    ("has", "sites", "lacking", "beside"),
+    [
+        ({KEY: "AKIA"}, BY_DNS, SECRET, KEY),
+        ({SECRET: "x"}, BY_DNS, KEY, SECRET),
+        ({SECRET: "x", KEY: ""}, BY_DNS, KEY, SECRET),
+        ({SECRET: "x", KEY: "AKIA"}, BY_DNS, "", ""),
+        ({KEY: "AKIA"}, {"harbour": {**BY_DNS["harbour"], "state": "absent"}}, "", ""),
+        ({KEY: "AKIA"}, ACME, "", ""),
+    ],
+)
+def test_half_a_key_is_refused(has, sites, lacking, beside):
+    hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
+    expected = f"it beside {beside}, or neither where the instance's role may write to the zone"
+    lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
+    assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines
+
+
 class Unreadable(Mapping):
     """Host variables as ansible-core hands them over: a value is worked out when it is read."""
 

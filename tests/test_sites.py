@@ -301,6 +301,25 @@ def test_certificates_of_an_acme_server():
     assert behind[0]["mode"] == "self-signed", "expected the balancer to have it"
 
 
+def test_a_wildcard_has_a_certificate_of_what_it_does_not_cover():
+    whole = site(
+        server_names=["a.test", "*.a.test", "www.a.test", "x.www.a.test", "b.test"],
+        tls={"mode": "acme", "challenge": "route53"},
+    )
+    given = filters.certbot_sites(whole, "/")
+    assert given[0]["server_names"] == ["a.test", "*.a.test", "x.www.a.test", "b.test"], given
+    assert filters.certificates_kept(given, "", "ecdsa")[0]["challenge"] == "route53"
+    assert (
+        filters.certificates_kept(filters.certbot_sites(site(), "/"), "", "ecdsa")[0]["challenge"] == "http"
+    )
+
+
+def test_a_handshake_names_no_wildcard():
+    whole = site(server_names=["10.1.2.3", "*.a.test"], tls={"mode": "ca"})
+    (balanced,) = filters.balancer_sites(whole, "authority")
+    assert (balanced["tls_name"], balanced["verified"]) == ("10.1.2.3", False), balanced
+
+
 def test_urls_name_a_port_only_where_it_is_not_443():
     assert filters.site_urls(site(), 443)[0]["url"] == "https://plain.test/"
     assert filters.site_urls(site(server_names=["::1"]), 8443)[0]["url"] == "https://[::1]:8443/"
@@ -323,7 +342,7 @@ def test_roles_are_given_what_their_specs_know(role):
         **COMPANIONS,
         static=[{"url": "/static/", "path": "static"}],
         gunicorn={"workers": 2, "threads": 2, "worker_connections": 9, "settings": {"keepalive": 5}},
-        tls={"mode": "acme", "profile": "tlsserver", "key_type": "rsa"},
+        tls={"mode": "acme", "challenge": "route53", "profile": "tlsserver", "key_type": "rsa"},
     )
     function = getattr(filters, f"{role}_sites")
     given = function(whole, *{"certbot": ["/"], "python_app": [HERE]}.get(role, []))

@@ -162,6 +162,9 @@ VALID = [
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
     ("tls", {"mode": "ca"}),
     ("tls", {"mode": "acme"}),
+    ("tls", {"mode": "acme", "challenge": "http"}),
+    ("tls", {"mode": "acme", "challenge": "route53"}),
+    ("server_names", ["a.test", "*.a.test", "www.a.test"]),
     ("tls", {"mode": "acme", "profile": "shortlived", "key_type": "rsa"}),
     ("database", {"engine": "mysql"}),
     ("outbound", False),
@@ -331,10 +334,20 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     *rows(
         "server_names[0]",
-        "each name written out, without a wildcard",
+        "a name without a wildcard first, which has an address to redirect to",
         ("*.harbour.test", '"*.harbour.test"'),
         at="server_names.0",
     ),
+    *rows(
+        "server_names[1]",
+        "a wildcard as its whole first label and nowhere else, as in *.example.com",
+        *(
+            (["harbour.test", name], f'"{name}"')
+            for name in ("*", "*.", "**.a.test", "*a.a.test", "a.*.test", "*.*.a.test", "a.test.*", "*.test")
+        ),
+        at="server_names",
+    ),
+    *rows("server_names[1]", TWICE, (["harbour.test", "harbour.test"], '"harbour.test"'), at="server_names"),
     *rows(
         "server_names[0]",
         "the name in its ASCII form, which is written xn--…",
@@ -628,6 +641,16 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     *rows("tls.key_type", "no key_type where mode is not acme", ({"key_type": "rsa"}, '"rsa"'), at="tls"),
     *rows(
+        "tls.challenge", "one of: http, route53", ({"mode": "acme", "challenge": "dns"}, '"dns"'), at="tls"
+    ),
+    *rows(
+        "tls.challenge",
+        "no challenge where mode is not acme",
+        ({"challenge": "route53"}, '"route53"'),
+        ({"mode": "ca", "challenge": "http"}, '"http"'),
+        at="tls",
+    ),
+    *rows(
         "tls.certificate",
         "no certificate where mode is not provided",
         ({"certificate": "tls/site.crt"}, '"tls/site.crt"'),
@@ -714,6 +737,36 @@ def test_refuses_a_process_and_a_timer_by_their_names(kind: str, name: str, expe
     [line] = sites_check.site_errors(changed(minimal(), kind, {name: command}), root)
     assert line.startswith(f"sites.harbour.{kind}"), line
     assert line.endswith(f": found the name {json.dumps(name)}, expected {expected}"), line
+
+
+@pytest.mark.parametrize(
+    ("names", "tls", "index", "expected"),
+    [
+        (["*.a.test"], {}, 1, "tls.challenge route53 for it, or each name written out"),
+        (["*.a.test"], {"challenge": "http"}, 1, "tls.challenge route53 for it, or each name written out"),
+        (["*.a.test"], {"challenge": "route53"}, None, ""),
+        (["10.1.2.3"], {}, None, ""),
+        (["10.1.2.3"], {"challenge": "route53"}, 1, "host names alone where tls.challenge is route53"),
+        (["*.a.test", "::1"], {"challenge": "route53"}, 2, "host names alone where tls.challenge is route53"),
+    ],
+)
+def test_refuses_names_that_cannot_be_proven(
+    names: list[str], tls: dict[str, str], index: int | None, expected: str, root: str
+) -> None:
+    sites = minimal()
+    sites["harbour"] |= {"server_names": ["a.test", *names], "tls": {"mode": "acme", **tls}}
+    lines = [f'sites.harbour.server_names[{index}]: found "{names[-1]}", expected {expected}']
+    assert sites_check.site_errors(sites, root) == (lines if index else [])
+
+
+def test_a_name_below_anothers_wildcard_is_its_own(root: str) -> None:
+    sites = {"a": minimal()["harbour"], "b": minimal()["harbour"]}
+    sites["a"]["server_names"] = ["a.test", "*.a.test"]
+    sites["b"]["server_names"] = ["b.a.test", "*.b.a.test"]
+    assert sites_check.site_errors(sites, root) == []
+    sites["b"]["server_names"] = ["b.test", "*.a.test"]
+    expected = "expected a name that sites.a.server_names[1] does not have already"
+    assert sites_check.site_errors(sites, root) == [f'sites.b.server_names[1]: found "*.a.test", {expected}']
 
 
 def test_refuses_a_process_and_a_timer_of_one_name(root: str) -> None:

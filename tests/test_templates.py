@@ -198,6 +198,27 @@ CASES = {
         },
         {"certbot_ca_bundle": __file__, "certbot_metrics_directory": "", "certbot_email": "ops@plain.test"},
     ),
+    "route53": Case(
+        {
+            "harbour": {
+                **FULL,
+                "server_names": ["harbour.test", "*.harbour.test", "www.harbour.test", "*.homes.test"],
+                "tls": {"mode": "acme", "challenge": "route53"},
+            },
+            "plain": MINIMAL,
+        },
+        {"certbot_aws_access_key_id": "AKIAEXAMPLE", "certbot_aws_secret_access_key": "a%b=c/d+e"},
+    ),
+    "route53-role": Case(
+        {"plain": {**MINIMAL, "tls": {"mode": "acme", "challenge": "route53"}}},
+        {"certbot_aws_region": "cn-north-1"},
+    ),
+    "balancer-wildcard": Case(
+        {"harbour": {**FULL, "server_names": ["harbour.test", "*.harbour.test"]}, "plain": MINIMAL},
+        {"balancer_tls": "passes"},
+        groups=("balancer",),
+        balancers=("balancer1",),
+    ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
 # What a role has from tasks that a test cannot run.
@@ -713,6 +734,45 @@ def directives(text: str) -> dict[str, list[tuple[str, str]]]:
         if match := re.fullmatch(r"([A-Z]\w+)=(.*)", line):
             found.setdefault(match[1], []).append((match[2], above))
     return found
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    ("case", "state", "handed"),
+    [("route53", "file", ["aws:/etc/decanter/certbot-aws"]), ("route53-role", "absent", [])],
+)
+def test_the_key_to_a_zone_is_handed_over_where_there_is_one(host, case, state, handed):
+    unit = directives(matching(host, case, r"/decanter-certificates\.service$")[0].text)
+    got = [value for value, _ in unit.get("LoadCredential", [])]
+    assert got == handed, f"expected {handed}, got {got}"
+    variables = role_variables("certbot", host, CASES[case])
+    file = Templar(LOADER, variables).template(variables["__certbot_aws_file"])
+    assert (file["state"], file["mode"]) == (state, "0600")
+    if handed:
+        read = configparser.RawConfigParser()  # as boto3 does
+        read.read_string(file["content"])
+        key = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a%b=c/d+e"}
+        assert dict(read["default"]) == key, dict(read["default"])
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_a_wildcard_stands_for_is_served(host):
+    text = matching(host, "route53", r"sites-enabled/harbour\.conf$")[0].text
+    servers = re.split(r"^server \{$", text, flags=re.MULTILINE)[1:]
+    got = [
+        (
+            re.search(r"server_name (.+);", server)[1],
+            re.findall(r"return \d+ ([^;]+);|(proxy_pass)", server)[-1],
+        )
+        for server in servers
+    ]
+    first = "https://harbour.test$request_uri"
+    assert got == [
+        ("harbour.test www.harbour.test", (first, "")),
+        ("*.harbour.test *.homes.test", ("https://$host$request_uri", "")),
+        ("www.harbour.test", (first, "")),
+        ("harbour.test *.harbour.test *.homes.test", ("", "proxy_pass")),
+    ], got
 
 
 @everywhere

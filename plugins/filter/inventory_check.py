@@ -150,8 +150,32 @@ def certificate_errors(
     for name, site in sites.items():
         tls = site.get("tls") if isinstance(site, Mapping) else None
         if isinstance(tls, Mapping) and tls.get("mode") == "acme" and site.get("state") != "absent":
+            if proven_by_dns(tls):
+                continue
             expected = "another mode, or one host or one balancer where TLS ends and the proof is asked for"
             yield f"sites.{name}.tls.mode: found {found}, expected {expected}"
+
+
+def key_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
+) -> Iterator[str]:
+    """One line for each host that has half of the key to Amazon Route 53, where a site needs it."""
+    served = [site for site in sites.values() if isinstance(site, Mapping) and site.get("state") != "absent"]
+    if not any(proven_by_dns(site.get("tls")) for site in served):
+        return
+    identifier, secret = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
+    for host in dict.fromkeys([*groups.get("web", []), *(groups.get("balancer") or [])]):
+        # The secret is not to be read here.
+        has = {identifier: bool(said(hostvars[host], identifier)), secret: secret in list(hostvars[host])}
+        if len(set(has.values())) == 2:
+            given, lacking = sorted(has, key=has.__getitem__, reverse=True)
+            expected = f"it beside {given}, or neither where the instance's role may write to the zone"
+            yield f"hosts.{host}.{lacking}: found nothing, expected {expected}"
+
+
+def proven_by_dns(tls: Any) -> bool:
+    """Whether names are proven in DNS, whoever is asked for the site."""
+    return isinstance(tls, Mapping) and tls.get("mode") == "acme" and tls.get("challenge") == "route53"
 
 
 def is_address(text: str, network: bool) -> bool:
@@ -190,6 +214,7 @@ def inventory_errors(
         errors.extend(database_errors(hostvars, groups))
     if isinstance(sites, Mapping):
         errors.extend(certificate_errors(hostvars, groups, sites))
+        errors.extend(key_errors(hostvars, groups, sites))
     return errors
 
 

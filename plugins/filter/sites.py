@@ -266,11 +266,11 @@ def balancer_sites(sites: dict[str, Any], authority: str) -> list[dict[str, Any]
     """What a balancer asks the web hosts for, and whether their certificates can be verified."""
     result = []
     for site in _sites(sites):
-        names = [name for name in site["server_names"] if not is_address(name)]
+        names = [name for name in site["server_names"] if not (is_address(name) or is_wildcard(name))]
         result.append(
             {
                 **_pick(site, "name", "server_names"),
-                # A handshake cannot name an address, nor nginx verify one.
+                # A handshake can name neither an address nor a wildcard, nor nginx verify one.
                 "tls_name": [*names, site["server_names"][0]][0],
                 "verified": bool(authority and names and site["tls"]["mode"] == "ca"),
                 "path": site["health"]["path"],
@@ -296,8 +296,9 @@ def certbot_sites(
     """
     return [
         {
-            **_pick(site, "name", "server_names"),
-            **_pick(site["tls"], "profile", "key_type"),
+            **_pick(site, "name"),
+            "server_names": certified_names(site["server_names"]),
+            **_pick(site["tls"], "challenge", "profile", "key_type"),
             "mode": "self-signed"
             if behind_balancers and site["tls"]["mode"] == "acme"
             else site["tls"]["mode"],
@@ -309,6 +310,11 @@ def certbot_sites(
         }
         for site in _sites(sites)
     ]
+
+
+def certified_names(names: list[str]) -> list[str]:
+    """The names of a certificate: authorities refuse one beside the wildcard that covers it."""
+    return [name for name in names if is_wildcard(name) or f"*.{name.partition('.')[2]}" not in names]
 
 
 def _pem(value: str, source_root: str) -> str:
@@ -353,8 +359,8 @@ def certificates_kept(
 ) -> list[dict[str, Any]]:
     """What a host's own program has to know of each: it renews those of an ACME server and watches all."""
     return [
-        {"profile": profile, "key_type": key_type}
-        | _pick(site, "name", "server_names", "mode", "profile", "key_type")
+        {"challenge": "http", "profile": profile, "key_type": key_type}
+        | _pick(site, "name", "server_names", "mode", "challenge", "profile", "key_type")
         for site in certbot_sites
     ]
 
@@ -440,6 +446,10 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_wildcard(name: str) -> bool:
+    return name.startswith("*.")
 
 
 def with_address(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -191,10 +191,10 @@ def _expected(schema: Mapping[str, Any]) -> str:
 
 def _is_server_name(name: Any) -> bool:
     """Refuse what is neither a host name nor an address; a ValueError's text says what to do."""
-    if not isinstance(name, str) or _address(name) or HOST_NAME.fullmatch(name):
+    if not isinstance(name, str) or _address(name) or HOST_NAME.fullmatch(name.removeprefix("*.")):
         return True
     if "*" in name:
-        raise ValueError("each name written out, without a wildcard")
+        raise ValueError("a wildcard as its whole first label and nowhere else, as in *.example.com")
     if not name.isascii():
         raise ValueError("the name in its ASCII form, which is written xn--…")
     if HOST_NAME.fullmatch(name.lower()):
@@ -291,6 +291,8 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
         expected = "folders of the application's own, such as /var/lib/myproject"
         yield _line((site_id, "sandbox", "ReadWritePaths", "value"), paths, expected=expected)
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
+    names = _part(site, "server_names", kind=list)
+    yield from _proof_lines((site_id, "server_names"), names, _part(site, "tls"))
 
 
 def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
@@ -430,8 +432,25 @@ def _tls_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
         elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / _home(value))):
             yield _line(step, value, found="a path that does not exist" if key == "key" else "")
     if tls.get("mode", "self-signed") != "acme":
-        for key in tls.keys() & {"profile", "key_type"}:
+        for key in tls.keys() & {"challenge", "profile", "key_type"}:
             yield _line((*steps, key), tls[key], expected=f"no {key} where mode is not acme")
+
+
+def _proof_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iterator[str]:
+    """What no proof is made for, and a first name that nothing can be redirected to."""
+    acme, by_dns = tls.get("mode") == "acme", tls.get("challenge") == "route53"
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            continue
+        wildcard = name.startswith("*.")
+        if wildcard and index == 0:
+            expected = "a name without a wildcard first, which has an address to redirect to"
+            yield _line((*steps, index), name, expected=expected)
+        elif wildcard and acme and not by_dns:
+            expected = "tls.challenge route53 for it, or each name written out"
+            yield _line((*steps, index), name, expected=expected)
+        elif acme and by_dns and _address(name):
+            yield _line((*steps, index), name, expected="host names alone where tls.challenge is route53")
 
 
 def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:

@@ -75,6 +75,10 @@ class Refused(Exception):
     """A site gets no certificate in this run; the message says why."""
 
 
+class NotAsked(Refused):
+    """What failed is on the way to the authority, which has not looked at a name."""
+
+
 class Half(Refused):
     """A certificate is new, and not for all names."""
 
@@ -469,16 +473,18 @@ class Run:
         names = {canonical(name) for name in site["server_names"]}
         return OTHER_NAMES if made.names != names else ""
 
-    def astray(self, names: list[str]) -> dict[str, str]:
-        """The names that do not lead here, and why, where that is to be found out."""
-        return probe(names, Path(self.configuration["challenges"])) if self.configuration["probe"] else {}
+    def astray(self, site: dict[str, Any]) -> dict[str, str]:
+        """The names that do not lead here, and why, where that matters and is to be found out."""
+        if site.get("challenge") == "route53" or not self.configuration["probe"]:
+            return {}
+        return probe(site["server_names"], Path(self.configuration["challenges"]))
 
     def leading_here(
         self, site: dict[str, Any], made: Certificate | None, because: str
     ) -> tuple[list[str], list[str]]:
         """The names to ask for, and what is wrong with the others. No names: what there is will do."""
         names = site["server_names"]
-        faults = self.astray(names)
+        faults = self.astray(site)
         left = [name for name in names if name not in faults]
         wrong = list(faults.values())
         if not left:
@@ -505,10 +511,13 @@ class Run:
             *("--config-dir", str(self.certbot), "--work-dir", str(self.state / "work")),
             *("--logs-dir", str(self.state / "logs"), "--max-log-backups", "20"),
             *("--server", self.server, "--cert-name", site["name"], "--key-type", site["key_type"]),
-            *("--webroot", "--webroot-path", self.configuration["challenges"]),
             # Whether it is due was decided here.
             *("--force-renewal", "--renew-with-new-domains", "--break-my-certs"),
         ]
+        if site.get("challenge") == "route53":
+            command.append("--dns-route53")
+        else:
+            command += ["--webroot", "--webroot-path", self.configuration["challenges"]]
         email = self.configuration["email"]
         command += ["--email", email] if email else ["--register-unsafely-without-email"]
         if site["profile"]:
@@ -520,6 +529,8 @@ class Run:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.state), "LC_ALL": "C.UTF-8"}
         if os.path.exists(self.authorities):
             environment["REQUESTS_CA_BUNDLE"] = self.authorities
+        if site.get("challenge") == "route53":
+            environment |= self.aws()
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -528,7 +539,21 @@ class Run:
         except subprocess.TimeoutExpired as expired:
             raise Refused(f"{self.server} has not finished in {ORDER_TIMEOUT:.0f} seconds") from expired
         if done.returncode != 0:
+            if told := said_by_route53(done.stdout):
+                raise NotAsked(f"Route 53: {told}")
             raise Refused(f"{self.server} gives none: {explained(done.stdout)}")
+
+    def aws(self) -> dict[str, str]:
+        """What boto3 reads. Without a key it asks the instance for its role's."""
+        told = {
+            "AWS_DEFAULT_REGION": self.configuration["aws"]["region"],
+            "AWS_ENDPOINT_URL_ROUTE_53": self.configuration["aws"]["endpoint"],
+            # Those of a private ACME server say nothing of Amazon.
+            "AWS_CA_BUNDLE": AUTHORITIES,
+        }
+        if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
+            told["AWS_SHARED_CREDENTIALS_FILE"] = f"{folder}/aws"
+        return {name: value for name, value in told.items() if value}
 
     def look_after(self, site: dict[str, Any]) -> bool:
         """Get a site's certificate if one is due, and put in place what there is; whether that is new."""
@@ -581,6 +606,8 @@ class Run:
             self.order(site, names)
         except Refused as refused:
             times = failed.get("times", 0) + 1
+            # Who was not asked may be asked as soon as it is mended.
+            what = None if isinstance(refused, NotAsked) else what
             note["failed"] = {"at": self.now, "what": what, "why": str(refused), "times": times}
             raise
 
@@ -616,7 +643,7 @@ class Run:
         for site in self.chosen():
             done = self.done[site["name"]] = {"installed": False, "error": ""}
             try:
-                faults = self.astray(site["server_names"])
+                faults = self.astray(site)
                 if names := [name for name in site["server_names"] if name not in faults]:
                     self.order(site, names, rehearsal=True)
                     say(f"{site['name']}: would be renewed for {', '.join(names)}")
@@ -775,6 +802,24 @@ def explained(log: str) -> str:
         return "; ".join(f"{name}: {detail}" for name, detail in problems)
     lines = [line.strip() for line in log.splitlines() if line.strip() and not line.strip().startswith(NOISE)]
     return lines[-1][:500] if lines else "certbot does not say why"
+
+
+ROUTE_53 = (
+    r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \([^)]*\))?: (.+)",
+    r"(Unable to locate credentials)",
+    r"(Unable to find a Route53 hosted zone for \S+)",
+    r"(Timed out waiting for Route53 change.*)",
+    r"botocore\.exceptions\.\w+: (.+)",
+)
+
+
+def said_by_route53(log: str) -> str:
+    """What kept certbot from writing a proof there, in one line; nothing where it was something else."""
+    for words in ROUTE_53:
+        if found := re.search(words, log):
+            said = ": ".join(found.groups())[:500]
+            return f"{said}, and the instance has no role" if "locate credentials" in said else said
+    return ""
 
 
 @contextlib.contextmanager
