@@ -290,7 +290,8 @@ def host_address(name: str, variables: dict[str, Any]) -> str:
 
 def challenge_peers(sites: dict[str, Any], names: list[str], hostvars: dict[str, Any]) -> list[str]:
     """The addresses at which others are asked for a proof; none where nobody will ask for one."""
-    if all(site["tls"]["mode"] != "acme" or site["tls"].get("challenge") == "route53" for site in _sites(sites)):
+    tls = [site["tls"] for site in _sites(sites)]
+    if all(each["mode"] != "acme" or each.get("challenge") == "route53" for each in tls):
         return []
     return [host["address"] for host in host_addresses(names, hostvars)]
 
