@@ -57,6 +57,9 @@ releases: setup ## Show what is live, and what there is to go back to
 certs: setup ## Show certificates; DRY_RUN=1 rehearses their renewal, FORCE=1 renews [SITE=name]
 	@$(short_playbook) playbooks/certs.yml $(site) $(if $(FORCE),-e force=true) $(if $(DRY_RUN),-e dry_run=true) $(ARGS)
 
+maintenance: setup ## Close sites to visitors, or open them: make maintenance ON=1, OFF=1 [SITE=name]
+	@$(short_playbook) playbooks/maintenance.yml $(site) -e maintenance=$(if $(ON),on,$(if $(OFF),off)) $(ARGS)
+
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
 	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
 
@@ -90,7 +93,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs maintenance unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup

@@ -329,7 +329,7 @@ RECORD = {"created": "2026-01-01T00:01:00+00:00", "by": "ada@desk", "source": "/
 
 
 def told(**more: Any) -> dict[str, Any]:
-    return {"releases": [], "live": "", "pin": {}, "lock": {}, "units": {}, **more}
+    return {"releases": [], "live": "", "pin": {}, "lock": {}, "closed": False, "units": {}, **more}
 
 
 def test_a_table_of_nothing():
