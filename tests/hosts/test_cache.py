@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from lab import run_playbook
 
 MIRROR = "https://mirror.test"
 HARBOUR = "https://harbour.test"
@@ -59,21 +60,53 @@ def requests_session(visitor) -> requests.Session:
     return session
 
 
-def test_an_error_is_not_seen_by_who_can_have_the_page_as_it_was(host, visitor):
+def test_an_application_that_hangs_is_not_noticed_by_who_can_have_the_page_as_it_was(host, visitor):
     url = page()
     kept = number(visitor.get(url))
     with host.sudo():
         unit = host.check_output("basename $(readlink /run/decanter/mirror/live.sock) .sock")
-        units = f"mirror@{unit}.socket mirror@{unit}.service"
-        host.check_output(f"systemctl stop {units}")
+        host.check_output(f"systemctl kill --kill-who=all --signal=STOP mirror@{unit}.service")
         try:
             time.sleep(2.1)
-            answer = visitor.get(url)
-            assert (answer.status_code, number(answer)) == (200, kept), answer.status_code
-            known = visitor.get(url, headers={"Cookie": "session=1"})
-            assert known.status_code == 502, "expected no page of somebody else for a known visitor"
+            # Each over a connection of its own: one waits for what it has set going.
+            answers = [requests_session(visitor).get(url, timeout=20) for _ in range(3)]
+            with pytest.raises(requests.Timeout):
+                requests_session(visitor).get(url, headers={"Cookie": "session=1"}, timeout=1)
         finally:
-            host.check_output(f"systemctl start {units}")
+            host.check_output(f"systemctl kill --kill-who=all --signal=CONT mirror@{unit}.service")
+    got = {(answer.status_code, number(answer)) for answer in answers}
+    assert got == {(200, kept)}, f"expected the page as it was, got {got}"
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+
+
+def test_a_failure_is_not_seen_by_who_can_have_the_page_as_it_was(visitor):
+    """What fails now and then, at the same address: a page that was there stays, for strangers alone."""
+    url = page("failing")
+    kept = number(visitor.get(url))
+    answers = []
+    for _ in range(4):
+        time.sleep(1.1)
+        answers.append(visitor.get(url))
+    assert {answer.status_code for answer in answers} == {200}, [answer.status_code for answer in answers]
+    assert {number(answer) for answer in answers} == {kept}
+    known = visitor.get(url, headers={"Cookie": "session=1"})
+    assert known.status_code == 500, "expected a known visitor to be told"
+
+
+def test_no_page_of_a_release_is_served_when_another_is_live(host, visitor, inventory, variables):
+    """Whatever was kept is forgotten before, and told apart by its instance meanwhile."""
+    url, limit = page(), ("--limit", variables["inventory_hostname"])
+    with host.sudo():
+        before = number(visitor.get(url))
+        # What an instance reads has changed, so another takes over.
+        host.check_output("touch /tmp/before /etc/decanter/mirror/environment")
+        done = run_playbook("site.yml", inventory, *limit, "--tags", "release")
+        assert done.returncode == 0 and "changed=0" not in done.stdout, done.stdout[-2000:]
+        left = host.check_output("find /var/lib/nginx/cache-mirror -type f ! -newer /tmp/before")
+    answer = visitor.get(url)
+    assert number(answer) != before, "expected no page of the instance that was live before"
+    assert status(answer) == "MISS", status(answer)
+    assert left == "", f"expected nothing that was kept before, got {left}"
 
 
 # --- What is nobody else's ---------------------------------------------------------------------

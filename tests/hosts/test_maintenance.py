@@ -51,13 +51,13 @@ def test_other_sites_the_health_and_administrators_are_let_in(closed, visitor, h
         got = visitor.get(MIRROR + place).status_code
         assert got in (404, 503), f"expected {place} to be closed, got {got}"
     # The host itself is among the administrators' networks.
-    ask = "import http.client, ssl; c = http.client.HTTPSConnection('127.0.0.1', "
-    ask += "context=ssl._create_unverified_context()); c.set_tunnel = None; "
-    ask += "import socket; s = ssl._create_unverified_context().wrap_socket(socket.create_connection(('127.0.0.1', "
-    ask += (
-        "443)), server_hostname='mirror.test'); s.sendall(b'GET /say/a HTTP/1.1\\r\\nHost: mirror.test\\r\\n"
-    )
-    ask += "Connection: close\\r\\n\\r\\n'); print(s.recv(100).split()[1].decode())"
+    ask = """
+import socket, ssl
+plain = socket.create_connection(("127.0.0.1", 443))
+connection = ssl._create_unverified_context().wrap_socket(plain, server_hostname="mirror.test")
+connection.sendall(b"GET /say/a HTTP/1.1\\r\\nHost: mirror.test\\r\\nConnection: close\\r\\n\\r\\n")
+print(connection.recv(100).split()[1].decode())
+"""
     assert host.check_output("python3 -c %s", ask) == "200", "expected an administrator to be let in"
 
 

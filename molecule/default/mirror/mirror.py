@@ -1,5 +1,6 @@
 """Shows what arrives, and answers as it is told to: made to be shown to the wrong visitor."""
 
+import os
 import secrets
 import time
 
@@ -25,6 +26,12 @@ def seen():
 def say(name):
     """A page that is made for one visitor, with any headers: h=Name:value, a status, seconds to wait."""
     time.sleep(float(request.args.get("seconds", 0)))
+    # Fails for whoever comes after the first.
+    status = (
+        500 if name == "failing" and os.path.exists(f"/tmp/{name}") else int(request.args.get("status", 200))
+    )
+    if name == "failing":
+        open(f"/tmp/{name}", "w").close()
     page = {
         "number": secrets.token_hex(8),
         "cookie": request.headers.get("Cookie", ""),
@@ -35,7 +42,7 @@ def say(name):
         "host": request.host,
         "query": request.query_string.decode(),
     }
-    answer = Response(app.json.dumps(page), status=int(request.args.get("status", 200)), mimetype="text/html")
+    answer = Response(app.json.dumps(page), status=status, mimetype="text/html")
     for line in request.args.getlist("h"):
         header, _, value = line.partition(":")
         answer.headers[header] = value
