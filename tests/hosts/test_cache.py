@@ -81,7 +81,7 @@ def test_an_application_that_hangs_is_not_noticed_by_who_can_have_the_page_as_it
 
 def test_a_failure_is_not_seen_by_who_can_have_the_page_as_it_was(visitor):
     """What fails now and then, at the same address: a page that was there stays, for strangers alone."""
-    url = page("failing")
+    url = page(f"failing-{secrets.token_hex(6)}")
     kept = number(visitor.get(url))
     answers = []
     for _ in range(4):

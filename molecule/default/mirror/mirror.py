@@ -26,12 +26,10 @@ def seen():
 def say(name):
     """A page that is made for one visitor, with any headers: h=Name:value, a status, seconds to wait."""
     time.sleep(float(request.args.get("seconds", 0)))
-    # Fails for whoever comes after the first.
-    status = (
-        500 if name == "failing" and os.path.exists(f"/tmp/{name}") else int(request.args.get("status", 200))
-    )
-    if name == "failing":
-        open(f"/tmp/{name}", "w").close()
+    status, mark = int(request.args.get("status", 200)), f"/tmp/{name.replace('/', '_')}"
+    if name.startswith("failing"):  # for whoever comes after the first
+        status = 500 if os.path.exists(mark) else status
+        open(mark, "w").close()
     page = {
         "number": secrets.token_hex(8),
         "cookie": request.headers.get("Cookie", ""),
