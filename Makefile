@@ -60,6 +60,9 @@ certs: setup ## Show certificates; DRY_RUN=1 rehearses their renewal, FORCE=1 re
 carry: setup ## Bring certificates over from another machine: make carry FROM=admin@old HOST=name
 	@bin/carry "$(FROM)" inventories/$(ENV) $(HOST)
 
+maintenance: setup ## Close sites to visitors, or open them: make maintenance ON=1, OFF=1 [SITE=name]
+	@$(short_playbook) playbooks/maintenance.yml $(site) -e maintenance=$(if $(ON),on,$(if $(OFF),off)) $(ARGS)
+
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
 	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
 
@@ -93,7 +96,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup

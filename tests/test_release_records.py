@@ -329,7 +329,7 @@ RECORD = {"created": "2026-01-01T00:01:00+00:00", "by": "ada@desk", "source": "/
 
 
 def told(**more: Any) -> dict[str, Any]:
-    return {"releases": [], "live": "", "pin": {}, "lock": {}, "units": {}, **more}
+    return {"releases": [], "live": "", "pin": {}, "lock": {}, "closed": False, "units": {}, **more}
 
 
 def test_a_table_of_nothing():
@@ -360,12 +360,14 @@ def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
         told(
             pin={"release": "ID", "by": "ada@desk", "since": "then"},
             lock={"by": "bob@desk", "since": "now", "what": "deploy"},
+            closed=True,
             units={"plain@blue.service": "active", "plain.worker@ID.service": "failed"},
         ),
     ).splitlines()[1:]
     assert lines == [
         "  ada@desk went back to ID at then; make deploy ends that",
         "  bob@desk has been at work on it since now (deploy)",
+        "  it is closed to visitors; make maintenance OFF=1 SITE=plain opens it",
         "  plain.worker@ID.service is failed",
     ]
 

@@ -10,7 +10,7 @@ import pytest
 import sites as filters
 import yaml
 from ansible.errors import AnsibleFilterError
-from sites_check import PIECES, VERIFYING_SCHEMES, with_defaults
+from sites_check import OWN_PATH, PIECES, VERIFYING_SCHEMES, with_defaults
 
 ROOT = Path(__file__).parents[1]
 PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}
@@ -336,6 +336,56 @@ def test_urls_name_a_port_only_where_it_is_not_443():
     assert filters.site_urls(site(server_names=["::1"]), 8443)[0]["url"] == "https://[::1]:8443/"
 
 
+def door(**nginx):
+    return filters.nginx_sites(site(nginx=nginx))[0]
+
+
+def test_a_site_is_guarded_where_nothing_is_said():
+    got = door()
+    assert got["limits"] == {"rate": 30, "burst": 150, "connections": 100}
+    assert (got["headers"], got["basic_auth"], "cache" in got) == ({}, False, False), got
+    assert "limits" not in door(limits=False), "expected no limits"
+
+
+def test_headers_have_the_names_that_the_defaults_have():
+    defaults = yaml.safe_load((ROOT / "roles/nginx/defaults/main.yml").read_text())["nginx_headers"]
+    got = door(headers={name.upper(): False for name in defaults})["headers"]
+    assert set(got) == set(defaults), f"expected {sorted(defaults)}, got {sorted(got)}"
+
+
+def test_a_cache_is_short_and_passed_by_with_any_cookie():
+    assert door(cache=True)["cache"] == {"seconds": 1, "harmless_cookies": [], "except": []}
+    assert door(cache={"except": ["/a"]})["cache"] == {"seconds": 1, "harmless_cookies": [], "except": ["/a"]}
+
+
+def test_the_page_that_all_visitors_come_for_is_no_page_of_health():
+    paths = {
+        "/": "",
+        "/readyz": "/readyz",
+        "/readyz?full=1": "/readyz",
+        "/a;b": "",
+        '/"': "",
+        "/a/b.c": "/a/b.c",
+    }
+    for path, expected in paths.items():
+        got = filters.nginx_sites(site(health={"path": path}))[0]["health"]
+        assert got == expected, f"{path}: expected {expected!r}, got {got!r}"
+    assert filters.OWN_PATH.pattern == OWN_PATH.pattern
+
+
+def test_passwords_are_not_among_what_every_template_sees():
+    whole = site(nginx={"basic_auth": {"ada": "correct horse"}})
+    assert filters.site_passwords(whole) == {"plain": {"ada": "correct horse"}}
+    assert "correct horse" not in str(filters.nginx_sites(whole))
+
+
+def test_a_balancer_counts_and_asks_for_no_password():
+    whole = site(nginx={"basic_auth": {"ada": "correct horse"}, "cache": True, "headers": {"x-a": "b"}})
+    got = filters.nginx_balanced_sites(whole, [], "")[0]
+    assert (got["basic_auth"], "cache" in got) == (False, False), got
+    assert got["limits"]["rate"] == 30 and got["headers"] == {"X-A": "b"}, got
+
+
 @pytest.mark.parametrize("role", ["python_app", "gunicorn", "release", "nginx", "certbot"])
 def test_roles_are_given_what_their_specs_know(role):
     """A key that a role does not know would stop every converge."""
@@ -354,6 +404,7 @@ def test_roles_are_given_what_their_specs_know(role):
         static=[{"url": "/static/", "path": "static"}],
         gunicorn={"workers": 2, "threads": 2, "worker_connections": 9, "settings": {"keepalive": 5}},
         tls={"mode": "acme", "challenge": "route53", "profile": "tlsserver", "key_type": "rsa"},
+        nginx={"cache": True, "basic_auth": {"ada": "correct horse"}, "headers": {"x-a": "b"}},
     )
     function = getattr(filters, f"{role}_sites")
     given = function(whole, *{"certbot": ["/"], "python_app": [HERE]}.get(role, []))

@@ -97,7 +97,14 @@ def full() -> dict[str, Any]:
                 "timeout": 3600,
                 "settings": {"max_requests": 1000, "preload_app": True, "loglevel": "debug"},
             },
-            "nginx": {"body_size": "10m"},
+            "nginx": {
+                "body_size": "10m",
+                "headers": {"X-Frame-Options": False, "Content-Security-Policy": "default-src 'self'"},
+                "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
+                "limits": {"rate": 100, "burst": 300, "connections": 50},
+                "basic_auth": {"ada": SECRET},
+                "cache": {"seconds": 2, "harmless_cookies": ["_ga_*"], "except": ["/log-in"]},
+            },
             "tls": {"mode": "provided", "certificate": "tls/site.crt", "key": PEM_KEY},
             "outbound": {"payments": {"to": ["192.0.2.0/24", "2001:db8::1"], "because": "It takes cards."}},
             "sandbox": {
@@ -182,6 +189,14 @@ VALID = [
     ("secrets_as", "environment"),
     ("migrate", "sh -c 'a\tb && ü'"),
     ("nginx.body_size", "1g"),
+    (
+        "nginx.headers",
+        {"Report-To": '{"group": "a", "max_age": 1}', "x-own": "a\\b", "X-Frame-Options": False},
+    ),
+    ("nginx.hsts", {"seconds": 0}),
+    ("nginx.limits", False),
+    ("nginx.cache", True),
+    ("nginx.cache", {}),
     ("health.path", "/"),
     ("static", [{"url": "/a/b-c/", "path": "src"}]),
     ("wsgi", "wsgi:app"),
@@ -589,6 +604,67 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("10 MB", '"10 MB"'),
         ("\u0661m", '"\u0661m"'),
     ),
+    *rows(
+        "nginx.headers.A",
+        "false, or a value of 1 to 3000 printable ASCII characters without $",
+        ({"A": True}, "true"),
+        ({"A": "$host"}, '"$host"'),
+        ({"A": "a\nb"}, '"a\\nb"'),
+        ({"A": ""}, "an empty string"),
+        ({"A": 5}, "5"),
+        at="nginx.headers",
+    ),
+    *(
+        row
+        for name in (
+            "Set-Cookie",
+            "strict-transport-security",
+            "X_A",
+            "Cache-Control",
+            "A:",
+            "Content-Length",
+        )
+        for row in rows(
+            f"nginx.headers.{name}" if ":" not in name else f'nginx.headers["{name}"]',
+            "a header's name, such as Referrer-Policy, and none that nginx or the application decides",
+            ({name: "a"}, f'the name "{name}"'),
+            at="nginx.headers",
+        )
+    ),
+    *rows(
+        "nginx.headers.x-a",
+        "one of the two",
+        ({"X-A": "a", "x-a": "b"}, "X-A as well"),
+        at="nginx.headers",
+    ),
+    *rows("nginx.hsts.seconds", "an integer from 0 to 126144000", (-1, "-1"), (True, "true")),
+    *rows(
+        "nginx.hsts.preload",
+        "subdomains: true and seconds: 63072000, at least, beside it",
+        ({"preload": True}, "true"),
+        ({"preload": True, "subdomains": True}, "true"),
+        ({"preload": True, "subdomains": True, "seconds": 31536000}, "true"),
+        ({"preload": True, "seconds": 63072000}, "true"),
+        at="nginx.hsts",
+    ),
+    *rows("nginx.limits", "false or a dictionary such as {rate: 100}", (True, "true"), (5, "5")),
+    *rows("nginx.limits.rate", "an integer from 1 to 10000", (0, "0"), ("5r/s", '"5r/s"')),
+    *rows(
+        "nginx.cache.except[0]",
+        "a path that begins with /, of letters, digits and . _ ~ - /",
+        (["log-in"], '"log-in"'),
+        (["/a b"], '"/a b"'),
+        (['/a"'], '"/a\\""'),
+        at="nginx.cache.except",
+    ),
+    *rows(
+        "nginx.cache.harmless_cookies[0]",
+        "1 to 64 letters, digits, dots, underscores and hyphens, and * at the end or none",
+        (["*"], '"*"'),
+        (["a*b"], '"a*b"'),
+        (["a=b"], '"a=b"'),
+        at="nginx.cache.harmless_cookies",
+    ),
     # static
     *rows("static[0].url", STATIC_URL, ([{"path": "src"}], "nothing"), at="static"),
     *rows("static[0].path", STATIC_PATH, ([{"url": "/a/"}], "nothing"), at="static"),
@@ -865,6 +941,28 @@ def test_a_password_is_sent_by_tcp_which_outbound_must_allow(root: str) -> None:
         "sites.harbour.outbound: found false, "
         "expected true, for with database.auth password the database is reached by TCP"
     ]
+
+
+def with_users(users: Any, path: str = "/healthz") -> dict[str, Any]:
+    return changed(changed(minimal(), "nginx.basic_auth", users), "health.path", path)
+
+
+def test_passwords_keep_out_nobody_who_asks_for_health(root: str) -> None:
+    assert sites_check.site_errors(with_users({"ada": SECRET, "b@c.test": "$2b$12$" + "x" * 53}), root) == []
+    for path in ("/", "/?a=b", "/a;b", "/$a"):
+        [line] = sites_check.site_errors(with_users({"ada": SECRET}, path), root)
+        assert line == (
+            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a path of its own, '
+            "such as /healthz, for that is open to all"
+        )
+
+
+@pytest.mark.parametrize("password", [SECRET[:7], SECRET + "\n", "ü" * 8, 12345678])
+def test_a_refused_password_is_not_shown(password: Any, root: str) -> None:
+    [line] = sites_check.site_errors(with_users({"ada": password}), root)
+    found = "a number" if isinstance(password, int) else "a string"
+    expected = "a password of 8 to 128 printable ASCII characters, or its hash"
+    assert line == f"sites.harbour.nginx.basic_auth.ada: found {found}, expected {expected}"
 
 
 OWN = [
@@ -1381,7 +1479,13 @@ FILLED = {
     "timers": {},
     "static": [],
     "gunicorn": {"worker_class": "gthread", "timeout": 30},
-    "nginx": {"body_size": "1m"},
+    "nginx": {
+        "body_size": "1m",
+        "headers": {},
+        "hsts": {"subdomains": False, "preload": False},
+        "limits": {"rate": 30, "burst": 150, "connections": 100},
+        "cache": False,
+    },
     "tls": {"mode": "self-signed"},
     "outbound": True,
     "sandbox": {},

@@ -103,7 +103,14 @@ FULL = {
     "health": {"path": "/readyz", "timeout": 5},
     "static": [{"url": "/static/", "path": "harbour/static"}, {"url": "/a/b/", "path": "harbour/static"}],
     "gunicorn": {"workers": 3, "threads": 8, "worker_class": "gthread", "timeout": 60},
-    "nginx": {"body_size": "10m"},
+    "nginx": {
+        "body_size": "10m",
+        "headers": {"X-Frame-Options": False, "content-security-policy": "default-src 'self'; a \"b\\\""},
+        "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
+        "limits": {"rate": 5, "burst": 10, "connections": 3},
+        "basic_auth": {"ada": "correct horse"},
+        "cache": {"except": ["/log-in", "/a.b/~c"], "harmless_cookies": ["_ga", "_ga_*", "a.b-c"]},
+    },
     "tls": {"mode": "ca"},
     "outbound": False,
 }
@@ -409,8 +416,9 @@ def test_files_say_who_wrote_them_and_why(host, case):
         if file.template in WITHOUT_COMMENTS:
             continue
         head, _, rest = file.text.partition(MANAGED)
-        assert re.fullmatch(r"(#|//)\n\1 ", head), f"{file.path}: expected {MANAGED} first, got {head!r}"
-        comments = re.findall(r"^\s*(?:#|//) \S", rest, re.M)
+        first = r"(#|//)\n\1 |<!doctype html>\n<!-- "
+        assert re.fullmatch(first, head), f"{file.path}: expected {MANAGED} first, got {head!r}"
+        comments = re.findall(r"^\s*(?:#|//) \S|^\. \S.* -->$", rest, re.M)
         assert comments, f"{file.path}: expected a comment that explains it, found none"
 
 
@@ -473,13 +481,13 @@ def nginx_newer_than(host: str) -> str | None:
     return None
 
 
-def stream_module() -> Path:
-    """nginx's module that passes connections on, a package of its own."""
-    place = "usr/lib/nginx/modules/ngx_stream_module.so"
+def module(name: str) -> str:
+    """The line that loads a module of nginx, which is a package of its own."""
+    place = f"usr/lib/nginx/modules/ngx_{name}_module.so"
     found = [path for path in (Path("/") / place, ROOT / ".venv/tools" / place) if path.exists()]
     if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
-        pytest.fail("libnginx-mod-stream is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
-    return found[0] if found else pytest.skip("libnginx-mod-stream is not installed here")
+        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
+    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not here")
 
 
 @pytest.mark.parametrize(
@@ -518,8 +526,12 @@ def test_nginx_takes_its_configuration(host, case, root):
         text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
         path.write_text(text.replace("user www-data;", ""))
     main = root / "etc/nginx/nginx.conf"
+    modules = root / "etc/nginx/modules-enabled"
+    if "brotli on" in main.read_text():
+        lines = module("http_brotli_filter") + module("http_brotli_static")
+        (modules / "brotli.conf").write_text(lines)
     if "balancer" in CASES[case].groups:
-        (root / "etc/nginx/modules-enabled/stream.conf").write_text(f"load_module {stream_module()};\n")
+        (modules / "stream.conf").write_text(module("stream"))
     else:
         shutil.rmtree(root / "etc/nginx/stream-enabled")
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -20,6 +20,8 @@ def table(name: str, told: dict) -> str:
         lines.append(f"  {pin['by']} went back to {pin['release']} at {pin['since']}; make deploy ends that")
     if lock := told["lock"]:
         lines.append(f"  {lock['by']} has been at work on it since {lock['since']} ({lock['what']})")
+    if told["closed"]:
+        lines.append(f"  it is closed to visitors; make maintenance OFF=1 SITE={name} opens it")
     lines += [f"  {unit} is {state}" for unit, state in told["units"].items() if state != "active"]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import socket
 import ssl
@@ -32,7 +33,8 @@ def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
 
 
 class ActionModule(ActionBase):
-    """url; address, where no name leads there; ca and verified; the release that has to answer."""
+    """url; address, where no name leads there; ca and verified; the release that has to answer; and whether
+    the site is closed to visitors, who are told so."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -41,6 +43,10 @@ class ActionModule(ActionBase):
         while True:
             try:
                 status, release = ask(given["url"], given.get("address"), given.get("ca"), given["verified"])
+                if given["closed"]:
+                    self._display.display(f"{given['url']}: {status}, and closed to visitors")
+                    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:  # no page is left open
+                        return {"changed": False, "status": status, "release": release}
                 if status < 400 and wanted in ("", release):
                     return {"changed": False, "status": status, "release": release}
                 found = f"{status} from release {release or 'unknown'}" if wanted else str(status)

@@ -223,10 +223,17 @@ def companion_units(python_app_sites: list[dict[str, Any]], *kinds: str) -> list
     ]
 
 
+# A path that can stand in nginx's configuration, and is not the page that visitors come for.
+OWN_PATH = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
+
+
 def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             **_pick(site, "name", "server_names"),
+            **_door(site["nginx"]),
+            "basic_auth": "basic_auth" in site["nginx"],
+            "health": path if OWN_PATH.fullmatch(path := site["health"]["path"].split("?")[0]) else "",
             "upstream": f"/run/decanter/{site['name']}/live.sock",
             "certificate": f"{TLS}/{site['name']}/fullchain.pem",
             "key": f"{TLS}/{site['name']}/privkey.pem",
@@ -241,6 +248,30 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _door(nginx: dict[str, Any]) -> dict[str, Any]:
+    """A site's headers, by the names that the defaults have; its limits and its cache where it has them."""
+    headers = {name.title(): value for name, value in nginx["headers"].items()}
+    door = {"headers": headers, "hsts": nginx["hsts"]}
+    if nginx["limits"]:
+        door["limits"] = nginx["limits"]
+    if nginx["cache"]:
+        given = nginx["cache"] if isinstance(nginx["cache"], dict) else {}
+        door["cache"] = {"seconds": 1, "harmless_cookies": [], "except": []} | given
+    return door
+
+
+def nginx_cookie(name: str) -> str:
+    """The expression for a cookie's name; one that ends with * stands for all that begin so."""
+    return re.escape(name.removesuffix("*")) + (r"[\w.-]*" if name.endswith("*") else "")
+
+
+def site_passwords(sites: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The users of each site that asks for a password, and theirs."""
+    return {
+        site["name"]: site["nginx"]["basic_auth"] for site in _sites(sites) if "basic_auth" in site["nginx"]
+    }
+
+
 def nginx_balanced_sites(
     sites: dict[str, Any], members: list[dict[str, str]], authority: str
 ) -> list[dict[str, Any]]:
@@ -249,6 +280,9 @@ def nginx_balanced_sites(
     return [
         {
             **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            **_pick(site, "headers", "hsts", "limits", "health"),
+            # Web hosts ask for passwords and keep pages, each its own.
+            "basic_auth": False,
             "static": [],
             "balanced": {
                 "sockets": [
@@ -493,6 +527,6 @@ class FilterModule:
             *(release_sites, release_site, release_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
-            *(site_urls, acme_sites, with_address, url_host, challenge_peers),
+            *(site_urls, acme_sites, with_address, url_host, challenge_peers, nginx_cookie, site_passwords),
         )
         return {function.__name__: function for function in functions}

@@ -61,6 +61,10 @@ PIECES = {
 VERIFYING_SCHEMES = ("mysql", "mysql+mysqlconnector", "mysql+mysqldb", "mysql+pymysql")
 # An environment variable, as systemd takes it from a file.
 VARIABLE_VALUE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
+# What the list of sites that browsers have built in asks for, in seconds.
+TWO_YEARS = 63072000
+# A path that nginx can be told, and that is not the page that visitors come for.
+OWN_PATH = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
 LONGEST_FOUND = 60
 DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 
@@ -293,6 +297,24 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     yield from _tls_lines((site_id, "tls"), _part(site, "tls"), root)
     names = _part(site, "server_names", kind=list)
     yield from _proof_lines((site_id, "server_names"), names, _part(site, "tls"))
+    yield from _nginx_lines((site_id, "nginx"), _part(site, "nginx"), _part(site, "health", "path", kind=str))
+
+
+def _nginx_lines(steps: Steps, nginx: dict[Any, Any], health: str) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for name in _part(nginx, "headers"):
+        if isinstance(name, str) and (other := seen.setdefault(name.lower(), name)) != name:
+            yield _line((*steps, "headers", name), found=f"{other} as well", expected="one of the two")
+    hsts = _part(nginx, "hsts")
+    seconds = hsts.get("seconds", 0)
+    if hsts.get("preload") is True and not (
+        hsts.get("subdomains") is True and isinstance(seconds, int) and seconds >= TWO_YEARS
+    ):
+        expected = f"subdomains: true and seconds: {TWO_YEARS}, at least, beside it"
+        yield _line((*steps, "hsts", "preload"), True, expected=expected)
+    if "basic_auth" in nginx and not OWN_PATH.fullmatch(health.split("?")[0]):
+        expected = "health.path to be a path of its own, such as /healthz, for that is open to all"
+        yield _line((*steps, "basic_auth"), found=_shown(health or "/"), expected=expected)
 
 
 def _told_lines(site_id: Any, site: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.compressed import TWINS, twins
 from ansible.module_utils.site import Site, replace_symlink, write_file
 from ansible.module_utils.units import newest, own_files, seconds, show, systemctl
 
@@ -104,6 +105,7 @@ def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
     if any(unit["NeedDaemonReload"] == "yes" or unit["LoadState"] != "loaded" for unit in units):
         systemctl("daemon-reload")
     stop(site, colour)
+    forget_pages(site)
     replace_symlink(site.slot(colour), f"releases/{identifier}")
     try:
         systemctl("start", site.unit(colour, "socket"), site.unit(colour))
@@ -121,6 +123,18 @@ def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
             return ""
         time.sleep(0.1)
     return f"it was not healthy within {timeout} s: {fault}"
+
+
+def forget_pages(site: Site) -> None:
+    """Empty the cache that nginx keeps for the site.
+
+    Its pages are kept by the colour that is live: none of the release that was of this colour must be found
+    when another is. To nginx a file that is gone is a page that it has not got.
+    """
+    if site.pages.is_dir():
+        for folder in site.pages.iterdir():
+            if folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)  # nginx writes there meanwhile
 
 
 def flip(site: Site, colour: str) -> None:
@@ -245,18 +259,31 @@ def move_companions(site: Site, identifier: str, wanted: Wanted) -> None:
 
 
 def publish(site: Site, identifier: str, static: list[dict[str, str]], check: bool) -> bool:
-    """Copy a release's static files beside those of the release before; whether any was missing."""
+    """Copy a release's static files beside those of the release before; whether any was missing.
+
+    What was compressed for another release is never served for a file of this one.
+    """
     changed = False
     os.umask(0o022)  # nginx reads the folders that are made here
     for folder in static:
         source = site.release(identifier) / folder["path"]
         target = site.assets / folder["url"].strip("/")
-        for file in plain_files(source):
+        for file in sorted(plain_files(source), key=lambda file: file.suffix in TWINS):
             copy = target / file.relative_to(source)
-            if copy.is_file() and same(file, copy):
+            current = copy.is_file() and same(file, copy)
+            foreign = [
+                there
+                for own, there in zip(twins(file), twins(copy), strict=True)
+                if there.is_file() and not (current and own.is_file())
+            ]
+            if current and not foreign:
                 continue
             changed = True
-            if not check:
+            if check:
+                continue
+            for twin in foreign:
+                twin.unlink()
+            if not current:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 new = copy.with_name(f".{copy.name}.new")
                 shutil.copy2(file, new)

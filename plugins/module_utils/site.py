@@ -42,10 +42,14 @@ class Site:
         self.assets = self.root / "assets"
         self.current = self.root / "current"
         self.run = Path("/run/decanter") / name
+        # nginx's, where it keeps pages of the site.
+        self.pages = Path("/var/lib/nginx") / f"cache-{name}"
         self.live_socket = self.run / "live.sock"
         self.lock = self.root / "lock.json"
         self.pin = self.root / "pin.json"
         self.once = self.root / "once.json"
+        # Visitors are kept out while it is there.
+        self.closed = Path("/var/lib/decanter/maintenance") / name
         self.log = Path("/var/log/decanter") / f"{name}.log"
 
     def prepare(self) -> None:

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.compressed import compress
 from ansible.module_utils.database import schema
 from ansible.module_utils.environment import (
     BuildError,
@@ -19,7 +20,7 @@ from ansible.module_utils.environment import (
     interpreter,
     run_as,
 )
-from ansible.module_utils.live import publish, reason_to_switch, unfinished
+from ansible.module_utils.live import plain_files, publish, reason_to_switch, unfinished
 from ansible.module_utils.requirements import Unusable
 from ansible.module_utils.site import Site, now, read_json
 from ansible.module_utils.units import show, systemctl
@@ -179,6 +180,7 @@ def build(site: Site, params: dict, wanted: dict, identifier: str) -> None:
             raise BuildError(
                 f"found no folder {folder['path']}{made}, expected the files of {folder['url']} in it"
             )
+        compress(plain_files(place), user.pw_gid)
     for folder in wanted["recipe"].get("uploads", []):
         keep_uploads(site, tree, folder)
 

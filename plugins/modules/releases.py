@@ -21,6 +21,7 @@ releases: {description: What is known of each, oldest first., type: list, elemen
 live: {description: The ID of the live one., type: str, returned: always}
 pin: {description: What somebody went back to., type: dict, returned: always}
 lock: {description: Who works on the site now., type: dict, returned: always}
+closed: {description: Whether visitors are kept out., type: bool, returned: always}
 units: {description: The state of each unit of the live one., type: dict, returned: always}
 target: {description: The ID to go back to., type: str, returned: always}
 fault: {description: Why one cannot go back; empty when one can., type: str, returned: always}
@@ -70,6 +71,7 @@ def main() -> None:
         live=current,
         pin=read_json(site.pin),
         lock=read_json(site.lock),
+        closed=site.closed.exists(),
         units={name: show(name)["ActiveState"] for name in units},
         target=target,
         fault=fault,

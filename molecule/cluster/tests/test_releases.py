@@ -228,7 +228,7 @@ def offered(database) -> Iterator[str]:
 def test_a_session_survives_the_host_that_began_it(visitor, podman, machine, database, offered, inside):
     token = form(visitor)
     log = "tail -1 /var/log/nginx/access.log"
-    asked = [name for name in WEB if '"GET /submit ' in machine(name).run(log).stdout]
+    asked = [name for name in WEB if '"path": "/submit"' in machine(name).run(log).stdout]
     assert len(asked) == 1, f"expected one host to have answered, got {asked}"
     podman("kill", asked[0])
     fields = {
