@@ -80,6 +80,14 @@ bench: ## Measure against doing the same by hand (ten minutes, on a quiet machin
 	@bin/setup lab
 	@$(bin)/python bin/bench
 
+audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
+	@bin/setup lab
+	@$(bin)/python bin/audit $(ARGS)
+
+bench-front: ## Measure the front door against what most people copy (five minutes, on a quiet machine)
+	@bin/setup lab
+	@$(bin)/python bin/bench-front $(ARGS)
+
 bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
 	@bin/setup lab
 	@$(bin)/python bin/bench-hosts
@@ -90,7 +98,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs unlock verify purge lint test test-all audit bench bench-front bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup
