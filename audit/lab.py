@@ -79,23 +79,39 @@ class Lab:
         command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"playbooks/{playbook}.yml"]
         self.step(what, playbook, [*command, "-e", json.dumps(variables)])
 
-    def up(self, settings: Record, names: tuple[str, ...] = ()) -> None:
-        """Have the hosts, with Harbour on the one and the tools on the others; what is there is left alone.
+    def hosts(self) -> None:
+        """Have the hosts; those that are there are left alone."""
+        self._role("hosts", "lab_up")
+
+    def up(
+        self,
+        settings: Record,
+        site: Record | None = None,
+        names: tuple[str, ...] = (),
+        audits: bool = True,
+    ) -> None:
+        """Have Harbour on the host, and what looks at it on the others.
 
         Args:
             settings: variables of the inventory that differ from the lab's.
+            site: keys of Harbour's entry in `sites` that do.
             names: those that lead to the host besides Harbour's own.
+            audits: whether the auditor has the tools as well, and not only what visitors have.
         """
-        self._role("hosts", "lab_up")
         sites = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/sites.yml").read_text())
         # A name, as in production: `make up` serves the lab by an address, where browsers keep no HSTS.
         sites["sites"]["harbour"] |= {"server_names": [SITE, f"www.{SITE}"]}
-        sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}}
+        sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}} | (site or {})
         (self.work / "settings.json").write_text(json.dumps(sites | settings))
         self.play("Harbour", "playbooks/site.yml", "-e", f"@{self.work}/settings.json")
         looking = {
             "onlookers": [
-                {"name": name, "address": self.host(name)["ansible_host"], "port": self.host(name)["port"]}
+                {
+                    "name": name,
+                    "address": self.host(name)["ansible_host"],
+                    "port": self.host(name)["port"],
+                    "groups": ["onlookers"] + (["auditors"] if audits and name == "auditor" else []),
+                }
                 for name in HOSTS[1:]
             ],
             "onlookers_names": [SITE, f"www.{SITE}", *names],
@@ -116,6 +132,11 @@ class Lab:
             network, last = listed["ansible_host"].rsplit(".", 1)
             place = {"ansible_host": f"{network}.{int(last) + after}", "port": 22}
         return inventory["vars"] | listed | place
+
+    def address(self, name: str) -> str:
+        """Where the hosts find each other; this machine may have to go another way."""
+        prefix = self.host(name)["lab_prefix"]
+        return self.ask("web1", f"getent ahostsv4 {prefix}{name}").split()[0]
 
     def ssh(self, name: str, remote: str) -> list[str]:
         """The command that runs a shell command on a host, as root."""
