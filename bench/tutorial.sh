@@ -27,6 +27,7 @@ After=network.target
 [Service]
 User=harbour
 Group=www-data
+SupplementaryGroups=harbour
 RuntimeDirectory=tutorial
 WorkingDirectory=/srv/harbour/current
 EnvironmentFile=/etc/decanter/harbour/environment
