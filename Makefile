@@ -76,9 +76,10 @@ test: ## Prove everything that CI proves
 test-all: ## Prove everything, the long scenarios too
 	@bin/test lint unit app default mysql releases applications cluster certificates
 
-bench: ## Measure against doing the same by hand (ten minutes, on a quiet machine)
+bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
 	@$(bin)/python bin/bench
+	@$(bin)/python bin/bench-front
 
 audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
 	@bin/setup lab
