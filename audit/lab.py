@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -86,7 +87,6 @@ class Lab:
     def up(
         self,
         settings: Record,
-        site: Record | None = None,
         names: tuple[str, ...] = (),
         audits: bool = True,
     ) -> None:
@@ -94,14 +94,13 @@ class Lab:
 
         Args:
             settings: variables of the inventory that differ from the lab's.
-            site: keys of Harbour's entry in `sites` that do.
             names: those that lead to the host besides Harbour's own.
             audits: whether the auditor has the tools as well, and not only what visitors have.
         """
         sites = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/sites.yml").read_text())
         # A name, as in production: `make up` serves the lab by an address, where browsers keep no HSTS.
         sites["sites"]["harbour"] |= {"server_names": [SITE, f"www.{SITE}"]}
-        sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}} | (site or {})
+        sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}}
         (self.work / "settings.json").write_text(json.dumps(sites | settings))
         self.play("Harbour", "playbooks/site.yml", "-e", f"@{self.work}/settings.json")
         looking = {
@@ -153,6 +152,14 @@ class Lab:
         if done.returncode not in codes:
             raise Failure(f"on {name}: {remote}\n{(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
+
+    def paths(self) -> list[str]:
+        """What somebody reads: pages, one of them by a query, and a file that the first of them names."""
+        page = self.ask("auditor", f"curl -sS --fail --cacert /opt/onlooker/ca.crt https://{SITE}/")
+        style = re.search(r'href="(/static/[^"]+\.css[^"]*)"', page)
+        if not style:
+            raise Failure(f"https://{SITE}/ names no stylesheet below /static/; found {page[:500]}")
+        return ["/", "/listings/", "/listings/?page=2", "/listings/1", style[1]]
 
     def start(self, name: str, remote: str) -> subprocess.Popen[str]:
         """The same, without waiting for it."""
