@@ -41,7 +41,7 @@ UNIT
   cat > $vhost <<VHOST
 server {
     listen 443 ssl;
-    server_name tutorial.test;
+    server_name by-hand.test;
 $tls
     location / {
         include proxy_params;
