@@ -82,9 +82,18 @@ test: ## Prove everything that CI proves
 test-all: ## Prove everything, the long scenarios too
 	@bin/test lint unit app default mysql releases applications cluster certificates
 
-bench: ## Measure against doing the same by hand (ten minutes, on a quiet machine)
+bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
 	@$(bin)/python bin/bench
+	@$(bin)/python bin/bench-front
+
+audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
+	@bin/setup lab
+	@$(bin)/python bin/audit $(ARGS)
+
+bench-front: ## Measure the front door against what most people copy (five minutes, on a quiet machine)
+	@bin/setup lab
+	@$(bin)/python bin/bench-front $(ARGS)
 
 bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
 	@bin/setup lab
@@ -96,7 +105,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all bench bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all audit bench bench-front bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup

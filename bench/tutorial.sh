@@ -1,0 +1,69 @@
+#!/bin/sh
+# Serves the Harbour that is live under another name as well, the way that most people copy from a tutorial:
+# gunicorn with three sync workers on a unix socket, nginx with proxy_params, no cache. bin/bench-front divides
+# by it. And one page of it as a file, which nothing can be served faster than. Root runs it on a host that
+# serves Harbour: `tutorial.sh up`, with the page on stdin, and `tutorial.sh down`.
+#
+# Same application, environment, database, certificate, TLS: what differs is what the tutorial says.
+set -eu
+unit=/etc/systemd/system/tutorial.service
+vhost=/etc/nginx/sites-enabled/tutorial.conf
+pages=/var/lib/tutorial
+
+down() {
+  systemctl disable --quiet --now tutorial.service 2>/dev/null || true
+  rm -rf $unit $vhost $pages
+  systemctl daemon-reload
+  nginx -t -q && systemctl reload nginx
+}
+
+up() {
+  install -d $pages
+  cat > $pages/page.html
+  cat > $unit <<'UNIT'
+[Unit]
+After=network.target
+
+[Service]
+User=harbour
+Group=www-data
+SupplementaryGroups=harbour
+RuntimeDirectory=tutorial
+WorkingDirectory=/srv/harbour/current
+EnvironmentFile=/etc/decanter/harbour/environment
+LoadCredential=SECRET_KEY:/etc/decanter/harbour/credentials/SECRET_KEY
+ExecStart=/srv/harbour/current/.venv/bin/python -m gunicorn --workers 3 --bind unix:/run/tutorial/tutorial.sock -m 007 wsgi:app
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  tls=$(grep -h '^ *ssl_certificate' /etc/nginx/sites-enabled/harbour.conf | sort -u)
+  cat > $vhost <<VHOST
+server {
+    listen 443 ssl;
+    server_name by-hand.test;
+$tls
+    location / {
+        include proxy_params;
+        proxy_pass http://unix:/run/tutorial/tutorial.sock;
+    }
+}
+server {
+    listen 443 ssl;
+    server_name file.test;
+$tls
+    root $pages;
+    location / {
+        try_files /page.html =404;
+    }
+}
+VHOST
+  systemctl daemon-reload
+  systemctl restart tutorial.service
+  nginx -t -q && systemctl reload nginx
+}
+
+case ${1:-} in
+  up | down) "$1" ;;
+  *) echo "tutorial.sh up | down" >&2; exit 2 ;;
+esac
