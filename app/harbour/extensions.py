@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
+from flask import current_app, request
+from flask_caching import Cache
+from flask_limiter import Limiter
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
@@ -27,6 +32,28 @@ class Base(DeclarativeBase):
     )
 
 
+def visitor() -> str:
+    """Return what a limit counts: the visitor's address, or an IPv6 visitor's whole network.
+
+    Who has one IPv6 address has a /64 of them.
+    """
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
 csrf = CSRFProtect()
+cache = Cache()
+limiter = Limiter(key_func=visitor)
+
+
+@limiter.request_filter
+def unlimited() -> bool:
+    """Whether limits are off, as in a test under load."""
+    return not current_app.config["HARBOUR_LIMITS"]

@@ -42,7 +42,7 @@ def test_a_good_one_is_stored_and_waits(app: Flask, client: FlaskClient) -> None
     for _ in range(2):  # it may be reloaded
         page = client.get(response.location)
         assert listing.reference in page.text
-        assert page.headers["Cache-Control"] == "no-store"
+        assert page.headers["Cache-Control"] == "private, no-store"
     assert GOOD["title"] not in client.get("/listings/").text
     assert client.get(f"/listings/{listing.id}").status_code == 404
 
