@@ -13,8 +13,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from sqlalchemy.orm import selectinload
-from werkzeug.exceptions import BadRequest
 
+from .errors import QueryError
 from .extensions import db
 from .listings import count, slice_of
 from .models import Kind, Listing
@@ -83,7 +83,7 @@ def _asked(args: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return what is asked for, each value of its own type.
 
     Raises:
-        BadRequest: something is not as the OpenAPI document says; it names every such parameter.
+        QueryError: something is not as the OpenAPI document says; it names every such parameter.
     """
     asked: dict[str, Any] = {}
     wrong = [f"{name}: no parameter of this name" for name in args if name not in PARAMETERS]
@@ -96,10 +96,8 @@ def _asked(args: Mapping[str, list[str]]) -> dict[str, Any]:
                 asked[name] = _value(values[0], schema)
             except ValueError as error:
                 wrong.append(f"{name}: {error}")
-    if asked.get("min_price", 0) > asked.get("max_price", math.inf):
-        wrong.append("min_price: above max_price")
     if wrong:
-        raise BadRequest("; ".join(wrong))
+        raise QueryError("; ".join(wrong))
     return asked
 
 

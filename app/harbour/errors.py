@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from .extensions import db
 from .models import Listing
@@ -54,6 +54,10 @@ CSRF_MESSAGE = (
 )
 
 
+class QueryError(BadRequest):
+    """What a program asks for is not as described. Its description says so to the program."""
+
+
 def init_app(app: Flask) -> None:
     """Register the error pages."""
     app.register_error_handler(HTTPException, show_error)
@@ -69,7 +73,8 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
         CSRF_MESSAGE if isinstance(error, CSRFError) else MESSAGES.get(response.status_code, OTHER)
     )
     if request.path.startswith("/api/"):
-        return problem(response, heading, getattr(error, "detail", message))
+        said = error.description if isinstance(error, QueryError) else None
+        return problem(response, heading, said or message)
     response.data = render_template(
         "error.html",
         code=response.status_code,

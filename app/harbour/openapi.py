@@ -25,7 +25,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "min_price": _integer(0, MAX_PRICE, description="In whole units of the currency."),
-    "max_price": _integer(0, MAX_PRICE, description="Likewise; not below min_price."),
+    "max_price": _integer(0, MAX_PRICE, description="Likewise; below min_price, nothing is found."),
     "bedrooms": _integer(0, MAX_BEDROOMS, description="At least so many."),
     "sort": {"type": "string", "enum": [sort.value for sort in Sort], "default": "newest"},
     "page": _integer(1, MAX_PAGE, default=1),
