@@ -1,7 +1,7 @@
 """Static files that a browser may keep for ever: each URL carries a hash of the content.
 
-`python -m harbour.assets` copies them to names that have the hash, `dist/style.0123abcd4567.css`,
-once a release: a page and its stylesheet then belong together, whichever release a web server gets
+`python build.py` copies them to names that have the hash, `dist/style.0123abcd4567.css`, once a
+release: a page and its stylesheet then belong together, whichever release a web server gets
 the file from. Without it, as on a developer's machine, the hash is in the query,
 `style.css?v=0123abcd4567`.
 """
@@ -75,7 +75,3 @@ def build(folder: Path) -> dict[str, str]:
 
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-if __name__ == "__main__":
-    print(f"{len(build(STATIC))} static files have their hash in their names.")

@@ -121,7 +121,13 @@ class Listing(db.Model):
     __table_args__: Any = (
         Index(None, "status", "published_at"),
         Index(None, "status", "price"),
-        Index(None, "status", "kind", "published_at"),
+        # All that a search looks at and nothing of the descriptions, which make the table ten times
+        # as large: a search that no order helps reads this from end to end.
+        Index(
+            "ix_listings_search",
+            *("status", "published_at", "kind", "price", "bedrooms"),
+            *("neighbourhood", "street", "title"),
+        ),
         Index(None, "submission", unique=True),
         UTF8,
     )

@@ -19,7 +19,7 @@ from .extensions import cache, db
 from .models import Listing, Status
 
 # Listings of one file, by number; 50,000 is the most that a sitemap may have.
-CHUNK = 10_000
+CHUNK = 5_000
 KEPT = 600  # seconds: nobody waits for a search engine
 PAGES = (
     "home.index",
@@ -61,7 +61,7 @@ def pages() -> Response:
     return _text(render_template("sitemap/urls.xml", addresses=addresses))
 
 
-@bp.get("/sitemap/listings-<int(max=214748):chunk>.xml")
+@bp.get("/sitemap/listings-<int(max=429496):chunk>.xml")
 def listings(chunk: int) -> Response:
     """List the published listings whose numbers are in this chunk."""
     # The address in front of each is the visitor's, or one could put another's into all.

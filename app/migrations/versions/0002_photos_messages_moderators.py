@@ -24,7 +24,12 @@ def upgrade() -> None:
     op.add_column("listings", sa.Column("submission", sa.String(32), nullable=True))
     op.create_index("ix_listings_submission", "listings", ["submission"], unique=True)
     op.create_index(
-        "ix_listings_status_kind_published_at", "listings", ["status", "kind", "published_at"]
+        "ix_listings_search",
+        "listings",
+        [
+            *("status", "published_at", "kind", "price", "bedrooms"),
+            *("neighbourhood", "street", "title"),
+        ],
     )
 
     op.create_table(
@@ -86,6 +91,6 @@ def downgrade() -> None:
     op.drop_table("moderators")
     op.drop_table("messages")
     op.drop_table("photos")
-    op.drop_index("ix_listings_status_kind_published_at", "listings")
+    op.drop_index("ix_listings_search", "listings")
     op.drop_index("ix_listings_submission", "listings")
     op.drop_column("listings", "submission")
