@@ -20,7 +20,11 @@ def test_a_site_comes_from_credentials(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "SECRET_KEY").write_text("key")
     settings = config.load(tmp_path / "instance", {})
     assert settings["SQLALCHEMY_DATABASE_URI"] == MYSQL
-    assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {"pool_pre_ping": True, "pool_recycle": 280}
+    assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {
+        "pool_pre_ping": True,
+        "pool_recycle": 280,
+        "isolation_level": "READ COMMITTED",
+    }
     assert settings["SECRET_KEY"] == (tmp_path / "SECRET_KEY").read_text()
     assert settings["SESSION_COOKIE_SECURE"] is True
     assert not (tmp_path / "instance").exists()

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 from conftest import MakeListing
-from flask import Flask, request
+from flask import Flask, request, session
 from flask.testing import FlaskClient
 
 FORWARDED = {
@@ -108,6 +108,15 @@ def test_a_cache_shares_no_answer_that_is_somebodys(client: FlaskClient) -> None
     ):
         assert answer.headers["Cache-Control"] == "private, no-store", answer.request.path
     assert client.get("/nowhere").headers["Cache-Control"] == "public, max-age=1"
+
+
+def test_whatever_looks_into_the_session_is_somebodys(fresh_app: Callable[..., Flask]) -> None:
+    app = fresh_app()
+    app.add_url_rule("/greet", "greet", lambda: session.get("name", "stranger"))
+    app.add_url_rule("/plain", "plain", lambda: "everybody")
+    client = app.test_client()
+    assert client.get("/greet").headers["Cache-Control"] == "private, no-store"
+    assert client.get("/plain").headers["Cache-Control"] == "public, max-age=1"
 
 
 def test_who_has_a_session_gets_the_same_public_pages(client: FlaskClient) -> None:
