@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+from collections.abc import Callable
 
 from flask import current_app, request
 from flask_caching import Cache
@@ -10,6 +12,7 @@ from flask_limiter import Limiter
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from redis.exceptions import RedisError
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
@@ -57,3 +60,19 @@ limiter = Limiter(key_func=visitor)
 def unlimited() -> bool:
     """Whether limits are off, as in a test under load."""
     return not current_app.config["HARBOUR_LIMITS"]
+
+
+def remembered(key: str, seconds: int, make: Callable[[], str]) -> str:
+    """Return a text from the cache, or made anew and kept for so many seconds.
+
+    While Redis is away it is made each time: a page that is slow is better than none.
+    """
+    try:
+        if (text := cache.get(key)) is not None:
+            return str(text)
+        text = make()
+        cache.set(key, text, timeout=seconds)
+    except RedisError as error:
+        logging.getLogger(__name__).warning("Redis did not answer: %s", error)
+        return make()
+    return text

@@ -15,7 +15,7 @@ from flask import (
 )
 from sqlalchemy import func, select
 
-from .extensions import cache, db
+from .extensions import db, remembered
 from .models import Listing, Status
 
 # Listings of one file, by number; 50,000 is the most that a sitemap may have.
@@ -66,9 +66,8 @@ def listings(chunk: int) -> Response:
     """List the published listings whose numbers are in this chunk."""
     # The address in front of each is the visitor's, or one could put another's into all.
     base = url_for("listings.index", _external=True)
-    key = f"sitemap {base} {chunk}"
-    text: str | None = cache.get(key)
-    if text is None:
+
+    def make() -> str:
         found = db.session.execute(
             select(Listing.id, Listing.published_at)
             .where(Listing.status == Status.PUBLISHED)
@@ -78,9 +77,9 @@ def listings(chunk: int) -> Response:
         if not found and chunk:
             abort(404)
         addresses = [(f"{base}{number}", published) for number, published in found]
-        text = render_template("sitemap/urls.xml", addresses=addresses)
-        cache.set(key, text, timeout=KEPT)
-    return _text(text)
+        return render_template("sitemap/urls.xml", addresses=addresses)
+
+    return _text(remembered(f"sitemap {base} {chunk}", KEPT, make))
 
 
 def _text(text: str, mimetype: str = "application/xml") -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -10,6 +11,8 @@ import pytest
 from conftest import MakeListing
 from flask import Flask, request, session
 from flask.testing import FlaskClient
+
+from harbour.extensions import db
 
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.7",
@@ -202,3 +205,21 @@ def test_every_page_is_whole_and_strict(
 def test_the_town_is_escaped(fresh_app: Callable[..., Flask]) -> None:
     page = fresh_app(HARBOUR_TOWN="<b>St. John's").test_client().get("/nowhere").text
     assert "&lt;b&gt;St. John&#39;s" in page
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+
+def test_pages_are_served_while_redis_is_away(fresh_app: Callable[..., Flask]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    app = fresh_app(REDIS_URL=f"redis://127.0.0.1:{port}/0")
+    with app.app_context():
+        db.create_all()
+    client = app.test_client()
+    for path in (*PAGES, *FORMS):
+        assert client.get(path, buffered=True).status_code == 200, path
+    # Limits go on, counted here alone.
+    key = re.search(r'name="csrf_token"[^>]*value="(.*?)"', client.get("/contact").text)[1]
+    got = [client.post("/contact", data={"csrf_token": key}).status_code for _ in range(11)]
+    assert got == [422] * 10 + [429]

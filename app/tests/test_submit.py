@@ -19,7 +19,7 @@ from sqlalchemy.orm import selectinload
 from test_forms import GOOD
 from test_photos import picture
 
-from harbour import photos
+from harbour import photos, submit
 from harbour.extensions import db
 from harbour.models import Kind, Listing, Photo, Status, now
 
@@ -212,6 +212,23 @@ def test_a_form_that_comes_twice_is_one_listing(app: Flask, client: FlaskClient)
     for other in ("0" * 32, "1" * 32, "no name of ours", "no name of ours"):
         assert send(client, submission=other).status_code == 303
     assert len(stored(app)) == 5
+
+
+def test_a_form_that_was_overtaken_leaves_no_photos(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert send(client, picture(), submission="c" * 32).status_code == 303
+    sent, looked = submit._sent, []
+
+    def too_early(form: object) -> Listing | None:
+        looked.append(form)
+        return sent(form) if len(looked) > 1 else None
+
+    monkeypatch.setattr(submit, "_sent", too_early)
+    answer = send(client, picture(), submission="c" * 32)
+    assert answer.status_code == 303
+    assert len(looked) == 2
+    assert (len(stored(app)), len(files(app))) == (1, 2)
 
 
 def test_forms_that_come_at_once_are_one_listing(app: Flask) -> None:
