@@ -9,8 +9,28 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import assets, cli, config, errors, formats, health, home, listings, submit
-from .extensions import csrf, db, migrate
+from . import (
+    admin,
+    api,
+    assets,
+    cli,
+    config,
+    contact,
+    errors,
+    formats,
+    health,
+    home,
+    listings,
+    logs,
+    metrics,
+    photos,
+    resources,
+    security,
+    sitemap,
+    soon,
+    submit,
+)
+from .extensions import cache, csrf, db, limiter, migrate
 from .models import Kind
 
 # Beside the package, wherever the command is run from.
@@ -31,18 +51,29 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
     app.config.from_mapping(config.load(Path(app.instance_path), config_overrides or {}))
 
-    db.init_app(app)
-    migrate.init_app(app, db, directory=str(MIGRATIONS))
+    # In this order for each request, and the other way round for its answer.
+    logs.init_app(app)
+    metrics.init_app(app)
+    security.init_app(app)
+    assets.init_app(app)
+    photos.init_app(app)
+    limiter.init_app(app)
     csrf.init_app(app)
 
-    assets.init_app(app)
+    cache.init_app(app)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
     errors.init_app(app)
     formats.init_app(app)
     app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
 
-    for area in (home, listings, submit, health):
+    for area in (
+        *(home, listings, photos, submit, contact, resources, *soon.AREAS),
+        *(admin, api, sitemap, health),
+    ):
         app.register_blueprint(area.bp)
-    app.cli.add_command(cli.listings)
+    for group in cli.GROUPS:
+        app.cli.add_command(group)
 
     # Only a proxy that we know of may say who the visitor is: anyone can send these headers.
     # Flask documents middleware so; a type checker refuses to assign to any method.

@@ -1,29 +1,77 @@
-"""Static files that a browser may keep for ever: each URL carries a hash of the content."""
+"""Static files that a browser may keep for ever: each URL carries a hash of the content.
+
+`python build.py` copies them to names that have the hash, `dist/style.0123abcd4567.css`, once a
+release: a page and its stylesheet then belong together, whichever release a web server gets
+the file from. Without it, as on a developer's machine, the hash is in the query,
+`style.css?v=0123abcd4567`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response, request
+
+STATIC = Path(__file__).with_name("static")
+BUILT = "dist"
+MANIFEST = "manifest.json"
+FOR_EVER = "public, max-age=31536000, immutable"
 
 
 def init_app(app: Flask) -> None:
-    """Add ``?v=HASH`` to every URL that url_for makes for a static file.
+    """Give every URL that url_for makes for a static file the hash of its content.
 
-    The hash is worked out once a process. A file that does not exist gets a URL without it, and
-    then a 404 that says so.
+    A file that does not exist gets a URL without it, and then a 404 that says so.
     """
     folder = Path(app.static_folder or "")
+    manifest = folder / BUILT / MANIFEST
+    built: dict[str, str] = {}
+    # Who edits the files wants to see the edits.
+    if manifest.exists() and not app.debug:
+        built = json.loads(manifest.read_text(encoding="utf-8"))
 
     @cache
     def version(filename: str) -> str | None:
         path = folder / filename
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
+        return _hash(path) if path.is_file() else None
 
     @app.url_defaults
     def add_version(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static" and "v" not in values and (hashed := version(values["filename"])):
+        if endpoint != "static" or "v" in values:
+            return
+        if name := built.get(values["filename"]):
+            values["filename"] = name
+        elif hashed := version(values["filename"]):
             values["v"] = hashed
+
+    @app.after_request
+    def keep(response: Response) -> Response:
+        """Say how long a static file may be kept, where no web server in front serves them."""
+        if request.endpoint == "static" and response.status_code in {200, 206, 304}:
+            filename = (request.view_args or {})["filename"]
+            if request.args.get("v") == version(filename) or filename in built.values():
+                response.headers["Cache-Control"] = FOR_EVER
+        return response
+
+
+def build(folder: Path) -> dict[str, str]:
+    """Copy each static file to a name with its hash, and return the new names by the old."""
+    shutil.rmtree(folder / BUILT, ignore_errors=True)
+    names = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        old = path.relative_to(folder)
+        new = Path(BUILT, old.with_name(f"{old.stem}.{_hash(path)}{old.suffix}"))
+        (folder / new).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / new)
+        names[str(old)] = str(new)
+    (folder / BUILT / MANIFEST).write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
+    return names
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -1,20 +1,29 @@
-"""What an operator does with listings: `flask listings --help`."""
+"""What an operator does: `flask listings`, `flask moderators` and `flask messages`."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
+import secrets
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
+from . import mail
+from .admin import HASHER
+from .contact import send_by_mail
 from .extensions import db
-from .formats import money
-from .models import Kind, Listing, Status, now
+from .formats import clean_line, money
+from .models import Kind, Listing, Message, Moderator, Status, now
 
 SAMPLES = Path(__file__).with_name("samples.json")
+SHORTEST_PASSWORD = 12  # characters
 
 listings = AppGroup("listings", help="Look after the listings.")
 
@@ -64,16 +73,167 @@ def pending() -> None:
         )
 
 
+LISTING_ID = click.argument("listing_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
+
+
 @listings.command()
-@click.argument("listing_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
+@LISTING_ID
 def publish(listing_id: int) -> None:
     """Show the listing ID to the public."""
-    listing = db.session.get(Listing, listing_id)
-    if listing is None:
-        raise click.ClickException(f"There is no listing {listing_id}.")
+    listing = _listing(listing_id)
     if listing.status is Status.PUBLISHED:
         click.echo(f"{listing.reference} is public already: {listing.title}")
         return
-    listing.publish()
-    db.session.commit()
+    Listing.move(listing_id, listing.status, Status.PUBLISHED)
     click.echo(f"Published {listing.reference}: {listing.title}")
+
+
+@listings.command()
+@LISTING_ID
+def withdraw(listing_id: int) -> None:
+    """Show the listing ID to nobody any more; it is kept."""
+    listing = _listing(listing_id)
+    if listing.status is Status.WITHDRAWN:
+        click.echo(f"{listing.reference} is withdrawn already: {listing.title}")
+        return
+    Listing.move(listing_id, listing.status, Status.WITHDRAWN)
+    click.echo(f"Withdrew {listing.reference}: {listing.title}")
+
+
+def _listing(listing_id: int) -> Listing:
+    listing = db.session.get(Listing, listing_id)
+    if listing is None:
+        raise click.ClickException(f"There is no listing {listing_id}.")
+    return listing
+
+
+@listings.command("make-samples")
+@click.argument("number", type=click.IntRange(1, 1_000_000))
+@click.option("--seed", default=1, show_default=True, help="The same seed makes the same homes.")
+def make_samples(number: int, seed: int) -> None:
+    """Add NUMBER made-up listings, to see how the portal does when it is full."""
+    made = _made_up(random.Random(seed), number)  # noqa: S311 (no secret)
+    while batch := list(itertools.islice(made, 1000)):
+        db.session.execute(insert(Listing), batch)
+    db.session.commit()
+    click.echo(f"Added {number} made-up listings.")
+
+
+def _made_up(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
+    """Yield listings whose parts are those of the samples, mixed anew."""
+    samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
+    moment = now()
+    for _ in range(number):
+        home, place, text = (chance.choice(samples) for _ in range(3))
+        listed = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
+        yield {
+            "title": home["title"],
+            "kind": Kind(home["kind"]),
+            "status": Status.PUBLISHED,
+            "price": max(10_000, round(home["price"] * chance.uniform(0.5, 2), -2)),
+            "bedrooms": home["bedrooms"],
+            "bathrooms": home["bathrooms"],
+            "area_m2": max(10, round(home["area_m2"] * chance.uniform(0.7, 1.5))),
+            "street": f"{chance.randrange(1, 300)} {place['street'].lstrip('0123456789 ')}"[:120],
+            "neighbourhood": place["neighbourhood"],
+            "description": text["description"],
+            "contact_name": place["contact_name"],
+            "contact_email": place["contact_email"],
+            "created_at": listed - timedelta(hours=3),
+            "published_at": listed,
+        }
+
+
+moderators = AppGroup("moderators", help="Look after who may publish, at /admin/.")
+NAME = click.argument("name")
+# Asked for on a terminal, read from stdin otherwise; never an argument, which others could see.
+PASSWORD = click.option(
+    "--password",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="Asked for if it is not given; 12 characters at least.",
+)
+
+
+@moderators.command("add")
+@NAME
+@PASSWORD
+def add_moderator(name: str, password: str) -> None:
+    """Let NAME log in."""
+    name = clean_line(name)
+    if not 1 <= len(name) <= 64:
+        raise click.ClickException("A name has 1 to 64 characters.")
+    if _moderator(name):
+        raise click.ClickException(f"There is a moderator {name} already.")
+    db.session.add(
+        Moderator(name=name, password_hash=_hash(password), session_key=secrets.token_hex(16))
+    )
+    db.session.commit()
+    click.echo(f"{name} may log in at /admin/.")
+
+
+@moderators.command("password")
+@NAME
+@PASSWORD
+def change_password(name: str, password: str) -> None:
+    """Give NAME a new password, and end the sessions of the old one."""
+    moderator = _known_moderator(name)
+    moderator.password_hash = _hash(password)
+    moderator.session_key = secrets.token_hex(16)
+    moderator.failures = 0
+    db.session.commit()
+    click.echo(f"{name} has a new password.")
+
+
+@moderators.command("remove")
+@NAME
+def remove_moderator(name: str) -> None:
+    """Let NAME in no longer, and end the sessions."""
+    db.session.delete(_known_moderator(name))
+    db.session.commit()
+    click.echo(f"{name} may log in no longer.")
+
+
+@moderators.command("list")
+def list_moderators() -> None:
+    """List who may log in."""
+    for moderator in db.session.scalars(select(Moderator).order_by(Moderator.name)):
+        click.echo(f"{moderator.created_at:%Y-%m-%d}  {moderator.name}")
+
+
+def _moderator(name: str) -> Moderator | None:
+    return db.session.scalar(select(Moderator).where(Moderator.name == name))
+
+
+def _known_moderator(name: str) -> Moderator:
+    moderator = _moderator(name)
+    if moderator is None:
+        raise click.ClickException(f"There is no moderator {name}.")
+    return moderator
+
+
+def _hash(password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise click.ClickException(f"A password has {SHORTEST_PASSWORD} characters at least.")
+    return HASHER.hash(password)
+
+
+messages = AppGroup("messages", help="Look after what people wrote.")
+
+
+@messages.command("send")
+def send_messages() -> None:
+    """Mail what could not be mailed when it was written: for a timer."""
+    if not mail.configured():
+        raise click.ClickException("There is no mail server: SMTP_URL is not set.")
+    waiting = db.session.scalars(
+        select(Message.id).where(Message.mailed_at.is_(None)).order_by(Message.id)
+    ).all()
+    sent = sum(send_by_mail(number) for number in waiting)
+    click.echo(f"Mailed {sent} of {len(waiting)} messages.")
+    if sent < len(waiting):
+        raise click.ClickException("The mail server did not take the others.")
+
+
+GROUPS = (listings, moderators, messages)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Flask, render_template
+from typing import cast
+
+from flask import Flask, Response, g, json, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from .extensions import db
 from .models import Listing
@@ -23,9 +25,21 @@ MESSAGES = {
         "The page may have moved, or the home may have been sold. The rest of the harbour is"
         " still where it was.",
     ),
+    403: (
+        "Not through this door",
+        "This page is for others. If you think that it is for you, please log in once more.",
+    ),
     405: (
         "Not that way in",
         "This page cannot be asked for like that. Please start again from one of the links below.",
+    ),
+    413: (
+        "More than we can carry",
+        "What you sent is too large. Please go back and send less, or smaller photos.",
+    ),
+    429: (
+        "One at a time, please",
+        "That was more than we can take from one visitor. Please wait a little, and try again.",
     ),
     500: (
         "We have run aground",
@@ -40,6 +54,10 @@ CSRF_MESSAGE = (
 )
 
 
+class QueryError(BadRequest):
+    """What a program asks for is not as described. Its description says so to the program."""
+
+
 def init_app(app: Flask) -> None:
     """Register the error pages."""
     app.register_error_handler(HTTPException, show_error)
@@ -48,16 +66,33 @@ def init_app(app: Flask) -> None:
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
     """Answer with the error's own status and headers, and a page in the portal's style."""
-    response = error.get_response()
+    response = cast(Response, error.get_response())
     if response.status_code < 400:
         return error  # a redirect that was raised
     heading, message = (
         CSRF_MESSAGE if isinstance(error, CSRFError) else MESSAGES.get(response.status_code, OTHER)
     )
+    if request.path.startswith("/api/"):
+        said = error.description if isinstance(error, QueryError) else None
+        return problem(response, heading, said or message)
     response.data = render_template(
-        "error.html", code=response.status_code, heading=heading, message=message
+        "error.html",
+        code=response.status_code,
+        heading=heading,
+        message=message,
+        # Only for what will be looked for in the log, and never shared by a cache.
+        request_id=g.get("request_id") if response.status_code >= 500 else None,
     )
     response.content_type = "text/html; charset=utf-8"
+    return response
+
+
+def problem(response: Response, title: str, detail: str) -> Response:
+    """Make the answer a description of the problem for programs, by RFC 9457."""
+    response.data = json.dumps(
+        {"type": "about:blank", "title": title, "status": response.status_code, "detail": detail}
+    )
+    response.content_type = "application/problem+json"
     return response
 
 
@@ -70,4 +105,4 @@ def show_missing_tables(error: DBAPIError) -> ResponseReturnValue:
         raise error from None
     if not missing:
         raise error
-    return render_template("no_tables.html"), 503, {"Cache-Control": "no-store"}
+    return render_template("no_tables.html"), 503, {"Cache-Control": "private, no-store"}

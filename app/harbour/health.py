@@ -20,7 +20,7 @@ bp = Blueprint("health", __name__)
 @bp.after_request
 def never_stored(response: Response) -> Response:
     """Keep answers out of caches: each holds for its moment only."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers["Cache-Control"] = "private, no-store"
     return response
 
 

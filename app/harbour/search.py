@@ -42,6 +42,13 @@ class Sort(str, enum.Enum):
         }[self]
 
 
+class View(str, enum.Enum):
+    """How the results are shown."""
+
+    CARDS = "cards"
+    TABLE = "table"
+
+
 @dataclass(frozen=True)
 class Search:
     """What a visitor looks for.
@@ -54,6 +61,7 @@ class Search:
         bedrooms: how many bedrooms at least, or None.
         sort: the order.
         page: the page of the results, from 1.
+        view: how they are shown.
     """
 
     text: str = ""
@@ -63,6 +71,7 @@ class Search:
     bedrooms: int | None = None
     sort: Sort = Sort.NEWEST
     page: int = 1
+    view: View = View.CARDS
 
     @classmethod
     def parse(cls, args: Mapping[str, str]) -> Search:
@@ -80,10 +89,17 @@ class Search:
             bedrooms=_number(args, "bedrooms", 0, MAX_BEDROOMS) or None,
             sort=_choice(args, "sort", Sort) or Sort.NEWEST,
             page=_number(args, "page", 1, MAX_PAGE) or 1,
+            view=_choice(args, "view", View) or View.CARDS,
         )
 
-    def args(self, page: int = 1) -> dict[str, str]:
-        """Return the shortest query arguments that mean this search, at the page given."""
+    def args(self, page: int = 1, view: str | None = None) -> dict[str, str]:
+        """Return the shortest query arguments that mean this search.
+
+        Args:
+            page: the page of the results.
+            view: how they are shown, if not as now.
+        """
+        shown = View(view) if view else self.view
         every = {
             "q": self.text,
             "kind": self.kind.value if self.kind else "",
@@ -92,6 +108,7 @@ class Search:
             "bedrooms": "" if self.bedrooms is None else str(self.bedrooms),
             "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
             "page": "" if page == 1 else str(page),
+            "view": "" if shown is View.CARDS else shown.value,
         }
         return {name: value for name, value in every.items() if value}
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
-from .extensions import db
+from . import logs, photos
+from .extensions import db, limiter
 from .forms import ListingForm
-from .models import Kind, Listing
+from .models import Listing
+from .security import PRIVATE
 
 bp = Blueprint("submit", __name__, url_prefix="/submit")
+log = logs.get(__name__)
 
 
 @bp.after_request
 def keep_private(response: Response) -> Response:
     """Keep the form's key and what was typed out of every cache."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers["Cache-Control"] = PRIVATE
     return response
 
 
+# Without a slash, as the address of a form: /submit/ is not found.
 @bp.get("")
 def form() -> str:
     """Show the empty form."""
@@ -26,18 +32,55 @@ def form() -> str:
 
 
 @bp.post("")
+@limiter.limit("30 per hour")
 def send() -> ResponseReturnValue:
     """Store a pending listing, or show the form again with what is wrong with it."""
     form = ListingForm()
-    if not form.validate():
+    prepared: list[photos.Prepared] = []
+    # Photos are looked at last: that is work.
+    if good := form.validate():
+        try:
+            prepared = photos.prepare_all(form.photos.data or [])
+        except photos.PhotoError as error:
+            form.photos.errors = [str(error)]
+            good = False
+    if not good:
         return render_template("submit/form.html", form=form), 422
-    listing = Listing()
-    form.populate_obj(listing)
-    listing.kind = Kind(form.kind.data)
-    db.session.add(listing)
-    db.session.commit()
+    listing = _sent(form) or _store(form, prepared)
     session["submitted"] = listing.reference
     return redirect(url_for("submit.thanks"), 303)
+
+
+def _sent(form: ListingForm) -> Listing | None:
+    """Return the listing that this very form has made before, if it has.
+
+    Who presses the button twice, or sends it again when the connection breaks, offers one home.
+    """
+    if form.sent_as is None:
+        return None
+    return db.session.scalar(select(Listing).where(Listing.submission == form.sent_as))
+
+
+def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:
+    listing = Listing()
+    form.fill(listing)
+    listing.photos = kept = photos.keep(prepared)
+    db.session.add(listing)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        # The same form has arrived twice at once, and the other was first.
+        db.session.rollback()
+        photos.forget(kept)
+        first = _sent(form)
+        if first is None:
+            raise
+        return first
+    except BaseException:
+        photos.forget(kept)
+        raise
+    log.info("listing_submitted", listing=listing.id, photos=len(kept))
+    return listing
 
 
 @bp.get("/thanks")

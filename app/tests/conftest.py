@@ -13,9 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from hypothesis import settings
-from sqlalchemy import MetaData, delete
+from sqlalchemy import MetaData
 
-from harbour import create_app
+from harbour import config, create_app
 from harbour.extensions import db
 from harbour.models import Kind, Listing, Status
 
@@ -31,9 +31,11 @@ MakeListing = Callable[..., Listing]
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
     """Take away whatever settings the machine has for a real site."""
+    prefixes = ("AWS_", "CREDENTIALS_", "HARBOUR_", "PROMETHEUS_", "RUNTIME_")
+    credentials = {"DATABASE_URL", "SECRET_KEY", *config.OPTIONAL}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in list(os.environ):
-            if name.startswith(("CREDENTIALS_", "DATABASE_URL", "HARBOUR_", "SECRET_KEY")):
+            if name.startswith(prefixes) or name.removesuffix("_FILE") in credentials:
                 monkeypatch.delenv(name)
         yield
 
@@ -45,9 +47,18 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_app(database_url: str) -> Iterator[Flask]:
+def shared_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Make the application and its tables once: migrations are slow on a real server."""
-    app = create_app({"DATABASE_URL": database_url, "SECRET_KEY": "test", "TESTING": True})
+    app = create_app(
+        {
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": "test",
+            "TESTING": True,
+            "HARBOUR_LIMITS": "off",
+            "HARBOUR_PHOTOS": str(tmp_path_factory.mktemp("photos")),
+            "METRICS_TOKEN": "figures",
+        }
+    )
     with app.app_context():
         tables = MetaData()
         tables.reflect(db.engine)
@@ -59,10 +70,11 @@ def shared_app(database_url: str) -> Iterator[Flask]:
 
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
-    """Return the application, with no listing in it before or after."""
+    """Return the application, with nothing in it before or after."""
     yield shared_app
     with shared_app.app_context():
-        db.session.execute(delete(Listing))
+        for table in reversed(db.metadata.sorted_tables):
+            db.session.execute(table.delete())
         db.session.commit()
 
 
@@ -122,8 +134,12 @@ def fresh_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     made = []
 
     def make(**config: Any) -> Flask:
-        url = f"sqlite:///{tmp_path / 'fresh.db'}"
-        made.append(create_app({"DATABASE_URL": url, "SECRET_KEY": "test", **config}))
+        settings = {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'fresh.db'}",
+            "SECRET_KEY": "test",
+            "HARBOUR_PHOTOS": str(tmp_path / "photos"),
+        }
+        made.append(create_app({**settings, **config}))
         return made[-1]
 
     yield make

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+import shutil
+from functools import partial
 from pathlib import Path
 
+import pytest
 from flask import Flask, url_for
 from flask.testing import FlaskClient
+
+from harbour import assets, create_app
 
 
 def test_urls_carry_the_hash_of_the_content(app: Flask, client: FlaskClient) -> None:
@@ -32,3 +39,66 @@ def test_other_urls_are_left_alone(app: Flask) -> None:
 def test_every_kind_has_its_drawing(app: Flask) -> None:
     drawings = {path.stem for path in Path(app.static_folder, "kinds").iterdir()}
     assert drawings == {kind.value for kind in app.jinja_env.globals["kinds"]}
+
+
+# --- Names that have the hash, made once a release ---------------------------------------------
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """Return a folder of static files, built."""
+    folder = tmp_path / "static"
+    shutil.copytree(assets.STATIC, folder, ignore=shutil.ignore_patterns(assets.BUILT))
+    assets.build(folder)
+    return folder
+
+
+def test_building_gives_each_file_a_name_with_its_hash(built: Path) -> None:
+    names = json.loads((built / "dist/manifest.json").read_text())
+    sources = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+    sources = {name for name in sources if not name.startswith("dist/")}
+    assert names.keys() == sources
+    for old, new in names.items():
+        content = (built / old).read_bytes()
+        assert hashlib.sha256(content).hexdigest()[:12] in new
+        assert (built / new).read_bytes() == content
+    assert re.fullmatch(r"dist/kinds/flat\.[0-9a-f]{12}\.svg", names["kinds/flat.svg"])
+    assert assets.build(built) == names  # once more, and nothing of a file that is gone
+    (built / "touch.png").unlink()
+    assert "touch.png" not in assets.build(built)
+    assert not list((built / "dist").glob("touch*"))
+
+
+def test_no_stylesheet_names_another_file(built: Path) -> None:
+    """Its name would have to be rewritten."""
+    for path in built.rglob("*.css"):
+        assert "url(" not in path.read_text()
+
+
+def test_pages_use_the_built_names(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
+    page = create_app(settings).test_client().get("/nowhere").text
+    [style] = re.findall(r'href="(/static/dist/style\.[0-9a-f]{12}\.css)"', page)
+    assert "?v=" not in page
+    client = create_app(settings).test_client()
+    for path, cached in (
+        (style, "public, max-age=31536000, immutable"),
+        ("/static/style.css", "public, max-age=300"),
+        ("/static/style.css?v=000000000000", "public, max-age=300"),
+    ):
+        with client.get(path) as answer:
+            assert answer.status_code == 200
+            got = set(answer.headers["Cache-Control"].split(", "))
+            assert got == set(cached.split(", ")), path
+
+
+def test_who_edits_a_file_sees_the_edit(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
+    assert "/static/style.css?v=" in create_app(settings).test_client().get("/nowhere").text

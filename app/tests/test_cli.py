@@ -46,7 +46,7 @@ def test_samples_are_good_listings(app: Flask, runner: FlaskCliRunner) -> None:
         listings = list(db.session.scalars(select(Listing)))
     assert {listing.kind for listing in listings} == set(Kind)
     assert len({listing.title for listing in listings}) == len(listings)
-    assert {listing.status for listing in listings} == set(Status)
+    assert {listing.status for listing in listings} == {Status.PENDING, Status.PUBLISHED}
     for listing in listings:
         assert listing.created_at <= now()
         assert 10_000 < listing.price < 1_000_000

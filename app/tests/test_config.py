@@ -20,7 +20,11 @@ def test_a_site_comes_from_credentials(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "SECRET_KEY").write_text("key")
     settings = config.load(tmp_path / "instance", {})
     assert settings["SQLALCHEMY_DATABASE_URI"] == MYSQL
-    assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {"pool_pre_ping": True, "pool_recycle": 280}
+    assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {
+        "pool_pre_ping": True,
+        "pool_recycle": 280,
+        "isolation_level": "READ COMMITTED",
+    }
     assert settings["SECRET_KEY"] == (tmp_path / "SECRET_KEY").read_text()
     assert settings["SESSION_COOKIE_SECURE"] is True
     assert not (tmp_path / "instance").exists()
@@ -77,4 +81,58 @@ def test_proxies_must_be_a_number(
 def test_a_bad_url_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
     with pytest.raises(config.ConfigurationError, match="DATABASE_URL") as caught:
         config.load(tmp_path, {"DATABASE_URL": url, "SECRET_KEY": "key"})
+    assert "hunter2" not in str(caught.value)
+
+
+# --- What a site may have ----------------------------------------------------------------------
+
+
+def test_without_redis_each_worker_counts_for_itself(tmp_path: Path) -> None:
+    settings = config.load(tmp_path, {})
+    assert settings["CACHE_TYPE"] == "SimpleCache"
+    assert settings["RATELIMIT_STORAGE_URI"] == "memory://"
+
+
+@pytest.mark.parametrize(
+    ("url", "limits"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("unix:///run/redis.sock?db=0", "redis+unix:///run/redis.sock?db=0"),
+    ],
+)
+def test_with_redis_all_count_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, limits: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    settings = config.load(tmp_path, {})
+    assert (settings["CACHE_TYPE"], settings["CACHE_REDIS_URL"]) == ("RedisCache", url)
+    assert settings["RATELIMIT_STORAGE_URI"] == limits
+    assert settings["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] is True
+
+
+def test_photos_are_in_the_instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == f"{tmp_path}/photos"
+    for place in ("/srv/photos", "s3://homes", "s3://homes/a/b"):
+        monkeypatch.setenv("HARBOUR_PHOTOS", place)
+        assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == place
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HARBOUR_PHOTOS", "s3://", "s3://BUCKET"),
+        ("HARBOUR_PHOTOS", "s3://Homes", "s3://BUCKET"),
+        ("HARBOUR_LIMITS", "maybe", "it takes on or off"),
+        ("SMTP_URL", "hunter2", "SMTP_URL is not like"),
+        ("SMTP_URL", "smtp://me:hunter2@host:port", "SMTP_URL is not like"),
+        ("SMTP_URL", "http://me:hunter2@host", "SMTP_URL is not like"),
+        ("SMTP_URL", "smtps://me:hunter2@host", "HARBOUR_MAIL_FROM is needed"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(config.ConfigurationError, match=message) as caught:
+        config.load(tmp_path, {})
     assert "hunter2" not in str(caught.value)

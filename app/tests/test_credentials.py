@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from harbour import credentials
 
@@ -67,3 +73,92 @@ def test_a_missing_one_is_named_with_every_place(
         credentials.require("SECRET_KEY", "to start")
     assert "CREDENTIALS_DIRECTORY is not set" in str(caught.value)
     assert f"{folder}/empty (from SECRET_KEY_FILE)" in str(caught.value)
+
+
+# --- The keyring, on a developer's machine -----------------------------------------------------
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
+    """Install a keyring, and return what is in it."""
+    entries: dict[tuple[str, str], str] = {}
+    module, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    errors.KeyringError = type("KeyringError", (Exception,), {})
+
+    def get_password(service: str, name: str) -> str | None:
+        if (service, name) == ("harbour", "LOCKED"):
+            raise errors.KeyringError("locked")
+        return entries.get((service, name))
+
+    module.get_password = get_password
+    module.__spec__ = object()  # found by find_spec
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    return entries
+
+
+def test_the_keyring_comes_last(
+    keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring["harbour", "SECRET_KEY"] = "from the keyring"
+    keyring["another", "DATABASE_URL"] = "somebody else's"
+    assert credentials.find("SECRET_KEY") == "from the keyring"
+    assert credentials.find("DATABASE_URL") is None
+    assert credentials.find("LOCKED") is None
+    monkeypatch.setenv("SECRET_KEY", "from the environment")
+    assert credentials.find("SECRET_KEY") == "from the environment"
+    with pytest.raises(credentials.MissingCredentialError, match="keyring's entry DATABASE_URL"):
+        credentials.require("DATABASE_URL", "to start")
+
+
+def test_a_service_asks_no_keyring(keyring: dict[tuple[str, str], str], folder: Path) -> None:
+    keyring["harbour", "SECRET_KEY"] = "from the keyring"
+    assert credentials.find("SECRET_KEY") is None
+    assert folder.exists()
+    with pytest.raises(credentials.MissingCredentialError) as caught:
+        credentials.require("SECRET_KEY", "to start")
+    assert "the keyring's" not in str(caught.value)
+
+
+# --- What AWS KMS has encrypted ----------------------------------------------------------------
+
+
+@pytest.fixture
+def encrypt(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Return a function that encrypts a value as an operator does."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        kms = boto3.client("kms")
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+
+        def made(value: bytes) -> str:
+            encrypted = kms.encrypt(KeyId=key, Plaintext=value)["CiphertextBlob"]
+            return f"kms:{base64.b64encode(encrypted).decode()}"
+
+        yield made
+
+
+def test_what_is_encrypted_is_decrypted(encrypt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", encrypt(b"from KMS\n"))
+    assert credentials.find("SECRET_KEY") == "from KMS"
+
+
+@pytest.mark.parametrize("value", ["kms:", "kms:?", "kms:aGVsbG8=", "kms:aGVsbG8"])
+def test_what_cannot_be_decrypted_is_an_error(
+    encrypt, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", value)
+    with pytest.raises(credentials.MissingCredentialError, match="cannot be decrypted by AWS KMS"):
+        credentials.find("SECRET_KEY")
+    monkeypatch.setenv("SECRET_KEY", encrypt(b"\xff\xfe"))
+    with pytest.raises(credentials.MissingCredentialError, match="not base64 of encrypted UTF-8"):
+        credentials.find("SECRET_KEY")
+
+
+def test_it_takes_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "kms:aGVsbG8=")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(credentials.MissingCredentialError, match=r"requirements-aws\.txt"):
+        credentials.find("SECRET_KEY")

@@ -55,7 +55,7 @@ def test_missing_tables_are_explained(fresh_app: Callable[..., Flask]) -> None:
     response = app.test_client().get("/")
     assert response.status_code == 503
     assert "flask db upgrade" in response.text
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Cache-Control"] == "private, no-store"
 
     with app.app_context():
         flask_migrate.upgrade()

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 from conftest import MakeListing
-from flask import Flask, request
+from flask import Flask, request, session
 from flask.testing import FlaskClient
+
+from harbour.extensions import db
 
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.7",
     "X-Forwarded-Proto": "https",
     "X-Forwarded-Host": "homes.example.com",
 }
+
+# What everybody gets alike, and what has a form with a key.
+PAGES = (
+    "/",
+    "/listings/",
+    "/listings/?view=table",
+    "/resources",
+    "/neighbourhoods/",
+    "/quiz/",
+    "/weather/",
+    "/api/v1/listings",
+    "/api/v1/openapi.json",
+    "/robots.txt",
+    "/favicon.ico",
+    "/sitemap.xml",
+    "/sitemap/pages.xml",
+    "/sitemap/listings-0.xml",
+)
+FORMS = ("/submit", "/contact", "/admin/login")
 
 
 class Page(HTMLParser):
@@ -55,23 +78,108 @@ def test_a_second_hop_is_not_believed(fresh_app: Callable[..., Flask]) -> None:
 
 def test_only_the_form_sets_a_cookie(client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
-    for path in ("/", "/listings/", f"/listings/{listing.id}", "/nowhere", "/healthz", "/readyz"):
-        response = client.get(path)
+    for path in (*PAGES, f"/listings/{listing.id}", "/nowhere", "/healthz", "/readyz"):
+        response = client.get(path, buffered=True)
         assert "Set-Cookie" not in response.headers, path
         assert "Cookie" not in response.headers.get("Vary", ""), path
 
-    response = client.get("/submit")
-    cookie = response.headers["Set-Cookie"]
-    for attribute in ("session=", "HttpOnly", "SameSite=Lax", "Secure"):
-        assert attribute in cookie
-    assert response.headers["Cache-Control"] == "no-store"
+    for path in FORMS:
+        response = client.application.test_client().get(path)
+        cookie = response.headers["Set-Cookie"]
+        for attribute in ("__Host-session=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"):
+            assert attribute in cookie, path
+        assert "Domain" not in cookie
+        assert response.headers["Cache-Control"] == "private, no-store", path
 
 
-@pytest.mark.parametrize("path", ["/", "/listings/", "/listings/ID", "/submit", "/nowhere"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_cache_may_share_what_everybody_gets_alike(client: FlaskClient, path: str) -> None:
+    for answer in (client.get(path), client.head(path)):
+        assert answer.status_code == 200
+        assert re.match(r"public, max-age=\d+$", answer.headers["Cache-Control"]), path
+        answer.close()
+
+
+def test_a_cache_shares_no_answer_that_is_somebodys(client: FlaskClient) -> None:
+    for answer in (
+        client.post("/submit"),
+        client.post("/listings/"),
+        client.get("/admin/"),
+        client.get("/submit/thanks"),
+        client.get("/contact?listing=1"),
+        client.open("/nowhere", method="BREW"),
+    ):
+        assert answer.headers["Cache-Control"] == "private, no-store", answer.request.path
+    assert client.get("/nowhere").headers["Cache-Control"] == "public, max-age=1"
+
+
+def test_whatever_looks_into_the_session_is_somebodys(fresh_app: Callable[..., Flask]) -> None:
+    app = fresh_app()
+    app.add_url_rule("/greet", "greet", lambda: session.get("name", "stranger"))
+    app.add_url_rule("/plain", "plain", lambda: "everybody")
+    client = app.test_client()
+    assert client.get("/greet").headers["Cache-Control"] == "private, no-store"
+    assert client.get("/plain").headers["Cache-Control"] == "public, max-age=1"
+
+
+def test_who_has_a_session_gets_the_same_public_pages(client: FlaskClient) -> None:
+    before = client.get("/listings/")
+    client.get("/submit")
+    after = client.get("/listings/")
+    assert after.data == before.data
+    assert "Set-Cookie" not in after.headers
+    assert after.headers["Cache-Control"] == "public, max-age=1"
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FORMS, "/nowhere", "/healthz", "/admin/"])
+def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> None:
+    with client.get(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; ")
+        for unsafe in ("unsafe", "data:", "http", "*", "nonce"):
+            assert unsafe not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert len(answer.headers.getlist("Cross-Origin-Resource-Policy")) == 1
+
+
+# --- Slashes at the end ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "location"),
+    [
+        # Declared with one, as a folder is: the bare form is sent there, and a form with it.
+        ("/listings/", 200, None),
+        ("/listings", 308, "/listings/"),
+        ("/listings?q=quay", 308, "/listings/?q=quay"),
+        # Declared without: the other is not there.
+        ("/submit", 200, None),
+        ("/submit/", 404, None),
+        ("/contact/", 404, None),
+        # strict_slashes=False: both are there, and the page names the one to remember.
+        ("/resources", 200, None),
+        ("/resources/", 200, None),
+    ],
+)
+def test_slashes(client: FlaskClient, path: str, status: int, location: str | None) -> None:
+    answer = client.get(path)
+    got = (answer.status_code, (answer.location or "").removeprefix("http://localhost") or None)
+    assert got == (status, location), f"expected {status} {location} for {path}, got {got}"
+
+
+def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
+    for path in ("/resources", "/resources/"):
+        assert '<link rel="canonical" href="http://localhost/resources">' in client.get(path).text
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES[:7], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
+)
 def test_every_page_is_whole_and_strict(
     client: FlaskClient, make_listing: MakeListing, path: str
 ) -> None:
-    page = Page(client.get(path.replace("ID", str(make_listing().id))).text)
+    answer = client.get(path.replace("ID", str(make_listing().id)), follow_redirects=True)
+    page = Page(answer.text)
     assert page.all("html") == [{"lang": "en"}]
     for once in ("title", "h1", "main", "footer"):
         assert len(page.all(once)) == 1, once
@@ -97,3 +205,21 @@ def test_every_page_is_whole_and_strict(
 def test_the_town_is_escaped(fresh_app: Callable[..., Flask]) -> None:
     page = fresh_app(HARBOUR_TOWN="<b>St. John's").test_client().get("/nowhere").text
     assert "&lt;b&gt;St. John&#39;s" in page
+
+
+# --- Redis -------------------------------------------------------------------------------------
+
+
+def test_pages_are_served_while_redis_is_away(fresh_app: Callable[..., Flask]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    app = fresh_app(REDIS_URL=f"redis://127.0.0.1:{port}/0")
+    with app.app_context():
+        db.create_all()
+    client = app.test_client()
+    for path in (*PAGES, *FORMS):
+        assert client.get(path, buffered=True).status_code == 200, path
+    # Limits go on, counted here alone.
+    key = re.search(r'name="csrf_token"[^>]*value="(.*?)"', client.get("/contact").text)[1]
+    got = [client.post("/contact", data={"csrf_token": key}).status_code for _ in range(11)]
+    assert got == [422] * 10 + [429]

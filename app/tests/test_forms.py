@@ -88,4 +88,4 @@ def test_addresses_that_are_good(app: Flask, address: str) -> None:
 def test_nothing_that_is_typed_breaks_it(app: Flask, fields: dict[str, str]) -> None:
     form = check(app, **fields)
     if not form.errors:
-        assert all(field.data is not None for field in form)
+        assert all(form[name].data is not None for name in GOOD)

@@ -15,14 +15,14 @@ def test_alive_without_a_database(fresh_app: Callable[..., Flask]) -> None:
     assert response.status_code == 200
     assert response.text.strip() == "ok"
     assert response.mimetype == "text/plain"
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Cache-Control"] == "private, no-store"
 
 
 def test_ready(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json == {"status": "ok"}
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Cache-Control"] == "private, no-store"
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_not_ready_names_the_check_and_nothing_else(
     response = fresh_app(**config).test_client().get("/readyz")
     assert response.status_code == 503
     assert response.json == {"status": "unavailable", "failed": failed}
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Cache-Control"] == "private, no-store"
     assert "OperationalError" in caplog.text

@@ -23,4 +23,9 @@ def test_down_and_up_again(app: Flask) -> None:
         assert not inspect(db.engine).has_table("listings")
         flask_migrate.upgrade()
         indexes = {index["name"] for index in inspect(db.engine).get_indexes("listings")}
-    assert indexes == {"ix_listings_status_published_at", "ix_listings_status_price"}
+    assert indexes == {
+        "ix_listings_search",
+        "ix_listings_status_price",
+        "ix_listings_status_published_at",
+        "ix_listings_submission",
+    }

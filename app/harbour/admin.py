@@ -1,0 +1,246 @@
+"""Where moderators decide what is shown, behind a login.
+
+A session ends after twelve hours, with the browser, when its moderator logs out anywhere, and
+when the password changes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+import secrets
+import time
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import defer, selectinload
+
+from . import logs, photos
+from .extensions import db, limiter
+from .forms import LoginForm
+from .models import Listing, Message, Moderator, Photo, Status, now
+from .security import PRIVATE
+
+# What OWASP asks for at least: 19 MiB and two passes, which a small machine has for a login.
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+LONGEST = 12 * 60 * 60  # seconds of a session
+PER_PAGE = 50
+# After so many wrong passwords an account takes none for a while, from nobody: the limit by address
+# does not stop who has many addresses.
+MOST_FAILURES = 10
+REST = timedelta(minutes=15)
+WRONG = "That name and that password do not belong together."
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+log = logs.get(__name__)
+
+
+@bp.before_request
+def require_login() -> ResponseReturnValue | None:
+    """Send whoever is not logged in to the login."""
+    g.moderator = _moderator()
+    if g.moderator or request.endpoint == "admin.login":
+        return None
+    wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
+    return redirect(url_for("admin.login", **wanted), 303)
+
+
+@bp.after_request
+def keep_private(response: Response) -> Response:
+    """Keep all of it out of every cache."""
+    response.headers["Cache-Control"] = PRIVATE
+    return response
+
+
+def _moderator() -> Moderator | None:
+    """Return who is logged in."""
+    number, key, since = (session.get(name) for name in ("moderator", "key", "since"))
+    if not number or not key or not since or time.time() - since > LONGEST:
+        return None
+    moderator = db.session.get(Moderator, number)
+    if moderator and hmac.compare_digest(moderator.session_key, key):
+        return moderator
+    return None
+
+
+@bp.route("/login", methods=["GET", "POST"])
+@limiter.limit("20 per 5 minutes", methods=["POST"])
+def login() -> ResponseReturnValue:
+    """Ask who it is, and begin a session."""
+    form = LoginForm()
+    if request.method == "GET":
+        if g.moderator:
+            return redirect(url_for("admin.index"))
+        return render_template("admin/login.html", form=form)
+    moderator = _verified(form.name.data, form.password.data) if form.validate() else None
+    if moderator is None:
+        if not form.errors:
+            form.password.errors = [WRONG]
+        return render_template("admin/login.html", form=form), 422
+    # Nothing of the session before: somebody else may know it.
+    session.clear()
+    session.update(moderator=moderator.id, key=moderator.session_key, since=int(time.time()))
+    return redirect(_after_login(), 303)
+
+
+def _after_login() -> str:
+    """Return the page of ours that was asked for before the login."""
+    wanted = request.args.get("next", "")
+    here = url_for("admin.index")
+    return wanted if wanted.startswith(here) and "\\" not in wanted else here
+
+
+def _verified(name: str, password: str) -> Moderator | None:
+    """Return the moderator of this name if the password is right.
+
+    It takes as long when there is none of this name.
+    """
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name))
+    tired = (
+        moderator is not None
+        and moderator.failures >= MOST_FAILURES
+        and moderator.failed_at is not None
+        and now() - moderator.failed_at < REST
+    )
+    right = _matches(moderator.password_hash if moderator else _nobodys_hash(), password)
+    if moderator is None or tired or not right:
+        # The name only where it is one of ours: people type passwords into this field.
+        log.warning("login_failed", moderator=moderator.name if moderator else None, tired=tired)
+        if moderator and not tired:
+            db.session.execute(
+                update(Moderator)
+                .where(Moderator.id == moderator.id)
+                .values(failures=Moderator.failures + 1, failed_at=now())
+            )
+            db.session.commit()
+        return None
+    moderator.failures = 0
+    if HASHER.check_needs_rehash(moderator.password_hash):
+        moderator.password_hash = HASHER.hash(password)
+    db.session.commit()
+    log.info("login", moderator=moderator.name)
+    return moderator
+
+
+def _matches(hashed: str, password: str) -> bool:
+    try:
+        return HASHER.verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _nobodys_hash() -> str:
+    """Return the hash of a password that nobody knows, made once."""
+    global _nobody
+    _nobody = _nobody or HASHER.hash(secrets.token_hex(16))
+    return _nobody
+
+
+_nobody = ""
+
+
+@bp.post("/logout")
+def logout() -> ResponseReturnValue:
+    """End every session of this moderator: a copy of the cookie is worth nothing then."""
+    g.moderator.session_key = secrets.token_hex(16)
+    db.session.commit()
+    session.clear()
+    return redirect(url_for("admin.login"), 303)
+
+
+@bp.get("/")
+def index() -> str:
+    """List what waits, or what has another status, a page at a time."""
+    status = next((s for s in Status if s.value == request.args.get("status")), Status.PENDING)
+    total = db.session.scalar(select(func.count(Listing.id)).where(Listing.status == status)) or 0
+    pages = max(1, math.ceil(total / PER_PAGE))
+    page = min(max(request.args.get("page", 1, type=int), 1), pages)
+    # What has waited longest comes first; of the rest, what is new.
+    order = Listing.id.asc() if status is Status.PENDING else Listing.id.desc()
+    found = db.session.scalars(
+        select(Listing)
+        .where(Listing.status == status)
+        .options(defer(Listing.description, raiseload=True))
+        .order_by(order)
+        .limit(PER_PAGE)
+        .offset((page - 1) * PER_PAGE)
+    ).all()
+    return render_template(
+        "admin/index.html", listings=found, status=status, total=total, page=page, pages=pages
+    )
+
+
+@bp.get("/listings/<int(max=2147483647):listing_id>")
+def show(listing_id: int) -> str:
+    """Show a listing as it will be, with who offers it, and what can be done with it."""
+    listing = db.one_or_404(
+        select(Listing).where(Listing.id == listing_id).options(selectinload(Listing.photos))
+    )
+    return render_template("admin/show.html", listing=listing)
+
+
+# What can be decided: the name of the button, from which status, to which.
+DECISIONS = {
+    "publish": (Status.PENDING, Status.PUBLISHED),
+    "turn-down": (Status.PENDING, Status.WITHDRAWN),
+    "take-down": (Status.PUBLISHED, Status.WITHDRAWN),
+    "reopen": (Status.WITHDRAWN, Status.PENDING),
+}
+
+
+@bp.post("/listings/<int(max=2147483647):listing_id>")
+def decide(listing_id: int) -> ResponseReturnValue:
+    """Change a listing's status, unless somebody else has decided meanwhile."""
+    if request.form.get("decision") not in DECISIONS:
+        abort(400)
+    before, after = DECISIONS[request.form["decision"]]
+    if not Listing.move(listing_id, before, after):
+        listing = db.one_or_404(
+            select(Listing).where(Listing.id == listing_id).options(selectinload(Listing.photos))
+        )
+        return render_template("admin/show.html", listing=listing, overtaken=True), 409
+    log.info("listing_moved", listing=listing_id, status=after.value, moderator=g.moderator.name)
+    return redirect(url_for("admin.index"), 303)
+
+
+@bp.get("/photos/<string(length=32):name>-<any(large, small):size>.jpg")
+def photo(name: str, size: str) -> Response:
+    """Hand over a photo, whatever the status of its listing."""
+    if db.session.scalar(select(Photo.id).where(Photo.name == name)) is None:
+        abort(404)
+    return photos.answer(name, size, PRIVATE)
+
+
+@bp.get("/messages")
+def messages() -> str:
+    """List the messages that nobody is done with, the oldest first."""
+    found = db.session.scalars(
+        select(Message)
+        .where(Message.done_at.is_(None))
+        .order_by(Message.created_at, Message.id)
+        .limit(PER_PAGE)
+    ).all()
+    return render_template("admin/messages.html", messages=found)
+
+
+@bp.post("/messages/<int(max=2147483647):message_id>")
+def finish(message_id: int) -> ResponseReturnValue:
+    """Put a message away."""
+    message = db.get_or_404(Message, message_id)
+    message.done_at = message.done_at or now()
+    db.session.commit()
+    return redirect(url_for("admin.messages"), 303)

@@ -1,0 +1,123 @@
+"""How many queries each page takes: six at most, however much there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import MakeListing
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import event
+from test_admin import PASSWORD, log_in
+
+from harbour.extensions import cache, db
+from harbour.models import Message, Photo, Status
+
+MOST = 6
+# Each page, and its queries.
+PAGES = {
+    "/": 3,
+    "/listings/": 4,
+    "/listings/?view=table&sort=price": 4,
+    "/listings/?q=boat+yard&kind=house&min_price=1&bedrooms=1&page=2": 4,
+    "/listings/?q=nothing": 1,
+    "/listings/ID": 2,
+    "/photos/NAME-small.jpg": 1,
+    "/submit": 0,
+    "/contact": 0,
+    "/contact?listing=ID": 1,
+    "/resources": 0,
+    "/neighbourhoods/": 0,
+    "/quiz/": 0,
+    "/weather/": 0,
+    "/api/v1/listings?per_page=100": 4,
+    "/api/v1/listings/ID": 2,
+    "/api/v1/openapi.json": 0,
+    "/healthz": 0,
+    "/readyz": 2,
+    "/robots.txt": 0,
+    "/favicon.ico": 0,
+    "/sitemap.xml": 1,
+    "/sitemap/pages.xml": 0,
+    "/sitemap/listings-0.xml": 1,
+    "/nowhere": 0,
+    "/admin/login": 0,
+}
+MODERATED = {
+    "/admin/": 3,
+    "/admin/?status=published": 3,
+    "/admin/listings/ID": 3,
+    "/admin/messages": 2,
+    "/admin/photos/NAME-large.jpg": 2,
+}
+
+
+@pytest.fixture
+def queries(app: Flask) -> Iterator[list[str]]:
+    """Return a list that grows with each statement that the database gets."""
+    seen: list[str] = []
+
+    def note(_c: object, _cu: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+    yield seen
+    with app.app_context():
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def full(app: Flask, make_listing: MakeListing) -> int:
+    """Fill the portal, and return a listing's number."""
+    numbers = [make_listing().id for _ in range(40)]
+    make_listing(status=Status.PENDING)
+    with app.app_context():
+        cache.clear()
+        for number in numbers:
+            for position in range(3):
+                name = f"{number:030}{position:02}"
+                photo = Photo(listing_id=number, name=name, position=position, width=9, height=9)
+                db.session.add(photo)
+            db.session.add(
+                Message(name="Ada", email="a@example.com", text="Hello", listing_id=number)
+            )
+        db.session.commit()
+    return numbers[0]
+
+
+def counted(client: FlaskClient, queries: list[str], path: str, number: int) -> int:
+    queries.clear()
+    path = path.replace("ID", str(number)).replace("NAME", f"{number:030}00")
+    client.get(path, buffered=True)
+    return len(queries)
+
+
+def test_public_pages(client: FlaskClient, queries: list[str], full: int) -> None:
+    got = {path: counted(client, queries, path, full) for path in PAGES}
+    assert got == PAGES
+    assert max(got.values()) <= MOST
+
+
+def test_moderators_pages(
+    client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int
+) -> None:
+    runner.invoke(args=["moderators", "add", "ada", "--password", PASSWORD])
+    log_in(client)
+    got = {path: counted(client, queries, path, full) for path in MODERATED}
+    assert got == MODERATED
+    assert max(got.values()) <= MOST
+
+
+def test_every_page_is_in_the_table(app: Flask) -> None:
+    """A page that is added has to say how many queries it takes."""
+    adapter = app.url_map.bind("localhost")
+
+    def endpoint(path: str) -> str:
+        concrete = path.replace("ID", "1").replace("NAME", "0" * 32).partition("?")[0]
+        return adapter.match(concrete)[0]
+
+    listed = {endpoint(path) for path in (*PAGES, *MODERATED) if path != "/nowhere"}
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in rule.methods}
+    assert pages - listed == {"static", "metrics", "submit.thanks", "contact.thanks"}
