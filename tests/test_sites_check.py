@@ -18,12 +18,13 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecret
-from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined, Undefined
 from jsonschema import Draft202012Validator
+from plugin_loader import find_plugins
 
 FILTERS = Path(__file__).parents[1] / "plugins/filter"
 
@@ -1579,7 +1580,7 @@ def test_the_keys_are_those_of_the_design() -> None:
 @pytest.fixture(scope="module")
 def template() -> Callable[[str, dict[str, Any]], Any]:
     """Return what an expression gives inside ansible-core, its variables tagged and lazy."""
-    init_plugin_loader()
+    find_plugins()
     filter_loader.add_directory(str(FILTERS))
 
     def run(expression: str, variables: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,14 @@ sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
 STATE = "/var/lib/decanter/certificates"
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Once nginx, which is not waited for when it is reloaded, has read what is new."""
+    ends = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < ends, "expected another certificate to be shown within 5 s"
+        time.sleep(0.1)
 
 
 class Authority:
@@ -104,7 +113,9 @@ def turn(host) -> Callable[[], Any]:
 
     def run() -> Any:
         with host.sudo():
-            return host.run("systemctl start decanter-certificates.service")
+            finished = host.run("systemctl start decanter-certificates.service")
+        time.sleep(0.5)  # nginx, which is not waited for when it is reloaded, reads what is new
+        return finished
 
     return run
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, STATE
+from conftest import ROOT, STATE, eventually
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -323,7 +323,7 @@ def test_whoever_runs_certbot_by_hand_has_it_served(host, shown, me):
             "REQUESTS_CA_BUNDLE=/etc/decanter/acme-authorities.pem /opt/decanter/certbot/current/bin/certbot "
             f"renew --quiet --no-random-sleep-on-renew --force-renewal --cert-name plain {folders}"
         )
-    assert shown(f"plain.{me}.test") != before
+    eventually(lambda: shown(f"plain.{me}.test") != before)
 
 
 def test_one_that_is_provided_is_watched(host, converge, turn, sites, shown, me, tmp_path):

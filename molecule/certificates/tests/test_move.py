@@ -8,15 +8,14 @@ import re
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
 import yaml
-from conftest import STATE
+from conftest import STATE, eventually
 from cryptography import x509
 from lab import ROOT, run_playbook
 
@@ -92,14 +91,6 @@ def at_the_old_machine(authority, move) -> Iterator[None]:
     assert f"moving: {NAME} does not lead here: {move.address('web1')} answers 404" in said, said
     yield
     authority.lead(NAME, "")
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Once nginx has read what is new."""
-    ends = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < ends, "expected another certificate to be shown within 5 s"
-        time.sleep(0.1)
 
 
 def by_pebble(made: x509.Certificate) -> bool:
