@@ -13,15 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, changed
+from conftest import HEAD, ROOT, changed
 
 pytestmark = pytest.mark.usefixtures("back")
 
-SLOW_MIGRATION = """
+SLOW_MIGRATION = f"""
 import time
 
-revision = "0002"
-down_revision = "0001"
+revision = "slow"
+down_revision = "{HEAD}"
 
 
 def upgrade() -> None:
@@ -107,14 +107,14 @@ def test_killed_at_the_worst_moment(host, moment, cut, play, sites, source, stat
     elif "apt" in moment:
         harbour["packages"] = ["libgd3"]
     elif "migration" in moment:
-        source.write("migrations/versions/0002_slow.py", SLOW_MIGRATION)
+        source.write("migrations/versions/slow.py", SLOW_MIGRATION)
     with host.sudo():
         host.check_output("readlink /run/decanter/harbour/live.sock > /tmp/live")
     with visitors(posting=False, rate=30, paths=("/readyz", "/")) as crowd:
         cut("site.yml", wanted, WORST[moment])
         finished_by_the_next(play, wanted)
     if "migration" in moment:
-        sql("harbour", "UPDATE alembic_version SET version_num = '0001'")
+        sql("harbour", f"UPDATE alembic_version SET version_num = '{HEAD}'")
     assert not crowd.lost, f"expected nobody to notice, got {crowd.lost[:3]} of {len(crowd.answers)}"
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from conftest import changed
+from conftest import HEAD, changed
 
 pytestmark = pytest.mark.usefixtures("back")
 
-EXPAND = """
+EXPAND = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "view"
+down_revision = "{HEAD}"
 
 
 def upgrade() -> None:
@@ -80,14 +80,14 @@ def schema(sql):
     """The schema is the first one's again afterwards."""
     yield
     sql("harbour", "ALTER TABLE listings DROP COLUMN view")
-    sql("harbour", "UPDATE alembic_version SET version_num = '0001'")
+    sql("harbour", f"UPDATE alembic_version SET version_num = '{HEAD}'")
 
 
 def test_a_release_does_not_come_back_under_a_schema_that_it_does_not_know(
     host, run, source, live, schema, visitor
 ):
     first = live()
-    source.write("migrations/versions/0002_view.py", EXPAND)
+    source.write("migrations/versions/view.py", EXPAND)
     finished = run("deploy.yml", "-e", "site=harbour")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     second = live()

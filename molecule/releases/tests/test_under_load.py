@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from conftest import ROOT
+from conftest import HEAD, ROOT
 
 pytestmark = pytest.mark.usefixtures("back")
 
@@ -45,9 +45,9 @@ def broken() -> tuple[str, int] | None:
         first.touch()
     return ("this release has fallen ill", 503) if time.time() > first.stat().st_mtime + 0.5 else None
 """
-BAD_MIGRATION = """
-revision = "0002"
-down_revision = "0001"
+BAD_MIGRATION = f"""
+revision = "bad"
+down_revision = "{HEAD}"
 
 
 def upgrade() -> None:
@@ -67,7 +67,7 @@ BROKEN = {
     "never becomes healthy": (("harbour/health.py", NEVER_HEALTHY), "this release is never ready"),
     "falls ill when it is live": (("harbour/health.py", ILL_WHEN_LIVE), "was put back"),
     "has a migration that fails": (
-        ("migrations/versions/0002_bad.py", BAD_MIGRATION),
+        ("migrations/versions/bad.py", BAD_MIGRATION),
         "this migration is broken",
     ),
 }
