@@ -11,7 +11,7 @@ vhost=/etc/nginx/sites-enabled/tutorial.conf
 pages=/var/lib/tutorial
 
 down() {
-  systemctl disable --quiet --now tutorial.service 2>/dev/null || true
+  [ ! -e $unit ] || systemctl disable --quiet --now tutorial.service
   rm -rf $unit $vhost $pages
   systemctl daemon-reload
   nginx -t -q && systemctl reload nginx

@@ -104,7 +104,7 @@ class Mailbox(AsyncMessage):
         self.refuse = False
 
     # aiosmtpd's name and arguments.
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (its name)
         if self.refuse:
             return "451 Not now"
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
