@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -12,17 +12,11 @@ from .extensions import db, limiter
 from .forms import ContactForm
 from .models import Listing, Message, now
 from .search import published
-from .security import PRIVATE
+from .security import keep_private
 
 bp = Blueprint("contact", __name__, url_prefix="/contact")
+bp.after_request(keep_private)
 log = logs.get(__name__)
-
-
-@bp.after_request
-def keep_private(response: Response) -> Response:
-    """Keep the form's key and what was typed out of every cache."""
-    response.headers["Cache-Control"] = PRIVATE
-    return response
 
 
 @bp.get("")
@@ -90,6 +84,7 @@ def send_by_mail(message_id: int) -> bool:
     claim = update(Message).where(Message.id == message_id, Message.mailed_at.is_(None))
     claimed = db.session.execute(claim.values(mailed_at=now()))
     db.session.commit()
+    # A change has a count, which the type of any result does not say.
     if not claimed.rowcount:  # type: ignore[attr-defined]
         return False
     message = db.session.get_one(Message, message_id)

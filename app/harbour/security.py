@@ -38,6 +38,12 @@ PRIVATE = "private, no-store"
 SHARED = {200, 301, 304, 308, 404, 410}
 
 
+def keep_private(response: Response) -> Response:
+    """Keep a form's key and what was typed out of every cache."""
+    response.headers["Cache-Control"] = PRIVATE
+    return response
+
+
 class Sessions(SecureCookieSessionInterface):
     """Sessions in a signed cookie, which say of each answer whether a cache may share it."""
 

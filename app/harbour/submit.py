@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, redirect, render_template, session, url_for
+from flask import Blueprint, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -11,17 +11,11 @@ from . import logs, photos
 from .extensions import db, limiter
 from .forms import ListingForm
 from .models import Listing
-from .security import PRIVATE
+from .security import keep_private
 
 bp = Blueprint("submit", __name__, url_prefix="/submit")
+bp.after_request(keep_private)
 log = logs.get(__name__)
-
-
-@bp.after_request
-def keep_private(response: Response) -> Response:
-    """Keep the form's key and what was typed out of every cache."""
-    response.headers["Cache-Control"] = PRIVATE
-    return response
 
 
 # Without a slash, as the address of a form: /submit/ is not found.
