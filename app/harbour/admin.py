@@ -33,7 +33,7 @@ from . import logs, photos
 from .extensions import db, limiter
 from .forms import LoginForm
 from .models import Listing, Message, Moderator, Photo, Status, now
-from .security import PRIVATE
+from .security import PRIVATE, keep_private
 
 # What OWASP asks for at least: 19 MiB and two passes, which a small machine has for a login.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -46,6 +46,7 @@ REST = timedelta(minutes=15)
 WRONG = "That name and that password do not belong together."
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
+bp.after_request(keep_private)
 log = logs.get(__name__)
 
 
@@ -57,13 +58,6 @@ def require_login() -> ResponseReturnValue | None:
         return None
     wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
     return redirect(url_for("admin.login", **wanted), 303)
-
-
-@bp.after_request
-def keep_private(response: Response) -> Response:
-    """Keep all of it out of every cache."""
-    response.headers["Cache-Control"] = PRIVATE
-    return response
 
 
 def _moderator() -> Moderator | None:
