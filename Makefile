@@ -80,7 +80,11 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications cluster certificates
+	@bin/test lint unit app default mysql releases applications browser cluster certificates
+
+screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
+	@bin/test browser
+	@cp .lab/screenshots/readme/*.png docs/pictures/
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
@@ -105,7 +109,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all audit bench bench-front bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock setup lab ready
 
 setup:
 	@bin/setup
