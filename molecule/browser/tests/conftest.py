@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from browsing import Place  # noqa: E402 - found by the line above
+from browsing import NARROW, WIDE, Place, Visit, visit  # noqa: E402 - found by the line above
 from homes import photograph, publish_new  # noqa: E402 - likewise
 from playwright.sync_api import Browser, Playwright, sync_playwright  # noqa: E402 - likewise
 
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"
+COMBINATIONS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +38,9 @@ def machine(inventory) -> testinfra.host.Host:
 
 @pytest.fixture(scope="session")
 def place(inventory) -> Place:
-    host = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]["hosts"]["browser"]
-    return Place(host["ansible_host"], host["lab_https_port"], f"{host['lab_directory']}/ca.crt")
+    lab = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
+    host = lab["hosts"]["browser"]
+    return Place(host["ansible_host"], host["lab_https_port"], f"{lab['vars']['lab_directory']}/ca.crt")
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +118,11 @@ def mails(machine) -> Callable[[str], list[EmailMessage]]:
         return [email.message_from_string(content, policy=email.policy.default) for content in contents]
 
     return come
+
+
+@pytest.fixture(params=COMBINATIONS, ids=lambda one: f"{one[0]}-{'script' if one[1] else 'plain'}")
+def visitor(browser, request) -> Iterator[Visit]:
+    """Somebody with a telephone or a laptop, with or without JavaScript."""
+    width, script = request.param
+    with visit(browser, width, script=script) as one:
+        yield one

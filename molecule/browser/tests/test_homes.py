@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
 
-import pytest
-from browsing import NARROW, WIDE, Visit, assert_fits, visit
+from browsing import assert_fits, visit
 from homes import fill, log_in, offer, publish
 from playwright.sync_api import Page, expect
-
-COMBINATIONS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]
-
-
-@pytest.fixture(params=COMBINATIONS, ids=lambda one: f"{one[0]}-{'script' if one[1] else 'plain'}")
-def visitor(browser, request) -> Iterator[Visit]:
-    """Somebody with a telephone or a laptop, with or without JavaScript."""
-    width, script = request.param
-    with visit(browser, width, script=script) as one:
-        yield one
 
 
 def heading(page: Page, text: str) -> None:
