@@ -29,11 +29,11 @@ class Measure:
         label: its name on a page.
         unit: ``"$"``, ``"%"``, or what follows the number.
         digits: after the point, on a page.
-        label_ends: how its label in the Census API ends, or its last part; lower case. Empty for
-            what is not fetched.
-        section: how the label's section begins there, likewise.
+        label_ends: what the last part of its label in the Census API may be, in lower case; empty
+            for what is not fetched.
+        section: the label's section there, likewise; what follows it in brackets is not compared.
         percent: whether it is the percentage, of the two that each line there has.
-        within: what another part of the label has to be, where two lines end alike.
+        within: what another part of the label has to be, where several lines end alike.
     """
 
     key: str
@@ -78,7 +78,8 @@ MEASURES = {
         Measure(
             "poverty_pct",
             *("People in poverty, share", "%", 1, ("all people",)),
-            "percentage of families and people whose income",
+            "percentage of families and people whose income in the past 12 months is below the"
+            " poverty level",
             percent=True,
         ),
         Measure("poverty_people", "People in poverty, number", "people"),

@@ -182,7 +182,7 @@ def compare() -> str:
         y=y,
         series=series,
         year=year,
-        years=others.get(y_key) or choices[x_key],
+        shown_years=others.get(y_key) or choices[x_key],
         fit=found,
         picture=picture,
         rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
