@@ -114,10 +114,10 @@ class FakeCensus:
         assert query["for"] == ["state:*"]
         rows = []
         for fips, area in areas().items():
-            values = {
-                name: self.changes.get((name, fips), value(name, fips, year)) for name in columns
-            }
-            rows.append([*{**values, "NAME": area.name}.values(), fips])
+            changed = {name: new for (name, where), new in self.changes.items() if where == fips}
+            changed["NAME"] = area.name
+            cells = [changed[n] if n in changed else value(n, fips, year) for n in columns]
+            rows.append([*cells, fips])
         return [[*columns, "state"], *rows]
 
 
