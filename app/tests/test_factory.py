@@ -27,8 +27,11 @@ PAGES = (
     "/listings/?view=table",
     "/resources",
     "/neighbourhoods/",
+    "/neighbourhoods/over-time",
+    "/neighbourhoods/compare",
     "/quiz/",
     "/weather/",
+    "/neighbourhoods/figures.csv",
     "/api/v1/listings",
     "/api/v1/openapi.json",
     "/robots.txt",
@@ -173,7 +176,7 @@ def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES[:7], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
+    "path", [*PAGES[:9], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
 )
 def test_every_page_is_whole_and_strict(
     client: FlaskClient, make_listing: MakeListing, path: str
