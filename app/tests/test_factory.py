@@ -49,10 +49,18 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.drawing = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        if tag == "svg":
+            self.drawing = "svg "
+        # A drawing has titles of its own.
+        self.tags.append((f"{self.drawing if tag == 'title' else ''}{tag}", dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "svg":
+            self.drawing = ""
 
     def all(self, *names: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.tags if tag in names]

@@ -168,6 +168,12 @@ def test_lines_are_broken_where_there_is_no_year(full: FlaskClient) -> None:
     assert len([p for p in drawing(broken).iter("path") if p.get("class") == "mark"]) == 5
 
 
+def test_who_asks_for_2020_is_told(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2020").text
+    assert "There is no 2020." in page
+    assert "Median home value, 2023" in page
+
+
 def test_margins_are_drawn(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/over-time?measure=median_home_value&area=01").text
     bars = [line for line in drawing(page).iter("line") if line.get("class") == "margin"]

@@ -30,12 +30,10 @@ Choices = Mapping[str, Sequence[int]]
 bp = Blueprint("neighbourhoods", __name__, url_prefix="/neighbourhoods")
 
 
-def init_filters() -> dict[str, object]:
-    """Return what the area's templates need besides their figures."""
+@bp.context_processor
+def names() -> dict[str, object]:
+    """Return what the templates need besides a page's own figures."""
     return {"measures": ALL, "sources": SOURCES, "unpublished": UNPUBLISHED}
-
-
-bp.context_processor(init_filters)
 
 
 def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
