@@ -95,7 +95,7 @@ def path(geometry: dict[str, Any], arcs: list[list[Point]]) -> str:
         points = [(round(x), round(y)) for x, y in line]
         steps = [
             (x2 - x1, y2 - y1)
-            for (x1, y1), (x2, y2) in itertools.pairwise(points)
+            for (x1, y1), (x2, y2) in itertools.pairwise(points[:-1])
             if (x1, y1) != (x2, y2)
         ]
         moves = " ".join(f"{dx} {dy}" for dx, dy in steps).replace(" -", "-")
