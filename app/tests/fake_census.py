@@ -81,7 +81,7 @@ class FakeCensus:
         url: where it is.
         asked: the path and query of each question.
         faults: by a pattern of the path, what comes instead of the next answers: ``500``, ``404``,
-            ``slow``, ``truncated``, ``page``, ``reset``, or the JSON to send.
+            ``slow``, ``drip``, ``truncated``, ``page``, ``reset``, or the JSON to send.
         changes: by variable and state, what the answer has for a value.
         years: that are published.
     """
@@ -160,6 +160,10 @@ def running() -> Iterator[FakeCensus]:
             self.send_header("Content-Length", str(len(body) * (2 if fault == "truncated" else 1)))
             self.end_headers()
             with suppress(OSError):  # who asked has not waited
+                while fault == "drip" and body:
+                    self.wfile.write(body[:1])
+                    body = body[1:]
+                    time.sleep(0.05)
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:

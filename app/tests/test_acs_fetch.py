@@ -25,6 +25,7 @@ FETCHED = {key for key, measure in MEASURES.items() if measure.section}
 def fake(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCensus]:
     monkeypatch.setattr(census, "PAUSE", 0.01)
     monkeypatch.setattr(census, "TIMEOUT", 0.3)
+    monkeypatch.setattr(census, "DEADLINE", 2)
     with running() as service:
         monkeypatch.setitem(app.config, "HARBOUR_CENSUS_URL", service.url)
         monkeypatch.setitem(app.config, "CENSUS_API_KEY", "secret-key")
@@ -206,6 +207,21 @@ def test_what_stays_ends_the_run_and_the_next_goes_on(
     assert fetched_years(app) == [2015, 2016, 2017]
     assert not [path for path in fake.asked if path.startswith("/2015")]
     assert all("key=secret-key" in path for path in fake.asked)
+
+
+def test_an_answer_that_does_not_end_is_given_up(
+    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(census, "DEADLINE", 0.4)
+    fake.faults = {"groups/DP04": ["drip"]}
+    code, said = fetch(runner, "2016")
+    assert code == 0, said
+    assert "the answer did not end; trying again" in said
+    monkeypatch.setattr(census, "LARGEST", 1000)
+    code, said = fetch(runner, "2017")
+    assert code == 1
+    assert "more than 1,000 bytes" in said
+    assert {year for _, year, _ in kept(app)} == {2016}
 
 
 def table(**changes: object) -> object:
