@@ -152,7 +152,7 @@ def running() -> Iterator[FakeCensus]:
                 body = b"<html><body>Invalid Key</body></html>"
             elif fault == "truncated":
                 body = body[: len(body) // 2]
-            elif fault is not None:
+            elif fault not in (None, "drip"):
                 body = json.dumps(fault).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harbour.neighbourhoods import charts
-from harbour.neighbourhoods.analysis import Estimate, fit
+from harbour.neighbourhoods.analysis import Estimate, Fit, fit
 from harbour.neighbourhoods.measures import ALL, MEASURES, areas
-from harbour.neighbourhoods.pages import write_estimate, write_mark, write_value
+from harbour.neighbourhoods.pages import write_estimate, write_line, write_mark, write_value
 
 PATHS = ("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare")
 SVG = re.compile(r"<svg class=\"chart (?:map|series|scatter)\".*?</svg>", re.DOTALL)
@@ -275,11 +275,24 @@ def test_figures_are_written_as_people_do() -> None:
     )
     assert write_value(385500, value) == "$385,500"
     assert write_value(-1200.4, value, sign=True) == "−$1,200"  # noqa: RUF001
+    assert write_value(0.04, years, sign=True) == "0.0 years"
+    assert write_value(-0.04, years) == "0.0 years"
     assert write_value(12.345, share) == "12.3%"
     assert write_value(4.25, years, sign=True) == "+4.2 years"
     assert write_estimate(Estimate(12, 0.5), share) == "12.0% ± 0.5%"
     assert [write_mark(n, value) for n in (500, 250_000, 1_500_000)] == ["$500", "$250k", "$1.5M"]
     assert write_mark(7.5, share) == "7.5%"
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "expected"),
+    [
+        (7.4156, -212_084.0, "y = \N{MINUS SIGN}212,100 + 7.416 x"),
+        (-0.00012346, 12.34567, "y = 12.35 \N{MINUS SIGN} 0.0001235 x"),
+    ],
+)
+def test_a_line_is_written_for_people(slope: float, intercept: float, expected: str) -> None:
+    assert write_line(Fit(9, slope, intercept, 0.5, 0.1, 0.8)) == expected
 
 
 def test_what_is_drawn_is_escaped() -> None:

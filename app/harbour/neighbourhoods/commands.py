@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..extensions import db
+from ..formats import plural
 from .census import CensusError, Client, NotPublishedError
 from .files import FIRST_YEAR, LAST_YEAR, FileError, read
 from .measures import ALL, UNPUBLISHED
@@ -42,9 +43,9 @@ def import_file(file: Path) -> None:
         db.session.rollback()
         raise
     years = sorted({row.year for row in rows})
-    missing = len(rows) - kept
+    missing, measures = len(rows) - kept, len({row.measure for row in rows})
     click.echo(
-        f"Imported {kept:,} figures of {len({row.measure for row in rows})} measures,"
+        f"Imported {plural(kept, 'figure')} of {plural(measures, 'measure')},"
         f" {years[0]} to {years[-1]}; {missing:,} are missing in the file."
     )
 

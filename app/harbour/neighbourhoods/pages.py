@@ -6,6 +6,7 @@ ignored, and something that there are figures of is shown in its place.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import partial
 from flask import Blueprint, Response, render_template, request, url_for
 
 from . import charts
-from .analysis import Change, Estimate, change, class_of, fit, quantile_bounds
+from .analysis import Change, Estimate, Fit, change, class_of, fit, quantile_bounds
 from .files import write
 from .measures import ALL, SOURCES, UNPUBLISHED, Measure, Ratio, areas
 from .store import Series, available, load
@@ -39,12 +40,26 @@ def names() -> dict[str, object]:
 def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
     """Return a figure as a page has it: "$1,200", "12.3%", "3.9 years"; with a sign if asked."""
     text = f"{abs(value):,.{measure.digits}f}"
-    before = "\N{MINUS SIGN}" if value < 0 else "+" if sign and value > 0 else ""
+    # What is rounded to nothing has no sign.
+    signed = "\N{MINUS SIGN}" if value < 0 else "+" if sign else ""
+    before = signed if re.search("[1-9]", text) else ""
     if measure.unit == "$":
         return f"{before}${text}"
     return (
         f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
     )
+
+
+def write_line(line: Fit) -> str:
+    """Return a line's equation with four digits that count: "y = 212,100 + 7.416 x"."""
+
+    def digits(number: float) -> str:
+        short = float(f"{abs(number):.4g}")
+        return f"{short:,.0f}" if short >= 1000 else f"{short:.4g}"
+
+    before = "\N{MINUS SIGN}" if line.intercept < 0 else ""
+    sign = "\N{MINUS SIGN}" if line.slope < 0 else "+"
+    return f"y = {before}{digits(line.intercept)} {sign} {digits(line.slope)} x"
 
 
 def write_mark(value: float, measure: Measure | Ratio) -> str:
@@ -182,6 +197,7 @@ def compare() -> str:
         year=year,
         shown_years=others.get(y_key) or choices[x_key],
         fit=found,
+        equation=write_line(found) if found else "",
         picture=picture,
         rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
         shared=_shared(x_key, y_key),
