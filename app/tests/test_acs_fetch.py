@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fake_census import EARLY, LATE, FakeCensus, lines, running, value
@@ -207,6 +212,35 @@ def test_what_stays_ends_the_run_and_the_next_goes_on(
     assert fetched_years(app) == [2015, 2016, 2017]
     assert not [path for path in fake.asked if path.startswith("/2015")]
     assert all("key=secret-key" in path for path in fake.asked)
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(
+    fresh_app: Callable[..., Flask], fake: FakeCensus, tmp_path: Path
+) -> None:
+    app = fresh_app(HARBOUR_CENSUS_URL=fake.url)
+    with app.app_context():
+        db.create_all()
+    fake.faults = {"2016/acs/acs1/profile$": ["slow"]}
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path / 'fresh.db'}", "SECRET_KEY": "test"}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "acs", "fetch", "--years", "2015-2017"],
+        env={**os.environ, **settings, "HARBOUR_CENSUS_URL": fake.url},
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 30
+    while not any(path.startswith("/2016/acs/acs1/profile?") for path in fake.asked):
+        assert time.monotonic() < until, fake.asked
+        time.sleep(0.02)
+    run.kill()
+    run.wait()
+    assert fetched_years(app) == [2015]
+    assert {year for _, year, _ in kept(app)} == {2015}, "expected nothing of a half year"
+    fake.asked.clear()
+    code, said = fetch(app.test_cli_runner(), "2015-2017")
+    assert code == 0, said
+    assert fetched_years(app) == [2015, 2016, 2017]
+    assert not [path for path in fake.asked if path.startswith("/2015")]
 
 
 def test_an_answer_that_does_not_end_is_given_up(

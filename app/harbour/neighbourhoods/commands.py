@@ -50,26 +50,17 @@ def import_file(file: Path) -> None:
     )
 
 
-class Years(click.ParamType):
-    """Years from one to another, such as 2010-2024, or one."""
-
-    name = "years"
-
-    def convert(
-        self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[int]:
-        """Return the years, in their order."""
-        if isinstance(value, list):
-            return value
-        match = re.fullmatch(r"([0-9]{4})(?:-([0-9]{4}))?", value.strip())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not FIRST_YEAR <= first <= last <= LAST_YEAR:
-            self.fail(f"expected years such as 2010-2024, got {value!r}", param, ctx)
-        return list(range(first, last + 1))
+def _years(_ctx: click.Context, _param: click.Parameter, value: str) -> list[int]:
+    """Return the years from one to another, such as 2010-2024, or one."""
+    match = re.fullmatch(r"([0-9]{4})(?:-([0-9]{4}))?", value.strip())
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if not FIRST_YEAR <= first <= last <= LAST_YEAR:
+        raise click.BadParameter(f"expected years such as 2010-2024, got {value!r}")
+    return list(range(first, last + 1))
 
 
 @acs.command("fetch")
-@click.option("--years", type=Years(), required=True, help="Such as 2010-2024.")
+@click.option("--years", required=True, callback=_years, help="Such as 2010-2024.")
 @click.option("--again", is_flag=True, help="Those too that were fetched before.")
 def fetch(years: list[int], again: bool) -> None:
     """Bring in the figures of some years from the Census Bureau's API.
