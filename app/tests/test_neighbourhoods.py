@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harbour.neighbourhoods import charts
 from harbour.neighbourhoods.analysis import Estimate, Fit, fit
 from harbour.neighbourhoods.measures import ALL, MEASURES, areas
-from harbour.neighbourhoods.pages import write_estimate, write_line, write_mark, write_value
+from harbour.neighbourhoods.words import write_estimate, write_line, write_mark, write_value
 
 PATHS = ("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare")
 SVG = re.compile(r"<svg class=\"chart (?:map|series|scatter)\".*?</svg>", re.DOTALL)
@@ -69,7 +69,7 @@ def test_a_chart_says_what_it_is_and_has_a_table(full: FlaskClient, path: str) -
     assert ids[chart.get("aria-labelledby")]
     assert len(ids[chart.get("aria-describedby")]) > 20
     assert chart.get("role") == ("group" if "map" in chart.get("class") else "img")
-    assert "<table>" in page
+    assert '<table class="figures">' in page
     assert page.count('scope="col"') >= 2
     assert page.count('scope="row"') >= 6
     assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # The Census Bureau writes nine times the same digit, below zero, where there is no number: too few
@@ -122,6 +122,21 @@ def change(before: Estimate, after: Estimate) -> Change:
         certain = abs(difference) > moe
     percent = 100 * difference / before.value if before.value else None
     return Change(Estimate(difference, moe), percent, certain)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The first and the last year of a line, and what changed between them."""
+
+    first: int
+    last: int
+    change: Change
+
+
+def span(values: Mapping[int, Estimate]) -> Span:
+    """Return how far figures moved from the first year to the last."""
+    first, last = min(values), max(values)
+    return Span(first, last, change(values[first], values[last]))
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,15 @@ ignored, and something that there are figures of is shown in its place.
 
 from __future__ import annotations
 
-import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from . import charts
-from .analysis import Change, Estimate, Fit, change, class_of, fit, quantile_bounds
+from . import charts, words
+from .analysis import Change, change, class_of, fit, quantile_bounds, span
 from .files import write
-from .measures import ALL, SOURCES, UNPUBLISHED, Measure, Ratio, areas
+from .measures import ALL, SOURCES, UNPUBLISHED, Ratio, areas
 from .store import Series, available, load
 
 # What is shown when nothing is asked for: the first that there is.
@@ -37,49 +34,7 @@ def names() -> dict[str, object]:
     return {"measures": ALL, "sources": SOURCES, "unpublished": UNPUBLISHED}
 
 
-def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
-    """Return a figure as a page has it: "$1,200", "12.3%", "3.9 years"; with a sign if asked."""
-    text = f"{abs(value):,.{measure.digits}f}"
-    # What is rounded to nothing has no sign.
-    signed = "\N{MINUS SIGN}" if value < 0 else "+" if sign else ""
-    before = signed if re.search("[1-9]", text) else ""
-    if measure.unit == "$":
-        return f"{before}${text}"
-    return (
-        f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
-    )
-
-
-def write_line(line: Fit) -> str:
-    """Return a line's equation with four digits that count: "y = 212,100 + 7.416 x"."""
-
-    def digits(number: float) -> str:
-        short = float(f"{abs(number):.4g}")
-        return f"{short:,.0f}" if short >= 1000 else f"{short:.4g}"
-
-    before = "\N{MINUS SIGN}" if line.intercept < 0 else ""
-    sign = "\N{MINUS SIGN}" if line.slope < 0 else "+"
-    return f"y = {before}{digits(line.intercept)} {sign} {digits(line.slope)} x"
-
-
-def write_mark(value: float, measure: Measure | Ratio) -> str:
-    """Return a figure as an axis has it, where there is little room: "$250k", "4.5"."""
-    if abs(value) >= 1_000_000:
-        short = f"{value / 1_000_000:g}M"
-    elif abs(value) >= 10_000:
-        short = f"{value / 1000:g}k"
-    else:
-        short = f"{value:,.10g}"
-    return f"${short}" if measure.unit == "$" else f"{short}%" if measure.unit == "%" else short
-
-
-def write_estimate(value: Estimate, measure: Measure | Ratio) -> str:
-    """Return a figure with its margin of error, where that is known."""
-    text = write_value(value.value, measure)
-    return text if value.moe is None else f"{text} ± {write_value(value.moe, measure)}"
-
-
-bp.add_app_template_filter(write_value, "figure")
+bp.add_app_template_filter(words.write_value, "figure")
 
 
 @bp.get("/")
@@ -98,8 +53,8 @@ def index() -> str:
         values,
         bounds,
         title=title,
-        description=_summary(ranked, values, measure),
-        show=partial(write_estimate, measure=measure),
+        description=words.summary(ranked, values, measure),
+        show=partial(words.write_estimate, measure=measure),
         link=lambda fips: url_for("neighbourhoods.over_time", measure=key, area=fips),
     )
     earlier = [one for one in choices[key] if one < year]
@@ -111,8 +66,8 @@ def index() -> str:
         series=series,
         year=year,
         picture=picture,
-        summary=_summary(ranked, values, measure),
-        legend=_legend(bounds, values, measure),
+        summary=words.summary(ranked, values, measure),
+        legend=words.legend(bounds, values, measure),
         rows=[(areas()[fips], values[fips]) for fips in ranked],
         missing=[area.name for area in areas().values() if area.fips not in values],
         classes={fips: class_of(values[fips].value, bounds) for fips in values},
@@ -130,14 +85,14 @@ def over_time() -> str:
     chosen = _areas(series)
     lines = [charts.Line(areas()[fips].name, series.of_area(fips)) for fips in chosen]
     years = sorted({year for line in lines for year in line.values})
-    spans = [(line, _span(line.values)) for line in lines if len(line.values) > 1]
+    spans = [(line, span(line.values)) for line in lines if len(line.values) > 1]
     around = any(year < UNPUBLISHED for year in years) and any(year > UNPUBLISHED for year in years)
     picture = charts.time_series(
         lines,
         gap=UNPUBLISHED,
         title=f"{measure.label} over time",
-        description=_course(spans, measure, around),
-        show=partial(write_mark, measure=measure),
+        description=words.course(spans, measure, around),
+        show=partial(words.write_mark, measure=measure),
     )
     return render_template(
         "neighbourhoods/over_time.html",
@@ -184,7 +139,7 @@ def compare() -> str:
             if found
             else ""
         ),
-        show=(partial(write_mark, measure=x), partial(write_mark, measure=y)),
+        show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
     )
     return render_template(
         "neighbourhoods/compare.html",
@@ -197,7 +152,7 @@ def compare() -> str:
         year=year,
         shown_years=others.get(y_key) or choices[x_key],
         fit=found,
-        equation=write_line(found) if found else "",
+        equation=words.write_line(found) if found else "",
         picture=picture,
         rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
         shared=_shared(x_key, y_key),
@@ -242,21 +197,7 @@ def _areas(series: Series) -> list[str]:
     return list(dict.fromkeys((ranked[0], ranked[len(ranked) // 2], ranked[-1])))
 
 
-# --- What is said ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Span:
-    """The first and the last year of a line, and what changed between them."""
-
-    first: int
-    last: int
-    change: Change
-
-
-def _span(values: Mapping[int, Estimate]) -> Span:
-    first, last = min(values), max(values)
-    return Span(first, last, change(values[first], values[last]))
+# --- What follows from it -----------------------------------------------------------------------
 
 
 def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
@@ -266,49 +207,6 @@ def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
         for fips, value in series.of_year(after).items()
         if fips in earlier
     }
-
-
-def _summary(
-    ranked: Sequence[str], values: Mapping[str, Estimate], measure: Measure | Ratio
-) -> str:
-    if not ranked:
-        return "There are no figures of this year."
-    middle = statistics.median(value.value for value in values.values())
-    high, low = ranked[0], ranked[-1]
-    return (
-        f"Highest in {areas()[high].name}, {write_value(values[high].value, measure)}; lowest in"
-        f" {areas()[low].name}, {write_value(values[low].value, measure)}. Half of the"
-        f" {len(ranked)} areas are at or above {write_value(middle, measure)}."
-    )
-
-
-def _course(spans: Iterable[tuple[charts.Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
-    said = [
-        f"{line.name}: {write_value(line.values[span.first].value, measure)} in {span.first},"
-        f" {write_value(line.values[span.last].value, measure)} in {span.last}."
-        for line, span in spans
-    ]
-    if gap:
-        said.append(f"The lines are broken at {UNPUBLISHED}, which was not published.")
-    return " ".join(said) or "One year of figures."
-
-
-def _legend(
-    bounds: Sequence[float], values: Mapping[str, Estimate], measure: Measure | Ratio
-) -> list[tuple[int, str]]:
-    """Return each class with the figures that are really in it, the highest first."""
-    members: dict[int, list[float]] = {}
-    for value in values.values():
-        members.setdefault(class_of(value.value, bounds), []).append(value.value)
-    return [
-        (number, _range(min(inside), max(inside), measure))
-        for number, inside in sorted(members.items(), reverse=True)
-    ]
-
-
-def _range(low: float, high: float, measure: Measure | Ratio) -> str:
-    first, last = write_value(low, measure), write_value(high, measure)
-    return first if first == last else f"{first} to {last}"
 
 
 def _shared(one: str, other: str) -> bool:
