@@ -23,6 +23,7 @@ from . import (
     listings,
     logs,
     metrics,
+    neighbourhoods,
     photos,
     resources,
     security,
@@ -69,6 +70,7 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
 
     for area in (
         *(home, listings, photos, submit, contact, resources, *soon.AREAS),
+        neighbourhoods,
         *(admin, api, sitemap, health),
     ):
         app.register_blueprint(area.bp)

@@ -34,9 +34,10 @@ PLAIN = {
     "HARBOUR_MAIL_FROM": "",
     "HARBOUR_MAIL_TO": "",
     "HARBOUR_PHOTOS": "",
+    "HARBOUR_CENSUS_URL": "https://api.census.gov/data",
 }
 # What a site may have and does without, each a credential.
-OPTIONAL = ("METRICS_TOKEN", "REDIS_URL", "SMTP_URL")
+OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "REDIS_URL", "SMTP_URL")
 
 
 class ConfigurationError(click.ClickException):

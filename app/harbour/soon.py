@@ -36,12 +36,6 @@ def _area(name: str, label: str, missing: str) -> Area:
 
 AREAS = (
     _area(
-        "neighbourhoods",
-        "Neighbourhoods",
-        "Here will be what homes cost beside what people earn, from the census. The figures have"
-        " not been brought in yet.",
-    ),
-    _area(
         "quiz",
         "The daily film",
         "Here will be a film to guess, a new one each day. There are no films yet.",

@@ -27,8 +27,11 @@ PAGES = (
     "/listings/?view=table",
     "/resources",
     "/neighbourhoods/",
+    "/neighbourhoods/over-time",
+    "/neighbourhoods/compare",
     "/quiz/",
     "/weather/",
+    "/neighbourhoods/figures.csv",
     "/api/v1/listings",
     "/api/v1/openapi.json",
     "/robots.txt",
@@ -46,10 +49,18 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.drawing = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        if tag == "svg":
+            self.drawing = "svg "
+        # A drawing has titles of its own.
+        self.tags.append((f"{self.drawing if tag == 'title' else ''}{tag}", dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "svg":
+            self.drawing = ""
 
     def all(self, *names: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.tags if tag in names]
@@ -173,7 +184,7 @@ def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES[:7], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
+    "path", [*PAGES[:9], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
 )
 def test_every_page_is_whole_and_strict(
     client: FlaskClient, make_listing: MakeListing, path: str

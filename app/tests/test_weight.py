@@ -38,6 +38,7 @@ def parts(page: str) -> set[str]:
     [
         *("/", "/listings/", "/listings/?view=table", "/listings/1", "/submit", "/contact"),
         *("/resources", "/quiz/", "/admin/login"),
+        *("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare"),
     ],
 )
 def test_pages_are_light(
