@@ -24,6 +24,7 @@ from . import (
     logs,
     metrics,
     photos,
+    quiz,
     resources,
     security,
     sitemap,
@@ -68,7 +69,7 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
 
     for area in (
-        *(home, listings, photos, submit, contact, resources, *soon.AREAS),
+        *(home, listings, photos, submit, contact, resources, quiz, *soon.AREAS),
         *(admin, api, sitemap, health),
     ):
         app.register_blueprint(area.bp)

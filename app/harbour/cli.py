@@ -21,6 +21,7 @@ from .contact import send_by_mail
 from .extensions import db
 from .formats import clean_line, money
 from .models import Kind, Listing, Message, Moderator, Status, now
+from .quiz.cli import quiz
 
 SAMPLES = Path(__file__).with_name("samples.json")
 SHORTEST_PASSWORD = 12  # characters
@@ -236,4 +237,4 @@ def send_messages() -> None:
         raise click.ClickException("The mail server did not take the others.")
 
 
-GROUPS = (listings, moderators, messages)
+GROUPS = (listings, moderators, messages, quiz)
