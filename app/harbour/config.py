@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import credentials
+from .quiz import films
 
 # Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 and up), so
 # that we close an idle connection before they do.
@@ -81,6 +82,7 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         **given,
         "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
         "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
+        "HARBOUR_FILM_NOTES": _film_notes(given["HARBOUR_FILM_NOTES"]),
         "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
         "HARBOUR_TIMEZONE": _timezone(given["HARBOUR_TIMEZONE"]),
         "SMTP_URL": _smtp(given),
@@ -188,6 +190,16 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     if value in (False, "off"):
         return False
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
+
+
+def _film_notes(path: str) -> str:
+    """Return where notes about films are, which have to be in order."""
+    try:
+        if path:
+            films.load(path)
+    except films.FilmsError as error:
+        raise ConfigurationError(f"HARBOUR_FILM_NOTES: {error}") from None
+    return path
 
 
 def _timezone(value: str) -> tzinfo:

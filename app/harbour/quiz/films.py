@@ -122,17 +122,20 @@ class Films:
 
         Args:
             text: what was typed: a title, and the year if they like.
-            year: the year that everybody is told. Of several films of one name, the nearest to it
-                is meant, unless another year was typed.
+            year: the year that everybody is told. Of several films of one name, the one of this
+                year is meant, unless another year was typed.
         """
-        found = self._by_key.get(key(text), [])
+        called = key(text)
+        found = self._by_key.get(called, [])
         if not found and (match := _YEAR.fullmatch(text)):
-            year = int(match[2])
+            called, year = key(match[1]), int(match[2])
             # Out by one is right: films begin at festivals, and people remember the cinema.
-            found = [f for f in self._by_key.get(key(match[1]), []) if abs(f.year - year) <= 1]
+            found = [film for film in self._by_key.get(called, []) if abs(film.year - year) <= 1]
         # Nothing but the year decides between films of one name: the answer must not.
         return min(
-            found, key=lambda film: (abs(film.year - year), film.year, film.id), default=None
+            found,
+            key=lambda film: (film.year != year, key(film.title) != called, film.year, film.id),
+            default=None,
         )
 
 

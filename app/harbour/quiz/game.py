@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from ..formats import long_date, money, plural, thousands
@@ -46,17 +47,21 @@ class Order:
         # A key for this purpose alone: the secret signs cookies too.
         self._key = self._hash(secret.encode(), "harbour quiz order")
         self._films = sorted(films.by_id, key=lambda number: self._hash(self._key, number))
+        self._block = lru_cache(maxsize=2)(self._sorted)
 
     @staticmethod
     def _hash(secret: bytes, text: str) -> bytes:
         return hmac.digest(secret, text.encode(), hashlib.sha256)
 
+    def _sorted(self, round_: int, begin: int) -> list[str]:
+        """Return a block of positions as it is in a round."""
+        block = self._films[begin : begin + BLOCK]
+        return sorted(block, key=lambda number: self._hash(self._key, f"{round_} {number}"))
+
     def _at(self, position: int) -> str:
         round_, place = divmod(position, len(self._films))
         begin = place - place % BLOCK
-        block = self._films[begin : begin + BLOCK]
-        block.sort(key=lambda number: self._hash(self._key, f"{round_} {number}"))
-        return block[place - begin]
+        return self._block(round_, begin)[place - begin]
 
     def film(self, day: date, recent: Collection[str] = ()) -> str:
         """Return the id of a day's film.
@@ -157,16 +162,15 @@ def without_title(text: str, film: Film) -> str:
     wanted = {key(part) for part in parts} - {""}
     words = list(re.finditer(r"[\w'\u2019&*.-]*\w[\w'\u2019&*-]*", text))
     most = max(len(part.split()) for part in parts) + 2  # an article, a dash for a blank
-    gone: list[tuple[int, int]] = []
-    for first in range(len(words)):
+    shown, told, first = "", 0, 0  # the text so far, and how far that is
+    while first < len(words):
         for last in range(min(first + most, len(words)) - 1, first - 1, -1):
             begin, end = words[first].start(), words[last].end()
             if key(text[begin:end]) in wanted:
-                gone.append((begin, end))
+                shown, told, first = f"{shown}{text[told:begin]}…", end, last
                 break
-    for begin, end in reversed(gone):
-        text = text[:begin] + "…" + text[end:]
-    return text
+        first += 1
+    return shown + text[told:]
 
 
 # --- How it stands -----------------------------------------------------------------------------
