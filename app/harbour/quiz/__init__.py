@@ -89,7 +89,7 @@ def index() -> ResponseReturnValue:
 @TRIED
 def guess() -> ResponseReturnValue:
     """Take a guess from the form, and show what came of it."""
-    form = GuessForm()
+    form = GuessForm(request.form)
     player, problem = _take(form)
     if problem:
         form.guess.errors = [problem]
@@ -108,7 +108,7 @@ def state() -> Response:
 @TRIED
 def guess_json() -> ResponseReturnValue:
     """Take a guess from the page's script, and return what the page shows then."""
-    player, problem = _take(GuessForm())
+    player, problem = _take(GuessForm(request.form))
     response = jsonify(**_state(player), problem=problem)
     response.status_code = 422 if problem else 200
     return _with_cookie(response, player)
@@ -294,7 +294,7 @@ def _take(form: GuessForm) -> tuple[Player | None, str | None]:
             return player, None
         if meant in before.guesses:
             return player, f"You have guessed {meant.name} before. It has cost no try."
-        player = player or Player(name=secrets.token_hex(16), seen=day)
+        player = player or Player(name=secrets.token_hex(16), streak=0, best=0, seen=day)
         try:
             _store(player, before, meant)
         except IntegrityError:

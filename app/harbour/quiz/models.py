@@ -44,8 +44,8 @@ class Player(db.Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(32))
-    streak: Mapped[int] = mapped_column(default=0)
-    best: Mapped[int] = mapped_column(default=0)
+    streak: Mapped[int]
+    best: Mapped[int]
     last: Mapped[date | None]
     seen: Mapped[date]
 
