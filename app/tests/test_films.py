@@ -183,6 +183,20 @@ def test_what_is_suggested_tells_films_of_one_name_apart() -> None:
     assert "Jaws (1975)" not in SHIPPED.labels
 
 
+@pytest.mark.parametrize(
+    ("typed", "titles"),
+    [
+        ("Schindlers Lst", ["Schindler's List"]),
+        ("Shawshank Redemtion", ["The Shawshank Redemption"]),
+        ("xyzzy plugh", []),
+        ("", []),
+        ("!!!", []),
+    ],
+)
+def test_who_mistypes_a_title_is_helped(typed: str, titles: list[str]) -> None:
+    assert SHIPPED.near(typed) == titles
+
+
 @given(st.text())
 def test_anything_may_be_typed(text: str) -> None:
     SHIPPED.find(text, 1990)

@@ -117,7 +117,9 @@ def guess_json() -> ResponseReturnValue:
 @bp.get("/titles.json")
 def titles() -> Response:
     """Return what to suggest while somebody types: every title, whatever the day and the player."""
-    return jsonify(_films().labels)
+    response = jsonify(_films().labels)
+    response.add_etag()
+    return response.make_conditional(request)
 
 
 @bp.get("/archive")
@@ -285,7 +287,9 @@ def _take(form: GuessForm) -> tuple[Player | None, str | None]:
         return player, "Midnight has passed, and there is a new film. Your guess was for the last."
     meant = _films().find(typed, _film_of(day).year)
     if meant is None:
-        return player, "We know no film of this name. It has cost no try."
+        near = " or ".join(_films().near(typed))
+        asked = f" Did you mean {near}?" if near else ""
+        return player, f"We know no film of this name.{asked} It has cost no try."
     # What stands in the table decides: several tries may be on their way at once, and all but one
     # of them come back here, until the film is over.
     while True:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,14 @@ class Films:
             key=lambda film: (film.year != year, key(film.title) != called, film.year, film.id),
             default=None,
         )
+
+    def near(self, text: str) -> list[str]:
+        """Return up to three titles that somebody may have meant who mistyped one."""
+        typed = key(text)
+        # Comparing takes long: only with what is about as long.
+        long = [called for called in self._by_key if abs(len(called) - len(typed)) <= 2]
+        found = get_close_matches(typed, long, n=3, cutoff=0.8)
+        return list(dict.fromkeys(self._by_key[called][0].title for called in found))
 
 
 def key(text: str) -> str:
