@@ -115,7 +115,7 @@ def guess_json() -> ResponseReturnValue:
 
 
 @bp.get("/titles.json")
-def titles() -> Response:
+def titles() -> ResponseReturnValue:
     """Return what to suggest while somebody types: every title, whatever the day and the player."""
     response = jsonify(_films().labels)
     response.add_etag()
