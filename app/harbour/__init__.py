@@ -25,6 +25,7 @@ from . import (
     metrics,
     neighbourhoods,
     photos,
+    quiz,
     resources,
     security,
     sitemap,
@@ -69,8 +70,7 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
 
     for area in (
-        *(home, listings, photos, submit, contact, resources, *soon.AREAS),
-        neighbourhoods,
+        *(home, listings, photos, submit, contact, resources, neighbourhoods, quiz, *soon.AREAS),
         *(admin, api, sitemap, health),
     ):
         app.register_blueprint(area.bp)

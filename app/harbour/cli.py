@@ -22,6 +22,7 @@ from .extensions import db
 from .formats import clean_line, money
 from .models import Kind, Listing, Message, Moderator, Status, now
 from .neighbourhoods.commands import acs
+from .quiz.cli import quiz
 
 SAMPLES = Path(__file__).with_name("samples.json")
 SHORTEST_PASSWORD = 12  # characters
@@ -237,4 +238,4 @@ def send_messages() -> None:
         raise click.ClickException("The mail server did not take the others.")
 
 
-GROUPS = (listings, moderators, messages, acs)
+GROUPS = (listings, moderators, messages, acs, quiz)

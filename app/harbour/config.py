@@ -11,16 +11,18 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import credentials
+from .quiz import films
 
 # Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 and up), so
 # that we close an idle connection before they do.
@@ -35,6 +37,8 @@ PLAIN = {
     "HARBOUR_MAIL_TO": "",
     "HARBOUR_PHOTOS": "",
     "HARBOUR_CENSUS_URL": "https://api.census.gov/data",
+    "HARBOUR_TIMEZONE": "UTC",
+    "HARBOUR_FILM_NOTES": "",
 }
 # What a site may have and does without, each a credential.
 OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "REDIS_URL", "SMTP_URL")
@@ -79,7 +83,9 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         **given,
         "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
         "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
+        "HARBOUR_FILM_NOTES": _film_notes(given["HARBOUR_FILM_NOTES"]),
         "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
+        "HARBOUR_TIMEZONE": _timezone(given["HARBOUR_TIMEZONE"]),
         "SMTP_URL": _smtp(given),
     }
     return {**_stores(settings), **settings}
@@ -185,6 +191,29 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     if value in (False, "off"):
         return False
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
+
+
+def _film_notes(path: str) -> str:
+    """Return where notes about films are, which have to be in order."""
+    try:
+        if path:
+            films.load(path)
+    except films.FilmsError as error:
+        raise ConfigurationError(f"HARBOUR_FILM_NOTES: {error}") from None
+    return path
+
+
+def _timezone(value: str) -> tzinfo:
+    """Return the time zone by whose midnight a day begins."""
+    if value == "UTC":
+        return timezone.utc  # also where there is no data about the others
+    try:
+        return ZoneInfo(value)
+    except (OSError, ValueError, LookupError):
+        raise ConfigurationError(
+            f"HARBOUR_TIMEZONE is {value!r}; it takes a name such as Europe/Dublin, and Python"
+            " knows it from the system's package tzdata"
+        ) from None
 
 
 def _smtp(given: Mapping[str, Any]) -> str | None:

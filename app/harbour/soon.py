@@ -36,11 +36,6 @@ def _area(name: str, label: str, missing: str) -> Area:
 
 AREAS = (
     _area(
-        "quiz",
-        "The daily film",
-        "Here will be a film to guess, a new one each day. There are no films yet.",
-    ),
-    _area(
         "weather",
         "The weather",
         "Here will be the weather in the harbour, now and for the days to come. There is no"

@@ -32,7 +32,11 @@ PAGES = {
     "/neighbourhoods/over-time": 2,
     "/neighbourhoods/compare": 2,
     "/neighbourhoods/figures.csv": 2,
-    "/quiz/": 0,
+    "/quiz/": 3,  # the first of the day: it says which film it is
+    "/quiz/today.json": 1,
+    "/quiz/titles.json": 0,
+    "/quiz/archive": 1,
+    "/quiz/archive/2025-05-04": 1,
     "/weather/": 0,
     "/api/v1/listings?per_page=100": 4,
     "/api/v1/listings/ID": 2,

@@ -2,7 +2,7 @@
 
 Only adds: the release before this one goes on beside it, and does not notice.
 
-Revision ID: 0003_neighbourhoods
+Revision ID: 0003
 Revises: 0002
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003_neighbourhoods"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
