@@ -29,6 +29,7 @@ from . import (
     sitemap,
     soon,
     submit,
+    weather,
 )
 from .extensions import cache, csrf, db, limiter, migrate
 from .models import Kind
@@ -65,10 +66,11 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     errors.init_app(app)
     formats.init_app(app)
+    weather.init_app(app)
     app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
 
     for area in (
-        *(home, listings, photos, submit, contact, resources, *soon.AREAS),
+        *(home, listings, photos, submit, contact, resources, weather, *soon.AREAS),
         *(admin, api, sitemap, health),
     ):
         app.register_blueprint(area.bp)

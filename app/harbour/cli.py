@@ -15,7 +15,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import insert, select
 
-from . import mail
+from . import mail, weather
 from .admin import HASHER
 from .contact import send_by_mail
 from .extensions import db
@@ -236,4 +236,4 @@ def send_messages() -> None:
         raise click.ClickException("The mail server did not take the others.")
 
 
-GROUPS = (listings, moderators, messages)
+GROUPS = (listings, moderators, messages, weather.group)

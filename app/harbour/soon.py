@@ -46,10 +46,4 @@ AREAS = (
         "The daily film",
         "Here will be a film to guess, a new one each day. There are no films yet.",
     ),
-    _area(
-        "weather",
-        "The weather",
-        "Here will be the weather in the harbour, now and for the days to come. There is no"
-        " weather service behind this page yet.",
-    ),
 )
