@@ -2,8 +2,8 @@
 
     python -m harbour_fakes.openweathermap --port 8900 --key fake
 
-It takes the standard library alone. Whoever sends a POST to /_fault?kind=KIND has all further answers
-go wrong, until KIND is `none`; GET /_asked tells how often each address was asked.
+It takes the standard library alone. After a POST to /_fault?kind=KIND all answers go wrong, until
+KIND is `none`; GET /_asked tells how often each address was asked.
 """
 
 from __future__ import annotations

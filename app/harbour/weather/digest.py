@@ -167,7 +167,7 @@ def _writer(day: date) -> Writer:
 
     @cache
     def forecast(town: Town) -> Weather | None:
-        found = reports.read(reports.refreshed(town, patience=PATIENCE))
+        found = reports.read(reports.refreshed(town, reports.FRESH, PATIENCE))
         good = found.forecast_at and datetime.now(timezone.utc) - found.forecast_at < OLDEST
         if not good:
             log.warning("digest_without_weather", town=town.slug)

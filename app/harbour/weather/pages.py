@@ -156,7 +156,7 @@ def unsubscribe() -> ResponseReturnValue:
     return _answer("leave", known=subscribers.leave(token, really=False), token=token)
 
 
-# No limit: a mail provider sends everybody's from a few addresses. No redirect: RFC 8058 allows none.
+# No limit: a mail provider sends everybody's from a few addresses. RFC 8058 forbids a redirect.
 @bp.post("/digest/leave")
 @csrf.exempt
 def left() -> ResponseReturnValue:

@@ -58,13 +58,13 @@ class Weather:
 
 def weather(town: Town) -> Weather:
     """Return what is known about a town's weather, for a page."""
-    text = remembered(f"weather {town.slug}", KEPT, lambda: json.dumps(refreshed(town)))
+    text = remembered(
+        f"weather {town.slug}", KEPT, lambda: json.dumps(refreshed(town, FRESH, PATIENCE))
+    )
     return read(json.loads(text))
 
 
-def refreshed(
-    town: Town, fresh: timedelta = FRESH, patience: float = PATIENCE
-) -> dict[str, str | None]:
+def refreshed(town: Town, fresh: timedelta, patience: float) -> dict[str, str | None]:
     """Return the last good answers, new ones if those are old and the service has any.
 
     Of several who find them old, one asks; the others take what there is.

@@ -70,6 +70,8 @@ def ask(path: str, town: Town, deadline: float) -> str:
     url = f"{current_app.config['HARBOUR_WEATHER_URL']}{path}?{urlencode(query)}"
     read: Callable[[str], object] = read_current if path == CURRENT else read_steps
     for attempt in range(ATTEMPTS):
+        if time.monotonic() >= deadline:
+            raise ServiceError("no time left to ask")
         try:
             text = _get(url, deadline)
             read(text)

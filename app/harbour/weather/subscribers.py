@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import current_app, render_template
-from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -117,7 +117,7 @@ def confirm(token: str, *, really: bool) -> bool:
     """
     try:
         number, key, town, units = _confirming().loads(token, max_age=VALID.total_seconds())
-    except (BadSignature, ValueError, TypeError):
+    except (BadData, ValueError, TypeError):
         return False
     chosen = Subscriber.id == number, Subscriber.link_key == key
     if not really:
@@ -152,7 +152,7 @@ def leave(token: str, *, really: bool) -> bool:
     """
     try:
         number, key = _leaving().loads(token)
-    except (BadSignature, ValueError, TypeError):
+    except (BadData, ValueError, TypeError):
         return False
     if really:
         done = db.session.execute(

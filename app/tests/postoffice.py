@@ -1,0 +1,100 @@
+"""A mail server for the tests, which keeps what it takes and goes wrong where it is told to."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
+
+
+class PostOffice:
+    """What the server does.
+
+    Attributes:
+        messages: what it has taken, in order.
+        at: called with the stage and the recipient: `rcpt`, `data` before the text is sent, `taken`
+            when it has all of a message, and is about to say so. What it returns is the answer; None
+            for the usual one, "hang up" for none at all.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.at: Callable[[str, str], str | None] = lambda _stage, _recipient: None
+        self.lock = threading.Lock()
+
+    def received(self) -> Counter[str]:
+        """Return how many messages each address got."""
+        return Counter(message["To"] for message in self.messages)
+
+    # aiosmtpd's names and arguments.
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        answer = self.at("rcpt", address)
+        if answer:
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        answer = self.at("taken", envelope.rcpt_tos[0])
+        if answer == "hang up":
+            server.transport.abort()
+            return "451 Gone"
+        if answer and not answer.startswith("250"):
+            return answer
+        with self.lock:
+            self.messages.append(message)
+        self.at("kept", envelope.rcpt_tos[0])
+        return "250 OK"
+
+
+class _Session(SMTP):
+    """Asks the post office when a message is about to be sent, too."""
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        if self.envelope.rcpt_tos:
+            self.event_handler.at("data", self.envelope.rcpt_tos[0])
+        await super().smtp_DATA(arg)
+
+
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        return _Session(self.handler, **self.SMTP_kwargs)
+
+
+@contextmanager
+def opened(tls: ssl.SSLContext | None = None) -> Iterator[tuple[PostOffice, int]]:
+    """Open a post office, with TLS by STARTTLS if it has a certificate, and yield its port, too."""
+    office = PostOffice()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = _Controller(
+        office,
+        hostname="127.0.0.1",
+        port=port,
+        tls_context=tls,
+        require_starttls=tls is not None,
+    )
+    controller.start()
+    try:
+        yield office, port
+    finally:
+        controller.stop()
+
+
+def link(message: EmailMessage) -> str:
+    """Return the address in a message that leads to the list, as a path."""
+    text = message.get_content()
+    return re.search(r"https://homes\.example(/weather/digest/\S+)", text)[1]
