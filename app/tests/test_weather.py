@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import threading
@@ -18,6 +19,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, update
+from test_factory import Page
 
 from harbour import config, create_app
 from harbour.extensions import cache, db
@@ -85,7 +87,7 @@ def test_without_a_key_the_page_says_so(client) -> None:
     assert "OPENWEATHERMAP_KEY" in answer.text
 
 
-def test_the_weather_is_shown(site: Flask, fake: Fake) -> None:
+def test_the_weather_is_shown(site: Flask) -> None:
     answer = site.test_client().get("/weather/")
     assert answer.status_code == 200
     assert "<h1>The weather in Cobh</h1>" in answer.text
@@ -98,8 +100,22 @@ def test_the_weather_is_shown(site: Flask, fake: Fake) -> None:
     assert KEY not in answer.text
     assert answer.headers["Cache-Control"] == "public, max-age=1"
     assert "Set-Cookie" not in answer.headers
-    # Nothing inline, and one description, as of every page.
-    assert not re.search(r"<script|<style| style=| on\w+=", answer.text)
+
+
+def test_the_page_is_whole_strict_and_light(site: Flask) -> None:
+    text = site.test_client().get("/weather/").text
+    page = Page(text)
+    assert page.all("html") == [{"lang": "en"}]
+    for once in ("title", "h1", "main", "footer"):
+        assert len(page.all(once)) == 1, once
+    assert not page.all("script", "style")
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
+    for picture in page.all("svg"):
+        assert picture["aria-hidden"] == "true"
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert len(gzip.compress(text.encode(), 5)) < 8_000
 
 
 def test_towns_and_units_can_be_chosen(site: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,10 +13,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from postoffice import PostOffice, opened
 from sqlalchemy import select
@@ -78,8 +83,6 @@ def make(fresh_app: Make, tmp_path: Path, monkeypatch) -> Make:
 
 
 def report(town: str, **more: Any) -> Report:
-    import json
-
     texts = (openweathermap.current(town), openweathermap.forecast(town))
     values = {
         "town": town.lower(),
@@ -208,7 +211,7 @@ def test_it_has_its_hours_in_the_sites_time_zone(make: Make, office, monkeypatch
         assert len(box.messages) == expected, result.output
 
 
-def test_each_day_has_its_own(make: Make, office, monkeypatch) -> None:
+def test_each_day_has_its_own(make: Make, office) -> None:
     box, port = office
     app = make(port)
     with app.app_context():
@@ -357,7 +360,7 @@ def started(make: Make, port: int) -> subprocess.Popen[str]:
 def test_a_run_that_is_killed_half_way_reaches_everybody_once(
     make: Make, office, stage: str
 ) -> None:
-    """With SIGKILL, before a message, in the middle of it, and before and after the server has it."""
+    """With SIGKILL: before a message, in the middle, before and after the server keeps it."""
     box, port = office
     app = make(port)
     runs: list[subprocess.Popen[str]] = []
@@ -384,14 +387,6 @@ def test_two_runs_at_once_send_each_once(make: Make, office) -> None:
     box, port = office
     app = make(port)
     both = threading.Barrier(2)
-    met: set[str] = set()
-
-    def at(stage: str, who: str) -> None:
-        # Both have begun with the first one, whichever is faster.
-        if (stage, who) == ("data", EVERYBODY[0]) and len(met) < 2:
-            met.add(str(len(met)))
-
-    box.at = at
     results: list[digest.Outcome] = []
 
     def work() -> None:
@@ -457,12 +452,6 @@ def test_a_failure_here_leaves_alone_what_another_run_is_sending(make: Make, off
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 and its key, in one file."""
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
     made = (

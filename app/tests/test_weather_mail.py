@@ -14,7 +14,6 @@ from postoffice import PostOffice, link, opened
 from sqlalchemy import event, select
 
 from harbour.extensions import db
-from harbour.models import now
 from harbour.weather import subscribers
 from harbour.weather.models import Subscriber
 
@@ -238,8 +237,8 @@ def test_what_the_mail_server_refuses_can_be_asked_for_at_once(portal: Portal) -
 
 @pytest.mark.parametrize(
     "email",
-    ["", "ada", "a,b@example.com", "a b@example.com", "a@b@example.com", "é@example.com", '"a"@b.com',
-     "a@example", "a(b)@example.com", "a@example.com\r\nBcc: b@example.com", "a" * 65 + "@b.com"],
+    ["", "ada", "a,b@example.com", "a b@example.com", "a@b@example.com", "é@example.com",
+     '"a"@b.com', "a@example", "a(b)@example.com", "a@example.com\r\nBcc: b@example.com", "a" * 65 + "@b.com"],
 )  # fmt: skip
 def test_addresses_that_cannot_be(portal: Portal, email: str) -> None:
     app, office = portal
@@ -319,4 +318,3 @@ def test_who_never_confirms_is_forgotten(portal: Portal) -> None:
     with app.app_context():
         assert subscribers.forget() == 1
     assert [one[0] for one in kept(app)] == [ADA, "late@example.com"]
-    assert now()

@@ -37,7 +37,7 @@ def parts(page: str) -> set[str]:
     "path",
     [
         *("/", "/listings/", "/listings/?view=table", "/listings/1", "/submit", "/contact"),
-        *("/resources", "/quiz/", "/admin/login"),
+        *("/resources", "/quiz/", "/weather/", "/admin/login"),
     ],
 )
 def test_pages_are_light(
