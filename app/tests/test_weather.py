@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from conftest import dispose
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from postoffice import certified
 from sqlalchemy import event, update
 from test_factory import Page
 
@@ -202,6 +205,45 @@ def test_without_any_answer_the_page_says_so(site: Flask, fake: Fake, fault: str
 def test_a_service_that_is_away_stops_no_page(site: Flask) -> None:
     site.config["HARBOUR_WEATHER_URL"] = "http://127.0.0.1:1"
     assert "has not said yet" in site.test_client().get("/weather/").text
+
+
+def test_headers_without_end_are_not_waited_for(site: Flask) -> None:
+    """A little comes all the time, and the answer never."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with suppress(OSError):
+                while True:
+                    connected, _ = server.accept()
+                    with connected, suppress(OSError):
+                        connected.sendall(b"HTTP/1.1 200 OK\r\n")
+                        for _ in range(60):
+                            time.sleep(0.1)
+                            connected.sendall(b"X: y\r\n")
+
+        threading.Thread(target=drip, daemon=True).start()
+        site.config["HARBOUR_WEATHER_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
+        begun = time.monotonic()
+        assert "has not said yet" in site.test_client().get("/weather/").text
+        took = time.monotonic() - begun
+        server.shutdown(socket.SHUT_RDWR)
+    assert took < 3, f"expected it to give up, it took {took:.1f} s"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_it_is_asked_over_https(site: Flask, tmp_path: Path, monkeypatch, trusted: bool) -> None:
+    certificate, context = certified(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    stand_in = OpenWeatherMap(KEY)
+    with openweathermap.serve(stand_in) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        site.config["HARBOUR_WEATHER_URL"] = f"https://127.0.0.1:{server.server_port}"
+        page = site.test_client().get("/weather/").text
+        server.shutdown()
+    assert stand_in.asked.total() == (2 if trusted else 0)
+    assert ("has not said yet" in page) is not trusted
 
 
 def test_a_short_failure_is_tried_again(site: Flask, fake: Fake) -> None:

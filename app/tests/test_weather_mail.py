@@ -237,9 +237,12 @@ def test_what_the_mail_server_refuses_can_be_asked_for_at_once(portal: Portal) -
 
 @pytest.mark.parametrize(
     "email",
-    ["", "ada", "a,b@example.com", "a b@example.com", "a@b@example.com", "é@example.com",
-     '"a"@b.com', "a@example", "a(b)@example.com", "a@example.com\r\nBcc: b@example.com", "a" * 65 + "@b.com"],
-)  # fmt: skip
+    [
+        *("", "ada", "a@example", "a,b@example.com", "a b@example.com", "a(b)@example.com"),
+        *("a@b@example.com", "é@example.com", '"a"@b.com', "a" * 65 + "@b.com"),
+        "a@example.com\r\nBcc: b@example.com",
+    ],
+)
 def test_addresses_that_cannot_be(portal: Portal, email: str) -> None:
     app, office = portal
     status, page = ask(app, email=email)

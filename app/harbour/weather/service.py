@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import math
 import random
+import socket
+import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from email.message import Message
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
@@ -93,24 +97,59 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
+class _InTime:
+    """A connection that ends when its time is over, even if a little comes all the time.
+
+    A socket's time-out is for each piece, and somebody may send an answer in a thousand of them.
+    """
+
+    def connect(self) -> None:
+        """Connect; the time-out begins anew then."""
+        super().connect()  # type: ignore[misc]
+        end = threading.Timer(self.timeout, _end, (self.sock,))  # type: ignore[attr-defined]
+        end.daemon = True
+        end.start()
+
+
+class _Connection(_InTime, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_InTime, HTTPSConnection):
+    pass
+
+
+def _end(connected: socket.socket) -> None:
+    with suppress(OSError):  # it has ended already
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+class _Plain(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """Open it in time."""
+        return self.do_open(_Connection, request)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """Open it in time."""
+        return self.do_open(_SecureConnection, request, context=ssl.create_default_context())
+
+
 def _get(url: str, deadline: float) -> str:
     """Return the text at an address. No message has the address in it: it has the key."""
     end = min(deadline, time.monotonic() + TIMEOUT)
-    request = urllib.request.Request(url, headers={"User-Agent": "Harbour"})  # noqa: S310 (checked)
-    opener = urllib.request.build_opener(_NoRedirects)
+    # The configuration takes http and https alone.
+    request = urllib.request.Request(url, headers={"User-Agent": "Harbour"})  # noqa: S310
+    opener = urllib.request.build_opener(_NoRedirects, _Plain, _Secure)
     try:
         with opener.open(request, timeout=max(0.05, end - time.monotonic())) as answer:
-            data = b""
-            # The time-out is for each piece; somebody may send an answer in a thousand of them.
-            while piece := answer.read1(MAX_BYTES):
-                data += piece
-                if len(data) > MAX_BYTES:
-                    raise ServiceError(f"more than {MAX_BYTES} bytes")
-                if time.monotonic() > end:
-                    raise _PassingError("too slow")
+            data = answer.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise ServiceError(f"more than {MAX_BYTES} bytes")
             if answer.length:
                 raise _PassingError("it broke off")
-            return data.decode("utf-8")
+            return str(data, "utf-8")
     except urllib.error.HTTPError as error:
         error.close()
         kind = _PassingError if error.code in PASSING else ServiceError
