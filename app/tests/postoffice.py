@@ -28,6 +28,7 @@ class PostOffice:
 
     Attributes:
         messages: what it has taken, in order.
+        raw: likewise, as it came.
         at: called with the stage and the recipient: `rcpt`; `data`, before the text is sent;
             `taken`, when it has all of a message; `kept`, before it says so. What it returns is the
             answer: None for the usual one, "hang up" for none at all.
@@ -35,6 +36,7 @@ class PostOffice:
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.at: Callable[[str, str], str | None] = lambda _stage, _recipient: None
         self.lock = threading.Lock()
 
@@ -62,6 +64,7 @@ class PostOffice:
             return answer
         with self.lock:
             self.messages.append(message)
+            self.raw.append(envelope.content)
         self.at("kept", envelope.rcpt_tos[0])
         return "250 OK"
 

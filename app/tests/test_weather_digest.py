@@ -154,6 +154,9 @@ def test_what_it_says(make: Make, office) -> None:
         r"<(https://homes\.example/weather/digest/leave\?\S+)>", first["List-Unsubscribe"]
     )
     assert leave, first["List-Unsubscribe"]
+    for raw in box.raw:
+        # As it is, on one line: mail programs decode no address in a header.
+        assert re.search(rb"^List-Unsubscribe: <https://[!-~]+>\r$", raw, re.MULTILINE), raw
     assert first["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert leave[1] in text
     assert len({message["List-Unsubscribe"] for message in box.messages}) == len(box.messages)
