@@ -23,7 +23,13 @@ PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
 class MailError(Exception):
-    """A message was not accepted by the mail server."""
+    """A message was not accepted by the mail server.
+
+    Attributes:
+        lasting: whether the server says that it never takes it, to this address.
+    """
+
+    lasting = False
 
 
 class UnansweredError(Exception):
@@ -130,6 +136,7 @@ def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], 
     """
     with _explained():
         _expect(250, server.mail(message["From"]))
+    with _explained(judged=True):
         _expect(250, server.rcpt(message["To"]))
         _expect(354, server.docmd("DATA"))
     try:
@@ -152,7 +159,7 @@ def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], 
     except (OSError, smtplib.SMTPException) as error:
         server.close()
         raise UnansweredError(f"{type(error).__name__}: {error}") from error
-    with _explained():
+    with _explained(judged=True):
         _expect(250, answer)
     return True
 
@@ -163,8 +170,16 @@ def _expect(code: int, answer: tuple[int, bytes]) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(*, judged: bool = False) -> Iterator[None]:
+    """Raise MailError for what goes wrong.
+
+    Args:
+        judged: whether the server's answers are about one message to one address.
+    """
     try:
         yield
     except (OSError, smtplib.SMTPException, UnicodeError) as error:
-        raise MailError(f"{type(error).__name__}: {error}") from error
+        failure = MailError(f"{type(error).__name__}: {error}")
+        code = error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
+        failure.lasting = judged and 500 <= code < 600
+        raise failure from error

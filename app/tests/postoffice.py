@@ -29,7 +29,7 @@ class PostOffice:
     Attributes:
         messages: what it has taken, in order.
         raw: likewise, as it came.
-        at: called with the stage and the recipient: `rcpt`; `data`, before the text is sent;
+        at: called with the stage and the recipient: `mail`, with the sender; `rcpt`; `data`, before the text is sent;
             `taken`, when it has all of a message; `kept`, before it says so. What it returns is the
             answer: None for the usual one, "hang up" for none at all.
     """
@@ -45,6 +45,13 @@ class PostOffice:
         return Counter(message["To"] for message in self.messages)
 
     # aiosmtpd's names and arguments.
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return self.at("mail", address) or "250 OK"
+
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:

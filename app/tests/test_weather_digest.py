@@ -249,8 +249,9 @@ def test_who_was_refused_is_tried_again(make: Make, office, stage: str, answer: 
         return None
 
     box.at = at
-    result = run(app)
-    assert result.exit_code == 0, result.output
+    # What is put off is tried again by the same run, what is refused by the next ones.
+    results = [run(app) for _ in range(3 if answer.startswith("5") else 1)]
+    assert [result.exit_code for result in results] == [1, 1, 0][-len(results) :]
     assert box.received() == ONCE
     assert refused == {EVERYBODY[2]: 2, EVERYBODY[3]: 2}
 
@@ -268,10 +269,47 @@ def test_who_is_always_refused_holds_nobody_up(make: Make, office) -> None:
 
     box.at = at
     results = [run(app) for _ in range(4)]
-    assert [result.exit_code for result in results] == [1, 0, 0, 0]
-    assert "Not mailed today, after 5 attempts: 1" in results[1].output
-    assert tries == {EVERYBODY[0]: digest.MOST_FAILURES}
+    assert [result.exit_code for result in results] == [1, 1, 0, 0]
+    assert "Refused 3 times today, and left: 1" in results[-1].output
+    assert tries == {EVERYBODY[0]: 3}
     assert box.received() == ONCE - Counter(EVERYBODY[:1])
+
+
+def test_a_server_that_puts_off_everybody_for_hours_loses_nobody(make: Make, office) -> None:
+    box, port = office
+    app = make(port)
+    box.at = lambda stage, _who: "451 Too busy" if stage == "rcpt" else None
+    for _ in range(6):
+        result = run(app)
+        assert result.exit_code == 1
+        assert "8 digests could not be mailed" in result.output
+    box.at = lambda _stage, _who: None
+    assert run(app).exit_code == 0
+    assert box.received() == ONCE
+
+
+def test_a_sender_who_is_refused_is_nobodys_fault_on_the_list(make: Make, office) -> None:
+    box, port = office
+    app = make(port)
+    box.at = lambda stage, _who: "550 Who are you?" if stage == "mail" else None
+    for _ in range(5):
+        assert run(app).exit_code == 1
+    box.at = lambda _stage, _who: None
+    assert run(app).exit_code == 0
+    assert box.received() == ONCE
+
+
+def test_a_server_that_never_says_gets_no_more(make: Make, office) -> None:
+    box, port = office
+    app = make(port)
+    box.at = lambda stage, _who: "hang up" if stage == "taken" else None
+    result = run(app)
+    assert result.exit_code == 1
+    assert "The mail server does not answer" in result.output
+    assert states(app) == {State.SENDING: digest.MOST_SILENCE}
+    box.at = lambda _stage, _who: None
+    run(app)
+    assert box.received() == ONCE - Counter(EVERYBODY[: digest.MOST_SILENCE])
 
 
 def test_a_mail_server_that_is_away_is_waited_for(make: Make, office) -> None:

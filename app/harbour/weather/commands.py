@@ -54,7 +54,7 @@ def send_digest(begin: datetime | None, end: datetime | None) -> None:
     day = moment.date()
     try:
         outcome = digest.send(day)
-    except mail.MailError as error:
+    except (mail.MailError, mail.UnansweredError) as error:
         raise click.ClickException(f"The mail server does not answer: {error}") from error
     digest.tidy(day)
     click.echo(f"{day}: mailed {plural(outcome.sent, 'digest')}.")
@@ -64,7 +64,7 @@ def send_digest(begin: datetime | None, end: datetime | None) -> None:
             " it was being taken. They are not sent again."
         )
     if outcome.given_up:
-        click.echo(f"Not mailed today, after {digest.MOST_FAILURES} attempts: {outcome.given_up}.")
+        click.echo(f"Refused {digest.MOST_REFUSALS} times today, and left: {outcome.given_up}.")
     if outcome.waiting:
         raise click.ClickException(
             f"{plural(outcome.waiting, 'digest')} could not be mailed; the log says why. The next"

@@ -4,7 +4,7 @@ A run may be cut off at any moment, or two may be at it at once: what has been s
 database, and the next run sends the rest. A mail server takes a message when it has its last line.
 Before that line goes out, SENDING is written down, by one run alone: who comes second goes without
 the line. So nobody gets a digest twice. What the server refuses is written down as FAILED and tried
-again.
+again: a few times what it refuses for good, all day what it only puts off.
 
 What remains is the moment between writing SENDING down and the server's answer. A run that is cut
 off there, or a server that never answers, leaves SENDING: the digest was most likely delivered, and
@@ -38,7 +38,8 @@ from .units import Units
 
 BATCH = 200  # subscribers that are looked up at once
 ROUNDS = (0, 2, 10)  # seconds to wait before each round of a run, for what failed in the last one
-MOST_FAILURES = 5  # of a digest to one address
+MOST_REFUSALS = 3  # of a day's digest to one address, for good
+MOST_SILENCE = 2  # in a run: a server that never says whether it took a message gets no more
 OLDEST = timedelta(hours=12)  # a forecast that is worth a mail
 PATIENCE = 30.0  # seconds for the weather service: nobody waits for a page
 KEPT = timedelta(days=30)  # what has been sent, for whoever asks about it
@@ -53,14 +54,16 @@ class Outcome:
     Attributes:
         sent: got their digest in this run.
         waiting: did not, and will be tried again by the next run of the day.
-        given_up: have been tried too often today.
+        given_up: have been refused for good too often today.
         unknown: of all runs of the day, those whose digest the mail server never said it had.
+        silence: how many of them are of this run.
     """
 
     sent: int = 0
     waiting: int = 0
     given_up: int = 0
     unknown: int = 0
+    silence: int = 0
 
 
 def send(day: date) -> Outcome:
@@ -71,6 +74,7 @@ def send(day: date) -> Outcome:
 
     Raises:
         mail.MailError: the mail server cannot be reached. What was sent before is written down.
+        mail.UnansweredError: it takes messages, and does not say so.
     """
     outcome = Outcome()
     write = _writer(day)
@@ -86,7 +90,7 @@ def send(day: date) -> Outcome:
             if not failed:
                 break
     outcome.waiting = sum(1 for _ in _waiting(day))
-    given_up = Delivery.state == State.FAILED, Delivery.attempts >= MOST_FAILURES
+    given_up = Delivery.state == State.FAILED, Delivery.refusals >= MOST_REFUSALS
     outcome.given_up = _count(day, *given_up)
     outcome.unknown = _count(day, Delivery.state == State.SENDING)
     return outcome
@@ -138,10 +142,13 @@ def _one(
             return True, False
     except mail.MailError as error:
         log.warning("digest_failed", subscriber=subscriber.id, reason=str(error))
-        _failed(day, who, State.SENDING if ours else State.FAILED)
-        return False, _reset(server)
+        _failed(day, who, State.SENDING if ours else State.FAILED, refused=error.lasting)
+        return error.lasting, _reset(server)
     except mail.UnansweredError as error:
         log.warning("digest_unanswered", subscriber=subscriber.id, reason=str(error))
+        outcome.silence += 1
+        if outcome.silence >= MOST_SILENCE:
+            raise
         return True, False
     _move(day, who, State.SENDING, State.SENT)
     outcome.sent += 1
@@ -233,7 +240,7 @@ def _waiting(day: date) -> Iterator[Subscriber]:
             select(Delivery.recipient).where(
                 Delivery.day == day,
                 Delivery.recipient.in_(names),
-                (Delivery.state != State.FAILED) | (Delivery.attempts >= MOST_FAILURES),
+                (Delivery.state != State.FAILED) | (Delivery.refusals >= MOST_REFUSALS),
             )
         ).all()
         # Their values stay when the session goes on.
@@ -274,26 +281,27 @@ def _decide(day: date, who: str, subscriber: int) -> bool:
     return _begin(day, who, State.SENDING, 0)
 
 
-def _failed(day: date, who: str, before: State) -> None:
-    """Write down that it was not taken, once more.
+def _failed(day: date, who: str, before: State, *, refused: bool) -> None:
+    """Write down that it was not taken.
 
     Args:
         day: of the digest.
         who: the recipient.
         before: SENDING if we have written that down; another's is not ours to touch.
+        refused: whether for good; what is not is tried by each run of the day.
     """
     done = db.session.execute(
         update(Delivery)
         .where(Delivery.day == day, Delivery.recipient == who, Delivery.state == before)
-        .values(state=State.FAILED, attempts=Delivery.attempts + 1, changed_at=now())
+        .values(state=State.FAILED, refusals=Delivery.refusals + refused, changed_at=now())
     )
     db.session.commit()
     if not done.rowcount:  # type: ignore[attr-defined]
-        _begin(day, who, State.FAILED, 1)
+        _begin(day, who, State.FAILED, int(refused))
 
 
-def _begin(day: date, who: str, state: State, attempts: int) -> bool:
-    db.session.add(Delivery(day=day, recipient=who, state=state, attempts=attempts))
+def _begin(day: date, who: str, state: State, refusals: int) -> bool:
+    db.session.add(Delivery(day=day, recipient=who, state=state, refusals=refusals))
     try:
         db.session.commit()
     except IntegrityError:

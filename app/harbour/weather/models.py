@@ -84,7 +84,7 @@ class Delivery(db.Model):
         day: in the site's time zone.
         recipient: a keyed hash of the address, so that it can stay when its subscriber goes, and
             who subscribes again gets no second one that day.
-        attempts: how often it has failed.
+        refusals: how often the mail server has refused it for good.
         changed_at: when it came to this state, UTC.
     """
 
@@ -94,7 +94,7 @@ class Delivery(db.Model):
     day: Mapped[date] = mapped_column(Date)
     recipient: Mapped[str] = mapped_column(String(64))
     state: Mapped[State] = mapped_column(stored_by_value(State))
-    attempts: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
     changed_at: Mapped[datetime] = mapped_column(default=now)
 
     __table_args__: Any = (Index(None, "day", "recipient", unique=True), UTF8)
