@@ -17,9 +17,17 @@ from flask import current_app
 TIMEOUT = 5  # seconds, for each answer of the server: somebody may be waiting for a page
 # Seconds for the last answer: a server that looks into messages does it then.
 LAST_TIMEOUT = 60
-# Octets. A header with an address in it must not be broken.
-LONGEST_LINE = 990
 PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+class _Wire(policy.EmailPolicy):
+    """How a message travels."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return a header's lines. Mail programs decode no address, so this one is left whole."""
+        if name.lower() == "list-unsubscribe":
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
 
 
 class MailError(Exception):
@@ -135,13 +143,13 @@ def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], 
         UnansweredError: the server has all of it, and has not said that it took it.
     """
     with _explained():
-        _expect(250, server.mail(message["From"]))
+        _expect((250,), server.mail(message["From"]))
     with _explained(judged=True):
-        _expect(250, server.rcpt(message["To"]))
-        _expect(354, server.docmd("DATA"))
+        _expect((250, 251), server.rcpt(message["To"]))
+        _expect((354,), server.docmd("DATA"))
     try:
         with _explained():
-            text = message.as_bytes(policy=policy.SMTP.clone(max_line_length=LONGEST_LINE))
+            text = message.as_bytes(policy=_Wire(linesep="\r\n"))
             server.send(re.sub(rb"(?m)^\.", b"..", text))
         if not decide():
             server.close()
@@ -160,12 +168,12 @@ def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], 
         server.close()
         raise UnansweredError(f"{type(error).__name__}: {error}") from error
     with _explained(judged=True):
-        _expect(250, answer)
+        _expect((250,), answer)
     return True
 
 
-def _expect(code: int, answer: tuple[int, bytes]) -> None:
-    if answer[0] != code:
+def _expect(codes: tuple[int, ...], answer: tuple[int, bytes]) -> None:
+    if answer[0] not in codes:
         raise smtplib.SMTPResponseException(*answer)
 
 

@@ -29,9 +29,9 @@ class PostOffice:
     Attributes:
         messages: what it has taken, in order.
         raw: likewise, as it came.
-        at: called with the stage and the recipient: `mail`, with the sender; `rcpt`; `data`, before the text is sent;
-            `taken`, when it has all of a message; `kept`, before it says so. What it returns is the
-            answer: None for the usual one, "hang up" for none at all.
+        at: called with the stage and the recipient: `mail`, with the sender; `rcpt`; `data`, before
+            the text is sent; `taken`, when it has all of a message; `kept`, before it says so. What
+            it returns is the answer: None for the usual one, "hang up" for none at all.
     """
 
     def __init__(self) -> None:

@@ -168,6 +168,23 @@ def test_what_it_says(make: Make, office) -> None:
         assert subscribers.Subscriber.query.filter_by(email=EVERYBODY[0]).count() == 0
 
 
+def test_towns_with_any_letter_have_headers_as_they_should_be(make: Make, office) -> None:
+    box, port = office
+    name = "Ny-Ålesund på Spitsbergen ved Kongsfjorden, øst for havna"
+    app = make(port, HARBOUR_WEATHER_TOWNS=f"{name}=78.9,11.9; Cobh")
+    with app.app_context():
+        first = db.session.get_one(Report, "cobh")
+        first.town = app.extensions["weather"][0].slug
+        for one in db.session.scalars(select(Subscriber)):
+            one.town = first.town
+        db.session.commit()
+    run(app)
+    assert box.messages[0]["Subject"].startswith(f"{name}, ")
+    for line in box.raw[0].partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        assert line.isascii()
+        assert len(line) <= 78 or line.startswith(b"List-Unsubscribe: <https://"), line
+
+
 def test_lines_with_dots_arrive_as_they_are(make: Make, office) -> None:
     box, port = office
     app = make(port)
