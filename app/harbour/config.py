@@ -11,7 +11,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -194,10 +194,14 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
 
 
-def _zone(value: Any) -> ZoneInfo:  # noqa: ANN401 (likewise)
+def _zone(value: Any) -> tzinfo:  # noqa: ANN401 (likewise)
     """Return the site's time zone."""
+    if isinstance(value, tzinfo):
+        return value
+    if value == "UTC":
+        return timezone.utc  # which takes no package
     try:
-        return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
+        return ZoneInfo(str(value))
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise ConfigurationError(
             f"HARBOUR_TIMEZONE is {value!r}, which this machine does not know; it is like"

@@ -469,6 +469,12 @@ def test_settings_that_cannot_be_used_are_refused(tmp_path: Path, name: str, val
         )
 
 
+def test_utc_takes_no_package_of_zones(tmp_path: Path) -> None:
+    assert config.load(tmp_path, {})["HARBOUR_TIMEZONE"] is timezone.utc
+    there = config.load(tmp_path, {"HARBOUR_TIMEZONE": "America/St_Johns"})["HARBOUR_TIMEZONE"]
+    assert there == ZoneInfo("America/St_Johns")
+
+
 def test_the_first_town_is_the_sites_own(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(HARBOUR_TOWN="St. John's")
     with app.app_context():

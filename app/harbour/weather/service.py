@@ -18,13 +18,12 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timezone, tzinfo
 from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from flask import current_app
 
@@ -274,7 +273,7 @@ def read_steps(text: str) -> list[Step]:
     return sorted(steps, key=lambda step: step.at)
 
 
-def days(steps: Iterable[Step], zone: ZoneInfo, first: date, most: int = 5) -> list[Day]:
+def days(steps: Iterable[Step], zone: tzinfo, first: date, most: int = 5) -> list[Day]:
     """Return the days that the steps are of, from the first wanted on.
 
     Args:
