@@ -86,7 +86,7 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
         "HARBOUR_TIMEZONE": _zone(given["HARBOUR_TIMEZONE"]),
         "HARBOUR_URL": _base(given, "HARBOUR_URL"),
-        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL"),
+        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL") or PLAIN["HARBOUR_WEATHER_URL"],
         "SMTP_URL": _smtp(given),
     }
     return {**_stores(settings), **settings}

@@ -202,8 +202,9 @@ def test_without_any_answer_the_page_says_so(site: Flask, fake: Fake, fault: str
     assert "There is no forecast" in answer.text
 
 
-def test_a_service_that_is_away_stops_no_page(site: Flask) -> None:
-    site.config["HARBOUR_WEATHER_URL"] = "http://127.0.0.1:1"
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "no..such", "nowhere.invalid"])
+def test_a_service_that_is_away_stops_no_page(site: Flask, host: str) -> None:
+    site.config["HARBOUR_WEATHER_URL"] = f"http://{host}"
     assert "has not said yet" in site.test_client().get("/weather/").text
 
 

@@ -155,7 +155,7 @@ def _get(url: str, deadline: float) -> str:
         raise kind(_refusal(error.code, error.headers)) from None
     except UnicodeDecodeError:
         raise _PassingError("not UTF-8") from None
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise _PassingError(f"{type(reason).__name__}: {reason}") from None
 
