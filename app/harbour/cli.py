@@ -1,4 +1,7 @@
-"""What an operator does: `flask listings`, `flask moderators` and `flask messages`."""
+"""What an operator does: `flask listings`, `flask moderators` and `flask messages`.
+
+The commands of the other areas are in their packages, each in a module called `commands`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ from .extensions import db
 from .formats import clean_line, money
 from .models import Kind, Listing, Message, Moderator, Status, now
 from .neighbourhoods.commands import acs
-from .quiz.cli import quiz
+from .quiz.commands import quiz
+from .weather.commands import weather
 
 SAMPLES = Path(__file__).with_name("samples.json")
 SHORTEST_PASSWORD = 12  # characters
@@ -238,4 +242,4 @@ def send_messages() -> None:
         raise click.ClickException("The mail server did not take the others.")
 
 
-GROUPS = (listings, moderators, messages, acs, quiz)
+GROUPS = (listings, moderators, messages, acs, quiz, weather)

@@ -22,7 +22,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import credentials
-from .quiz import films
 
 # Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 and up), so
 # that we close an idle connection before they do.
@@ -36,12 +35,15 @@ PLAIN = {
     "HARBOUR_MAIL_FROM": "",
     "HARBOUR_MAIL_TO": "",
     "HARBOUR_PHOTOS": "",
-    "HARBOUR_CENSUS_URL": "https://api.census.gov/data",
     "HARBOUR_TIMEZONE": "UTC",
+    "HARBOUR_URL": "",
+    "HARBOUR_CENSUS_URL": "https://api.census.gov/data",
     "HARBOUR_FILM_NOTES": "",
+    "HARBOUR_WEATHER_TOWNS": "",
+    "HARBOUR_WEATHER_URL": "https://api.openweathermap.org",
 }
 # What a site may have and does without, each a credential.
-OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "REDIS_URL", "SMTP_URL")
+OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "OPENWEATHERMAP_KEY", "REDIS_URL", "SMTP_URL")
 
 
 class ConfigurationError(click.ClickException):
@@ -83,9 +85,10 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         **given,
         "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
         "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
-        "HARBOUR_FILM_NOTES": _film_notes(given["HARBOUR_FILM_NOTES"]),
         "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
-        "HARBOUR_TIMEZONE": _timezone(given["HARBOUR_TIMEZONE"]),
+        "HARBOUR_TIMEZONE": _zone(given["HARBOUR_TIMEZONE"]),
+        "HARBOUR_URL": _base(given, "HARBOUR_URL"),
+        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL") or PLAIN["HARBOUR_WEATHER_URL"],
         "SMTP_URL": _smtp(given),
     }
     return {**_stores(settings), **settings}
@@ -193,27 +196,32 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
 
 
-def _film_notes(path: str) -> str:
-    """Return where notes about films are, which have to be in order."""
-    try:
-        if path:
-            films.load(path)
-    except films.FilmsError as error:
-        raise ConfigurationError(f"HARBOUR_FILM_NOTES: {error}") from None
-    return path
-
-
-def _timezone(value: str) -> tzinfo:
-    """Return the time zone by whose midnight a day begins."""
+def _zone(value: Any) -> tzinfo:  # noqa: ANN401 (likewise)
+    """Return the site's time zone."""
+    if isinstance(value, tzinfo):
+        return value
     if value == "UTC":
-        return timezone.utc  # also where there is no data about the others
+        return timezone.utc  # which takes no package
     try:
-        return ZoneInfo(value)
+        return ZoneInfo(str(value))
     except (OSError, ValueError, LookupError):
         raise ConfigurationError(
-            f"HARBOUR_TIMEZONE is {value!r}; it takes a name such as Europe/Dublin, and Python"
-            " knows it from the system's package tzdata"
+            f"HARBOUR_TIMEZONE is {value!r}, which this machine does not know; it is like"
+            " America/St_Johns, and comes with the system's package tzdata"
         ) from None
+
+
+def _base(given: Mapping[str, Any], name: str) -> str:
+    """Return an address that others begin with, without a slash at its end."""
+    value = str(given[name]).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if value and not (good and re.fullmatch(r"[!-~]+", value) and not parts.query + parts.fragment):
+        raise ConfigurationError(f"{name} is not an address such as https://homes.example.com")
+    return value
 
 
 def _smtp(given: Mapping[str, Any]) -> str | None:

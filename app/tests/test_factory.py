@@ -20,8 +20,8 @@ FORWARDED = {
     "X-Forwarded-Host": "homes.example.com",
 }
 
-# What everybody gets alike, and what has a form with a key.
-PAGES = (
+# What everybody gets alike, to look at and for programs, and what has a form with a key.
+VIEWS = (
     "/",
     "/listings/",
     "/listings/?view=table",
@@ -31,7 +31,11 @@ PAGES = (
     "/neighbourhoods/compare",
     "/quiz/archive",
     "/weather/",
+)
+PAGES = (
+    *VIEWS,
     "/neighbourhoods/figures.csv",
+    "/quiz/titles.json",
     "/api/v1/listings",
     "/api/v1/openapi.json",
     "/robots.txt",
@@ -184,7 +188,7 @@ def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES[:9], *FORMS, "/listings/ID", "/contact/thanks", "/nowhere"]
+    "path", [*VIEWS, *FORMS, "/listings/ID", "/contact/thanks", "/weather/digest", "/nowhere"]
 )
 def test_every_page_is_whole_and_strict(
     client: FlaskClient, make_listing: MakeListing, path: str

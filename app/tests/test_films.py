@@ -6,17 +6,19 @@ import itertools
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
 import make_films
-from harbour import config
+from harbour.config import ConfigurationError
 from harbour.quiz import films, game
 from harbour.quiz.films import Film, Films, FilmsError, Snippet, key
 from harbour.quiz.game import APART, BLOCK, Order, Streak, clues, without_title
@@ -340,13 +342,15 @@ def test_a_review_does_not_tell_the_title(title: str, text: str, shown: str) -> 
         ('{"ID": {"snippets": [{"text": "x", "source": 1}]}}', "a text and a source"),
     ],
 )
-def test_notes_that_are_wrong_stop_the_start(tmp_path: Path, notes: str, said: str) -> None:
+def test_notes_that_are_wrong_stop_the_start(
+    tmp_path: Path, fresh_app: Callable[..., Flask], notes: str, said: str
+) -> None:
     path = tmp_path / "notes.json"
     path.write_text(notes.replace("ID", JAWS.id))
     with pytest.raises(FilmsError, match=said):
         films.load(str(path))
-    with pytest.raises(config.ConfigurationError, match="HARBOUR_FILM_NOTES"):
-        config.load(tmp_path, {"HARBOUR_FILM_NOTES": str(path)})
+    with pytest.raises(ConfigurationError, match="HARBOUR_FILM_NOTES"):
+        fresh_app(HARBOUR_FILM_NOTES=str(path))
 
 
 def test_notes_are_read(tmp_path: Path) -> None:

@@ -37,7 +37,12 @@ PAGES = {
     "/quiz/titles.json": 0,
     "/quiz/archive": 1,
     "/quiz/archive/2025-05-04": 1,
+    # With a key: test_weather.py.
     "/weather/": 0,
+    "/weather/digest": 0,
+    "/weather/digest/asked": 0,
+    "/weather/digest/confirm": 0,
+    "/weather/digest/leave": 0,
     "/api/v1/listings?per_page=100": 4,
     "/api/v1/listings/ID": 2,
     "/api/v1/openapi.json": 0,

@@ -38,7 +38,7 @@ def parts(page: str) -> set[str]:
     "path",
     [
         *("/", "/listings/", "/listings/?view=table", "/listings/1", "/submit", "/contact"),
-        *("/resources", "/quiz/", "/admin/login"),
+        *("/resources", "/quiz/", "/weather/", "/admin/login"),
         *("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare"),
     ],
 )
