@@ -28,6 +28,8 @@ PAGES = (
     "contact.form",
     "resources.index",
     "neighbourhoods.index",
+    "neighbourhoods.over_time",
+    "neighbourhoods.compare",
     "quiz.index",
     "weather.index",
 )
