@@ -28,7 +28,7 @@ SITE = f"https://{NAME}"
 NARROW, WIDE = 360, 1280  # pixels: a small telephone, a laptop
 HEIGHT = {NARROW: 740, WIDE: 800}
 # Milliseconds: a machine that makes hosts beside the tests is slow, and nothing here measures time.
-PATIENCE = 30_000
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 # Debian's, or what a runner of CI has instead.
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -27,8 +27,12 @@ PAGES = {
     "contact": ("/contact", 200),
     "resources": ("/resources", 200),
     "neighbourhoods": ("/neighbourhoods/", 200),
+    "neighbourhoods-over-time": ("/neighbourhoods/over-time", 200),
+    "neighbourhoods-compare": ("/neighbourhoods/compare", 200),
     "quiz": ("/quiz/", 200),
+    "quiz-archive": ("/quiz/archive", 200),
     "weather": ("/weather/", 200),
+    "weather-digest": ("/weather/digest", 200),
     "login": ("/admin/login", 200),
     "missing": ("/no-such-page", 404),
 }
@@ -40,7 +44,7 @@ DESK = {
     "desk-messages": "/admin/messages",
 }
 # For the README, as large as a window.
-PICTURES = {"front", "listing-photos", "quiz"}
+PICTURES = {"front", "neighbourhoods", "quiz"}
 
 
 @pytest.fixture(scope="module")
