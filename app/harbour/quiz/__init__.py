@@ -1,7 +1,7 @@
 """The daily film: one a day for everybody, which six guesses and ever more clues lead to.
 
-`films` knows the films and what somebody means, `game` has the rules, `models` who has guessed what,
-`pages` shows it, `commands` is for timers.
+`films` knows the films and what somebody means, `game` has the rules, `models` who has guessed
+what, `pages` shows it, `commands` is for timers.
 """
 
 from __future__ import annotations
