@@ -50,7 +50,9 @@ def test_the_weather_by_mail(visitor, mails, flask, machine):
 
     flask("flask weather digest")
     (mail,) = [one for one in mails(f"To: {address}") if one["List-Unsubscribe"]]
-    assert "The weather in St. John's" in mail.get_content(), f"expected the weather, got {mail.get_content()}"
+    assert "The weather in St. John's" in mail.get_content(), (
+        f"expected the weather, got {mail.get_content()}"
+    )
     link = urlsplit(mail["List-Unsubscribe"].strip("<>"))
     page.goto(f"{link.path}?{link.query}")
     page.get_by_role("button", name="Yes, stop it").click()
