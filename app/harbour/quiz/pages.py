@@ -26,7 +26,7 @@ from wtforms import HiddenField, StringField
 from .. import logs
 from ..extensions import db, limiter
 from ..formats import clean_line
-from ..security import PRIVATE
+from ..security import keep_private
 from . import films, game
 from .films import MAX_TITLE, Film, Films
 from .game import Game, Order, Streak
@@ -68,7 +68,7 @@ def say_who_may_keep_it(response: Response) -> Response:
     if request.endpoint == "quiz.titles" and response.status_code < 400:
         response.headers["Cache-Control"] = TITLES
     elif request.endpoint not in {"quiz.archive", "quiz.past"}:
-        response.headers["Cache-Control"] = PRIVATE
+        keep_private(response)
     return response
 
 

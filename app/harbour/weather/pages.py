@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from .. import logs, mail
 from ..extensions import csrf, limiter
 from ..formats import plural
-from ..security import PRIVATE
+from ..security import keep_private
 from . import reports, service, subscribers, towns
 from .forms import DigestForm
 from .units import Units, percent, point
@@ -172,6 +172,4 @@ def _answer(name: str, *, known: bool, done: bool = False, token: str = "") -> R
 
 def _private(page: str) -> Response:
     """Keep what is somebody's out of every cache."""
-    answer = Response(page)
-    answer.headers["Cache-Control"] = PRIVATE
-    return answer
+    return keep_private(Response(page))
