@@ -91,7 +91,7 @@ def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
     command += ["-n", "2", "--connection", "ssh", "--hosts", "a,b"]
     done = subprocess.run(
         [*command, "--ansible-inventory", "inventory"], cwd=tmp_path, capture_output=True, text=True,
-        timeout=300, env=os.environ | {"PYTHONPATH": str(PLUGIN)},
+        timeout=500, env=os.environ | {"PYTHONPATH": str(PLUGIN)},
     )  # fmt: skip
     assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout + done.stderr
     notes = (tmp_path / "notes").read_text().split("\n")[:-1]
