@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import datetime
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -730,7 +731,11 @@ def test_a_release_names_itself_in_each_response(case, monkeypatch, tmp_path):
             return [b"body"]
 
     worker, got = Worker(), []
-    settings["post_worker_init"](worker)
+    try:
+        settings["post_worker_init"](worker)
+        assert gc.get_freeze_count(), "expected what is there to be looked through for garbage no more"
+    finally:
+        gc.unfreeze()
     assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
 
