@@ -10,12 +10,12 @@ from types import ModuleType
 import pytest
 
 # As Molecule says it, shortened.
-CREATED = """INFO     default ➜ create: Executing
+CREATED = """INFO     [default > create] Executing
 TASK [lab : hosts | Make the network] ****
-INFO     default ➜ create: Executed: Successful
+INFO     [default > create] Executed: Successful
 """
-TESTED = """INFO     default ➜ verify: Executing
-INFO     default ➜ verify: Executing Testinfra tests found in /checkout/tests/hosts/...
+TESTED = """INFO     [default > verify] Executing
+INFO     [default > verify] Executing Testinfra tests found in /checkout/tests/hosts/...
 created: 2/2 workers
 ..F................. [ 50%]
 .................... [100%]
@@ -23,19 +23,19 @@ created: 2/2 workers
 E   AssertionError: expected 200, got 502
 FAILED tests/hosts/test_site.py::test_pages[ansible://trixie]
 CRITICAL Verifier tests failed
-ERROR    default ➜ verify: Executed: Failed
+ERROR    [default > verify] \x1b[31mExecuted: Failed\x1b[0m
 """
-CONVERGED = """INFO     default ➜ converge: Executing
+CONVERGED = """INFO     [default > converge] Executing
 TASK [nginx : main | Write the sites] ****
 fatal: [bookworm]: FAILED! => no
-ERROR    default ➜ converge: Executed: Failed
+ERROR    [default > converge] \x1b[31mExecuted: Failed\x1b[0m
 """
-REMOVED = """INFO     default ➜ destroy: Executing
-INFO     default ➜ destroy: Executed: Successful
+REMOVED = """INFO     [default > destroy] Executing
+INFO     [default > destroy] Executed: Successful
 
 DETAILS
-default ➜ create: Executed: Successful
-default ➜ verify: Executed: Failed (Verifier tests failed)
+default > create: Executed: Successful
+default > verify: Executed: Failed (Verifier tests failed)
 """
 
 
