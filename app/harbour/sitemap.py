@@ -31,6 +31,7 @@ PAGES = (
     "neighbourhoods.over_time",
     "neighbourhoods.compare",
     "quiz.index",
+    "quiz.archive",
     "weather.index",
 )
 
