@@ -87,7 +87,7 @@ def test_a_deploy_in_the_middle(place, trusting, login, photos, machine, fresh, 
             while not all_offered.is_set() or len(published) < len(offered):
                 waiting = [title for title in list(offered) if title not in published]
                 for title in waiting:
-                    publish(page, title)
+                    publish(page, offered[title])
                     published.append(title)
                 time.sleep(0.2)
             releases["moderator"] = one.releases

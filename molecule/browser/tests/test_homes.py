@@ -102,7 +102,7 @@ def test_offer_a_home(browser, visitor, login, photos):
         heading(desk, title)  # where the moderator wanted to go
         assert_photos(desk, len(photos))
         desk.goto("/admin/")
-        publish(desk, title)
+        publish(desk, reference)
         desk.get_by_role("button", name="Log out").click()
         heading(desk, "For moderators")
 
