@@ -27,7 +27,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright  # noqa: E4
 
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"
-# Each page is looked at in all four ways by test_pages.py; of what people do, these find what there is to find.
+# test_pages.py looks at each page at both widths, with and without JavaScript; what people do takes longer.
 WAYS = [(NARROW, True), (WIDE, False)]
 
 
