@@ -44,7 +44,7 @@ DESK = {
     "desk-messages": "/admin/messages",
 }
 # For the README, as large as a window, and what is at its top.
-PICTURES = {"front": "body", "neighbourhoods": "#shown", "quiz": "body"}
+PICTURES = {"front": "body", "neighbourhoods": "#shown", "quiz": "main"}
 
 
 @pytest.fixture(scope="module")
