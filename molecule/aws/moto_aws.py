@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """moto_server plus the answers that AWS gives and moto 5.2.5 does not."""
 
-import json, sys
+import json
+import sys
+
 from moto.acm import models as acm
 from moto.autoscaling.responses import AutoScalingResponse
-from moto.core.responses import ActionResult, EmptyResult
+from moto.core.responses import EmptyResult
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 from moto.elasticache import models as cache
@@ -12,8 +14,8 @@ from moto.elasticache.responses import ElastiCacheResponse
 from moto.elbv2 import models as elb
 from moto.kms.models import KmsBackend
 from moto.rds import models as rds
-from moto.wafv2.responses import WAFV2Response
 from moto.server import main
+from moto.wafv2.responses import WAFV2Response
 
 
 def after(cls, name="__init__"):
@@ -98,17 +100,13 @@ def _(self, cluster, cache_cluster_id):
     del self.cache_clusters[cache_cluster_id]
 
 
-for name in (
-    "schedule_key_deletion",
-    "cancel_key_deletion",
-    "enable_key",
-    "disable_key",
-):  # these take an ARN as well as an id
-    setattr(
-        KmsBackend,
-        name,
-        lambda self, key, *a, old=getattr(KmsBackend, name): old(self, key.rsplit("/", 1)[-1], *a),
-    )
+def by_id(old):
+    """These take an ARN as well as an id."""
+    return lambda self, key, *rest: old(self, key.rsplit("/", 1)[-1], *rest)
+
+
+for name in ("schedule_key_deletion", "cancel_key_deletion", "enable_key", "disable_key"):
+    setattr(KmsBackend, name, by_id(getattr(KmsBackend, name)))
 
 
 def delete_cache_subnet_group(self):
