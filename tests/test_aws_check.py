@@ -31,8 +31,8 @@ def test_what_is_right(size):
         (settings(region="Ireland"), 'aws.region: found "Ireland", expected a region (such as eu-west-1)'),
         (
             settings(sise=1),
-            "aws.sise: found an unknown key, expected one of: alarm_emails, backup_days, database, dns, "
-            "edge, image, network, redis, region, size, ssh_key, ssh_networks, web (did you mean size?)",
+            "aws.sise: found an unknown key, expected one of: alarm_emails, backup_days, "
+            "cloudfront_only, database, dns, image, network, redis, region, size, ssh_key, ssh_networks, web (did you mean size?)",
         ),
         (
             settings(ssh_networks=["0.0.0.0/0"]),
@@ -123,9 +123,9 @@ def test_what_cannot_be_read_is_a_line_of_its_own():
 @pytest.mark.parametrize(
     ("size", "has", "has_not"),
     [
-        ("small", ["web"], ["database", "redis", "edge"]),
-        ("standard", ["web", "database"], ["redis", "edge"]),
-        ("scaled", ["web", "database", "redis", "edge"], []),
+        ("small", ["web"], ["database", "redis", "cloudfront_only"]),
+        ("standard", ["web", "database"], ["redis", "cloudfront_only"]),
+        ("scaled", ["web", "database", "redis", "cloudfront_only"], []),
     ],
 )
 def test_defaults_are_those_of_the_size(size, has, has_not):
