@@ -74,8 +74,8 @@ purge: setup ## Destroy the data of a site that is absent: make purge SITE=name
 
 ## Amazon Web Services
 cloud_playbook = AWS_EC2_METADATA_DISABLED=true $(local_playbook) -e inventory=$(CURDIR)/inventories/$(ENV)
-provision: cloud ## Have at AWS what the inventory says, after the price: make provision ENV=staging [YES=1]
-	@$(cloud_playbook) playbooks/provision.yml $(if $(YES),-e yes=true) $(ARGS)
+provision: cloud ## Have at AWS what the inventory says, after the price: make provision ENV=staging [YES=1] [RESIZE=1]
+	@$(cloud_playbook) playbooks/provision.yml $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
 
 teardown: cloud ## Destroy it, but for backups: make teardown ENV=staging [CONFIRM=staging] [KEEP=no] [PRODUCTION=production]
 	@$(cloud_playbook) playbooks/teardown.yml $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(if $(KEEP),-e keep=$(KEEP)) \

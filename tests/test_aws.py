@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from aws import aws_farewell, aws_plan, aws_records, aws_subnet
+from aws import aws_farewell, aws_plan, aws_records, aws_size_errors, aws_subnet
 from aws_check import aws_with_defaults
 from test_aws_check import settings
 
@@ -22,8 +22,20 @@ KINDS = re.findall(
 NOTHING: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
 
 
-def plan(size: str, made: dict[str, Any] | None = None, **more: Any) -> list[str]:
-    return aws_plan(aws_with_defaults(settings(size, **more)), NOTHING | (made or {}), PRICES, 7)
+ALARMS = [
+    {"metric": metric, "namespace": namespace}
+    for metric, namespace in (
+        ("CPUUtilization", "AWS/EC2"),
+        ("StatusCheckFailed", "AWS/EC2"),
+        ("disk_used_percent", "Decanter/staging"),
+        ("backup_age_hours", "Decanter/staging"),
+        ("backup_age_hours", "Decanter/staging"),
+    )
+]
+
+
+def plan(size: str, made: dict[str, Any] | None = None, resize: bool = False, **more: Any) -> list[str]:
+    return aws_plan(aws_with_defaults(settings(size, **more)), NOTHING | (made or {}), PRICES, ALARMS, resize)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +62,81 @@ def test_a_type_without_a_price_is_said():
     assert "and what has no price" in lines[-1]
 
 
+def test_alarms_and_what_hosts_write_are_counted():
+    (line,) = [line for line in plan("small", region="us-east-1") if "alarms" in line]
+    assert "1.10 USD  5 CloudWatch alarms, 2 metrics of each host" in line, line
+
+
+def host(identifier: str, kind: str, group: str | None = None) -> dict[str, Any]:
+    return {"id": identifier, "group": group, "details": {"type": kind}}
+
+
+def test_a_web_host_keeps_its_type_unless_it_is_told_otherwise():
+    made = {"instances": [host("i-1", "t3.micro")]}
+    lines = plan("small", made, web={"type": "t3.large"}, region="us-east-1")
+    assert any(line.startswith("keep") and "web host (t3.micro" in line for line in lines), lines
+    (line,) = [line for line in lines if line.startswith("leave")]
+    assert line.endswith("instance i-1, a t3.micro; RESIZE=1 stops it and makes it a t3.large"), line
+    resized = plan("small", made, True, web={"type": "t3.large"}, region="us-east-1")
+    (line,) = [line for line in resized if "web host" in line]
+    assert line.startswith("change") and line.endswith(": type t3.micro to t3.large, for which it is stopped")
+    assert not any(line.startswith("leave") for line in resized), resized
+    assert float(resized[-1].split()[2]) > float(lines[-1].split()[2]), (
+        f"expected that a larger one costs more, got {lines[-1]} and {resized[-1]}"
+    )
+
+
+def test_a_member_of_a_group_is_said_to_stay_until_it_is_replaced():
+    made = {"instances": [host("i-2", "t3.micro", "decanter-staging-web")]}
+    (line,) = [line for line in plan("scaled", made) if line.startswith("leave")]
+    assert line.endswith("instance i-2, a t3.micro until it is replaced by a t3.small"), line
+
+
+DATABASE = {"id": "d", "details": {"storage": 40, "version": "8.4.5"}}
+
+
+@pytest.mark.parametrize(
+    ("size", "there", "more", "expected"),
+    [
+        ("small", {}, {}, []),
+        ("standard", {"instances": [host("i-1", "t3.small")]}, {}, []),
+        ("scaled", {"database": [DATABASE]}, {"database": {"storage": 40}}, []),
+        (
+            "small",
+            {"database": [DATABASE]},
+            {},
+            [
+                'aws.size: found "small", expected standard or scaled, for database d is there; '
+                "a size does not shrink"
+            ],
+        ),
+        (
+            "small",
+            {"database": [DATABASE], "balancer": [{"id": "b"}], "redis": [{"id": "r"}]},
+            {},
+            [
+                'aws.size: found "small", expected scaled, for balancer b and redis r are there; '
+                "a size does not shrink"
+            ],
+        ),
+        (
+            "standard",
+            {"database": [DATABASE]},
+            {"database": {"storage": 30, "version": "8.0"}},
+            [
+                "aws.database.storage: found 30, expected 40 or more, which is what the database has; "
+                "a disk does not shrink",
+                'aws.database.version: found "8.0", expected that of 8.4.5, which the database has; '
+                "another is for a new one",
+            ],
+        ),
+    ],
+)
+def test_nothing_shrinks(size, there, more, expected):
+    found = aws_size_errors(aws_with_defaults(settings(size, **more)), NOTHING | there)
+    assert found == expected, f"expected {expected}, got {found}"
+
+
 def test_what_is_there_is_kept_or_changed():
     database = {"id": "d", "details": {"class": "db.t4g.micro", "storage": 20, "multi_az": False}}
     lines = plan("standard", {"database": [database], "key": [{"id": "k"}]})
@@ -59,10 +146,10 @@ def test_what_is_there_is_kept_or_changed():
 
 
 def test_what_another_size_left_is_named():
-    host = {"id": "i-1", "group": None, "details": {"type": "t3.small"}}
-    member = {"id": "i-2", "group": "decanter-staging-web", "details": {"type": "t3.small"}}
-    (line,) = [line for line in plan("scaled", {"instances": [host, member]}) if line.startswith("leave")]
-    assert "instances i-1, which scaled has no need of" in line, line
+    hosts = [host("i-1", "t3.small"), host("i-2", "t3.small", "decanter-staging-web")]
+    made = {"instances": hosts, "addresses": [{"id": "198.18.0.1"}]}
+    found = [line.split()[1:3] for line in plan("scaled", made) if line.startswith("leave")]
+    assert found == [["instance", "i-1,"], ["address", "198.18.0.1,"]], found
 
 
 def test_a_teardown_keeps_backups_unless_it_is_told_otherwise():

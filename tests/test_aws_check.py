@@ -32,7 +32,8 @@ def test_what_is_right(size):
         (
             settings(sise=1),
             "aws.sise: found an unknown key, expected one of: alarm_emails, backup_days, "
-            "cloudfront_only, database, dns, image, network, redis, region, size, ssh_key, ssh_networks, web (did you mean size?)",
+            "cloudfront_only, database, dns, image, network, redis, region, size, ssh_key, "
+            "ssh_networks, web (did you mean size?)",
         ),
         (
             settings(ssh_networks=["0.0.0.0/0"]),

@@ -3,6 +3,7 @@
 
 import json
 import sys
+import threading
 
 from moto.acm import models as acm
 from moto.autoscaling.responses import AutoScalingResponse
@@ -32,6 +33,18 @@ def after(cls, name="__init__"):
         setattr(cls, name, new)
 
     return wrap
+
+
+def refuse(cls, name, why):
+    """Have cls.name fail where why(self, *its arguments) has an answer."""
+    old = getattr(cls, name)
+
+    def new(self, *args, **kw):
+        if message := why(self, *args, **kw):
+            raise rds.InvalidDBInstanceStateFault(message)
+        return old(self, *args, **kw)
+
+    setattr(cls, name, new)
 
 
 EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
@@ -70,6 +83,32 @@ def _(self, *_, **__):
 def _(self, *_, **__):
     if self.storage_type == "gp3":
         self.iops, self._storage_throughput = self.iops or 3000, self._storage_throughput or 125
+
+
+SECONDS_TO_GO = 15
+
+
+@after(rds.RDSBackend, "delete_db_instance")
+def _(self, database, db_instance_identifier, **__):  # it goes in its own time
+    self.databases[db_instance_identifier] = database
+    going = threading.Timer(SECONDS_TO_GO, self.databases.pop, [db_instance_identifier, None])
+    going.daemon = True
+    going.start()
+
+
+def going(self, db_instance_identifier, *_, **__):
+    found = self.databases.get(db_instance_identifier)
+    return found and found.status == "deleting" and f"{db_instance_identifier} is being deleted"
+
+
+def used(self, name):
+    users = [each for each in self.databases.values() if each.db_subnet_group.name == name]
+    return users and f"{name} is used by a database"
+
+
+for name in ("delete_db_instance", "modify_db_instance"):
+    refuse(rds.RDSBackend, name, going)
+refuse(rds.RDSBackend, "delete_subnet_group", used)
 
 
 @after(elb.FakeLoadBalancer)

@@ -49,7 +49,37 @@ class Part:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: int) -> Iterator[Part]:
+SIZES = ("small", "standard", "scaled")
+
+
+def aws_size_errors(settings: dict[str, Any], made: dict[str, Any]) -> list[str]:
+    """One line for each thing that is there and that no run makes smaller."""
+    size, lines = settings["size"], []
+    for larger, kinds in {"scaled": ("scaling", "balancer", "redis"), "standard": ("database",)}.items():
+        there = [f"{kind} {each['id']}" for kind in kinds for each in made[kind]]
+        if there and SIZES.index(size) < SIZES.index(larger):
+            expected = " or ".join(SIZES[SIZES.index(larger) :])
+            lines.append(
+                f'aws.size: found "{size}", expected {expected}, for {" and ".join(there)} '
+                f"{'is' if len(there) == 1 else 'are'} there; a size does not shrink"
+            )
+            break
+    for database in made["database"] if size != "small" else []:
+        there, wanted = database["details"], settings["database"]
+        if wanted["storage"] < there["storage"]:
+            lines.append(
+                f"aws.database.storage: found {wanted['storage']}, expected {there['storage']} or more, "
+                "which is what the database has; a disk does not shrink"
+            )
+        if not f"{there['version']}.".startswith(f"{wanted['version']}."):
+            lines.append(
+                f'aws.database.version: found "{wanted["version"]}", expected that of {there["version"]}, '
+                "which the database has; another is for a new one"
+            )
+    return lines
+
+
+def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: list[dict[str, Any]]) -> Iterator[Part]:
     """All that an environment of these settings has."""
     hours, web, size = prices["hours"], settings["web"], settings["size"]
 
@@ -68,10 +98,12 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: int) -> Iter
     yield Part("logs", "CloudWatch logs (2 GiB counted)", prices["logs_gib"] * 2)
     yield Part("topic", "SNS topic", 0)
     count = web["minimum"] if size == "scaled" else 1
+    # Those of AWS itself cost nothing.
+    written = {alarm["metric"] for alarm in alarms if not alarm["namespace"].startswith("AWS/")}
     yield Part(
         "alarms",
-        f"{alarms} CloudWatch alarms, 5 metrics of each host",
-        prices["alarm"] * alarms + prices["metric"] * 5 * count,
+        f"{len(alarms)} CloudWatch alarms, {len(written)} metrics of each host",
+        prices["alarm"] * len(alarms) + prices["metric"] * len(written) * count,
     )
     host = plus(hourly("instance_hour", web["type"]), disk)
     words = f"{web['type']}, {web['disk']} GiB"
@@ -88,7 +120,8 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: int) -> Iter
         redis = settings["redis"]
         nodes = redis["replicas"] + 1
         price = hourly("redis_hour", redis["type"], nodes)
-        yield Part("redis", f"Redis ({redis['type']} x {nodes})", price, {"type": redis["type"]})
+        details = {"type": redis["type"], "nodes": nodes}
+        yield Part("redis", f"Redis ({redis['type']} x {nodes})", price, details)
     else:
         yield Part("instances", f"web host ({words})", host, {"type": web["type"]})
         yield Part("addresses", "its address", address)
@@ -103,14 +136,37 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: int) -> Iter
         yield Part("database", words, price, details)
 
 
+def left(size: str, made: dict[str, Any], web: str, resize: bool) -> Iterator[str]:
+    """What is there, is not as the settings say, and stays as it is."""
+    scaled = size == "scaled"
+    for host in made["instances"]:
+        found = host["details"]["type"]
+        if scaled and not host["group"]:
+            yield f"instance {host['id']}, which {size} has no need of: docs/aws.md"
+        elif found != web and scaled:
+            yield f"instance {host['id']}, a {found} until it is replaced by a {web}"
+        elif found != web and not resize:
+            yield f"instance {host['id']}, a {found}; RESIZE=1 stops it and makes it a {web}"
+    for address in made["addresses"] if scaled else []:
+        yield f"address {address['id']}, which {size} has no need of: docs/aws.md"
+
+
 def aws_plan(
-    settings: dict[str, Any], made: dict[str, Any], prices: dict[str, Any], alarms: int
+    settings: dict[str, Any],
+    made: dict[str, Any],
+    prices: dict[str, Any],
+    alarms: list[dict[str, Any]],
+    resize: bool = False,
 ) -> list[str]:
-    """Lines that say what a run would create, change or destroy, and what each part costs a month."""
+    """Lines that say what a run would create or change, what it leaves, and what each part costs a month."""
     factor = prices["regions"].get(settings["region"])
     lines, total, unpriced = [], 0.0, False
-    wanted = list(parts(settings, prices, alarms))
-    for part in wanted:
+    leave = list(left(settings["size"], made, settings["web"]["type"], resize))
+    hosts = [each["details"]["type"] for each in made["instances"] if not each["group"]]
+    if hosts and not resize and settings["size"] != "scaled":
+        # It costs what it is, not what it was asked to be.
+        settings = settings | {"web": settings["web"] | {"type": hosts[0]}}
+    for part in parts(settings, prices, alarms):
         found = [each for each in made[part.kind] if not each.get("group")]
         changes = [
             f"{key} {found[0]['details'][key]} to {value}"
@@ -121,16 +177,11 @@ def aws_plan(
         dollars = None if part.dollars is None else part.dollars * (factor or 1)
         total, unpriced = total + (dollars or 0), unpriced or dollars is None
         price = "no price known" if dollars is None else f"{dollars:8.2f} USD"
+        if changes and part.kind == "instances":
+            changes.append("for which it is stopped")
         detail = f": {', '.join(changes)}" if changes else ""
         lines.append(f"{action:8}{price:>14}  {part.says}{detail}")
-    for kind in sorted(
-        {"instances", "addresses", "scaling", "balancer", "database", "redis"} - {p.kind for p in wanted}
-    ):
-        lines += [
-            f"{'leave':8}{'':14}  {kind} {each['id']}, which {settings['size']} has no need of: docs/aws.md"
-            for each in made[kind]
-            if not each.get("group")
-        ]
+    lines += [f"{'leave':8}{'':14}  {each}" for each in leave]
     region = settings["region"]
     where = f"in {region}" if factor else f"as in us-east-1, for {region} is not in the table"
     table = f"by the table of {prices['date']}{', and what has no price' if unpriced else ''}"
@@ -159,6 +210,7 @@ class FilterModule:
             "aws_groups": aws_groups,
             "aws_plan": aws_plan,
             "aws_records": aws_records,
+            "aws_size_errors": aws_size_errors,
             "aws_subnet": aws_subnet,
             "aws_subscriptions": aws_subscriptions,
         }

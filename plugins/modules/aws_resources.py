@@ -102,7 +102,8 @@ def kinds(name: str, environment: str, account: str) -> dict[str, tuple[str, str
             "describe_db_instances",
             {},
             f"DBInstances[?DBInstanceIdentifier=={named}].{{id: DBInstanceIdentifier, details: "
-            "{class: DBInstanceClass, storage: AllocatedStorage, multi_az: MultiAZ}}",
+            "{class: DBInstanceClass, storage: AllocatedStorage, multi_az: MultiAZ, version: EngineVersion}, "
+            "status: DBInstanceStatus}",
         ),
         "database_subnets": (
             "rds",
@@ -128,7 +129,7 @@ def kinds(name: str, environment: str, account: str) -> dict[str, tuple[str, str
             "describe_replication_groups",
             {},
             f"ReplicationGroups[?ReplicationGroupId=={named}].{{id: ReplicationGroupId, "
-            "details: {type: CacheNodeType}}",
+            "details: {type: CacheNodeType, nodes: length(MemberClusters || `[]`)}}",
         ),
         "redis_subnets": (
             "elasticache",
