@@ -89,7 +89,11 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications cluster certificates
+	@bin/test lint unit app default mysql releases applications cluster certificates aws
+
+screenshots: ## Take pictures of Harbour for the README, by the browser's tests
+	@bin/test browser
+	@mkdir -p docs/pictures && cp .lab/screenshots/readme/*.png docs/pictures/
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
@@ -114,7 +118,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup

@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import datetime
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -704,7 +705,11 @@ def test_gunicorn_takes_its_configuration(host, case, monkeypatch, tmp_path):
         for name in ("accesslog", "errorlog"):
             assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
         given = site.get("gunicorn", {})
-        assert settings.get("worker_connections") == given.get("worker_connections")
+        # A worker of threads takes no more than it has threads for.
+        taken = given.get("worker_connections", settings.get("threads"))
+        assert settings.get("worker_connections") == taken, (
+            f"{file.path}: expected {taken} connections, got {settings.get('worker_connections')}"
+        )
         wrong = {key for key, value in given.get("settings", {}).items() if settings.get(key) != value}
         assert not wrong, f"{file.path}: expected {given['settings']}, got others for {wrong}"
         if importlib.util.find_spec("gunicorn"):
@@ -730,7 +735,11 @@ def test_a_release_names_itself_in_each_response(case, monkeypatch, tmp_path):
             return [b"body"]
 
     worker, got = Worker(), []
-    settings["post_worker_init"](worker)
+    try:
+        settings["post_worker_init"](worker)
+        assert gc.get_freeze_count(), "expected what is there to be looked through for garbage no more"
+    finally:
+        gc.unfreeze()
     assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
 
