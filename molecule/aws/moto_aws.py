@@ -3,7 +3,6 @@
 
 import json
 import sys
-import threading
 
 from moto.acm import models as acm
 from moto.autoscaling.responses import AutoScalingResponse
@@ -85,15 +84,23 @@ def _(self, *_, **__):
         self.iops, self._storage_throughput = self.iops or 3000, self._storage_throughput or 125
 
 
-SECONDS_TO_GO = 15
+# It goes in its own time: so often it is found after it was told to.
+TIMES_FOUND = 4
 
 
 @after(rds.RDSBackend, "delete_db_instance")
-def _(self, database, db_instance_identifier, **__):  # it goes in its own time
+def _(self, database, db_instance_identifier, **__):
     self.databases[db_instance_identifier] = database
-    going = threading.Timer(SECONDS_TO_GO, self.databases.pop, [db_instance_identifier, None])
-    going.daemon = True
-    going.start()
+    database.times_left = TIMES_FOUND
+
+
+@after(rds.RDSBackend, "describe_db_instances")
+def _(self, found, *_, **__):
+    for database in found:
+        if database.status == "deleting":
+            database.times_left -= 1
+            if not database.times_left:
+                del self.databases[database.db_instance_identifier]
 
 
 def going(self, db_instance_identifier, *_, **__):
