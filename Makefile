@@ -73,7 +73,7 @@ purge: setup ## Destroy the data of a site that is absent: make purge SITE=name
 	@$(playbook) playbooks/purge.yml -e purge_site=$(SITE) $(ARGS)
 
 ## Amazon Web Services
-cloud_playbook = AWS_EC2_METADATA_DISABLED=true $(local_playbook) -e inventory=$(CURDIR)/inventories/$(ENV)
+cloud_playbook = $(accelerated) AWS_EC2_METADATA_DISABLED=true $(local_playbook) -e inventory=$(CURDIR)/inventories/$(ENV)
 provision: cloud ## Have at AWS what the inventory says, after the price: make provision ENV=staging [YES=1] [RESIZE=1]
 	@$(cloud_playbook) playbooks/provision.yml $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
 
