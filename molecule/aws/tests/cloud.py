@@ -23,8 +23,8 @@ ZONE = "town.test"
 # As the Makefile has it.
 MITOGEN = next(ROOT.glob(".venv/lib/python3*/site-packages/ansible_mitogen/plugins/strategy"), None)
 FASTER = {
-    "ANSIBLE_STRATEGY": "mitogen_linear",
-    "ANSIBLE_STRATEGY_PLUGINS": str(MITOGEN),
+    "ANSIBLE_STRATEGY": "mitogen_linear" if MITOGEN else "linear",
+    "ANSIBLE_STRATEGY_PLUGINS": str(MITOGEN or ""),
     "ANSIBLE_DEPRECATION_WARNINGS": "false",
 }
 
@@ -45,15 +45,19 @@ class Cloud:
     def environment(self) -> dict[str, str]:
         """What keeps every call on this machine."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        return kept | (FASTER if MITOGEN else {}) | {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "MOTO_AMIS_PATH": str(SCENARIO / "images.json"),
-        }
+        return (
+            kept
+            | FASTER
+            | {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "MOTO_AMIS_PATH": str(SCENARIO / "images.json"),
+            }
+        )
 
     def start(self) -> None:
         command = [sys.executable, SCENARIO / "moto_aws.py", "-H", "127.0.0.1", "-p", str(self.port)]
