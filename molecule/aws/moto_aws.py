@@ -155,6 +155,18 @@ for name in ("schedule_key_deletion", "cancel_key_deletion", "enable_key", "disa
     setattr(KmsBackend, name, by_id(getattr(KmsBackend, name)))
 
 
+members = cache.ReplicationGroup._set_node_members_clusters_disabled
+
+
+def members_by_either(self, *, num_cache_clusters, replicas_per_node_group, **kw):
+    """A primary and replicas; AWS takes the number of all as well as that of replicas."""
+    replicas = replicas_per_node_group or num_cache_clusters - 1
+    members(self, num_cache_clusters=num_cache_clusters, replicas_per_node_group=replicas, **kw)
+
+
+cache.ReplicationGroup._set_node_members_clusters_disabled = members_by_either
+
+
 def delete_cache_subnet_group(self):
     name = self._get_param("CacheSubnetGroupName")
     self.elasticache_backend.describe_cache_subnet_groups(cache_subnet_group_name=name)

@@ -239,6 +239,7 @@ def test_several_web_hosts_and_what_is_before_them(cloud):
     same("records", records(cloud, "scaled"), {f"scaled.{ZONE}.", f"www.scaled.{ZONE}."})
     (redis,) = cloud.client("elasticache").describe_replication_groups()["ReplicationGroups"]
     same("Redis", (redis["AtRestEncryptionEnabled"], redis["TransitEncryptionEnabled"]), (True, True))
+    same("its nodes", len(redis["MemberClusters"]), 2)
 
 
 @pytest.mark.parametrize("size", SIZES)
