@@ -89,7 +89,7 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications cluster certificates aws
+	@bin/test lint unit app default mysql releases applications cluster certificates
 
 screenshots: ## Take pictures of Harbour for the README, by the browser's tests
 	@bin/test browser

@@ -155,6 +155,15 @@ for name in ("schedule_key_deletion", "cancel_key_deletion", "enable_key", "disa
     setattr(KmsBackend, name, by_id(getattr(KmsBackend, name)))
 
 
+@after(cache.ElastiCacheBackend, "describe_replication_groups")
+def _(self, found, *_, **__):  # as a database, it goes in its own time
+    for group in found:
+        if group.status == "deleting":
+            group.times_left = getattr(group, "times_left", TIMES_FOUND) - 1
+            if not group.times_left:
+                del self.replication_groups[group.replication_group_id]
+
+
 members = cache.ReplicationGroup._set_node_members_clusters_disabled
 
 
