@@ -218,6 +218,13 @@ def tagged_certificates(module: AnsibleAWSModule, found: list[Any], name: str) -
     ]
 
 
+def living_keys(module: AnsibleAWSModule, found: list[Any]) -> list[Any]:
+    """An alias stays while its key waits for its end."""
+    client = client_of(module, "kms")
+    states = [client.describe_key(KeyId=each["id"])["KeyMetadata"]["KeyState"] for each in found]
+    return [each for each, state in zip(found, states, strict=True) if state != "PendingDeletion"]
+
+
 def records(module: AnsibleAWSModule, zone: str) -> tuple[str, list[Any]]:
     """The public zone of a name, and what is in it."""
     path = f"HostedZones[?Name=='{zone}.' && !(Config.PrivateZone)].Id"
@@ -245,6 +252,7 @@ def main() -> None:
         asked = kinds(name, environment, account)
         made = {kind: everything(module, *how) for kind, how in asked.items()}
         made["certificate"] = tagged_certificates(module, made["certificate"], name)
+        made["key"] = living_keys(module, made["key"])
         zones = everything(module, "ec2", "describe_availability_zones", {}, "AvailabilityZones[].ZoneName")
         lists = {"Filters": [{"Name": "prefix-list-name", "Values": [CLOUDFRONT]}]}
         path = "PrefixLists[].PrefixListId"
