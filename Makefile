@@ -89,11 +89,11 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications cluster certificates
+	@bin/test lint unit app default mysql releases applications browser cluster certificates
 
-screenshots: ## Take pictures of Harbour for the README, by the browser's tests
+screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
 	@bin/test browser
-	@mkdir -p docs/pictures && cp .lab/screenshots/readme/*.png docs/pictures/
+	@cp .lab/screenshots/readme/*.png docs/pictures/
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab

@@ -163,9 +163,8 @@ def watch(site: Site, identifier: str, wanted: Wanted, seconds: float) -> str:
         time.sleep(0.1)
 
 
-def drain(site: Site, colour: str, timeout: float = 30) -> None:
-    """Let an instance that is no longer live end what it has; what waits in its socket is taken first, for
-    its workers take no more than they can answer."""
+def drain(site: Site, colour: str, timeout: float = 10) -> None:
+    """Let an instance that is no longer live end what it has; what waits in its socket is taken first."""
     if show(site.unit(colour))["ActiveState"] != "active":
         return
     deadline = time.monotonic() + timeout

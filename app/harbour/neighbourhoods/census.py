@@ -100,13 +100,13 @@ class Client:
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def _ask_once(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
+    def _ask_once(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSON)
         full = {**query, **({"key": self.key} if self.key else {})}
         address = f"{self.url}{path}" + (f"?{urlencode(full, safe=',:*')}" if full else "")
         request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 (checked)
         until = time.monotonic() + DEADLINE
         try:
-            with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 (checked)
                 content = _read(answer.read1, until)
         except HTTPError as error:
             error.close()
@@ -220,7 +220,7 @@ def _value(row: Mapping[str, object], name: str, measure: Measure) -> Estimate |
     try:
         value = clean_estimate(row[name])
         if value is not None and measure.unit == "%" and value > 100:
-            raise ValueError(f"expected a percentage, got {value:g}")  # noqa: TRY301
+            raise ValueError(f"expected a percentage, got {value:g}")  # noqa: TRY301 (named below)
         column = _margin(name)
         # A total that is agreed with the census itself has no margin: -555555555.
         moe = clean_estimate(row[column])

@@ -330,7 +330,7 @@ def scatter(
         # Within the drawing, where the line is steep.
         heights = [min(max(line.at(end), y.low), y.high) for end in ends]
         if line.slope:
-            ends = tuple(  # type: ignore[assignment]
+            ends = tuple(  # type: ignore[assignment]  # of two, as before
                 end if height == line.at(end) else (height - line.intercept) / line.slope
                 for end, height in zip(ends, heights, strict=True)
             )

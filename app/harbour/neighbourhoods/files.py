@@ -125,7 +125,7 @@ def _figure(row: Mapping[str, str], fips: str, year: int, measure: str) -> Row:
         column = measure
         value = clean_estimate(row[measure])
         if value is not None and MEASURES[measure].unit == "%" and value > 100:
-            raise ValueError(f"expected a percentage, got {row[measure]!r:.60}")  # noqa: TRY301
+            raise ValueError(f"expected a percentage, got {row[measure]!r:.60}")  # noqa: TRY301 (named below)
         column = margin
         moe = clean_estimate(row.get(margin))
     except ValueError as error:

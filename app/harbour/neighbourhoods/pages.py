@@ -48,12 +48,13 @@ def index() -> str:
     bounds = quantile_bounds([value.value for value in values.values()], charts.CLASSES)
     ranked = sorted(values, key=lambda fips: -values[fips].value)
     title = f"{measure.label}, {year}"
+    summary = words.summary(ranked, values, measure)
     picture = charts.choropleth(
         areas().values(),
         values,
         bounds,
         title=title,
-        description=words.summary(ranked, values, measure),
+        description=summary,
         show=partial(words.write_estimate, measure=measure),
         link=lambda fips: url_for("neighbourhoods.over_time", measure=key, area=fips),
     )
@@ -66,7 +67,7 @@ def index() -> str:
         series=series,
         year=year,
         picture=picture,
-        summary=words.summary(ranked, values, measure),
+        summary=summary,
         legend=words.legend(bounds, values, measure),
         rows=[(areas()[fips], values[fips]) for fips in ranked],
         missing=[area.name for area in areas().values() if area.fips not in values],

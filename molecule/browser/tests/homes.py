@@ -64,10 +64,10 @@ def log_in(page: Page, login: tuple[str, str]) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Pending")
 
 
-def publish(page: Page, title: str) -> None:
+def publish(page: Page, reference: str) -> None:
     """Publish a home as a moderator who is logged in."""
     page.goto("/admin/")
-    page.get_by_role("link", name=title, exact=True).click()
+    page.locator("tr", has_text=reference).get_by_role("link").click()
     page.get_by_role("button", name="Publish it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Pending")
 
@@ -79,5 +79,5 @@ def publish_new(browser: Browser, login: tuple[str, str], title: str, photos: li
     with visit(browser) as moderator:
         page = moderator.page()
         log_in(page, login)
-        publish(page, title)
+        publish(page, reference)
     return f"/listings/{int(reference.removeprefix('H-'))}"
