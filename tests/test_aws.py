@@ -28,8 +28,8 @@ ALARMS = [
         ("CPUUtilization", "AWS/EC2"),
         ("StatusCheckFailed", "AWS/EC2"),
         ("disk_used_percent", "Decanter/staging"),
-        ("backup_age_hours", "Decanter/staging"),
-        ("backup_age_hours", "Decanter/staging"),
+        ("responses_5xx", "Decanter/staging"),
+        ("responses_5xx", "Decanter/staging"),
     )
 ]
 
@@ -90,6 +90,16 @@ def test_a_member_of_a_group_is_said_to_stay_until_it_is_replaced():
     made = {"instances": [host("i-2", "t3.micro", "decanter-staging-web")]}
     (line,) = [line for line in plan("scaled", made) if line.startswith("leave")]
     assert line.endswith("instance i-2, a t3.micro until it is replaced by a t3.small"), line
+
+
+def test_an_edge_has_its_price_and_is_not_forgotten():
+    (line,) = [line for line in plan("scaled", edge=True, region="us-east-1") if "CloudFront" in line]
+    assert line.startswith("create") and " 7.00 USD" in line, line
+    made = {"edge": [{"id": "decanter-staging-edge", "name": "d1.cloudfront.net"}]}
+    (line,) = [line for line in plan("scaled", made) if line.startswith("leave")]
+    assert "decanter-staging-edge in us-east-1" in line, line
+    (line,) = [line for line in plan("scaled", made, edge=True) if "CloudFront" in line]
+    assert line.startswith("keep"), line
 
 
 DATABASE = {"id": "d", "details": {"storage": 40, "version": "8.4.5"}}
@@ -195,17 +205,22 @@ def test_subnets_are_sixteenths():
     ]
 
 
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("networks", [["198.18.5.0/24"], []])
 @pytest.mark.parametrize("dns", [True, False])
-def test_a_web_host_may_do_nothing_to_what_is_not_its_own(dns):
+def test_a_web_host_may_do_nothing_to_what_is_not_its_own(dns, networks, scaled):
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
         (ROLE / "templates/web.json.j2").read_text()
     )
     policy = json.loads(
         template.render(
-            aws_settings={"region": "eu-west-1"} | ({"dns": {}} if dns else {}),
+            aws_settings={"region": "eu-west-1", "ssh_networks": networks} | ({"dns": {}} if dns else {}),
             aws_environment="staging",
             __aws_found={"account": "1", "dns_zone_id": "Z1"},
             __aws_key={"key_arn": "arn:aws:kms:eu-west-1:1:key/k"},
+            __aws_name="decanter-staging",
+            __aws_scaled=scaled,
+            __aws_published="decanter",
             __aws_parameters="/decanter/staging",
             __aws_bucket="decanter-staging-1",
             __aws_log_group="/decanter/staging",
@@ -214,18 +229,30 @@ def test_a_web_host_may_do_nothing_to_what_is_not_its_own(dns):
     )
     # What AWS lets nobody narrow to a resource.
     anywhere = {
+        "autoscaling:DescribeAutoScalingInstances",
         "cloudwatch:PutMetricData",
+        "ec2:DescribeTags",
         "ecr:GetAuthorizationToken",
         "route53:GetChange",
         "route53:ListHostedZones",
         "ssm:UpdateInstanceInformation",
         *(f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")),
     }
+    may: dict[str, set[str]] = {}
     for statement in policy["Statement"]:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert not any("*" in action for action in actions), f"expected actions by name, got {actions}"
         if statement["Resource"] == "*":
             assert set(actions) <= anywhere, f"expected resources by name for {set(actions) - anywhere}"
+        for action in actions:
+            may.setdefault(action, set()).add(str(statement["Resource"]))
+    backups = {action for action, where in may.items() if any("/backups/" in each for each in where)}
+    assert backups == {"s3:PutObject", "s3:AbortMultipartUpload"}, backups
+    for action, expected in {
+        "ssmmessages:OpenDataChannel": not networks,
+        "autoscaling:CompleteLifecycleAction": scaled,
+    }.items():
+        assert (action in may) is expected, f"expected {action} {expected}, got {sorted(may)}"
     proofs = json.loads((ROLE / "../../docs/route53-policy.json").read_text().replace("ZONE-ID", "Z1"))[
         "Statement"
     ]

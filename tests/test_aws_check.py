@@ -13,8 +13,11 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
 
 def settings(size: str = "small", **more: Any) -> dict[str, Any]:
-    dns = {"dns": {"zone": "town.test", "names": ["town.test", "www.town.test"]}}
-    return {"size": size, "region": "eu-west-1", "ssh_key": KEY} | (dns if size == "scaled" else {}) | more
+    least = {"size": size, "region": "eu-west-1", "ssh_key": KEY}
+    if size == "scaled":
+        least["dns"] = {"zone": "town.test", "names": ["town.test", "www.town.test"]}
+        more["web"] = {"health": "harbour"} | more.get("web", {})
+    return least | more
 
 
 @pytest.mark.parametrize("size", ["small", "standard", "scaled"])
@@ -31,8 +34,8 @@ def test_what_is_right(size):
         (settings(region="Ireland"), 'aws.region: found "Ireland", expected a region (such as eu-west-1)'),
         (
             settings(sise=1),
-            "aws.sise: found an unknown key, expected one of: alarm_emails, backup_days, "
-            "cloudfront_only, database, dns, image, network, redis, region, size, ssh_key, "
+            "aws.sise: found an unknown key, expected one of: alarm_emails, backup_alarm, backup_days, "
+            "cloudfront_only, database, dns, edge, image, network, redis, region, size, ssh_key, "
             "ssh_networks, web (did you mean size?)",
         ),
         (
@@ -60,6 +63,10 @@ def test_what_is_right(size):
         (
             settings("standard", web={"maximum": 9}),
             "aws.web.maximum: found 9, expected no maximum where size is standard (it is for scaled)",
+        ),
+        (
+            settings("scaled", web={"health": "/healthz"}),
+            'aws.web.health: found "/healthz", expected the name of a site (such as harbour)',
         ),
         (
             settings("scaled", web={"minimum": 5}),
@@ -90,11 +97,13 @@ def test_a_name_that_is_none():
     ), line
 
 
-def test_a_load_balancer_needs_names():
+def test_a_load_balancer_needs_names_and_a_site_to_ask_for():
     given = settings("scaled")
-    del given["dns"]
+    del given["dns"], given["web"]
     assert aws_errors(given, "staging") == [
-        "aws.dns: found nothing, expected zone and names, for the load balancer's certificate is proven there"
+        "aws.dns: found nothing, expected zone and names, for the load balancer's certificate is proven "
+        "there",
+        "aws.web.health: found nothing, expected the site whose health the load balancer asks for",
     ]
 
 
@@ -124,9 +133,9 @@ def test_what_cannot_be_read_is_a_line_of_its_own():
 @pytest.mark.parametrize(
     ("size", "has", "has_not"),
     [
-        ("small", ["web"], ["database", "redis", "cloudfront_only"]),
-        ("standard", ["web", "database"], ["redis", "cloudfront_only"]),
-        ("scaled", ["web", "database", "redis", "cloudfront_only"], []),
+        ("small", ["web"], ["database", "redis", "edge"]),
+        ("standard", ["web", "database"], ["redis", "edge"]),
+        ("scaled", ["web", "database", "redis", "edge", "cloudfront_only"], []),
     ],
 )
 def test_defaults_are_those_of_the_size(size, has, has_not):

@@ -6,9 +6,10 @@ import sys
 
 from moto.acm import models as acm
 from moto.autoscaling.responses import AutoScalingResponse
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, parse_user_data
 from moto.elasticache import models as cache
 from moto.elasticache.responses import ElastiCacheResponse
 from moto.elbv2 import models as elb
@@ -59,6 +60,21 @@ def _(self, out):  # its own tags are no part of the template's data
     ]
     if not data["TagSpecifications"]:
         del data["TagSpecifications"]
+
+
+# A version after the first has user data, too.
+LaunchTemplateVersion.user_data = property(
+    lambda self: (data := self.data.get("UserData")) and parse_user_data(str(data))
+)
+
+
+def delete_launch_template_versions(self):  # the template goes right after them
+    return ActionResult(
+        {f"{how}DeletedLaunchTemplateVersions": [] for how in ("Successfully", "Unsuccessfully")}
+    )
+
+
+LaunchTemplates.delete_launch_template_versions = delete_launch_template_versions
 
 
 @after(rds.RDSBackend, "describe_db_parameter_groups")

@@ -29,7 +29,8 @@ def aws_records(
 ) -> list[dict[str, Any]]:
     """The records of names that lead to the environment; others are somebody else's."""
     addresses = {address["id"] for address in made["addresses"]}
-    balancers = {balancer["name"].lower() for balancer in made["balancer"]}
+    aliased = [*made["balancer"], *made["edge"]]
+    balancers = {each["name"].lower() for each in aliased if each["name"]}
 
     def ours(record: dict[str, Any]) -> bool:
         alias = ((record["alias"] or {}).get("DNSName") or "").rstrip(".").lower().removeprefix("dualstack.")
@@ -117,6 +118,8 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: list[dict[st
         yield Part("balancer", "load balancer, in two zones", units + 2 * address)
         yield Part("firewall", "WAF, three rules", prices["firewall"])
         yield Part("certificate", "certificate", 0)
+        if settings["edge"]:
+            yield Part("edge", "CloudFront, with a certificate and a firewall", prices["edge"])
         redis = settings["redis"]
         nodes = redis["replicas"] + 1
         price = hourly("redis_hour", redis["type"], nodes)
@@ -136,9 +139,12 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: list[dict[st
         yield Part("database", words, price, details)
 
 
-def left(size: str, made: dict[str, Any], web: str, resize: bool) -> Iterator[str]:
+def left(settings: dict[str, Any], made: dict[str, Any], resize: bool) -> Iterator[str]:
     """What is there, is not as the settings say, and stays as it is."""
+    size, web = settings["size"], settings["web"]["type"]
     scaled = size == "scaled"
+    for stack in made["edge"] if not settings.get("edge") else []:
+        yield f"CloudFormation's stack {stack['id']} in us-east-1, to which no name leads any more"
     for host in made["instances"]:
         found = host["details"]["type"]
         if scaled and not host["group"]:
@@ -161,7 +167,7 @@ def aws_plan(
     """Lines that say what a run would create or change, what it leaves, and what each part costs a month."""
     factor = prices["regions"].get(settings["region"])
     lines, total, unpriced = [], 0.0, False
-    leave = list(left(settings["size"], made, settings["web"]["type"], resize))
+    leave = list(left(settings, made, resize))
     hosts = [each["details"]["type"] for each in made["instances"] if not each["group"]]
     if hosts and not resize and settings["size"] != "scaled":
         # It costs what it is, not what it was asked to be.

@@ -183,6 +183,8 @@ def other_lines(said: Mapping[str, Any]) -> Iterator[str]:
     if said.get("size") == "scaled" and "dns" not in said:
         yield line(("dns",), expected="zone and names, for the load balancer's certificate is proven there")
     if said.get("size") == "scaled":
+        if "health" not in web:
+            yield line(("web", "health"), expected="the site whose health the load balancer asks for")
         least, most = web.get("minimum", 2), web.get("maximum", 4)
         if isinstance(least, int) and isinstance(most, int) and least > most:
             yield line(("web", "maximum"), most, expected=f"at least the minimum, {least}")

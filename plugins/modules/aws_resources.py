@@ -30,6 +30,7 @@ made:
 account: {type: str, returned: always, description: Whose account it is.}
 zones: {type: list, returned: always, description: "The region's zones, by name."}
 dns_zone_id: {type: str, returned: always, description: The hosted zone's id; empty where there is none.}
+published: {type: bool, returned: always, description: Whether the bucket has what a deploy publishes.}
 cloudfront_networks: {type: str, returned: always, description: The prefix list of CloudFront's own servers.}
 """
 
@@ -45,7 +46,6 @@ def kinds(name: str, environment: str, account: str) -> dict[str, tuple[str, str
     ours = {"Filters": tagged}
     alive = {"Filters": [*tagged, {"Name": "instance-state-name", "Values": RUNNING}]}
     named = f"'{name}'"
-    path = f"'/decanter/{environment}'"
     return {
         "network": ("ec2", "describe_vpcs", ours, "Vpcs[].{id: VpcId}"),
         "subnets": ("ec2", "describe_subnets", ours, "Subnets[].{id: SubnetId, cidr: CidrBlock}"),
@@ -158,7 +158,12 @@ def kinds(name: str, environment: str, account: str) -> dict[str, tuple[str, str
             {},
             f"repositories[?repositoryName=='decanter/{environment}'].{{id: repositoryName}}",
         ),
-        "logs": ("logs", "describe_log_groups", {}, f"logGroups[?logGroupName=={path}].{{id: logGroupName}}"),
+        "logs": (
+            "logs",
+            "describe_log_groups",
+            {"logGroupNamePrefix": f"/decanter/{environment}/"},
+            "logGroups[].{id: logGroupName}",
+        ),
         "topic": ("sns", "list_topics", {}, f"Topics[?ends_with(TopicArn, ':{name}')].{{id: TopicArn}}"),
         "alarms": (
             "cloudwatch",
@@ -171,6 +176,13 @@ def kinds(name: str, environment: str, account: str) -> dict[str, tuple[str, str
             "describe_parameters",
             {},
             f"Parameters[?starts_with(Name, '/decanter/{environment}/')].{{id: Name}}",
+        ),
+        "edge": (
+            "cloudformation",
+            "describe_stacks",
+            {},
+            f"Stacks[?StackName=='{name}-edge']"
+            ".{id: StackName, name: Outputs[?OutputKey=='Domain'] | [0].OutputValue}",
         ),
         "firewall": (
             "wafv2",
@@ -193,6 +205,8 @@ def client_of(module: AnsibleAWSModule, service: str) -> Any:
     """As module.client, of one session: what a session reads is most of what a client costs."""
     region, endpoint, options = get_aws_connection_info(module)
     config = options.pop("aws_config", None)
+    # The one stack is where CloudFront looks for what is its.
+    region = "us-east-1" if service == "cloudformation" else region
     return session(options.pop("profile_name", None)).client(
         service, region_name=region, endpoint_url=endpoint, config=config, **options
     )
@@ -225,6 +239,14 @@ def living_keys(module: AnsibleAWSModule, found: list[Any]) -> list[Any]:
     return [each for each, state in zip(found, states, strict=True) if state != "PendingDeletion"]
 
 
+def is_published(module: AnsibleAWSModule, buckets: list[Any]) -> bool:
+    client = client_of(module, "s3")
+    return any(
+        client.list_objects_v2(Bucket=bucket["id"], Prefix=PUBLISHED, MaxKeys=1)["KeyCount"] > 0
+        for bucket in buckets
+    )
+
+
 def records(module: AnsibleAWSModule, zone: str) -> tuple[str, list[Any]]:
     """The public zone of a name, and what is in it."""
     path = f"HostedZones[?Name=='{zone}.' && !(Config.PrivateZone)].Id"
@@ -250,9 +272,14 @@ def main() -> None:
     try:
         account = client_of(module, "sts").get_caller_identity()["Account"]
         asked = kinds(name, environment, account)
+        edge = asked.pop("edge")
         made = {kind: everything(module, *how) for kind, how in asked.items()}
+        # Its secret was there before it.
+        secret = {"id": f"/decanter/{environment}/edge/secret"}
+        made["edge"] = everything(module, *edge) if secret in made["parameters"] else []
         made["certificate"] = tagged_certificates(module, made["certificate"], name)
         made["key"] = living_keys(module, made["key"])
+        published = is_published(module, made["bucket"])
         zones = everything(module, "ec2", "describe_availability_zones", {}, "AvailabilityZones[].ZoneName")
         lists = {"Filters": [{"Name": "prefix-list-name", "Values": [CLOUDFRONT]}]}
         path = "PrefixLists[].PrefixListId"
@@ -267,11 +294,14 @@ def main() -> None:
         zones=sorted(zones),
         dns_zone_id=dns_zone_id,
         records=dns,
+        published=published,
         cloudfront_networks=networks[0] if networks else "",
     )
 
 
 CLOUDFRONT = "com.amazonaws.global.cloudfront.origin-facing"
+# The last thing that a deploy publishes: roles/fleet.
+PUBLISHED = "decanter/live.json"
 
 if __name__ == "__main__":
     main()

@@ -42,6 +42,8 @@ class Cloud:
     folder: Path
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
+    # What was there before anything was made.
+    empty: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -104,6 +106,13 @@ class Cloud:
                 command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         return Run(f"{playbook} {size}", process, path, time.monotonic())
+
+    def ansible(self, program: str, *arguments: str) -> str:
+        """What one of Ansible's programs says."""
+        command = [Path(sys.executable).parent / program, *arguments]
+        return subprocess.run(
+            command, env=self.environment, check=True, capture_output=True, text=True
+        ).stdout
 
     def all_sizes(self, playbook: str, sizes: list[str], *more: str) -> dict[str, Run]:
         """One playbook for each size, as many side by side as processors have nothing to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jmespath
 import pytest
 import yaml
 from cloud import ZONE, Cloud
@@ -27,8 +29,68 @@ def only_with(size: str) -> pytest.MarkDecorator:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud = Cloud(tmp_path_factory.mktemp("aws"))
     cloud.start()
+    cloud.empty = counted(cloud)
     yield cloud
     cloud.stop()
+
+
+# By the service: what is asked, and a JMESPath of what there is.
+ALL = {
+    ("ec2", "describe_vpcs"): "Vpcs[].VpcId",
+    ("ec2", "describe_subnets"): "Subnets[].SubnetId",
+    ("ec2", "describe_security_groups"): "SecurityGroups[].GroupId",
+    ("ec2", "describe_internet_gateways"): "InternetGateways[].InternetGatewayId",
+    ("ec2", "describe_route_tables"): "RouteTables[].RouteTableId",
+    ("ec2", "describe_instances"): "Reservations[].Instances[?State.Name!='terminated'][].InstanceId",
+    ("ec2", "describe_volumes"): "Volumes[].VolumeId",
+    ("ec2", "describe_addresses"): "Addresses[].PublicIp",
+    ("ec2", "describe_key_pairs"): "KeyPairs[].KeyName",
+    ("ec2", "describe_launch_templates"): "LaunchTemplates[].LaunchTemplateName",
+    ("autoscaling", "describe_auto_scaling_groups"): "AutoScalingGroups[].AutoScalingGroupName",
+    ("autoscaling", "describe_policies"): "ScalingPolicies[].PolicyName",
+    ("elbv2", "describe_load_balancers"): "LoadBalancers[].LoadBalancerName",
+    ("elbv2", "describe_target_groups"): "TargetGroups[].TargetGroupName",
+    ("acm", "list_certificates"): "CertificateSummaryList[].DomainName",
+    ("rds", "describe_db_instances"): "DBInstances[].DBInstanceIdentifier",
+    ("rds", "describe_db_snapshots"): "DBSnapshots[].DBSnapshotIdentifier",
+    ("rds", "describe_db_subnet_groups"): "DBSubnetGroups[].DBSubnetGroupName",
+    ("rds", "describe_db_parameter_groups"): "DBParameterGroups[].DBParameterGroupName",
+    ("elasticache", "describe_replication_groups"): "ReplicationGroups[].ReplicationGroupId",
+    ("elasticache", "describe_cache_subnet_groups"): "CacheSubnetGroups[].CacheSubnetGroupName",
+    ("kms", "list_aliases"): "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName",
+    ("iam", "list_roles"): "Roles[].RoleName",
+    ("iam", "list_instance_profiles"): "InstanceProfiles[].InstanceProfileName",
+    ("s3", "list_buckets"): "Buckets[].Name",
+    ("ecr", "describe_repositories"): "repositories[].repositoryName",
+    ("logs", "describe_log_groups"): "logGroups[].logGroupName",
+    ("logs", "describe_metric_filters"): "metricFilters[].filterName",
+    ("sns", "list_topics"): "Topics[].TopicArn",
+    ("sns", "list_subscriptions"): "Subscriptions[].SubscriptionArn",
+    ("cloudwatch", "describe_alarms"): "MetricAlarms[].AlarmName",
+    ("ssm", "describe_parameters"): "Parameters[].Name",
+    ("route53", "list_hosted_zones"): "HostedZones[].Name",
+}
+
+
+def counted(cloud: Cloud) -> dict[str, list[str]]:
+    """What the account has, of every service that an environment asks for something."""
+    found = {}
+    for (service, ask), path in ALL.items():
+        found[f"{service} {ask}"] = sorted(jmespath.search(path, getattr(cloud.client(service), ask)()) or [])
+    acls = cloud.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
+    policies = cloud.client("iam").list_policies(Scope="Local")["Policies"]
+    kms = cloud.client("kms")
+    keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
+    return found | {
+        "wafv2 list_web_acls": [each["Name"] for each in acls],
+        "iam list_policies": [each["PolicyName"] for each in policies],
+        # A key waits a week for its end.
+        "kms list_keys": [
+            each["KeyId"]
+            for each in keys
+            if each["KeyManager"] == "CUSTOMER" and each["KeyState"] != "PendingDeletion"
+        ],
+    }
 
 
 def of(cloud: Cloud, size: str) -> dict[str, list[dict[str, str]]]:
@@ -111,8 +173,49 @@ def test_the_image_is_the_newest_and_stays(cloud, size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_other_roles_are_told_what_they_need(cloud, size):
+    text = (cloud.inventory(size) / "group_vars/all/aws_made.yml").read_text()
+    written = yaml.safe_load(text)
+    bucket = f"decanter-{size}-123456789012"
+    same("the bucket", written["aws_made"]["bucket"], bucket)
+    same(
+        "logs",
+        (written["cloudwatch_log_group"], written["cloudwatch_namespace"]),
+        (f"/decanter/{size}", f"Decanter/{size}"),
+    )
+    same("a database elsewhere", "mysql_host" in written, size != "small")
+    same("a load balancer", written.get("balancer_kind"), "alb" if size == "scaled" else None)
+    same("published in", written.get("fleet_bucket"), bucket if size == "scaled" else None)
+    if size == "scaled":
+        subnets = cloud.client("ec2").describe_subnets(Filters=of(cloud, size))["Subnets"]
+        public = sorted(each["CidrBlock"] for each in subnets if each["MapPublicIpOnLaunch"])
+        same("whom hosts believe", sorted(written["balancer_networks"]), public)
+    if size == "small":
+        return
+    asked = cloud.client("ssm").get_parameter(Name=f"/decanter/{size}/database/password", WithDecryption=True)
+    password = asked["Parameter"]["Value"]
+    assert len(password) == 40 and password not in text, "expected the password in no file"
+    command = [
+        "-i",
+        "localhost,",
+        "-m",
+        "ansible.builtin.debug",
+        "-a",
+        "var=mysql_admin_password",
+        "localhost",
+    ]
+    folder = cloud.inventory(size)
+    shown = cloud.ansible("ansible", *command, "-e", f"@{folder}/group_vars/all/aws_made.yml")
+    assert password in shown, f"expected what the parameter store has, got {shown}"
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_who_reaches_what(cloud, size):
     web = group(cloud, size, "web")
+    closed = cloud.client("ec2").describe_security_groups(
+        Filters=[{"Name": "vpc-id", "Values": [web["VpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
+    )["SecurityGroups"][0]
+    same("the network's own group", (closed["IpPermissions"], closed["IpPermissionsEgress"]), ([], []))
     world = {(80, "0.0.0.0/0"), (443, "0.0.0.0/0")}
     ssh = {(22, "198.18.5.0/24")}
     if size == "scaled":
@@ -213,6 +316,7 @@ def test_the_database(cloud, size):
     assert subnets and not subnets & led, f"expected that nothing leads to {subnets}, got routes to {led}"
 
 
+@only_with("scaled")
 def test_several_web_hosts_and_what_is_before_them(cloud):
     scaling = cloud.client("autoscaling")
     (found,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
@@ -237,9 +341,112 @@ def test_several_web_hosts_and_what_is_before_them(cloud):
     guarded = cloud.client("wafv2").list_resources_for_web_acl(WebACLArn=firewall["ARN"])["ResourceArns"]
     same("what the firewall is before", guarded, [arn])
     same("records", records(cloud, "scaled"), {f"scaled.{ZONE}.", f"www.scaled.{ZONE}."})
+    (targets,) = balancing.describe_target_groups()["TargetGroups"]
+    asked = [targets[f"HealthCheck{what}"] for what in ("Protocol", "Path", "IntervalSeconds")]
+    same("what is asked of each host", asked, ["HTTPS", "/.decanter/health/harbour", 5])
+    same("where hosts listen", (targets["Protocol"], targets["Port"]), ("HTTPS", 443))
+    same("the group asks", found["HealthCheckType"], "EC2")
+    same("before the first deploy", (hooks(cloud), told(data)["hook"]), ([], ""))
     (redis,) = cloud.client("elasticache").describe_replication_groups()["ReplicationGroups"]
     same("Redis", (redis["AtRestEncryptionEnabled"], redis["TransitEncryptionEnabled"]), (True, True))
     same("its nodes", len(redis["MemberClusters"]), 2)
+
+
+def hooks(cloud: Cloud) -> list[tuple[Any, ...]]:
+    scaling = cloud.client("autoscaling")
+    found = scaling.describe_lifecycle_hooks(AutoScalingGroupName="decanter-scaled-web")["LifecycleHooks"]
+    wanted = ("LifecycleHookName", "LifecycleTransition", "DefaultResult", "HeartbeatTimeout")
+    return [tuple(each[key] for key in wanted) for each in found]
+
+
+def told(data: dict[str, Any]) -> dict[str, Any]:
+    """What a new host is told by its user data."""
+    script = base64.b64decode(data["UserData"]).decode()
+    return json.loads(script.split("<<'JSON'\n")[1].split("\nJSON\n")[0])
+
+
+@only_with("scaled")
+def test_new_hosts_make_themselves_once_something_is_published(cloud):
+    """And what was spoilt is repaired by the same run."""
+    s3, bucket = cloud.client("s3"), "decanter-scaled-123456789012"
+    # What stands for AWS is asked without TLS.
+    s3.delete_bucket_policy(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="decanter/live.json", Body=b"{}")
+    password = {"Name": "/decanter/scaled/vault/password", "Type": "SecureString", "Value": "a"}
+    cloud.client("ssm").put_parameter(**password)
+    arn = cloud.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    cloud.client("wafv2").disassociate_web_acl(ResourceArn=arn)
+    run = cloud.begin("provision", "scaled").end().succeeded("published, repaired")
+    same("changed", run.counted("changed"), 4)
+    serves = ("decanter-scaled-serves", "autoscaling:EC2_INSTANCE_LAUNCHING", "ABANDON", 1800)
+    same("who is waited for", hooks(cloud), [serves])
+    versions = cloud.client("ec2").describe_launch_template_versions(
+        LaunchTemplateName="decanter-scaled-web", Versions=["$Latest"]
+    )
+    expected = {
+        "bucket": bucket,
+        "prefix": "decanter",
+        "region": "eu-west-1",
+        "hook": serves[0],
+        "vault_parameter": password["Name"],
+    }
+    same("a new host is told", told(versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]), expected)
+    run = cloud.begin("provision", "scaled").end().succeeded("nothing to do")
+    same("changed in a second run", run.counted("changed"), 0)
+
+
+# What AWS lets nobody narrow to a resource.
+ANYWHERE = {
+    "autoscaling:DescribeAutoScalingInstances",
+    "cloudwatch:PutMetricData",
+    "ec2:DescribeTags",
+    "ecr:GetAuthorizationToken",
+    "route53:GetChange",
+    "route53:ListHostedZones",
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_a_web_host_may_do(cloud, size):
+    iam, name = cloud.client("iam"), f"decanter-{size}-web"
+    same("policies of its own", iam.list_role_policies(RoleName=name)["PolicyNames"], [])
+    (attached,) = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    arn = attached["PolicyArn"]
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    actions = set()
+    for statement in document["Statement"]:
+        these = {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+        assert not any("*" in action for action in these), f"expected actions by name, got {these}"
+        where = statement["Resource"]
+        if where == "*":
+            assert these <= ANYWHERE, f"expected resources by name for {these - ANYWHERE}"
+        else:
+            key, zone = "key/", "hostedzone/"
+            for each in [where] if isinstance(where, str) else where:
+                assert size in each or key in each or zone in each, (
+                    f"expected {size}'s own for {these}, got {each}"
+                )
+        actions |= these
+    same("it joins a group", "autoscaling:CompleteLifecycleAction" in actions, size == "scaled")
+    # Port 22 is open to somebody in each of these.
+    same("Session Manager", "ssmmessages:OpenDataChannel" in actions, False)
+    trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    same("who is it", [each["Principal"] for each in trust], [{"Service": "ec2.amazonaws.com"}])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_logs_are_kept_for_a_month_and_errors_counted(cloud, size):
+    logs, prefix = cloud.client("logs"), f"/decanter/{size}"
+    found = logs.describe_log_groups(logGroupNamePrefix=f"{prefix}/")["logGroups"]
+    key = cloud.client("kms").describe_key(KeyId=f"alias/decanter-{size}")["KeyMetadata"]["Arn"]
+    expected = {f"{prefix}/{each}": (30, key) for each in ("nginx-access", "nginx-error", "journal", "sites")}
+    got = {each["logGroupName"]: (each.get("retentionInDays"), each.get("kmsKeyId")) for each in found}
+    same("log groups", got, expected)
+    (filtered,) = logs.describe_metric_filters(logGroupName=f"{prefix}/nginx-access")["metricFilters"]
+    same("what is counted", filtered["filterPattern"], '{ $.status = "5*" }')
+    (metric,) = filtered["metricTransformations"]
+    same("as", (metric["metricNamespace"], metric["metricName"]), (f"Decanter/{size}", "responses_5xx"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -254,10 +461,14 @@ def test_alarms_are_told_to_somebody(cloud, size):
         for page in pages
         for each in page["MetricAlarms"]
     }
-    expected = {"cpu", "status", "disk", "memory", "backup-age", "5xx", "certificate-days"}
+    expected = {"cpu", "status", "disk", "memory", "5xx", "certificate-days"}
     if size != "small":
         expected |= {"database-storage", "database-cpu", "database-connections"}
-    assert expected <= alarms.keys(), f"expected {expected}, got {sorted(alarms)}"
+    if size == "scaled":
+        expected |= {"balancer-5xx", "unhealthy", "redis-memory"}
+    if size == "standard":  # whose settings say it
+        expected |= {"backup-age"}
+    same("alarms", alarms.keys(), expected)
     counted = f"{len(alarms)} CloudWatch alarms"
     said = (cloud.folder / f"provision-{size}.log").read_text()
     assert counted in said, f"expected that the plan says {counted}, got {said}"
@@ -265,6 +476,15 @@ def test_alarms_are_told_to_somebody(cloud, size):
         assert alarm["AlarmActions"] and alarm["OKActions"], (
             f"{name}: expected a topic that is told, got none"
         )
+    (topic,) = alarms["cpu"]["AlarmActions"]
+    subscribed = cloud.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    same("who is mailed", [each["Endpoint"] for each in subscribed], ["ops@town.test"])
+    # As the role cloudwatch writes them.
+    by = "AutoScalingGroupName" if size == "scaled" else "InstanceId"
+    same("whose disk", [each["Name"] for each in alarms["disk"]["Dimensions"]], [by])
+    if size != "scaled":
+        found = alarms["certificate-days"]
+        same("the certificate", found["MetricName"], "decanter_certificate_not_after_days")
 
 
 @only_with("standard")
@@ -279,7 +499,9 @@ def test_what_was_spoilt_is_repaired(cloud):
     host = ec2.describe_instances(Filters=of(cloud, "standard"))["Reservations"][0]["Instances"][0][
         "InstanceId"
     ]
-    ec2.modify_instance_metadata_options(InstanceId=host, HttpTokens="optional")
+    # What is not said would be forgotten by what stands for AWS.
+    others = {"HttpEndpoint": "enabled", "HttpProtocolIpv6": "disabled", "InstanceMetadataTags": "disabled"}
+    ec2.modify_instance_metadata_options(InstanceId=host, HttpTokens="optional", **others)
     run = cloud.begin("provision", "standard", "-e", "resize=true").end().succeeded("repaired")
     same("changed", run.counted("changed"), 3)
     (reservation,) = ec2.describe_instances(InstanceIds=[host])["Reservations"]
@@ -315,7 +537,7 @@ def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
     def status() -> str:
         return cloud.client("rds").describe_db_instances()["DBInstances"][0]["DBInstanceStatus"]
 
-    run = cloud.begin("teardown", "standard", "-e", "keep=false")
+    run = cloud.begin("teardown", "standard")
     while status() != "deleting" and run.process.poll() is None:
         time.sleep(0.5)
     run.process.terminate()
@@ -324,12 +546,31 @@ def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
     same("the database", status(), "deleting")
 
 
+@only_with("standard")
+def test_backups_are_kept(cloud):
+    cloud.begin("teardown", "standard").end().succeeded("destroyed but backups")
+    left = {
+        what: [each for each in found if "decanter-standard" in each]
+        for what, found in counted(cloud).items()
+        if any("decanter-standard" in each for each in found)
+    }
+    (snapshot,) = left.pop("rds describe_db_snapshots", ["none"])
+    assert snapshot.startswith("decanter-standard-2"), f"expected a last snapshot, got {snapshot}"
+    kept = {
+        "s3 list_buckets": ["decanter-standard-123456789012"],
+        "kms list_aliases": ["alias/decanter-standard"],
+    }
+    same("what is kept", left, kept)
+
+
 def test_nothing_is_left(cloud):
+    if "scaled" in SIZES:
+        # There is something in it, which what stands for AWS is asked for without TLS.
+        cloud.client("s3").delete_bucket_policy(Bucket="decanter-scaled-123456789012")
     for _, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
         run.succeeded("destroyed")
     for size, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
         same(f"{size}: changed in a second run", run.succeeded("destroyed again").counted("changed"), 0)
         assert "nothing is there" in run.said, f"{size}: expected that nothing is left, got {run.said}"
         same(f"{size}: records", records(cloud, size), set())
-    same("buckets", cloud.client("s3").list_buckets()["Buckets"], [])
-    same("the zone", len(cloud.client("route53").list_hosted_zones()["HostedZones"]), 1)
+    same("what is left", counted(cloud), cloud.empty)
