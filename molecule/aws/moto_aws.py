@@ -14,6 +14,7 @@ from moto.elasticache import models as cache
 from moto.elasticache.responses import ElastiCacheResponse
 from moto.elbv2 import models as elb
 from moto.kms.models import KmsBackend
+from moto.logs.models import LogsBackend
 from moto.rds import models as rds
 from moto.server import main
 from moto.wafv2.responses import WAFV2Response
@@ -178,6 +179,12 @@ def _(self, found, *_, **__):  # as a database, it goes in its own time
             group.times_left = getattr(group, "times_left", TIMES_FOUND) - 1
             if not group.times_left:
                 del self.replication_groups[group.replication_group_id]
+
+
+@after(LogsBackend, "delete_log_group")
+def _(self, _, log_group_name):
+    filters = self.filters.metric_filters
+    filters[:] = [each for each in filters if each["logGroupName"] != log_group_name]
 
 
 members = cache.ReplicationGroup._set_node_members_clusters_disabled

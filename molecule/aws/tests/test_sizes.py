@@ -57,7 +57,6 @@ ALL = {
     ("rds", "describe_db_parameter_groups"): "DBParameterGroups[].DBParameterGroupName",
     ("elasticache", "describe_replication_groups"): "ReplicationGroups[].ReplicationGroupId",
     ("elasticache", "describe_cache_subnet_groups"): "CacheSubnetGroups[].CacheSubnetGroupName",
-    ("kms", "list_aliases"): "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName",
     ("iam", "list_roles"): "Roles[].RoleName",
     ("iam", "list_instance_profiles"): "InstanceProfiles[].InstanceProfileName",
     ("s3", "list_buckets"): "Buckets[].Name",
@@ -81,14 +80,18 @@ def counted(cloud: Cloud) -> dict[str, list[str]]:
     policies = cloud.client("iam").list_policies(Scope="Local")["Policies"]
     kms = cloud.client("kms")
     keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
+    # They wait a week for their end, and their aliases with them.
+    going = {each["KeyId"] for each in keys if each["KeyState"] == "PendingDeletion"}
     return found | {
         "wafv2 list_web_acls": [each["Name"] for each in acls],
         "iam list_policies": [each["PolicyName"] for each in policies],
-        # A key waits a week for its end.
         "kms list_keys": [
-            each["KeyId"]
-            for each in keys
-            if each["KeyManager"] == "CUSTOMER" and each["KeyState"] != "PendingDeletion"
+            each["KeyId"] for each in keys if each["KeyManager"] == "CUSTOMER" and each["KeyId"] not in going
+        ],
+        "kms list_aliases": [
+            each["AliasName"]
+            for each in kms.list_aliases()["Aliases"]
+            if not each["AliasName"].startswith("alias/aws/") and each["TargetKeyId"] not in going
         ],
     }
 
