@@ -44,6 +44,8 @@ class Cloud:
     server: subprocess.Popen[bytes] | None = None
     # What was there before anything was made.
     empty: dict[str, list[str]] = field(default_factory=dict)
+    # What each run took.
+    figures: list[str] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,7 +107,7 @@ class Cloud:
             process = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        return Run(f"{playbook} {size}", process, path, time.monotonic())
+        return Run(f"{playbook} {size}", process, path, time.monotonic(), self.figures)
 
     def ansible(self, program: str, *arguments: str) -> str:
         """What one of Ansible's programs says."""
@@ -131,6 +133,7 @@ class Run:
     process: subprocess.Popen[bytes]
     log: Path
     begun: float
+    figures: list[str]
     seconds: float = 0.0
 
     @property
@@ -149,5 +152,5 @@ class Run:
     def succeeded(self, what: str) -> Run:
         assert self.process.returncode == 0, f"{self.name}: expected success, got\n{self.said[-6000:]}"
         ran = self.counted("ok")
-        print(f"\n{what:24} {self.name:20} {ran:4} tasks {self.seconds:6.1f} s", end="")
+        self.figures.append(f"{what:24} {self.name:20} {ran:4} tasks {self.seconds:6.1f} s")
         return self

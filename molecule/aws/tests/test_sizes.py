@@ -32,6 +32,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud.empty = counted(cloud)
     yield cloud
     cloud.stop()
+    print("", "What each run took:", *cloud.figures, sep="\n")
 
 
 # By the service: what is asked, and a JMESPath of what there is.
