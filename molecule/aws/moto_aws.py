@@ -5,6 +5,7 @@ import json
 import sys
 
 from moto.acm import models as acm
+from moto.autoscaling.models import AutoScalingBackend
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
@@ -207,6 +208,13 @@ def delete_cache_subnet_group(self):
 
 
 ElastiCacheResponse.delete_cache_subnet_group = delete_cache_subnet_group
+
+
+@after(AutoScalingBackend, "delete_auto_scaling_group")
+def _(self, _, group_name):
+    self.policies = {name: each for name, each in self.policies.items() if each.as_name != group_name}
+
+
 AutoScalingResponse.disable_metrics_collection = lambda self: EmptyResult()
 
 

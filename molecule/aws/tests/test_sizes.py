@@ -377,7 +377,7 @@ def test_new_hosts_make_themselves_once_something_is_published(cloud):
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="decanter/live.json", Body=b"{}")
     password = {"Name": "/decanter/scaled/vault/password", "Type": "SecureString", "Value": "a"}
-    cloud.client("ssm").put_parameter(**password)
+    cloud.client("ssm").put_parameter(**password, KeyId="alias/decanter-scaled")
     arn = cloud.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
     cloud.client("wafv2").disassociate_web_acl(ResourceArn=arn)
     run = cloud.begin("provision", "scaled").end().succeeded("published, repaired")
@@ -539,7 +539,8 @@ def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
     """The next test finishes it."""
 
     def status() -> str:
-        return cloud.client("rds").describe_db_instances()["DBInstances"][0]["DBInstanceStatus"]
+        found = cloud.client("rds").describe_db_instances(DBInstanceIdentifier="decanter-standard")
+        return found["DBInstances"][0]["DBInstanceStatus"]
 
     run = cloud.begin("teardown", "standard")
     while status() != "deleting" and run.process.poll() is None:
