@@ -212,7 +212,9 @@ ElastiCacheResponse.delete_cache_subnet_group = delete_cache_subnet_group
 
 @after(AutoScalingBackend, "delete_auto_scaling_group")
 def _(self, _, group_name):
-    self.policies = {name: each for name, each in self.policies.items() if each.as_name != group_name}
+    for name, each in list(self.policies.items()):
+        if each.auto_scaling_group_name == group_name:
+            del self.policies[name]
 
 
 AutoScalingResponse.disable_metrics_collection = lambda self: EmptyResult()

@@ -13,11 +13,13 @@ from typing import Any
 import jmespath
 import pytest
 import yaml
-from cloud import ZONE, Cloud
+from cloud import ROOT, ZONE, Cloud
 
 # AWS_SIZES="small" is for who works on one of them.
 SIZES = os.environ.get("AWS_SIZES", "small standard scaled").split()
 SINGLE = [size for size in SIZES if size != "scaled"]
+# Files that ask AWS for the hosts of an environment.
+OFFERED = sorted(ROOT.glob("inventories/*/aws_ec2.yml.example"))
 LARGER = [size for size in SIZES if size != "small"]
 
 
@@ -489,6 +491,24 @@ def test_alarms_are_told_to_somebody(cloud, size):
     if size != "scaled":
         found = alarms["certificate-days"]
         same("the certificate", found["MetricName"], "decanter_certificate_not_after_days")
+
+
+@pytest.mark.skipif(not OFFERED, reason="no inventory asks AWS for its hosts")
+@pytest.mark.parametrize("size", SIZES)
+def test_an_inventory_lists_the_hosts_of_its_environment_alone(cloud, size):
+    found = cloud.client("ec2").describe_instances(Filters=of(cloud, size))["Reservations"]
+    expected = {host["InstanceId"] for each in found for host in each["Instances"]}
+    for offered in OFFERED:
+        folder = cloud.folder / f"asked-{size}-{offered.parent.name}"
+        folder.mkdir()
+        text = offered.read_text()
+        own = f"tag:Environment: {offered.parent.name}"
+        assert own in text, f"{offered}: expected {own}"
+        (folder / "aws_ec2.yml").write_text(text.replace(own, f"tag:Environment: {size}"))
+        listed = json.loads(cloud.ansible("ansible-inventory", "-i", str(folder), "--list"))
+        for role in ("web", "database"):
+            got = {f"i-{name.rsplit('-i-', 1)[-1]}" for name in listed[role]["hosts"]}
+            same(f"{offered.parent.name}'s hosts in {role}", got, expected)
 
 
 @only_with("standard")
