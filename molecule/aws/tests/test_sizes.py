@@ -85,17 +85,14 @@ def counted(cloud: Cloud) -> dict[str, list[str]]:
     keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
     # They wait a week for their end, and their aliases with them.
     going = {each["KeyId"] for each in keys if each["KeyState"] == "PendingDeletion"}
+    aliases = {each["AliasName"]: each.get("TargetKeyId") for each in kms.list_aliases()["Aliases"]}
+    # AWS's own, such as that of disks.
+    others = {key for alias, key in aliases.items() if alias.startswith("alias/aws/")}
     return found | {
         "wafv2 list_web_acls": [each["Name"] for each in acls],
         "iam list_policies": [each["PolicyName"] for each in policies],
-        "kms list_keys": [
-            each["KeyId"] for each in keys if each["KeyManager"] == "CUSTOMER" and each["KeyId"] not in going
-        ],
-        "kms list_aliases": [
-            each["AliasName"]
-            for each in kms.list_aliases()["Aliases"]
-            if not each["AliasName"].startswith("alias/aws/") and each["TargetKeyId"] not in going
-        ],
+        "kms list_keys": sorted({each["KeyId"] for each in keys} - going - others),
+        "kms list_aliases": sorted(alias for alias, key in aliases.items() if key not in going | others),
     }
 
 
