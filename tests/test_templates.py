@@ -38,7 +38,8 @@ from plugin_loader import find_plugins
 find_plugins()
 
 ROOT = Path(__file__).parents[1]
-ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+# Of those that write to a host.
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.name != "aws")
 MANAGED = "Ansible managed"
 # bin/setup may unpack programs into .venv/tools, where nothing is started and root is not needed.
 PROGRAMS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", str(ROOT / ".venv/tools/usr/sbin")])
