@@ -244,6 +244,26 @@ def proven_by_dns(tls: Any) -> bool:
     return isinstance(tls, Mapping) and tls.get("mode") == "acme" and tls.get("challenge") == "route53"
 
 
+# As amazon.aws.aws_ec2 knows its files, and what the variables that it gives begin with in ours.
+CLOUD_FILES = ("aws_ec2.yml", "aws_ec2.yaml")
+CLOUD_HOST = "aws_instance_id"
+
+
+def cloud_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str], sources: Iterable[str]
+) -> Iterator[str]:
+    """One line for each file that asks a cloud for hosts, where none has come of any: an answer without hosts
+    is what a wrong region, a wrong tag or another account gives."""
+    if any(CLOUD_HOST in list(hostvars[host]) for host in hosts):
+        return
+    for source in map(Path, sources):
+        files = sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []
+        for path in files:
+            if path.name.endswith(CLOUD_FILES):
+                expected = "one at least (are its regions and filters right, and whose account is it?)"
+                yield f"{path}: found no instance, expected {expected}"
+
+
 def is_address(text: str, network: bool) -> bool:
     """Whether it is an IP address, or where that will do, a network."""
     try:
@@ -254,10 +274,16 @@ def is_address(text: str, network: bool) -> bool:
 
 
 def inventory_errors(
-    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Any
+    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    sites: Any,
+    sources: Iterable[str] = (),
 ) -> list[str]:
-    """One line an error, each with where it is, what was found and what was expected."""
-    errors = []
+    """One line an error, each with where it is, what was found and what was expected.
+
+    The inventory comes from the sources, files and folders on the controller.
+    """
+    errors = [*cloud_errors(hostvars, groups.get("all", []), sources)]
     for host in groups.get("all", []):
         address = str(hostvars[host].get("ansible_host", host))
         if is_placeholder(address):
