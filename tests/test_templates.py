@@ -62,6 +62,7 @@ FACTS = {
     "memtotal_mb": 960,
     "swaptotal_mb": 0,
     "processor_vcpus": 2,
+    "architecture": "x86_64",
     "virtualization_role": "guest",
     "virtualization_type": "kvm",
 }
