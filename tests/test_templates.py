@@ -233,6 +233,25 @@ CASES = {
         groups=("balancer",),
         balancers=("balancer1",),
     ),
+    "fetched": Case(
+        {
+            "harbour": {
+                **FULL,
+                "secrets": {"SECRET_KEY": "ssm:/staging/SECRET_KEY", "API_KEY": "x"},
+                "outbound": True,
+            },
+            "plain": {
+                **MINIMAL,
+                "secrets": {"API_KEY": "kms:" + "AQIC" * 12, "OTHER": "x"},
+                "secrets_as": "environment",
+                "instance_role": True,
+            },
+        },
+        {
+            **{"credentials_region": "eu-west-1", "credentials_endpoint": "http://10.1.2.12:5000"},
+            **{"cloudwatch_enabled": True, "cloudwatch_interval": 300},
+        },
+    ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
 # What a role has from tasks that a test cannot run.
@@ -973,3 +992,31 @@ def test_each_distribution_gets_its_own():
     assert ["X25519MLKEM768" in file.text for file in got["nginx"]] == [False, True, False, False]
     assert ["ssl_reject_handshake" in file.text for file in got["ssl"]] == [True, True, False, True]
     assert ["mariadb.conf.d" in file.path for file in got["database"]] == [True, True, False, False]
+
+
+# --- Secrets that a host fetches ---------------------------------------------------------------
+
+
+def test_units_are_handed_what_is_fetched_before_them():
+    (harbour, plain) = (
+        next(file.text for file in matching("debian13", "fetched", f"/{site}/unit.conf$"))
+        for site in ("harbour", "plain")
+    )
+    unit = "decanter-credentials@harbour.service"
+    for line in (f"Wants={unit}", f"After={unit}"):
+        assert f"\n{line}\n" in harbour, f"expected {line}, got {harbour}"
+    expected = [
+        "LoadCredential=API_KEY:/etc/decanter/harbour/credentials/API_KEY",
+        "LoadCredential=SECRET_KEY:/run/decanter-credentials/harbour/SECRET_KEY",
+    ]
+    got = re.findall("^LoadCredential=.*", harbour, re.M)
+    assert got == expected, f"expected {expected}, got {got}"
+    assert re.findall("^EnvironmentFile=(.*)", plain, re.M)[1:] == [
+        "/etc/decanter/plain/secrets.env",
+        "/run/decanter-credentials/plain/environment",
+    ], plain
+    # Whoever has the application ask for an address must not be given the instance's role.
+    denied = "IPAddressDeny=169.254.169.254 fd00:ec2::254"
+    assert denied in harbour and denied not in plain, "expected it where instance_role does not say otherwise"
+    (minimal,) = matching("debian13", "minimal", "/unit.conf$")
+    assert denied in minimal.text and "decanter-credentials" not in minimal.text

@@ -357,20 +357,13 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
     if password.startswith(tuple(FETCHED)):
         expected = "the password itself, from Ansible Vault: who makes the database's user has to know it"
         yield _line((site_id, "database", "password"), password, expected=expected)
-    role, outbound = isinstance(site, dict) and site.get("instance_role"), _outbound(site)
-    if role is True and outbound is not True:
-        expected = (
-            "outbound to be true, for the role is asked for over the network, and AWS has many addresses"
-        )
+    if isinstance(site, dict) and site.get("instance_role") is True and site.get("outbound") is False:
+        expected = "false where outbound is, for the role is asked for over the network"
         yield _line((site_id, "instance_role"), True, expected=expected)
     tcp = _part(site, "database", "auth", kind=str) == "password"
     if tcp and isinstance(site, dict) and site.get("outbound") is False:
         expected = "true, for with database.auth password the database is reached by TCP"
         yield _line((site_id, "outbound"), False, expected=expected)
-
-
-def _outbound(site: Any) -> Any:
-    return site.get("outbound", True) if isinstance(site, dict) else True
 
 
 def _is_its_own(path: Path, site_id: Any) -> bool:
