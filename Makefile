@@ -72,6 +72,15 @@ verify: setup ## Ask every site by its public address
 purge: setup ## Destroy the data of a site that is absent: make purge SITE=name
 	@$(playbook) playbooks/purge.yml -e purge_site=$(SITE) $(ARGS)
 
+## Amazon Web Services
+cloud_playbook = $(accelerated) AWS_EC2_METADATA_DISABLED=true $(local_playbook) -e inventory=$(CURDIR)/inventories/$(ENV)
+provision: cloud ## Have at AWS what the inventory says, after the price: make provision ENV=staging [YES=1] [RESIZE=1]
+	@$(cloud_playbook) playbooks/provision.yml $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
+
+teardown: cloud ## Destroy it, but for backups: make teardown ENV=staging [CONFIRM=staging] [KEEP=no] [PRODUCTION=production]
+	@$(cloud_playbook) playbooks/teardown.yml $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(if $(KEEP),-e keep=$(KEEP)) \
+	  $(if $(PRODUCTION),-e production=$(PRODUCTION)) $(ARGS)
+
 ## Working on Decanter
 lint: setup ## Check how everything is written
 	@bin/test lint
@@ -80,7 +89,11 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default mysql releases applications cluster certificates
+	@bin/test lint unit app default mysql releases applications browser cluster certificates
+
+screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
+	@bin/test browser
+	@cp .lab/screenshots/readme/*.png docs/pictures/
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
@@ -105,7 +118,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all audit bench bench-front bench-hosts docs lock setup lab ready
+.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup
@@ -113,6 +126,10 @@ setup:
 lab:
 	@bin/setup lab
 	@bin/quietly 'Making the throwaway host' $(local_playbook) playbooks/lab_up.yml
+
+cloud:
+	@bin/setup
+	@bin/setup aws
 
 ready:
 	@$(playbook) playbooks/ready.yml >/dev/null && cat .lab/lab/ready

@@ -568,7 +568,7 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
         stdin=slave, stdout=slave, stderr=slave,
     )  # fmt: skip
     os.close(slave)
-    said, answered, until = "", 0, time.monotonic() + 60
+    said, answered, typed, moment, until = "", 0, "", 0.0, time.monotonic() + 60
     left = list(answers)
     while time.monotonic() < until:
         if select.select([master], [], [], 0.2)[0]:
@@ -577,8 +577,12 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
             except OSError:  # the other end is closed
                 break
         elif left and said.rstrip(" ").endswith(":") and len(said) > answered:
-            answered = len(said)
-            os.write(master, left.pop(0).encode())
+            answered, typed, moment = len(said), left.pop(0), time.monotonic()
+            os.write(master, typed.encode())
+        elif typed == "\x03" and time.monotonic() > moment + 10:
+            # One that comes between a question and its reading is noticed with the next.
+            moment = time.monotonic()
+            os.write(master, typed.encode())
         elif process.poll() is not None:
             break
     os.close(master)

@@ -23,12 +23,14 @@ from . import (
     listings,
     logs,
     metrics,
+    neighbourhoods,
     photos,
+    quiz,
     resources,
     security,
     sitemap,
-    soon,
     submit,
+    weather,
 )
 from .extensions import cache, csrf, db, limiter, migrate
 from .models import Kind
@@ -65,10 +67,12 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     errors.init_app(app)
     formats.init_app(app)
+    quiz.init_app(app)
+    weather.init_app(app)
     app.jinja_env.globals.update(town=app.config["HARBOUR_TOWN"], kinds=tuple(Kind))
 
     for area in (
-        *(home, listings, photos, submit, contact, resources, *soon.AREAS),
+        *(home, listings, photos, submit, contact, resources, neighbourhoods, quiz, weather),
         *(admin, api, sitemap, health),
     ):
         app.register_blueprint(area.bp)

@@ -1,4 +1,7 @@
-"""What an operator does: `flask listings`, `flask moderators` and `flask messages`."""
+"""What an operator does: `flask listings`, `flask moderators` and `flask messages`.
+
+The commands of the other areas are in their packages, each in a module called `commands`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ from .contact import send_by_mail
 from .extensions import db
 from .formats import clean_line, money
 from .models import Kind, Listing, Message, Moderator, Status, now
+from .neighbourhoods.commands import acs
+from .quiz.commands import quiz
+from .weather.commands import weather
 
 SAMPLES = Path(__file__).with_name("samples.json")
 SHORTEST_PASSWORD = 12  # characters
@@ -236,4 +242,4 @@ def send_messages() -> None:
         raise click.ClickException("The mail server did not take the others.")
 
 
-GROUPS = (listings, moderators, messages)
+GROUPS = (listings, moderators, messages, acs, quiz, weather)

@@ -11,10 +11,11 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.engine import make_url
@@ -34,9 +35,15 @@ PLAIN = {
     "HARBOUR_MAIL_FROM": "",
     "HARBOUR_MAIL_TO": "",
     "HARBOUR_PHOTOS": "",
+    "HARBOUR_TIMEZONE": "UTC",
+    "HARBOUR_URL": "",
+    "HARBOUR_CENSUS_URL": "https://api.census.gov/data",
+    "HARBOUR_FILM_NOTES": "",
+    "HARBOUR_WEATHER_TOWNS": "",
+    "HARBOUR_WEATHER_URL": "https://api.openweathermap.org",
 }
 # What a site may have and does without, each a credential.
-OPTIONAL = ("METRICS_TOKEN", "REDIS_URL", "SMTP_URL")
+OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "OPENWEATHERMAP_KEY", "REDIS_URL", "SMTP_URL")
 
 
 class ConfigurationError(click.ClickException):
@@ -79,6 +86,9 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
         "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
         "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
+        "HARBOUR_TIMEZONE": _zone(given["HARBOUR_TIMEZONE"]),
+        "HARBOUR_URL": _base(given, "HARBOUR_URL"),
+        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL") or PLAIN["HARBOUR_WEATHER_URL"],
         "SMTP_URL": _smtp(given),
     }
     return {**_stores(settings), **settings}
@@ -184,6 +194,34 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     if value in (False, "off"):
         return False
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
+
+
+def _zone(value: Any) -> tzinfo:  # noqa: ANN401 (likewise)
+    """Return the site's time zone."""
+    if isinstance(value, tzinfo):
+        return value
+    if value == "UTC":
+        return timezone.utc  # which takes no package
+    try:
+        return ZoneInfo(str(value))
+    except (OSError, ValueError, LookupError):
+        raise ConfigurationError(
+            f"HARBOUR_TIMEZONE is {value!r}, which this machine does not know; it is like"
+            " America/St_Johns, and comes with the system's package tzdata"
+        ) from None
+
+
+def _base(given: Mapping[str, Any], name: str) -> str:
+    """Return an address that others begin with, without a slash at its end."""
+    value = str(given[name]).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if value and not (good and re.fullmatch(r"[!-~]+", value) and not parts.query + parts.fragment):
+        raise ConfigurationError(f"{name} is not an address such as https://homes.example.com")
+    return value
 
 
 def _smtp(given: Mapping[str, Any]) -> str | None:

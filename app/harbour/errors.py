@@ -72,7 +72,7 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     heading, message = (
         CSRF_MESSAGE if isinstance(error, CSRFError) else MESSAGES.get(response.status_code, OTHER)
     )
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or request.path.endswith(".json"):
         said = error.description if isinstance(error, QueryError) else None
         return problem(response, heading, said or message)
     response.data = render_template(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date
 
 from flask import Flask
 
@@ -40,7 +40,7 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {noun}" if number else f"no {noun}"
 
 
-def long_date(moment: datetime) -> str:
+def long_date(moment: date) -> str:
     """Return the day, in words that every reader takes the same way: "4 May 2025"."""
     return f"{moment.day} {moment:%B %Y}"
 

@@ -89,7 +89,7 @@ def _line(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Strin
     )
 
 
-def _address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (likewise)
+def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (likewise)
     """Return a field for an e-mail address."""
     return _line(
         label,
@@ -191,7 +191,7 @@ class ListingForm(SentOnceForm):
         description="Shown with the listing.",
         render_kw={"autocomplete": "name"},
     )
-    contact_email = _address(
+    contact_email = address(
         "Your e-mail address",
         LISTING.contact_email,
         "Tell us how to reach you.",
@@ -215,7 +215,7 @@ class ContactForm(SentOnceForm):
     name = _line(
         "Your name", MESSAGE.name, "Tell us your name.", render_kw={"autocomplete": "name"}
     )
-    email = _address(
+    email = address(
         "Your e-mail address",
         MESSAGE.email,
         "Tell us how to reach you.",

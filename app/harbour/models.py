@@ -60,7 +60,7 @@ def now() -> datetime:
     return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
-def _stored_by_value(choices: type[enum.Enum]) -> Enum:
+def stored_by_value(choices: type[enum.Enum]) -> Enum:
     """Return a VARCHAR column type: a new choice then needs no migration.
 
     The application is what checks the choices: an unknown one raises LookupError when it is
@@ -99,8 +99,8 @@ class Listing(db.Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(120))
-    kind: Mapped[Kind] = mapped_column(_stored_by_value(Kind))
-    status: Mapped[Status] = mapped_column(_stored_by_value(Status), default=Status.PENDING)
+    kind: Mapped[Kind] = mapped_column(stored_by_value(Kind))
+    status: Mapped[Status] = mapped_column(stored_by_value(Status), default=Status.PENDING)
     price: Mapped[int]
     bedrooms: Mapped[int]
     bathrooms: Mapped[int]

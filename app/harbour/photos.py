@@ -36,6 +36,9 @@ LARGE = (1600, 1600)  # pixels, at most
 SMALL = (640, 400)  # pixels, exactly: the shape of a card
 QUALITY = 82
 
+# Around a photo that is all there is to show, browsers put a page of theirs, its style inline.
+POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
 # The endpoint whose request may be as long as photos need.
 UPLOADS = "submit.send"
 
@@ -267,5 +270,6 @@ def answer(name: str, size: str, cache_control: str) -> Response:
         log.warning("photo_missing", photo=name)
         abort(404)
     response = Response(content, mimetype="image/jpeg", headers={"Cache-Control": cache_control})
+    response.headers["Content-Security-Policy"] = POLICY
     response.set_etag(f"{name}-{size}")
     return response.make_conditional(request)  # type: ignore[return-value]

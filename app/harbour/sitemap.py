@@ -28,7 +28,10 @@ PAGES = (
     "contact.form",
     "resources.index",
     "neighbourhoods.index",
+    "neighbourhoods.over_time",
+    "neighbourhoods.compare",
     "quiz.index",
+    "quiz.archive",
     "weather.index",
 )
 

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from hypothesis import settings
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, make_url
 
 from harbour import config, create_app
 from harbour.extensions import db
@@ -42,8 +42,14 @@ def clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return HARBOUR_TEST_DATABASE_URL, whose database is EMPTIED, or a new SQLite file."""
-    return DATABASE_URL or f"sqlite:///{tmp_path_factory.mktemp('database') / 'harbour.db'}"
+    """Return HARBOUR_TEST_DATABASE_URL, whose database is EMPTIED, or a new SQLite file.
+
+    Of `pytest -n 2` each has its own: that name, and _gw0 or _gw1 after it.
+    """
+    if not DATABASE_URL:
+        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'harbour.db'}"
+    url, worker = make_url(DATABASE_URL), os.environ.get("PYTEST_XDIST_WORKER")
+    return url.set(database="_".join(filter(None, (url.database, worker)))).render_as_string(False)
 
 
 @pytest.fixture(scope="session")

@@ -209,6 +209,10 @@ def test_a_photo_is_shown_while_its_listing_is(
         assert answer.status_code == 200
         assert answer.mimetype == "image/jpeg"
         assert answer.headers["Cache-Control"] == "public, max-age=86400"
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; "), policy
+        assert "style-src 'unsafe-inline'" in policy, policy
+        assert "script-src" not in policy, policy
         assert opened(answer.data).width == width
         again = client.get(answer.request.path, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")

@@ -29,6 +29,7 @@ def parts(page: str) -> set[str]:
     eager = [image for image in images if 'loading="lazy"' not in image]
     found = {re.search(r'src="(.*?)"', image)[1] for image in eager}
     found |= set(re.findall(r'<link rel="stylesheet" href="(.*?)"', page))
+    found |= set(re.findall(r'<script src="(.*?)"', page))
     found |= set(re.findall(r'<link rel="icon" type="image/svg\+xml" href="(.*?)"', page))
     return found
 
@@ -37,7 +38,8 @@ def parts(page: str) -> set[str]:
     "path",
     [
         *("/", "/listings/", "/listings/?view=table", "/listings/1", "/submit", "/contact"),
-        *("/resources", "/quiz/", "/admin/login"),
+        *("/resources", "/quiz/", "/weather/", "/admin/login"),
+        *("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare"),
     ],
 )
 def test_pages_are_light(

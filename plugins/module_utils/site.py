@@ -49,7 +49,7 @@ class Site:
         self.pin = self.root / "pin.json"
         self.once = self.root / "once.json"
         # Visitors are kept out while it is there.
-        self.closed = Path("/var/lib/decanter/maintenance") / name
+        self.closed = Path("/var/lib/decanter/maintenance") / name / "closed"
         self.log = Path("/var/log/decanter") / f"{name}.log"
 
     def prepare(self) -> None:

@@ -21,6 +21,7 @@ import testinfra
 import urllib3.util.connection
 import yaml
 
+pytest_plugins = ["turns"]
 ROOT = Path(__file__).parents[2]
 
 

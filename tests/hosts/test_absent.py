@@ -26,6 +26,8 @@ def test_a_site_goes_is_purged_and_comes_back(host, visitor, variables, sites, p
     serve = ("--tags", "python_app,gunicorn,release,certbot,nginx")
     absent = sites | {"myproject": sites["myproject"] | {"state": "absent"}}
 
+    closed = play("maintenance.yml", sites, "-e", "maintenance=on", "-e", "site=myproject")
+    assert closed.returncode == 0, closed.stdout
     gone = play("site.yml", absent, *serve)
     assert gone.returncode == 0, gone.stdout
     for name in ("myproject.test", None):

@@ -32,6 +32,7 @@ def status(answer: requests.Response) -> str:
     return answer.headers.get("X-Cache", "")
 
 
+@pytest.mark.alone
 def test_a_page_is_asked_for_once_a_second(visitor):
     url = page()
     answers = [visitor.get(url) for _ in range(5)]
@@ -60,6 +61,7 @@ def requests_session(visitor) -> requests.Session:
     return session
 
 
+@pytest.mark.alone
 def test_an_application_that_hangs_is_not_noticed_by_who_can_have_the_page_as_it_was(host, visitor):
     url = page()
     kept = number(visitor.get(url))

@@ -72,6 +72,7 @@ def test_other_ports_are_dropped(host, address, listeners) -> None:
         assert got == "dropped", f"{address}:{port}: expected dropped, got {got}"
 
 
+@pytest.mark.alone
 def test_another_host_sees_the_declared_ports_alone(host, peer, listeners) -> None:
     address = host.interface("eth0").addresses[0]
     probe = (

@@ -142,6 +142,7 @@ def test_it_starts_at_boot(host, unit):
     assert host.service(unit).is_enabled, f"expected {unit} to start at boot, got disabled"
 
 
+@pytest.mark.alone
 def test_killed_it_is_back_with_its_data(host, sql, unit):
     sql("CREATE DATABASE decanter_probe")
     sql("CREATE TABLE decanter_probe.t (id INT); INSERT INTO decanter_probe.t VALUES (7)")

@@ -7,14 +7,14 @@ time zone to set that no host has: where it is refused, no host gets it.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
 import testinfra
 from lab import run_playbook
-from testinfra.utils.ansible_runner import AnsibleRunner
 
+Hosts = Iterable[tuple[str, testinfra.host.Host]]
 ZONE = "Pacific/Chatham"
 SUPPORTED = "expected one of: Debian GNU/Linux 12, Debian GNU/Linux 13, Ubuntu 22.04, Ubuntu 24.04"
 AMAZON = """NAME="Amazon Linux"
@@ -36,16 +36,13 @@ FOLDERS = "/etc /usr /opt /srv /root /var/lib/dpkg /var/lib/misc"
 OLD_PYTHON = "/run/decanter-test-python"
 
 
-@pytest.fixture(scope="module")
-def hosts(inventory) -> dict[str, testinfra.host.Host]:
-    """Each host of the scenario; the first is the one that is refused, which shows it for all."""
-    names = AnsibleRunner(inventory).get_hosts("all")
-    return {name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}") for name in names}
-
-
-@pytest.fixture(scope="module")
-def one(hosts) -> tuple[str, testinfra.host.Host]:
-    return next(iter(hosts.items()))
+@pytest.fixture
+def one(host, variables) -> tuple[str, testinfra.host.Host]:
+    """The one that is refused, which shows it for all."""
+    name = variables["inventory_hostname"]
+    if name != variables["groups"]["all"][-1]:
+        pytest.skip("it takes a minute, and the first host has others that do")
+    return name, host
 
 
 @contextmanager
@@ -75,28 +72,31 @@ def new(host: testinfra.host.Host) -> Iterator[None]:
 
 
 @pytest.fixture
-def refuse(hosts, one, inventory) -> Iterator[Callable[..., str]]:
-    """Converge the one host or those that are named, expect a refusal; the one message of it."""
-    for host in hosts.values():
-        with host.sudo():
-            host.check_output(f"touch {BEGUN}")
+def refuse(one, inventory) -> Callable[..., str]:
+    """Converge the one host, and others that are given, expect a refusal; the one message of it."""
 
-    def run(*arguments: str, limit: str = one[0]) -> str:
-        done = run_playbook(
-            "site.yml", inventory, "--limit", limit, "-e", f"base_timezone={ZONE}", *arguments
-        )
+    def run(*arguments: str, others: Hosts = ()) -> str:
+        hosts = dict([one, *others])
+        for host in hosts.values():
+            with host.sudo():
+                host.check_output(f"touch {BEGUN}")
+        given = ("--limit", ",".join(hosts), "-e", f"base_timezone={ZONE}", *arguments)
+        done = run_playbook("site.yml", inventory, *given)
         assert done.returncode != 0, f"expected a refusal, got {done.stdout}"
         assert_refused(done)
+        for name, host in hosts.items():
+            assert_left_alone(name, host)
         return " ".join(done.stdout.split())
 
-    yield run
+    return run
 
-    for name, host in hosts.items():
-        zone = host.check_output("readlink /etc/localtime")
-        assert not zone.endswith(ZONE), f"expected {name} to be left alone, got the time zone {zone}"
-        with host.sudo():
-            changed = host.check_output(f"find {FOLDERS} -xdev -newercm {BEGUN}; rm {BEGUN}")
-        assert changed == "", f"expected nothing to change on {name}, got {changed}"
+
+def assert_left_alone(name: str, host: testinfra.host.Host) -> None:
+    zone = host.check_output("readlink /etc/localtime")
+    assert not zone.endswith(ZONE), f"expected {name} to be left alone, got the time zone {zone}"
+    with host.sudo():
+        changed = host.check_output(f"find {FOLDERS} -xdev -newercm {BEGUN}; rm {BEGUN}")
+    assert changed == "", f"expected nothing to change on {name}, got {changed}"
 
 
 def assert_refused(done: subprocess.CompletedProcess) -> None:
@@ -180,12 +180,11 @@ def test_several_things_are_told_at_once(one, refuse):
     assert expected in told, f"expected {expected!r}, got {told}"
 
 
-def test_one_host_of_two_spares_the_other(hosts, one, refuse):
-    if len(hosts) < 2:
-        pytest.skip("the scenario has one host")
+@pytest.mark.alone
+def test_one_host_of_two_spares_the_other(one, peer, refuse):
     name, host = one
-    other = next(another for another in hosts if another != name)
+    other = peer.backend.host
     with mounted(host, OS_RELEASE, AMAZON):
-        told = refuse(limit=f"{name},{other}")
+        told = refuse(others=[(other, peer)])
     assert f"{name}: found Amazon Linux 2023" in told, f"expected {name} to be named, got {told}"
     assert f"{other}: found" not in told, f"expected {other} not to be, got {told}"

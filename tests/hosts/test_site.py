@@ -185,6 +185,8 @@ def test_units_are_sandboxed(host, unit, most):
     assert got <= most, f"{unit}: expected an exposure of at most {most}, got {got}"
 
 
+# A new master is as quick as the processors that it has.
+@pytest.mark.alone
 def test_a_killed_master_costs_no_request(host, visitor):
     with host.sudo():
         unit = host.check_output("basename $(readlink /run/decanter/harbour/live.sock) .sock")

@@ -60,11 +60,11 @@ class Authority:
         self.ask(f"http://{self.address}:8055/{what}", {"host": f"{name}.", **told})
 
 
-@pytest.fixture
-def authority(host, variables) -> Authority:
-    # A template, which variables are not rid of.
+@pytest.fixture(scope="module")
+def authority(host) -> Authority:
+    # A template, which variables are not rid of; and to ask Ansible takes seconds.
     address = host.ansible("ansible.builtin.debug", "var=scenario_ca")["scenario_ca"]
-    return Authority(address, f"{variables['lab_directory']}/ca.crt")
+    return Authority(address, f"{host.ansible.get_variables()['lab_directory']}/ca.crt")
 
 
 @pytest.fixture

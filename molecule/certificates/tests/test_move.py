@@ -20,6 +20,7 @@ from cryptography import x509
 from lab import ROOT, run_playbook
 
 testinfra_hosts = ["ansible://web1"]  # the old machine; web2 is the new one
+pytestmark = pytest.mark.alone
 
 NAME = "moving.test"
 PROOFS = "/.well-known/acme-challenge"
@@ -40,7 +41,7 @@ class Move:
         self.lab = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
         self.scenario = yaml.safe_load((Path(inventory) / "group_vars/all/sites.yml").read_text())["sites"]
         self.old, self.new = (
-            testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&force_ansible=True&sudo=True")
+            testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
             for name in ("web1", "web2")
         )
 

@@ -22,6 +22,7 @@ sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
 from crowd import Connection, Crowd  # noqa: E402 - found by the line above
+from lab import login  # noqa: E402 - the same
 
 PODMAN = ROOT / "roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
@@ -57,15 +58,14 @@ class Visits(Crowd):
 @pytest.fixture
 def machine(inventory) -> Callable[[str], testinfra.host.Host]:
     """A host of the cluster by its name."""
-    return lambda name: testinfra.get_host(
-        f"ansible://{name}?ansible_inventory={inventory}&force_ansible=True&sudo=True"
-    )
+    return lambda name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
 
 
 @pytest.fixture
 def hosts(inventory) -> dict[str, dict[str, Any]]:
     """What the inventory says of each host."""
-    return yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]["hosts"]
+    known = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
+    return {name: known["vars"] | own for name, own in known["hosts"].items()}
 
 
 @pytest.fixture
@@ -84,6 +84,8 @@ def podman(hosts) -> Iterator[Callable[..., None]]:
     off: set[str] = set()
 
     def call(action: str, name: str, *options: str) -> None:
+        # It ends without a word: over a connection that is kept open nobody would be answered.
+        subprocess.run(["ssh", "-O", "exit", *login(hosts[name])], capture_output=True)
         command = [PODMAN, action, *options, hosts[name]["lab_container"]]
         subprocess.run(command, check=True, capture_output=True)
         (off.add if action == "kill" else off.discard)(name)

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,58 @@ def test_where_tls_ends_one_certificate_is_asked_for(visitor, machine):
     for name in ("web1", "web2"):
         own = held(machine, name)
         assert own.issuer == own.subject, f"expected {name} to ask for none, got one by {own.issuer}"
+
+
+# Asks as a crowd behind one address; prints how often it met each status, and whom the application saw.
+FLOOD = """
+import collections, concurrent.futures, http.client, json, socket, ssl, sys
+context, statuses, seen = ssl._create_unverified_context(), collections.Counter(), set()
+
+def ask(_):
+    connection = http.client.HTTPConnection("whoami.test")
+    plain = socket.create_connection((sys.argv[1], 443), 30)
+    connection.sock = context.wrap_socket(plain, server_hostname="whoami.test")
+    for _ in range(5):
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        body = answer.read()
+        statuses[answer.status] += 1
+        if answer.status == 200:
+            seen.update(json.loads(body)["X-Forwarded-For"])
+
+with concurrent.futures.ThreadPoolExecutor(200) as crowd:
+    list(crowd.map(ask, range(200)))
+print(json.dumps({"statuses": statuses, "seen": sorted(seen)}))
+"""
+
+
+@pytest.fixture
+def limited(inventory) -> Iterator[None]:
+    """The balancer counts those of the lab as well, who otherwise ask as often as they like."""
+    converge = ("site.yml", inventory, "--limit", "balancer1", "--tags", "nginx")
+    done = run_playbook(*converge, "-e", json.dumps({"nginx_admin_networks": ["127.0.0.0/8"]}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield
+    done = run_playbook(*converge)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_flood_of_one_address_is_refused_and_nobody_else(limited, visitor, machine, addresses):
+    own, statuses = own_address(visitor), []
+    with ThreadPoolExecutor(1) as elsewhere:
+        flood = elsewhere.submit(
+            machine("web2").check_output, "python3 -c %s %s", FLOOD, addresses["balancer1"]
+        )
+        while not flood.done() or len(statuses) < 10:
+            answer = visitor.get(PLACE)
+            statuses.append(answer.status_code)
+            assert answer.status_code != 200 or answer.json()["X-Forwarded-For"] == [own], answer.text
+            time.sleep(0.1)
+    assert set(statuses) == {200}, f"expected a visitor to meet no refusal, got {statuses}"
+    met = json.loads(flood.result())
+    assert set(met["statuses"]) == {"200", "429"}, f"expected pages and refusals alone, got {met}"
+    assert met["statuses"]["429"] > met["statuses"]["200"], f"expected most to be refused, got {met}"
+    assert met["seen"] == [addresses["web2"]], f"expected the web hosts to see who floods, got {met}"
 
 
 def test_http_leads_to_https(visitor):

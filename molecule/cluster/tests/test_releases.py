@@ -265,7 +265,7 @@ def test_a_host_is_added_by_one_line(inventory, tmp_path, variables, machine, vi
     finished = run_playbook("site.yml", str(larger))
     succeeded(finished)
     until(lambda: "web3" in {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)})
-    third = testinfra.get_host(f"ansible://web3?ansible_inventory={larger}&force_ansible=True&sudo=True")
+    third = testinfra.get_host(f"ansible://web3?ansible_inventory={larger}&sudo=True")
     for site in ("harbour", "whoami"):
         got = Path(third.check_output("readlink /srv/%s/current", site)).name
         assert got == live(site)[0], f"expected the others' release {live(site)[0]}, got {got}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,28 +13,9 @@ import testinfra
 import testinfra.host
 
 ROOT = Path(__file__).parents[3]
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A module that names its hosts is asked of them alone; --hosts, which Molecule gives, would win."""
-
-    def wanted(item: pytest.Item) -> bool:
-        hosts = getattr(item.module, "testinfra_hosts", None)
-        return hosts is None or item.callspec.params["_testinfra_host"].backend.get_pytest_id() in hosts
-
-    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-    items[:] = filter(wanted, items)
-
-
-@pytest.fixture
-def inventory(request) -> str:
-    return request.config.getoption("--ansible-inventory")
-
-
-@pytest.fixture
-def variables(host) -> dict[str, Any]:
-    """The host's own variables in the inventory, as they are written there."""
-    return host.ansible.get_variables()
+# The fixtures of every scenario's hosts.
+sys.path.append(str(ROOT / "tests/hosts"))
+pytest_plugins = ["lab"]
 
 
 @pytest.fixture
@@ -57,12 +37,10 @@ def password(variables):
 @pytest.fixture
 def converge(variables, inventory):
     """Run the scenario's playbook on this host alone, with other settings; the finished process."""
+    from lab import run_playbook  # once pytest has loaded it, or its assertions would tell little
 
     def run(**settings: Any) -> subprocess.CompletedProcess:
-        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory]
-        command += ["--limit", variables["inventory_hostname"], "-e", json.dumps(settings)]
-        command.append(ROOT / "molecule/mysql/converge.yml")
-        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        return subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT, env=environment)
+        arguments = ("--limit", variables["inventory_hostname"], "-e", json.dumps(settings))
+        return run_playbook(str(ROOT / "molecule/mysql/converge.yml"), inventory, *arguments)
 
     return run

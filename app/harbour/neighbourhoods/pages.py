@@ -1,0 +1,220 @@
+"""The pages: a map, a time series and a scatter, with a table under each, and CSV files.
+
+Like the search for homes, they make something sensible of any query: what is not known is
+ignored, and something that there are figures of is shown in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from . import charts, words
+from .analysis import Change, change, class_of, fit, quantile_bounds, span
+from .files import write
+from .measures import ALL, SOURCES, UNPUBLISHED, Ratio, areas
+from .store import Series, available, load
+
+# What is shown when nothing is asked for: the first that there is.
+MAPPED = ("value_to_income", "rent_share", "rent_share_personal", *ALL)
+FOLLOWED = ("median_home_value", "median_personal_income", *ALL)
+ACROSS = ("median_household_income", "median_personal_income", *ALL)
+UPWARDS = ("median_home_value", "median_gross_rent", *ALL)
+
+Choices = Mapping[str, Sequence[int]]
+
+bp = Blueprint("neighbourhoods", __name__, url_prefix="/neighbourhoods")
+
+
+@bp.context_processor
+def names() -> dict[str, object]:
+    """Return what the templates need besides a page's own figures."""
+    return {"measures": ALL, "sources": SOURCES, "unpublished": UNPUBLISHED}
+
+
+bp.add_app_template_filter(words.write_value, "figure")
+
+
+@bp.get("/")
+def index() -> str:
+    """Show one measure of one year on a map, and in a table."""
+    choices = available()
+    key = _measure("measure", choices, MAPPED)
+    measure, series = ALL[key], load(key)[key]
+    year = _year(choices[key])
+    values = series.of_year(year)
+    bounds = quantile_bounds([value.value for value in values.values()], charts.CLASSES)
+    ranked = sorted(values, key=lambda fips: -values[fips].value)
+    title = f"{measure.label}, {year}"
+    summary = words.summary(ranked, values, measure)
+    picture = charts.choropleth(
+        areas().values(),
+        values,
+        bounds,
+        title=title,
+        description=summary,
+        show=partial(words.write_estimate, measure=measure),
+        link=lambda fips: url_for("neighbourhoods.over_time", measure=key, area=fips),
+    )
+    earlier = [one for one in choices[key] if one < year]
+    return render_template(
+        "neighbourhoods/map.html",
+        choices=choices,
+        key=key,
+        measure=measure,
+        series=series,
+        year=year,
+        picture=picture,
+        summary=summary,
+        legend=words.legend(bounds, values, measure),
+        rows=[(areas()[fips], values[fips]) for fips in ranked],
+        missing=[area.name for area in areas().values() if area.fips not in values],
+        classes={fips: class_of(values[fips].value, bounds) for fips in values},
+        before=earlier[-1] if earlier else None,
+        changes=_changes(series, earlier[-1], year) if earlier else {},
+    )
+
+
+@bp.get("/over-time")
+def over_time() -> str:
+    """Show one measure of some areas over the years."""
+    choices = available()
+    key = _measure("measure", choices, FOLLOWED)
+    measure, series = ALL[key], load(key)[key]
+    chosen = _areas(series)
+    lines = [charts.Line(areas()[fips].name, series.of_area(fips)) for fips in chosen]
+    years = sorted({year for line in lines for year in line.values})
+    spans = [(line, span(line.values)) for line in lines if len(line.values) > 1]
+    around = any(year < UNPUBLISHED for year in years) and any(year > UNPUBLISHED for year in years)
+    picture = charts.time_series(
+        lines,
+        gap=UNPUBLISHED,
+        title=f"{measure.label} over time",
+        description=words.course(spans, measure, around),
+        show=partial(words.write_mark, measure=measure),
+    )
+    return render_template(
+        "neighbourhoods/over_time.html",
+        choices=choices,
+        key=key,
+        measure=measure,
+        series=series,
+        picture=picture,
+        lines=lines,
+        samples=[charts.sample(number) for number in range(len(lines))],
+        chosen=chosen,
+        slots=charts.LINES,
+        areas=areas().values(),
+        years=years,
+        gap=around,
+        spans=spans,
+    )
+
+
+@bp.get("/compare")
+def compare() -> str:
+    """Show one measure against another, with the line that fits them best."""
+    choices = available()
+    x_key = _measure("x", choices, ACROSS)
+    common = {
+        key: [year for year in years if year in choices[x_key]] for key, years in choices.items()
+    }
+    others: Choices = {key: years for key, years in common.items() if years and key != x_key}
+    y_key = _measure("y", others or choices, UPWARDS)
+    series = load(x_key, y_key)
+    year = _year(others.get(y_key) or choices[x_key])
+    x, y = ALL[x_key], ALL[y_key]
+    xs, ys = series[x_key].of_year(year), series[y_key].of_year(year)
+    both = [fips for fips in areas() if fips in xs and fips in ys]
+    found = fit((xs[fips].value, ys[fips].value) for fips in both)
+    picture = charts.scatter(
+        {areas()[fips].name: (xs[fips].value, ys[fips].value) for fips in both},
+        found,
+        labels=(x.label, y.label),
+        title=f"{y.label} against {x.label[0].lower()}{x.label[1:]}, {year}",
+        description=f"{len(both)} areas, a disc each."
+        + (
+            f" Correlation {found.r:.2f}, from {found.low:.2f} to {found.high:.2f}."
+            if found
+            else ""
+        ),
+        show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
+    )
+    return render_template(
+        "neighbourhoods/compare.html",
+        choices=choices,
+        others=others,
+        keys=(x_key, y_key),
+        x=x,
+        y=y,
+        series=series,
+        year=year,
+        shown_years=others.get(y_key) or choices[x_key],
+        fit=found,
+        equation=words.write_line(found) if found else "",
+        picture=picture,
+        rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
+        shared=_shared(x_key, y_key),
+    )
+
+
+@bp.get("/figures.csv")
+def figures() -> Response:
+    """Hand over the figures of some measures, of one year or all, of some areas or all."""
+    choices = available()
+    keys = [key for key in dict.fromkeys(request.args.getlist("measure")) if key in choices]
+    keys = keys[:2] or [_measure("measure", choices, MAPPED)]
+    series = load(*keys)
+    every = sorted({year for one in series.values() for year in one.years})
+    years = [year for year in every if str(year) == request.args.get("year")] or every
+    wanted = [fips for fips in areas() if fips in request.args.getlist("area")] or list(areas())
+    response = Response(write(series.values(), years, wanted), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{"-".join(keys)}.csv"'
+    return response
+
+
+# --- What is asked for -------------------------------------------------------------------------
+
+
+def _measure(name: str, choices: Choices, preferred: Iterable[str]) -> str:
+    asked = request.args.get(name, "")
+    return asked if asked in choices else next(key for key in preferred if key in choices)
+
+
+def _year(years: Sequence[int]) -> int:
+    asked = request.args.get("year", "")
+    return next((year for year in years if str(year) == asked), years[-1])
+
+
+def _areas(series: Series) -> list[str]:
+    """Return the areas that are asked for, or the highest, the middle one and the lowest."""
+    asked = [fips for fips in dict.fromkeys(request.args.getlist("area")) if fips in areas()]
+    if asked:
+        return asked[: charts.LINES]
+    values = series.of_year(series.years[-1])
+    ranked = sorted(values, key=lambda fips: -values[fips].value)
+    return list(dict.fromkeys((ranked[0], ranked[len(ranked) // 2], ranked[-1])))
+
+
+# --- What follows from it -----------------------------------------------------------------------
+
+
+def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
+    earlier = series.of_year(before)
+    return {
+        fips: change(earlier[fips], value)
+        for fips, value in series.of_year(after).items()
+        if fips in earlier
+    }
+
+
+def _shared(one: str, other: str) -> bool:
+    """Whether one of two measures is computed from the other, or both from a third."""
+
+    def parts(key: str) -> set[str]:
+        measure = ALL[key]
+        return {measure.above, measure.below} if isinstance(measure, Ratio) else {key}
+
+    return bool(parts(one) & parts(other))

@@ -1,0 +1,180 @@
+"""The figures: what is in the database, and what is shipped where that has nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import delete, insert, select
+
+from ..extensions import db
+from .analysis import Estimate, ratio
+from .measures import ALL, DATA, RATIOS
+from .models import Figure
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure, wherever it is from; see `models.Figure`. Without a value it is known missing."""
+
+    measure: str
+    year: int
+    fips: str
+    value: Estimate | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """All figures of one measure.
+
+    Attributes:
+        key: the measure, which may be a ratio.
+        figures: by year and area.
+        sources: the keys of where they are from.
+    """
+
+    key: str
+    figures: Mapping[tuple[int, str], Estimate]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def years(self) -> list[int]:
+        """The years of which there is anything."""
+        return sorted({year for year, _ in self.figures})
+
+    def of_year(self, year: int) -> dict[str, Estimate]:
+        """Return a year's figures by area."""
+        return {fips: value for (when, fips), value in self.figures.items() if when == year}
+
+    def of_area(self, fips: str) -> dict[int, Estimate]:
+        """Return an area's figures by year, in their order."""
+        found = {year: value for (year, where), value in self.figures.items() if where == fips}
+        return dict(sorted(found.items()))
+
+
+@cache
+def shipped() -> tuple[Row, ...]:
+    """Return the figures that come with the application."""
+    with (DATA / "figures.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Row(
+                row["measure"],
+                int(row["year"]),
+                row["fips"],
+                Estimate(
+                    float(row["estimate"]),
+                    float(row["margin_of_error"]) if row["margin_of_error"] else None,
+                ),
+                row["source"],
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+def available() -> dict[str, list[int]]:
+    """Return the years of each measure and ratio that there are figures of, in one query."""
+    stored = db.session.execute(
+        select(Figure.measure, Figure.year, Figure.source).distinct()
+    ).tuples()
+    found: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    for measure, year, source in stored:
+        found[measure].add((year, source))
+    in_use = set(found)
+    for row in shipped():
+        if row.measure not in in_use:
+            found[row.measure].add((row.year, row.source))
+    for one in RATIOS.values():
+        found[one.key] = found.get(one.above, set()) & found.get(one.below, set())
+    return {key: sorted({year for year, _ in found[key]}) for key in ALL if found.get(key)}
+
+
+def load(*keys: str) -> dict[str, Series]:
+    """Return the figures of some measures and ratios, in one query.
+
+    Of a measure that the database has nothing of, those that are shipped; never some of both, which
+    would be of different surveys.
+    """
+    needed = {
+        part
+        for key in keys
+        for part in ((RATIOS[key].above, RATIOS[key].below) if key in RATIOS else (key,))
+    }
+    columns = (
+        *(Figure.measure, Figure.year, Figure.fips),
+        *(Figure.estimate, Figure.moe, Figure.source),
+    )
+    stored = [
+        Row(measure, year, fips, Estimate(estimate, moe), source)
+        for measure, year, fips, estimate, moe, source in db.session.execute(
+            select(*columns).where(Figure.measure.in_(needed))
+        ).tuples()
+    ]
+    in_use = {row.measure for row in stored}
+    rows = [*stored, *(row for row in shipped() if row.measure in needed - in_use)]
+    return {key: _ratio(key, rows) if key in RATIOS else _measure(key, rows) for key in keys}
+
+
+def _measure(key: str, rows: Iterable[Row]) -> Series:
+    mine = [row for row in rows if row.measure == key and row.value]
+    return Series(
+        key,
+        {(row.year, row.fips): row.value for row in mine if row.value},
+        tuple(sorted({row.source for row in mine})),
+    )
+
+
+def _ratio(key: str, rows: Collection[Row]) -> Series:
+    """Return a ratio's figures. Its parts have to be of the same survey."""
+    asked = RATIOS[key]
+    below = {
+        (row.year, row.fips, row.source): row.value for row in rows if row.measure == asked.below
+    }
+    figures: dict[tuple[int, str], Estimate] = {}
+    sources = set()
+    for row in rows:
+        under = below.get((row.year, row.fips, row.source))
+        if row.measure == asked.above and row.value and under:
+            value = ratio(row.value, under, asked.factor)
+            if value:
+                figures[row.year, row.fips] = value
+                sources.add(row.source)
+    return Series(key, figures, tuple(sorted(sources)))
+
+
+def keep(rows: Iterable[Row]) -> int:
+    """Put figures in the place of those of the same measures, years and areas. Does not commit.
+
+    Returns:
+        How many figures there are now of what was given: those without a value are taken away.
+    """
+    groups: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.measure, row.year].append(row)
+    kept = []
+    for (measure, year), group in groups.items():
+        db.session.execute(
+            delete(Figure).where(
+                Figure.measure == measure,
+                Figure.year == year,
+                Figure.fips.in_([row.fips for row in group]),
+            )
+        )
+        kept += [
+            {
+                "measure": measure,
+                "year": year,
+                "fips": row.fips,
+                "estimate": row.value.value,
+                "moe": row.value.moe,
+                "source": row.source,
+            }
+            for row in group
+            if row.value
+        ]
+    if kept:
+        db.session.execute(insert(Figure), kept)
+    return len(kept)

@@ -1,0 +1,96 @@
+"""How figures are written on a page, and what is said of them."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from .analysis import Estimate, Fit, Span, class_of
+from .charts import Line
+from .measures import UNPUBLISHED, Measure, Ratio, areas
+
+
+def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
+    """Return a figure as a page has it: "$1,200", "12.3%", "3.9 years"; with a sign if asked."""
+    text = f"{abs(value):,.{measure.digits}f}"
+    # What is rounded to nothing has no sign.
+    signed = "\N{MINUS SIGN}" if value < 0 else "+" if sign else ""
+    before = signed if re.search("[1-9]", text) else ""
+    if measure.unit == "$":
+        return f"{before}${text}"
+    return (
+        f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
+    )
+
+
+def write_line(line: Fit) -> str:
+    """Return a line's equation with four digits that count: "y = 212,100 + 7.416 x"."""
+
+    def digits(number: float) -> str:
+        short = float(f"{abs(number):.4g}")
+        return f"{short:,.0f}" if short >= 1000 else f"{short:.4g}"
+
+    before = "\N{MINUS SIGN}" if line.intercept < 0 else ""
+    sign = "\N{MINUS SIGN}" if line.slope < 0 else "+"
+    return f"y = {before}{digits(line.intercept)} {sign} {digits(line.slope)} x"
+
+
+def write_mark(value: float, measure: Measure | Ratio) -> str:
+    """Return a figure as an axis has it, where there is little room: "$250k", "4.5"."""
+    if abs(value) >= 1_000_000:
+        short = f"{value / 1_000_000:g}M"
+    elif abs(value) >= 10_000:
+        short = f"{value / 1000:g}k"
+    else:
+        short = f"{value:,.10g}"
+    return f"${short}" if measure.unit == "$" else f"{short}%" if measure.unit == "%" else short
+
+
+def write_estimate(value: Estimate, measure: Measure | Ratio) -> str:
+    """Return a figure with its margin of error, where that is known."""
+    text = write_value(value.value, measure)
+    return text if value.moe is None else f"{text} ± {write_value(value.moe, measure)}"
+
+
+def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Measure | Ratio) -> str:
+    """Return where a year's figures are highest and lowest, and the middle of them."""
+    if not ranked:
+        return "There are no figures of this year."
+    middle = statistics.median(value.value for value in values.values())
+    high, low = ranked[0], ranked[-1]
+    return (
+        f"Highest in {areas()[high].name}, {write_value(values[high].value, measure)}; lowest in"
+        f" {areas()[low].name}, {write_value(values[low].value, measure)}. Half of the"
+        f" {len(ranked)} areas are at or above {write_value(middle, measure)}."
+    )
+
+
+def course(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
+    """Return where lines begin and end, and where they are broken."""
+    said = [
+        f"{line.name}: {write_value(line.values[span.first].value, measure)} in {span.first},"
+        f" {write_value(line.values[span.last].value, measure)} in {span.last}."
+        for line, span in spans
+    ]
+    if gap:
+        said.append(f"The lines are broken at {UNPUBLISHED}, which was not published.")
+    return " ".join(said) or "One year of figures."
+
+
+def legend(
+    bounds: Sequence[float], values: Mapping[str, Estimate], measure: Measure | Ratio
+) -> list[tuple[int, str]]:
+    """Return each class with the figures that are really in it, the highest first."""
+    members: dict[int, list[float]] = {}
+    for value in values.values():
+        members.setdefault(class_of(value.value, bounds), []).append(value.value)
+    return [
+        (number, _range(min(inside), max(inside), measure))
+        for number, inside in sorted(members.items(), reverse=True)
+    ]
+
+
+def _range(low: float, high: float, measure: Measure | Ratio) -> str:
+    first, last = write_value(low, measure), write_value(high, measure)
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,32 @@
+"""What an operator does for the quiz: `flask quiz`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from sqlalchemy import delete, select
+
+from ..extensions import db
+from ..formats import plural
+from . import game
+from .models import Guess, Player
+
+quiz = AppGroup("quiz", help="Look after the quiz.")
+
+
+@quiz.command()
+@click.option("--days", default=400, show_default=True, type=click.IntRange(min=2))
+def forget(days: int) -> None:
+    """Forget the players who have not played for so many days: for a timer.
+
+    Of the others, guesses as old go, and streaks stay.
+    """
+    before = game.today(current_app.config["HARBOUR_TIMEZONE"]) - timedelta(days=days)
+    gone = select(Player.id).where(Player.seen < before)
+    db.session.execute(delete(Guess).where((Guess.day < before) | Guess.player_id.in_(gone)))
+    forgotten = db.session.execute(delete(Player).where(Player.seen < before))
+    db.session.commit()
+    click.echo(f"Forgot {plural(forgotten.rowcount, 'player')}.")  # type: ignore[attr-defined]

@@ -1,0 +1,348 @@
+"""The pages of figures: a map, a time series, a scatter, and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harbour.neighbourhoods import charts
+from harbour.neighbourhoods.analysis import Estimate, Fit, fit
+from harbour.neighbourhoods.measures import ALL, MEASURES, areas
+from harbour.neighbourhoods.words import write_estimate, write_line, write_mark, write_value
+
+PATHS = ("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare")
+SVG = re.compile(r"<svg class=\"chart (?:map|series|scatter)\".*?</svg>", re.DOTALL)
+
+
+def drawing(page: str) -> ElementTree.Element:
+    """Return the chart of a page, which is XML."""
+    [text] = SVG.findall(page)
+    return ElementTree.fromstring(text)  # noqa: S314 (ours)
+
+
+def texts(element: ElementTree.Element, name: str) -> list[str]:
+    return ["".join(one.itertext()) for one in element.iter(name)]
+
+
+@pytest.fixture
+def full(client: FlaskClient, runner: FlaskCliRunner, tmp_path: Path) -> FlaskClient:
+    """Bring in six years of two measures, without 2020, and return a visitor's browser."""
+    rows = ["fips,year,median_home_value,median_home_value_moe,median_household_income"]
+    for year in (2017, 2018, 2019, 2021, 2022, 2023):
+        for fips in areas():
+            if (fips, year) != ("06", 2018):
+                n = int(fips)
+                rows.append(f"{fips},{year},{100000 + 4000 * n + year},{900 + n},{40000 + 700 * n}")
+    path = tmp_path / "panel.csv"
+    path.write_text("\n".join(rows))
+    result = runner.invoke(args=["acs", "import", str(path)])
+    assert result.exit_code == 0, result.output
+    return client
+
+
+# --- Every page --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_is_empty_on_the_first_run(client: FlaskClient, path: str) -> None:
+    page = client.get(path)
+    assert page.status_code == 200
+    assert drawing(page.text) is not None
+    assert "American Community Survey, five-year estimates" in page.text
+    assert "not endorsed or certified" in page.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_chart_says_what_it_is_and_has_a_table(full: FlaskClient, path: str) -> None:
+    page = full.get(path).text
+    chart = drawing(page)
+    ids = {one.get("id"): "".join(one.itertext()) for one in chart if one.get("id")}
+    assert ids[chart.get("aria-labelledby")]
+    assert len(ids[chart.get("aria-describedby")]) > 20
+    assert chart.get("role") == ("group" if "map" in chart.get("class") else "img")
+    assert '<table class="figures">' in page
+    assert page.count('scope="col"') >= 2
+    assert page.count('scope="row"') >= 6
+    assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_is_inline(full: FlaskClient, path: str) -> None:
+    page = full.get(path).text
+    assert " style=" not in page
+    assert "<style" not in page
+    assert "<script" not in page
+    assert not re.search(r"\son\w+=", page)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("measure=nothing&x=nothing&y=nothing&year=1&area=99", "measure=&year=&area=&x=&y="),
+        *("year=999999999999999999999", "area=06&area=06&area=%00", "x=hs_pct&y=hs_pct"),
+        *("measure=median_home_value&year=2020", "x=median_home_value&y=poverty_people"),
+        "&".join(f"area={fips}" for fips in areas()),
+    ],
+)
+def test_any_query_shows_something(full: FlaskClient, path: str, query: str) -> None:
+    answer = full.get(f"{path}?{query}")
+    assert answer.status_code == 200
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("key", ALL)
+def test_every_measure_has_its_pages(client: FlaskClient, key: str) -> None:
+    """Whether there are figures of it or not."""
+    for query in (f"measure={key}", f"x={key}", f"y={key}"):
+        for path in PATHS:
+            assert client.get(f"{path}?{query}").status_code == 200, (path, query)
+
+
+# --- The map -----------------------------------------------------------------------------------
+
+
+def test_the_map_has_every_area_as_a_link(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
+    links = {link.get("aria-label"): link for link in drawing(page).iter("a")}
+    assert len(links) == 52
+    label = "California: $126,023 ± $906"
+    assert label in links, sorted(links)[:5]
+    address = "/neighbourhoods/over-time?measure=median_home_value&area=06"
+    assert links[label].get("href") == address
+    assert full.get(address).status_code == 200
+    classes = [link.find("path").get("class") for link in links.values()]
+    counts = [classes.count(f"class-{n}") for n in range(5)]
+    assert sum(counts) == 52
+    assert max(counts) - min(counts) <= 1, counts
+
+
+def test_the_map_shows_what_is_missing(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2018").text
+    links = {one.find("path").get("class"): one for one in drawing(page).iter("a")}
+    assert links["class-none"].get("aria-label") == "California: no figure"
+    assert "No figure: California." in page
+
+
+def test_the_table_says_how_figures_moved(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
+    assert "Since 2022" in page
+    row = re.search(r"<tr>(?:(?!<tr>).)*>Wyoming<.*?</tr>", page, re.DOTALL)[0]
+    assert "$326,023" in row
+    assert "± $956" in row
+    assert "+$1" in row
+    assert "within the margin" in row
+
+
+def test_the_legend_has_what_is_on_the_map(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
+    legend = re.search(r'<ul class="legend">.*?</ul>', page, re.DOTALL)[0]
+    assert re.findall(r'rect class="class-(\d)"', legend) == ["4", "3", "2", "1", "0"]
+    assert "$106,023 to" in legend
+
+
+# --- Over time ---------------------------------------------------------------------------------
+
+
+def test_lines_are_broken_where_there_is_no_year(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/over-time?measure=median_home_value&area=01").text
+    lines = [line.get("points").split() for line in drawing(page).iter("polyline")]
+    assert [len(line) for line in lines] == [3, 3], "expected 2017 to 2019 and 2021 to 2023"
+    assert "2020: not published" in texts(drawing(page), "text")
+    assert "There is no 2020." in page
+    assert re.search(
+        r'<th scope="row">2020</th><td class="number"><span class="hint">not publ', page
+    )
+    broken = full.get("/neighbourhoods/over-time?measure=median_home_value&area=06").text
+    lines = [line.get("points").split() for line in drawing(broken).iter("polyline")]
+    assert [len(line) for line in lines] == [3], "expected 2017 and 2019 to stand alone"
+    assert len([p for p in drawing(broken).iter("path") if p.get("class") == "mark"]) == 5
+
+
+def test_who_asks_for_2020_is_told(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/?measure=median_home_value&year=2020").text
+    assert "There is no 2020." in page
+    assert "Median home value, 2023" in page
+
+
+def test_margins_are_drawn(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/over-time?measure=median_home_value&area=01").text
+    bars = [line for line in drawing(page).iter("line") if line.get("class") == "margin"]
+    assert len(bars) == 6
+    plain = full.get("/neighbourhoods/over-time?measure=median_household_income&area=01").text
+    assert not [line for line in drawing(plain).iter("line") if line.get("class") == "margin"]
+
+
+def test_four_areas_at_most(full: FlaskClient) -> None:
+    query = "&".join(f"area={fips}" for fips in list(areas())[:9])
+    page = full.get(f"/neighbourhoods/over-time?measure=median_home_value&{query}").text
+    groups = [g.get("class") for g in drawing(page).iter("g") if "line-" in (g.get("class") or "")]
+    assert groups == ["line-0", "line-1", "line-2", "line-3"]
+    assert page.count(" selected>") == 5, "expected the measure and four areas"
+
+
+def test_without_a_choice_the_ends_and_the_middle_are_shown(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/over-time?measure=median_home_value").text
+    legend = re.search(r'<ul class="legend">.*?</ul>', page, re.DOTALL)[0]
+    assert "Puerto Rico" in legend  # the highest number
+    assert "Alabama" in legend
+
+
+def test_an_area_without_figures_says_so(client: FlaskClient) -> None:
+    page = client.get("/neighbourhoods/over-time?measure=median_personal_income&area=72").text
+    assert "There are no figures of this for Puerto Rico." in page
+
+
+# --- Side by side ------------------------------------------------------------------------------
+
+
+def test_the_scatter_and_its_figures(full: FlaskClient) -> None:
+    query = "x=median_household_income&y=median_home_value&year=2023"
+    page = full.get(f"/neighbourhoods/compare?{query}").text
+    chart = drawing(page)
+    assert len(list(chart.iter("circle"))) == 52
+    assert len([line for line in chart.iter("line") if line.get("class") == "fit"]) == 1
+    # Both rise with the state's number: all on one line.
+    assert re.search(r"r\)</dt><dd>1.00</dd>", page)
+    assert "<dd>52</dd>" in page
+    assert "Fisher" in page
+
+
+def test_too_few_areas_have_no_line(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text("fips,year,hs_pct,median_age\n01,2010,80,30\n02,2010,82,33\n04,2010,90,31\n")
+    runner.invoke(args=["acs", "import", str(path)])
+    page = app.test_client().get("/neighbourhoods/compare?x=hs_pct&y=median_age").text
+    assert "too few areas" in page
+    assert not [line for line in drawing(page).iter("line") if line.get("class") == "fit"]
+
+
+def test_a_ratio_beside_its_part_is_warned_of(full: FlaskClient) -> None:
+    page = full.get("/neighbourhoods/compare?x=median_household_income&y=value_to_income").text
+    assert "computed from the other" in page
+    page = full.get("/neighbourhoods/compare?x=median_household_income&y=median_home_value").text
+    assert "computed from the other" not in page
+
+
+# --- Files -------------------------------------------------------------------------------------
+
+
+def rows(client: FlaskClient, query: str) -> list[dict[str, str]]:
+    answer = client.get(f"/neighbourhoods/figures.csv?{query}")
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_the_file_has_what_the_page_has(full: FlaskClient) -> None:
+    found = rows(full, "measure=median_home_value&year=2023")
+    assert len(found) == 52
+    [california] = [row for row in found if row["fips"] == "06"]
+    assert california["state"] == "California"
+    assert california["median_home_value"] == "126023"
+    assert california["median_home_value_moe"] == "906"
+    years = [row["year"] for row in rows(full, "measure=median_home_value&area=06")]
+    assert years == ["2017", "2019", "2021", "2022", "2023"]
+    both = rows(full, "measure=median_home_value&measure=value_to_income&year=2023")
+    assert float(both[0]["value_to_income"]) > 1
+    assert len(rows(full, "measure=x&year=x&area=x")) > 50
+
+
+def test_pages_lead_to_their_files(full: FlaskClient) -> None:
+    for path in PATHS:
+        link = re.search(r'href="(/neighbourhoods/figures.csv[^"]*)"', full.get(path).text)[1]
+        assert len(rows(full, link.replace("&amp;", "&").partition("?")[2])) > 4
+
+
+# --- How it is written and drawn ---------------------------------------------------------------
+
+
+def test_figures_are_written_as_people_do() -> None:
+    value, share, years = (
+        MEASURES["median_home_value"],
+        MEASURES["poverty_pct"],
+        ALL["value_to_income"],
+    )
+    assert write_value(385500, value) == "$385,500"
+    assert write_value(-1200.4, value, sign=True) == "−$1,200"  # noqa: RUF001
+    assert write_value(0.04, years, sign=True) == "0.0 years"
+    assert write_value(-0.04, years) == "0.0 years"
+    assert write_value(12.345, share) == "12.3%"
+    assert write_value(4.25, years, sign=True) == "+4.2 years"
+    assert write_estimate(Estimate(12, 0.5), share) == "12.0% ± 0.5%"
+    assert [write_mark(n, value) for n in (500, 250_000, 1_500_000)] == ["$500", "$250k", "$1.5M"]
+    assert write_mark(7.5, share) == "7.5%"
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "expected"),
+    [
+        (7.4156, -212_084.0, "y = \N{MINUS SIGN}212,100 + 7.416 x"),
+        (-0.00012346, 12.34567, "y = 12.35 \N{MINUS SIGN} 0.0001235 x"),
+    ],
+)
+def test_a_line_is_written_for_people(slope: float, intercept: float, expected: str) -> None:
+    assert write_line(Fit(9, slope, intercept, 0.5, 0.1, 0.8)) == expected
+
+
+def test_what_is_drawn_is_escaped() -> None:
+    drawn = charts.time_series(
+        [charts.Line("<b>&", {2010: Estimate(1)})],
+        gap=2020,
+        title='<script>"',
+        description="&",
+        show=str,
+    )
+    assert "<script>" not in drawn
+    assert "&lt;script&gt;" in drawn
+
+
+numbers = st.floats(0, 1e7)
+
+
+@given(st.dictionaries(st.text("abc", max_size=3), st.tuples(numbers, numbers), min_size=1))
+def test_a_scatter_stays_within_its_frame(points: dict[str, tuple[float, float]]) -> None:
+    drawn = charts.scatter(
+        points,
+        fit(points.values()),
+        labels=("x", "y"),
+        title="t",
+        description="d",
+        show=(str, str),
+    )
+    chart = ElementTree.fromstring(drawn)  # noqa: S314 (ours)
+    for one in chart.iter():
+        for name in ("x1", "x2", "cx"):
+            assert charts.LEFT - 1 <= float(one.get(name, charts.LEFT)) <= charts.WIDTH
+        for name in ("y1", "y2", "cy"):
+            assert 0 <= float(one.get(name, 0)) <= charts.HEIGHT - charts.BOTTOM + 1
+
+
+@given(
+    st.dictionaries(
+        st.integers(2005, 2024),
+        st.builds(Estimate, numbers, st.none() | st.floats(0, 1e6)),
+        min_size=1,
+    )
+)
+def test_a_line_has_each_year_and_nothing_else(values: dict[int, Estimate]) -> None:
+    drawn = charts.time_series(
+        [charts.Line("a", values)], gap=2020, title="t", description="d", show=str
+    )
+    chart = ElementTree.fromstring(drawn)  # noqa: S314 (ours)
+    assert len([one for one in chart.iter("path") if one.get("class") == "mark"]) == len(values)
+    joined = [len(one.get("points").split()) for one in chart.iter("polyline")]
+    assert sum(joined) <= len(values)
+    assert len(joined) == sum(year - 1 not in values and year + 1 in values for year in values), (
+        "expected a line for each row of years without a break"
+    )

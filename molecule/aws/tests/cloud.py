@@ -1,0 +1,144 @@
+"""moto's server in the place of AWS, and playbooks that believe it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+SCENARIO = Path(__file__).parents[1]
+ROOT = SCENARIO.parents[1]
+REGION = "eu-west-1"
+ZONE = "town.test"
+# Ansible hides it wherever it is part of a text, so it is part of no name.
+SECRET = "nobody-has-this-one"
+# As the Makefile has it.
+MITOGEN = next(ROOT.glob(".venv/lib/python3*/site-packages/ansible_mitogen/plugins/strategy"), None)
+FASTER = {
+    "ANSIBLE_STRATEGY": "mitogen_linear" if MITOGEN else "linear",
+    "ANSIBLE_STRATEGY_PLUGINS": str(MITOGEN or ""),
+    "ANSIBLE_DEPRECATION_WARNINGS": "false",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+@dataclass
+class Cloud:
+    folder: Path
+    port: int = field(default_factory=free_port)
+    server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What keeps every call on this machine."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        return (
+            kept
+            | FASTER
+            | {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": SECRET,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "MOTO_AMIS_PATH": str(SCENARIO / "images.json"),
+            }
+        )
+
+    def start(self) -> None:
+        command = [sys.executable, SCENARIO / "moto_aws.py", "-H", "127.0.0.1", "-p", str(self.port)]
+        with (self.folder / "moto.log").open("ab") as log:
+            self.server = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            with socket.socket() as asking:
+                if asking.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.2)
+        else:
+            raise AssertionError(f"moto did not start: {(self.folder / 'moto.log').read_text()}")
+        self.client("route53").create_hosted_zone(Name=ZONE, CallerReference="a test")
+
+    def stop(self) -> None:
+        if self.server:
+            self.server.terminate()
+            self.server.wait(20)
+            self.server = None
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": SECRET, "region_name": REGION}
+        return boto3.client(service, endpoint_url=f"http://127.0.0.1:{self.port}", **keys)
+
+    def inventory(self, size: str) -> Path:
+        """A copy of the size's inventory, for a run writes to it."""
+        folder = self.folder / size
+        if not folder.exists():
+            shutil.copytree(SCENARIO / "inventories" / size, folder)
+        return folder
+
+    def begin(self, playbook: str, size: str, *more: str) -> Run:
+        command = [
+            Path(sys.executable).parent / "ansible-playbook",
+            *("-i", "localhost,", ROOT / f"playbooks/{playbook}.yml"),
+            *("-e", f"inventory={self.inventory(size)}", "-e", "yes=true", "-e", f"confirm={size}", *more),
+        ]
+        path = self.folder / f"{playbook}-{size}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        return Run(f"{playbook} {size}", process, path, time.monotonic())
+
+    def all_sizes(self, playbook: str, sizes: list[str], *more: str) -> dict[str, Run]:
+        """One playbook for each size, as many side by side as processors have nothing to do."""
+
+        def one(size: str) -> Run:
+            return self.begin(playbook, size, *more).end()
+
+        idle = max(1, (os.cpu_count() or 1) - int(os.getloadavg()[0]))
+        with ThreadPoolExecutor(idle) as pool:
+            return dict(zip(sizes, pool.map(one, sizes), strict=True))
+
+
+@dataclass
+class Run:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    begun: float
+    seconds: float = 0.0
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def end(self, limit: float = 900) -> Run:
+        self.process.wait(limit)
+        self.seconds = time.monotonic() - self.begun
+        return self
+
+    def counted(self, word: str) -> int:
+        found = re.search(rf"localhost +:.*\b{word}=(\d+)", self.said)
+        return int(found[1]) if found else -1
+
+    def succeeded(self, what: str) -> Run:
+        assert self.process.returncode == 0, f"{self.name}: expected success, got\n{self.said[-6000:]}"
+        ran = self.counted("ok")
+        print(f"\n{what:24} {self.name:20} {ran:4} tasks {self.seconds:6.1f} s", end="")
+        return self

@@ -1,0 +1,335 @@
+"""Each size made, made again, read back, spoilt, repaired and destroyed, as AWS would see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from cloud import ZONE, Cloud
+
+# AWS_SIZES="small" is for who works on one of them.
+SIZES = os.environ.get("AWS_SIZES", "small standard scaled").split()
+SINGLE = [size for size in SIZES if size != "scaled"]
+LARGER = [size for size in SIZES if size != "small"]
+
+
+def only_with(size: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(size not in SIZES, reason=f"AWS_SIZES has no {size}")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path_factory.mktemp("aws"))
+    cloud.start()
+    yield cloud
+    cloud.stop()
+
+
+def of(cloud: Cloud, size: str) -> dict[str, list[dict[str, str]]]:
+    return [
+        {"Name": "tag:Project", "Values": ["decanter"]},
+        {"Name": "tag:Environment", "Values": [size]},
+    ]
+
+
+def group(cloud: Cloud, size: str, role: str) -> dict[str, Any]:
+    wanted = [{"Name": "group-name", "Values": [f"decanter-{size}-{role}"]}]
+    (found,) = cloud.client("ec2").describe_security_groups(Filters=wanted)["SecurityGroups"]
+    return found
+
+
+def let_in(found: dict[str, Any]) -> set[tuple[int, str]]:
+    """Each port and who reaches it: a network, or a group by its id."""
+    return {
+        (rule["FromPort"], who)
+        for rule in found["IpPermissions"]
+        for who in [
+            *(each["CidrIp"] for each in rule["IpRanges"]),
+            *(each["GroupId"] for each in rule["UserIdGroupPairs"]),
+        ]
+    }
+
+
+def same(what: str, got: Any, expected: Any) -> None:
+    assert got == expected, f"{what}: expected {expected}, got {got}"
+
+
+def test_a_bad_dictionary_is_refused_before_the_first_call(cloud):
+    folder = cloud.inventory("small")
+    path = folder / "group_vars/all/aws.yml"
+    good = path.read_text()
+    path.write_text(good.replace("eu-west-1", "Ireland").replace("size: small", "size: tiny"))
+    asked = (cloud.folder / "moto.log").stat().st_size
+    run = cloud.begin("provision", "small").end()
+    path.write_text(good)
+    assert run.process.returncode != 0, "expected a refusal"
+    for line in ('aws.region: found "Ireland"', 'aws.size: found "tiny"'):
+        assert line in run.said, f"expected {line}, got {run.said}"
+    same("requests", (cloud.folder / "moto.log").stat().st_size, asked)
+
+
+@only_with("small")
+def test_a_run_may_be_cut_off(cloud):
+    """The next test finishes it, and finds nothing to do after that."""
+    run = cloud.begin("provision", "small")
+    # It is somewhere in the middle.
+    while not cloud.client("s3").list_buckets()["Buckets"] and run.process.poll() is None:
+        time.sleep(0.5)
+    os.kill(cloud.server.pid, signal.SIGSTOP)
+    run.process.terminate()
+    run.end()
+    os.kill(cloud.server.pid, signal.SIGCONT)
+    assert run.process.returncode != 0, f"expected that it was cut off, got\n{run.said[-3000:]}"
+
+
+def test_each_size_is_made_and_then_nothing_changes(cloud):
+    for size, run in cloud.all_sizes("provision", SIZES).items():
+        run.succeeded("made")
+        assert "a month" in run.said and "create" in run.said, (
+            f"{size}: expected a plan with prices, got {run.said}"
+        )
+    if "standard" in SIZES:
+        # To change it would stop the host, which nobody has said.
+        path = cloud.inventory("standard") / "group_vars/all/aws.yml"
+        path.write_text(path.read_text() + "  web: {type: t3.large}\n")
+    for size, run in cloud.all_sizes("provision", SIZES).items():
+        same(f"{size}: changed in a second run", run.succeeded("nothing to do").counted("changed"), 0)
+        left = "a t3.small; RESIZE=1 stops it and makes it a t3.large"
+        same(f"{size}: the plan says {left}", left in run.said, size == "standard")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_image_is_the_newest_and_stays(cloud, size):
+    kept = yaml.safe_load((cloud.inventory(size) / "group_vars/all/aws_image.yml").read_text())
+    same("image", kept, {"aws_image": "ami-00000002"})
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_who_reaches_what(cloud, size):
+    web = group(cloud, size, "web")
+    world = {(80, "0.0.0.0/0"), (443, "0.0.0.0/0")}
+    ssh = {(22, "198.18.5.0/24")}
+    if size == "scaled":
+        balancer = group(cloud, size, "balancer")
+        same("the load balancer", let_in(balancer), world)
+        same("web hosts", let_in(web), ssh | {(443, balancer["GroupId"])})
+        same("Redis", let_in(group(cloud, size, "redis")), {(6379, web["GroupId"])})
+    else:
+        same("web hosts", let_in(web), ssh | world)
+    if size != "small":
+        database = group(cloud, size, "database")
+        same("the database", let_in(database), {(3306, web["GroupId"])})
+        same("ways out of the database", database["IpPermissionsEgress"], [])
+
+
+@pytest.mark.parametrize("size", SINGLE)
+def test_a_web_host(cloud, size):
+    ec2 = cloud.client("ec2")
+    (reservation,) = ec2.describe_instances(Filters=of(cloud, size))["Reservations"]
+    (host,) = reservation["Instances"]
+    options = host["MetadataOptions"]
+    same("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
+    tags = {each["Key"]: each["Value"] for each in host["Tags"]}
+    expected = {"Name": f"{size}-web1", "Project": "decanter", "Environment": size, "Role": "web"}
+    same("tags", tags, expected)
+    volumes = ec2.describe_volumes(
+        Filters=[{"Name": "attachment.instance-id", "Values": [host["InstanceId"]]}]
+    )
+    same("disks", {(each["Encrypted"], each["VolumeType"]) for each in volumes["Volumes"]}, {(True, "gp3")})
+    assert host["IamInstanceProfile"]["Arn"].endswith(f"/decanter-{size}-web"), host["IamInstanceProfile"]
+    (address,) = ec2.describe_addresses(Filters=of(cloud, size))["Addresses"]
+    same("where the address leads", address["InstanceId"], host["InstanceId"])
+    same("records", records(cloud, size), {f"{size}.{ZONE}.", f"www.{size}.{ZONE}."})
+
+
+def records(cloud: Cloud, size: str) -> set[str]:
+    route53 = cloud.client("route53")
+    (zone,) = route53.list_hosted_zones()["HostedZones"]
+    found = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+    return {each["Name"] for each in found if each["Type"] == "A" and size in each["Name"]}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_kept_is_private_and_encrypted(cloud, size):
+    s3, bucket = cloud.client("s3"), f"decanter-{size}-123456789012"
+    blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert all(blocked.values()) and len(blocked) == 4, f"expected all of it blocked, got {blocked}"
+    same("versions", s3.get_bucket_versioning(Bucket=bucket)["Status"], "Enabled")
+    (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    same("encryption", rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"], "aws:kms")
+    (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    same(
+        "without TLS",
+        (statement["Effect"], statement["Condition"]),
+        ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
+    )
+    rules = {each["ID"]: each for each in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
+    same("days of backups", rules["backups"]["Expiration"]["Days"], 14)
+    assert "Expiration" not in rules["media"], f"expected that media stays, got {rules['media']}"
+    kms = cloud.client("kms")
+    key = kms.describe_key(KeyId=f"alias/decanter-{size}")["KeyMetadata"]["KeyId"]
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"], (
+        "expected the key rotated, got that it is not"
+    )
+    (repository,) = [
+        each
+        for each in cloud.client("ecr").describe_repositories()["repositories"]
+        if each["repositoryName"] == f"decanter/{size}"
+    ]
+    same("images", repository["imageTagMutability"], "IMMUTABLE")
+    for each in cloud.client("ssm").describe_parameters()["Parameters"]:
+        if each["Name"].startswith(f"/decanter/{size}/"):
+            assert each["Type"] == "SecureString" and key in each["KeyId"], (
+                f"expected it encrypted by {key}, got {each}"
+            )
+
+
+@pytest.mark.parametrize("size", LARGER)
+def test_the_database(cloud, size):
+    rds = cloud.client("rds")
+    (found,) = rds.describe_db_instances(DBInstanceIdentifier=f"decanter-{size}")["DBInstances"]
+    for setting, expected in {
+        "PubliclyAccessible": False,
+        "StorageEncrypted": True,
+        "StorageType": "gp3",
+        "BackupRetentionPeriod": 14,
+        "DeletionProtection": True,
+        "MultiAZ": False,
+    }.items():
+        same(setting, found[setting], expected)
+    name = found["DBParameterGroups"][0]["DBParameterGroupName"]
+    settings = rds.describe_db_parameters(DBParameterGroupName=name)["Parameters"]
+    values = {each["ParameterName"]: each.get("ParameterValue") for each in settings}
+    same("TLS", values.get("require_secure_transport"), "1")
+    subnets = {each["SubnetIdentifier"] for each in found["DBSubnetGroup"]["Subnets"]}
+    tables = cloud.client("ec2").describe_route_tables(Filters=of(cloud, size))["RouteTables"]
+    led = {each["SubnetId"] for table in tables for each in table["Associations"] if "SubnetId" in each}
+    assert subnets and not subnets & led, f"expected that nothing leads to {subnets}, got routes to {led}"
+
+
+def test_several_web_hosts_and_what_is_before_them(cloud):
+    scaling = cloud.client("autoscaling")
+    (found,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    same("how many", (found["MinSize"], found["MaxSize"], len(found["Instances"])), (2, 4, 2))
+    same("zones", len(found["AvailabilityZones"]), 2)
+    versions = cloud.client("ec2").describe_launch_template_versions(LaunchTemplateName="decanter-scaled-web")
+    data = max(versions["LaunchTemplateVersions"], key=lambda each: each["VersionNumber"])[
+        "LaunchTemplateData"
+    ]
+    options = data["MetadataOptions"]
+    same("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
+    same("disks", [each["Ebs"]["Encrypted"] for each in data["BlockDeviceMappings"]], [True])
+    balancing = cloud.client("elbv2")
+    (balancer,) = balancing.describe_load_balancers()["LoadBalancers"]
+    arn = balancer["LoadBalancerArn"]
+    listeners = {
+        each["Port"]: each for each in balancing.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    }
+    same("HTTP", listeners[80]["DefaultActions"][0]["Type"], "redirect")
+    same("HTTPS", listeners[443]["DefaultActions"][0]["Type"], "forward")
+    (firewall,) = cloud.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
+    guarded = cloud.client("wafv2").list_resources_for_web_acl(WebACLArn=firewall["ARN"])["ResourceArns"]
+    same("what the firewall is before", guarded, [arn])
+    same("records", records(cloud, "scaled"), {f"scaled.{ZONE}.", f"www.scaled.{ZONE}."})
+    (redis,) = cloud.client("elasticache").describe_replication_groups()["ReplicationGroups"]
+    same("Redis", (redis["AtRestEncryptionEnabled"], redis["TransitEncryptionEnabled"]), (True, True))
+    same("its nodes", len(redis["MemberClusters"]), 2)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_alarms_are_told_to_somebody(cloud, size):
+    pages = (
+        cloud.client("cloudwatch")
+        .get_paginator("describe_alarms")
+        .paginate(AlarmNamePrefix=f"decanter-{size}-")
+    )
+    alarms = {
+        each["AlarmName"].removeprefix(f"decanter-{size}-"): each
+        for page in pages
+        for each in page["MetricAlarms"]
+    }
+    expected = {"cpu", "status", "disk", "memory", "backup-age", "5xx", "certificate-days"}
+    if size != "small":
+        expected |= {"database-storage", "database-cpu", "database-connections"}
+    assert expected <= alarms.keys(), f"expected {expected}, got {sorted(alarms)}"
+    counted = f"{len(alarms)} CloudWatch alarms"
+    said = (cloud.folder / f"provision-{size}.log").read_text()
+    assert counted in said, f"expected that the plan says {counted}, got {said}"
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] and alarm["OKActions"], (
+            f"{name}: expected a topic that is told, got none"
+        )
+
+
+@only_with("standard")
+def test_what_was_spoilt_is_repaired(cloud):
+    ec2, s3 = cloud.client("ec2"), cloud.client("s3")
+    database = group(cloud, "standard", "database")["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=database, IpProtocol="tcp", FromPort=3306, ToPort=3306, CidrIp="0.0.0.0/0"
+    )
+    bucket = {"Bucket": "decanter-standard-123456789012"}
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"})
+    host = ec2.describe_instances(Filters=of(cloud, "standard"))["Reservations"][0]["Instances"][0][
+        "InstanceId"
+    ]
+    ec2.modify_instance_metadata_options(InstanceId=host, HttpTokens="optional")
+    run = cloud.begin("provision", "standard", "-e", "resize=true").end().succeeded("repaired")
+    same("changed", run.counted("changed"), 3)
+    (reservation,) = ec2.describe_instances(InstanceIds=[host])["Reservations"]
+    kind, state = reservation["Instances"][0]["InstanceType"], reservation["Instances"][0]["State"]["Name"]
+    same("the host", (kind, state), ("t3.large", "running"))
+    test_who_reaches_what(cloud, "standard")
+    test_a_web_host(cloud, "standard")
+    same("versions", s3.get_bucket_versioning(**bucket)["Status"], "Enabled")
+
+
+@only_with("standard")
+def test_a_size_does_not_shrink(cloud):
+    path = cloud.inventory("standard") / "group_vars/all/aws.yml"
+    good = path.read_text()
+    path.write_text(good.replace("size: standard", "size: small"))
+    run = cloud.begin("provision", "standard").end()
+    path.write_text(good)
+    assert run.process.returncode != 0, "expected a refusal"
+    expected = 'aws.size: found "small", expected standard or scaled, for database decanter-standard is there'
+    assert expected in " ".join(run.said.split()), f"expected {expected}, got {run.said}"
+    same("changed", run.counted("changed"), 0)
+
+
+def test_a_teardown_is_refused_without_the_name(cloud):
+    run = cloud.begin("teardown", SIZES[0], "-e", "confirm=another").end()
+    assert run.process.returncode != 0 and "Nothing was destroyed" in " ".join(run.said.split()), run.said
+
+
+@only_with("standard")
+def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
+    """The next test finishes it."""
+
+    def status() -> str:
+        return cloud.client("rds").describe_db_instances()["DBInstances"][0]["DBInstanceStatus"]
+
+    run = cloud.begin("teardown", "standard", "-e", "keep=false")
+    while status() != "deleting" and run.process.poll() is None:
+        time.sleep(0.5)
+    run.process.terminate()
+    run.end()
+    assert run.process.returncode != 0, f"expected that it was cut off, got\n{run.said[-3000:]}"
+    same("the database", status(), "deleting")
+
+
+def test_nothing_is_left(cloud):
+    for _, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
+        run.succeeded("destroyed")
+    for size, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
+        same(f"{size}: changed in a second run", run.succeeded("destroyed again").counted("changed"), 0)
+        assert "nothing is there" in run.said, f"{size}: expected that nothing is left, got {run.said}"
+        same(f"{size}: records", records(cloud, size), set())
+    same("buckets", cloud.client("s3").list_buckets()["Buckets"], [])
+    same("the zone", len(cloud.client("route53").list_hosted_zones()["HostedZones"]), 1)

@@ -1,0 +1,68 @@
+"""Harbour's own tests, which elsewhere run on SQLite, on the servers that it is for."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+testinfra_hosts = ["ansible://client"]
+
+FOLDER = "/var/tmp/harbour"
+CA = "/etc/ssl/decanter-mysql-ca.pem"
+WORKERS = 2
+
+
+@pytest.fixture
+def harbour(host, ssh) -> None:
+    """The tests on the host, with what they need."""
+    tracked = ["git", "-C", str(ROOT), "ls-files", "-z", "app"]
+    files = subprocess.run(tracked, check=True, capture_output=True).stdout
+    pack = ["tar", "--create", "--null", "--files-from=-", "--directory", str(ROOT)]
+    archive = subprocess.run(pack, input=files, check=True, capture_output=True).stdout
+    unpack = f"mkdir -p {FOLDER} && tar --extract --directory {FOLDER} --strip-components=1"
+    subprocess.run([*ssh, unpack], input=archive, check=True)
+    host.check_output(
+        f"cd {FOLDER} && test -e .venv/ready || {{ python3 -m venv .venv"
+        " && .venv/bin/pip install --quiet --require-hashes -r requirements-dev.txt && touch .venv/ready; }"
+    )
+
+
+@pytest.fixture(params=["MySQL", "MariaDB"])
+def server(request, host, other) -> str:
+    """The address of empty databases, one for each worker."""
+    password = secrets.token_urlsafe(16)
+    if request.param == "MySQL":
+        name = other("remote").ansible.get_variables()["lab_container"]
+        at, user, url = other("remote"), "suite@'%'", f"suite:{password}@{name}/suite?ssl_ca={CA}&"
+    else:
+        at, user, url = (
+            host,
+            "suite@localhost",
+            f"suite:{password}@/suite?unix_socket=/run/mysqld/mysqld.sock&",
+        )
+    statements = [f"CREATE USER {user} IDENTIFIED BY '{password}'"]
+    for worker in range(WORKERS):
+        statements += [
+            f"CREATE DATABASE suite_gw{worker} CHARACTER SET utf8mb4",
+            f"GRANT ALL ON suite_gw{worker}.* TO {user}",
+        ]
+    with at.sudo():
+        at.check_output("mysql --execute=%s", "; ".join(statements))
+    yield f"mysql+pymysql://{url}charset=utf8mb4"
+    gone = [f"DROP USER {user}", *(f"DROP DATABASE suite_gw{worker}" for worker in range(WORKERS))]
+    with at.sudo():
+        at.check_output("mysql --execute=%s", "; ".join(gone))
+
+
+def test_harbours_own_tests(host, harbour, server):
+    got = host.run(
+        f"cd {FOLDER} && HARBOUR_TEST_DATABASE_URL=%s timeout 900 .venv/bin/python -m pytest -q"
+        f" -p no:cacheprovider --tb=short --durations=5 -n {WORKERS}",
+        server,
+    )
+    print(*got.stdout.splitlines()[-12:], sep="\n")
+    assert got.rc == 0, f"expected all to pass, got {got.rc}:\n{got.stdout[-6000:]}\n{got.stderr[-2000:]}"

@@ -1,0 +1,237 @@
+"""What is wrong with the dictionary `aws`, and what its defaults make of it.
+
+plugins/schema/aws.yml says what each key may be; this file adds what a schema cannot say. It is read when
+it is asked for, for hosts have nothing to do with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.common.yaml import yaml_load
+from ansible.template import accept_args_markers, accept_lazy_markers
+from jinja2 import Undefined
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, ValidationError
+
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
+HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
+# It begins the names of all that is made; a load balancer's has 32 characters at most.
+ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]")
+PLACEHOLDER = re.compile(r"changeme|replace_me|(^|[.@])example(\.(com|org|net))?$", re.IGNORECASE)
+EXAMPLE_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")  # RFC 5737, 3849
+TYPES = {"integer": "an integer", "boolean": "true or false", "array": "a list", "object": "a dictionary"}
+LONGEST_FOUND = 60
+
+Steps = tuple[Any, ...]
+
+
+@functools.cache
+def schema() -> Mapping[str, Any]:
+    return yaml_load((Path(__file__).parents[1] / "schema/aws.yml").read_text("utf-8"))
+
+
+def plain(read: Callable[[], Any]) -> Any:
+    """Plain dicts, lists and scalars; the words for it where a template fails, which no key takes."""
+    try:
+        value = read()
+        if isinstance(value, Undefined):
+            return Unreadable("an undefined variable")
+        if isinstance(value, Mapping):
+            return {str(key): plain(lambda key=key: value[key]) for key in list(value)}
+        if isinstance(value, list | tuple):
+            return [plain(lambda index=index: value[index]) for index in range(len(value))]
+    except Exception:  # whatever a lazy value raises: it is one that cannot be read
+        return Unreadable("a value that cannot be read")
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value if value is None else Unreadable("a value of another type")
+
+
+class Unreadable:
+    def __init__(self, found: str) -> None:
+        self.found = found
+
+
+def line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return f"aws{path}: found {found or shown(value)}, expected {expected or wanted(at(steps))}"
+
+
+def at(steps: Steps) -> Mapping[str, Any]:
+    node = schema()
+    for step in steps:
+        node = node.get("properties", {}).get(step) or node.get("items") or {}
+    return node
+
+
+def wanted(node: Mapping[str, Any]) -> str:
+    if "expected" in node:
+        return node["expected"]
+    if "enum" in node:
+        return f"one of: {', '.join(node['enum'])}"
+    if "minimum" in node:
+        return f"an integer from {node['minimum']} to {node['maximum']}"
+    return TYPES[node["type"]]
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, Unreadable):
+        return value.found
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        kind = "dictionary" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    if isinstance(value, str) and len(value) > LONGEST_FOUND:
+        value = value[: LONGEST_FOUND - 1] + "…"
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+# --- What the schema refuses -------------------------------------------------------------------
+
+
+def is_named_network(text: Any) -> bool:
+    """An IPv4 network that is somebody's: of a /8 or less, and none of those for examples."""
+    network = ipaddress.IPv4Network(text)
+    examples = (ipaddress.ip_network(each) for each in EXAMPLE_NETWORKS)
+    return network.prefixlen >= 8 and not any(
+        network.subnet_of(example) for example in examples if example.version == 4
+    )
+
+
+def is_private_network(text: Any) -> bool:
+    """One of RFC 1918's that can be cut into sixteen subnets of 256 addresses and more."""
+    network = ipaddress.IPv4Network(text)
+    return network.is_private and 16 <= network.prefixlen <= 20
+
+
+@functools.cache
+def validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
+    def pattern(_: Any, expected: str, value: Any, __: Any) -> Iterator[ValidationError]:
+        # By itself Python lets $ match before a final newline and \w match any script.
+        if isinstance(value, str) and not re.fullmatch(expected, value, re.ASCII):
+            yield ValidationError("does not match")
+
+    def text(check: Callable[[str], Any]) -> Callable[[Any], bool]:
+        return lambda value: not isinstance(value, str) or bool(check(value))
+
+    formats = FormatChecker(formats=())
+    formats.checks("named-network", raises=ValueError)(text(is_named_network))
+    formats.checks("private-network", raises=ValueError)(text(is_private_network))
+    formats.checks("host-name")(text(HOST_NAME.fullmatch))
+    # JSON Schema calls 30.0 an integer.
+    integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
+    return strict(schema(), format_checker=formats)
+
+
+def schema_lines(error: ValidationError) -> Iterator[str]:
+    steps, value, node = tuple(error.absolute_path), error.instance, error.schema
+    if error.validator == "required":
+        yield from (line((*steps, key)) for key in node["required"] if key not in value)
+    elif error.validator == "additionalProperties":
+        known = sorted(node["properties"])
+        for key in value.keys() - set(known):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            yield line((*steps, key), found="an unknown key", expected=f"one of: {', '.join(known)}{hint}")
+    else:
+        yield line(steps, value)
+
+
+# --- What no schema can say --------------------------------------------------------------------
+
+
+def size_lines(said: Mapping[str, Any], steps: Steps = ()) -> Iterator[str]:
+    """Keys that are for other sizes than the one that is asked for."""
+    size = said["size"]
+    node = said if not steps else said.get(steps[0], {})
+    for key in node if isinstance(node, dict) else ():
+        sizes = at((*steps, key)).get("sizes", [size])
+        if size not in sizes:
+            expected = f"no {key} where size is {size} (it is for {' and '.join(sizes)})"
+            yield line((*steps, key), node[key], expected=expected)
+        elif not steps:
+            yield from size_lines(said, (key,))
+
+
+def part(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return said[key] if isinstance(said.get(key), dict) else {}
+
+
+def other_lines(said: Mapping[str, Any]) -> Iterator[str]:
+    dns, web = part(said, "dns"), part(said, "web")
+    zone, names = dns.get("zone"), dns.get("names")
+    for index, name in enumerate(names if isinstance(names, list) else []):
+        if isinstance(zone, str) and isinstance(name, str) and not f".{name}".endswith(f".{zone}"):
+            yield line(("dns", "names", index), name, expected=f"{zone} or a name below it")
+        if name in names[:index]:
+            yield line(("dns", "names", index), name, expected="a name that is not given twice")
+    if said.get("size") == "scaled" and "dns" not in said:
+        yield line(("dns",), expected="zone and names, for the load balancer's certificate is proven there")
+    if said.get("size") == "scaled":
+        least, most = web.get("minimum", 2), web.get("maximum", 4)
+        if isinstance(least, int) and isinstance(most, int) and least > most:
+            yield line(("web", "maximum"), most, expected=f"at least the minimum, {least}")
+
+
+def placeholder_lines(value: Any, steps: Steps = ()) -> Iterator[str]:
+    if isinstance(value, str) and PLACEHOLDER.search(value):
+        yield line(steps, found=f"the placeholder {shown(value)}", expected="your own value")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, item in items:
+        yield from placeholder_lines(item, (*steps, step))
+
+
+# --- The filters -------------------------------------------------------------------------------
+
+
+@accept_args_markers
+@accept_lazy_markers
+def aws_errors(aws: Any, environment: Any) -> list[str]:
+    """One line for each thing that is wrong with `aws` of an environment, which its inventory's folder names.
+
+    Never raises.
+    """
+    said, name = plain(lambda: aws), plain(lambda: environment)
+    lines = {text for error in validator().iter_errors(said) for text in schema_lines(error)}
+    if not isinstance(name, str) or not ENVIRONMENT.fullmatch(name):
+        expected = "a folder of inventories/ with 2 to 15 lower-case letters, digits and hyphens"
+        lines.add(f"ENV: found {shown(name)}, expected {expected}")
+    if isinstance(said, dict):
+        lines.update(other_lines(said), placeholder_lines(said))
+        if said.get("size") in at(("size",))["enum"]:
+            lines.update(size_lines(said))
+    return sorted(lines)
+
+
+def aws_with_defaults(aws: Any) -> dict[str, Any]:
+    """A copy of `aws`, in which nothing is wrong, with the defaults of its size at every depth."""
+    size = aws["size"]
+
+    def filled(value: Any, node: Mapping[str, Any]) -> Any:
+        if node["type"] != "object":
+            return value
+        known = {key: sub for key, sub in node["properties"].items() if size in sub.get("sizes", [size])}
+        items = {key: sub["default"] for key, sub in known.items() if "default" in sub} | dict(value)
+        return {key: filled(item, known[key]) for key, item in items.items()}
+
+    return filled(aws, schema())
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"aws_errors": aws_errors, "aws_with_defaults": aws_with_defaults}
