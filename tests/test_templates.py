@@ -192,6 +192,10 @@ CASES = {
     # A web host behind balancers, and the balancer; each in both modes.
     "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
     "behind-passes": Case({"harbour": FULL}, {"balancer_tls": "passes"}, balancers=("balancer1",)),
+    "behind-alb": Case(
+        {"harbour": FULL, "plain": {**MINIMAL, "tls": {"mode": "acme"}}},
+        {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
+    ),
     "balancer": Case(
         {"harbour": FULL, "plain": MINIMAL},
         {"certbot_ca_certificate": __file__},
@@ -517,7 +521,9 @@ def module(name: str) -> str:
     [
         ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and a machine to come
         ("balancer-passes", ["[fd00::2]"]),  # the web hosts behind it; web1 is its own name here
-        *((case, []) for case in ("full", "behind", "balancer")),  # nobody has anything of an ACME server
+        *(
+            (case, []) for case in ("full", "behind", "behind-alb", "balancer")
+        ),  # nobody has anything of an ACME server
     ],
 )
 def test_who_may_have_a_proof_is_asked_for_it(case, expected):
