@@ -109,11 +109,11 @@ def test_two_environments_side_by_side(endpoint, inventories):
 def test_where_a_host_is_reached(endpoint, inventories):
     found = listed(endpoint, inventories / "staging")
     for name, variables in found["_meta"]["hostvars"].items():
-        assert name.endswith(variables["aws_instance_id"]), f"expected {name} to end with its instance's id"
-        assert variables["ansible_host"] == variables["aws_public_ip_address"], variables["ansible_host"]
-        assert variables["balancer_address"] == variables["aws_private_ip_address"]
+        assert name.endswith(variables["ec2_instance_id"]), f"expected {name} to end with its instance's id"
+        assert variables["ansible_host"] == variables["ec2_public_ip_address"], variables["ansible_host"]
+        assert variables["balancer_address"] == variables["ec2_private_ip_address"]
         strays = [key for key in variables if key.startswith(("instance", "tags", "public", "private"))]
-        assert not strays, f"expected what comes of AWS to begin with aws_, got {strays}"
+        assert not strays, f"expected what comes of AWS to begin with ec2_, got {strays}"
 
 
 def test_static_hosts_stay_beside_them(endpoint, inventories):

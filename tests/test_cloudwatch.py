@@ -56,12 +56,32 @@ def test_the_schema_finds_mistakes(path, value):
 
 def test_each_site_has_a_log_of_its_own():
     collected = cloudwatch_configuration(WANTED)["logs"]["logs_collected"]
-    got = {each["log_group_name"]: each.get("matches") for each in collected["journald"]["collect_list"]}
-    expected = {
-        "/decanter/staging/journal": None,
-        "/decanter/staging/sites/harbour": [{"SYSLOG_IDENTIFIER": "harbour"}],
-        "/decanter/staging/sites/plain": [{"SYSLOG_IDENTIFIER": "plain"}],
+    got = {
+        each["log_stream_name"]: each["matches"][0]["SYSLOG_IDENTIFIER"]
+        for each in collected["journald"]["collect_list"]
+        if "matches" in each
     }
+    expected = {"harbour/{instance_id}": "harbour", "plain/{instance_id}": "plain"}
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+def test_nothing_is_written_to_a_group_that_provisioning_does_not_make():
+    collected = cloudwatch_configuration(WANTED)["logs"]["logs_collected"]
+    entries = [each for kind in collected.values() for each in kind["collect_list"]]
+    got = {each["log_group_name"].removeprefix("/decanter/staging/") for each in entries}
+    expected = {"nginx-access", "nginx-error", "journal", "sites"}
+    assert got == expected, f"expected the groups {expected}, got {got}"
+
+
+def test_what_certificates_measure_is_what_is_read():
+    roles = yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())
+    defaults = {
+        name: yaml.safe_load((ROOT / f"roles/{name}/defaults/main.yml").read_text())[f"{name}_metrics_directory"]
+        for name in ("certbot", "cloudwatch")
+    }
+    assert defaults["certbot"] == defaults["cloudwatch"], f"expected one folder, got {defaults}"
+    expected = f"{{{{ certbot_metrics_directory | default('{defaults['certbot']}') }}}}"
+    got = roles["cloudwatch_metrics_directory"]
     assert got == expected, f"expected {expected}, got {got}"
 
 

@@ -118,7 +118,7 @@ def test_what_is_published_is_of_one_environment_and_has_no_repository(store, to
     with tarfile.open(fileobj=io.BytesIO(store.objects[key][0])) as tar:
         names = tar.getnames()
     assert {"playbooks/join.yml", "LICENSE", "inventory/group_vars/all/sites.yml", "ansible.cfg"} < set(names)
-    others = [name for name in names if re.match(r"inventories/|app/|\.git/|.*hosts\.yml$|\.vault", name)]
+    others = [name for name in names if re.match(r"inventories/|app/|\.git/|inventory/hosts|\.vault", name)]
     assert others == [], f"expected no other environment's, no application and no repository, got {others}"
 
 
@@ -343,7 +343,7 @@ def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
     live["plain"]["pinned"] = True
     assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"
-    with pytest.raises(AnsibleFilterError, match="plain: found a source of 0123456789ab, expected that of"):
+    with pytest.raises(AnsibleFilterError, match="plain: found a source of content 0123456789ab, expected that of"):
         release_plan({"web9": [look()]}, "web9", True, [], live)
 
 

@@ -600,7 +600,7 @@ def units(root: Path, case: str) -> Path:
         (folder / name).write_text(text)
     programs = [
         *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
-        *("usr/bin/redis-server", "usr/bin/memcached"),
+        *("usr/bin/redis-server", "usr/bin/memcached", "opt/decanter/aws/current/bin/python"),
     ]
     for site in CASES[case].sites:
         # As the role gunicorn links it.
@@ -699,7 +699,8 @@ def test_services_are_where_the_site_looks_for_them(host, case):
     for site, values in CASES[case].sites.items():
         environment = matching(host, case, rf"/etc/decanter/{site}/environment$")[0].text
         shared = matching(host, case, rf"/etc/decanter/{site}/unit\.conf$")[0].text
-        after = re.findall(r"^After=(.*)", shared, re.M)
+        # What fetches secrets comes before a site, too.
+        after = re.findall(r"^After=(?!decanter-credentials@)(.*)", shared, re.M)
         if not values.get("services"):
             assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
             continue

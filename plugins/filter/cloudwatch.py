@@ -43,15 +43,17 @@ def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
                         for name in ("access", "error")
                     ]
                 },
-                # Warnings of everything; of each site all that its units say, whose identifier is its name.
+                # Warnings of everything; of each site all that its units say, whose identifier is its name. All
+                # sites are in one group, which is made beforehand: a site that is added needs no new right.
                 "journald": {
                     "collect_list": [
                         {"log_group_name": f"{group}/journal", "priority": "warning", **stream},
                         *(
                             {
-                                "log_group_name": f"{group}/sites/{site}",
+                                "log_group_name": f"{group}/sites",
                                 "matches": [{"SYSLOG_IDENTIFIER": site}],
                                 **stream,
+                                "log_stream_name": f"{site}/{{instance_id}}",
                             }
                             for site in wanted["sites"]
                         ),
@@ -61,12 +63,12 @@ def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
         },
         "metrics": {
             "namespace": wanted["namespace"],
-            # Whatever of the two the instance has; by InstanceId alone, too, which is what alarms ask by.
+            # Whatever of the two the instance has; and by each alone, which is what alarms ask by.
             "append_dimensions": {
                 "InstanceId": "${aws:InstanceId}",
                 "AutoScalingGroupName": "${aws:AutoScalingGroupName}",
             },
-            "aggregation_dimensions": [["InstanceId"]],
+            "aggregation_dimensions": [["InstanceId"], ["AutoScalingGroupName"]],
             "metrics_collected": collected,
         },
     }

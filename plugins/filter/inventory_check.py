@@ -302,7 +302,7 @@ def proven_by_dns(tls: Any) -> bool:
 
 # As amazon.aws.aws_ec2 knows its files, and what the variables that it gives begin with in ours.
 CLOUD_FILES = ("aws_ec2.yml", "aws_ec2.yaml")
-CLOUD_HOST = "aws_instance_id"
+CLOUD_HOST = "ec2_instance_id"
 
 
 def cloud_errors(

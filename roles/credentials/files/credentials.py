@@ -34,8 +34,8 @@ os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = "/de
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.utils import InstanceMetadataRegionFetcher
+from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
+from botocore.utils import IMDSRegionProvider
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
@@ -65,7 +65,7 @@ class Store:
 
     def client(self, service: str) -> Any:
         if service not in self.clients:
-            self.region = self.region or InstanceMetadataRegionFetcher().retrieve_region() or ""
+            self.region = self.region or IMDSRegionProvider(self.session).provide() or ""
             if not self.region:
                 raise Refused("neither credentials_region nor the instance's metadata says where")
             told = {"region_name": self.region, "config": PATIENCE}
@@ -85,9 +85,9 @@ class Store:
             code = error.response["Error"]["Code"]
             said = error.response["Error"].get("Message", "")
             raise Refused(EXPLAINED.get(code, f"{code}: {said}")) from error
+        except (NoCredentialsError, MetadataRetrievalError) as error:
+            raise Refused("the instance has no role, or its metadata does not answer") from error
         except BotoCoreError as error:
-            if type(error).__name__ == "NoCredentialsError":
-                raise Refused("the instance has no role, or its metadata does not answer") from error
             raise Refused(str(error)) from error
         except binascii.Error as error:
             raise Refused("it is no base64") from error

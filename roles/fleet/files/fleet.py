@@ -138,7 +138,7 @@ def inventory(tree: Path, told: dict[str, str]) -> Path:
     variables = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     variables |= {
         "ansible_host": address(),
-        **({"aws_instance_id": told["instance"]} if told["instance"] else {}),
+        **({"ec2_instance_id": told["instance"]} if told["instance"] else {}),
     }
     groups = {group: {"hosts": {told["name"]: {}}} for group in ("web", "database")}
     hosts = {"all": {"hosts": {told["name"]: variables}, "children": groups}}
