@@ -75,12 +75,12 @@ def test_nothing_is_written_to_a_group_that_provisioning_does_not_make():
 
 def test_what_certificates_measure_is_what_is_read():
     roles = yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())
-    defaults = {
-        name: yaml.safe_load((ROOT / f"roles/{name}/defaults/main.yml").read_text())[f"{name}_metrics_directory"]
+    written, read = (
+        yaml.safe_load((ROOT / f"roles/{name}/defaults/main.yml").read_text())[f"{name}_metrics_directory"]
         for name in ("certbot", "cloudwatch")
-    }
-    assert defaults["certbot"] == defaults["cloudwatch"], f"expected one folder, got {defaults}"
-    expected = f"{{{{ certbot_metrics_directory | default('{defaults['certbot']}') }}}}"
+    )
+    assert written == read, f"expected one folder, got {written} and {read}"
+    expected = f"{{{{ certbot_metrics_directory | default('{written}') }}}}"
     got = roles["cloudwatch_metrics_directory"]
     assert got == expected, f"expected {expected}, got {got}"
 

@@ -43,8 +43,8 @@ def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
                         for name in ("access", "error")
                     ]
                 },
-                # Warnings of everything; of each site all that its units say, whose identifier is its name. All
-                # sites are in one group, which is made beforehand: a site that is added needs no new right.
+                # Warnings of everything; of each site all that its units say, whose identifier is its name.
+                # They are in one group, which is made beforehand: a site that is added needs no new right.
                 "journald": {
                     "collect_list": [
                         {"log_group_name": f"{group}/journal", "priority": "warning", **stream},

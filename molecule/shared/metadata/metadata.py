@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import socket
+import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN = "a-token-of-the-lab"
@@ -18,7 +18,7 @@ def answers() -> dict[str, str]:
     key |= {"LastUpdated": "2020-01-01T00:00:00Z", "Expiration": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
     credentials = "/latest/meta-data/iam/security-credentials/"
     return {
-        "/latest/meta-data/instance-id": f"i-{socket.gethostname()}",
+        "/latest/meta-data/instance-id": os.environ["INSTANCE"],
         credentials: ROLE,
         f"{credentials}{ROLE}": json.dumps(key),
     }
