@@ -388,6 +388,19 @@ def test_units_of_user_data_are_right(user_data, tmp_path):
     assert not lines, lines
 
 
+def test_what_the_plugins_import_is_in_the_lock():
+    """A playbook that runs on the controller runs on a host, which has nothing else."""
+    known = {*sys.stdlib_module_names, "ansible", "jinja2", "yaml"}
+    known |= {path.stem for path in (ROOT / "plugins").glob("*/*.py")}
+    lock = (ROOT / "roles/fleet/files/ansible.txt").read_text()
+    for kind in ("action", "callback", "filter"):
+        for path in sorted((ROOT / "plugins" / kind).glob("*.py")):
+            # What is imported inside of a function is what only the controller calls.
+            found = re.findall(r"^(?:import|from) (\w+)", path.read_text(), re.M)
+            missing = [name for name in found if name not in known and f"\n{name}==" not in f"\n{lock}"]
+            assert not missing, f"{path.name}: expected {missing} in roles/fleet/files/ansible.in"
+
+
 def test_the_lock_of_hosts_is_part_of_the_controller_s():
     """What the controller runs, hosts run: bin/lock takes requirements.txt as its limit."""
     ours = (ROOT / "roles/fleet/files/ansible.txt").read_text()

@@ -199,6 +199,11 @@ def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[s
     return sources
 
 
+def with_sources(sites: dict[str, Any], sources: dict[str, Any]) -> dict[str, Any]:
+    """The sites, whose code comes from elsewhere than they say; that of one that is absent from nowhere."""
+    return {name: {**site, "source": sources.get(name, {"path": "."})} for name, site in sites.items()}
+
+
 def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> list[dict[str, Any]]:
     """All sites, or the one of a name, as the first host that serves them has them, or another.
 
@@ -558,7 +563,7 @@ class FilterModule:
             *(absent_sites, site_names, base_pythons, site_packages, fetching_sites),
             *(python_app_sites, gunicorn_sites, python_literal),
             *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
-            *(release_sites, release_site, release_sources, companion_units, service_instances),
+            *(release_sites, release_site, release_sources, with_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
             *(site_urls, acme_sites, with_address, url_host, challenge_peers, nginx_cookie, site_passwords),

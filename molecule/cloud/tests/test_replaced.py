@@ -92,9 +92,7 @@ def test_it_serves_what_the_one_before_did(joined, home, somebody, moderator, co
 def test_it_ran_nothing_a_second_time(joined, inside):
     dumps = inside("web3", "find", "/srv/harbour/releases", "-name", "*.sql.gz")
     assert dumps == "", f"expected no migration, got {dumps}"
-    loaded = inside(
-        "database", "mysql", "-NBe", "SELECT COUNT(*) FROM harbour.listings WHERE title LIKE 'Light%'"
-    )
+    loaded = inside("rds", "mysql", "-NBe", "SELECT COUNT(*) FROM harbour.listings WHERE title LIKE 'Light%'")
     assert loaded == "1", f"expected one lighthouse, got {loaded}"
 
 
