@@ -93,6 +93,7 @@ def told(app, tmp_path, monkeypatch) -> dict[str, Any]:
     return {
         "inventory": str(tmp_path / "inventory"),
         "files": ["LICENSE"],
+        "first": "i-1",
         "sources": {"plain": app},
         "looks": looks(app, web1=live, web2=live),
         "live": live,
@@ -266,6 +267,17 @@ def test_a_source_that_was_unpacked_has_the_content_that_was_packed(fleet, host,
     tree = fleet.source(fleet.Bucket(told), "plain", note["sites"]["plain"])
     assert content({"path": tree}) == content(app), "expected one content, for it names the release"
     assert not Path(tree, "secret.log").exists()
+
+
+@pytest.mark.parametrize(("instance", "expected"), [("i-1", True), ("i-2", False), ("", False)])
+def test_one_instance_alone_is_the_first(fleet, host, store, told, instance, expected):
+    """On which timers of one host run."""
+    live = json.loads(store.objects["decanter/live.json"][0])
+    if not instance:
+        live["first"] = ""
+    got = fleet.variables(live, {}, {"instance": instance})
+    assert got["first_web_host"] is expected, got
+    assert got["release_live"] == {"plain": {"id": told["live"], "pinned": False}}, got
 
 
 class Scaling:

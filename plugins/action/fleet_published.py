@@ -177,6 +177,7 @@ class ActionModule(ActionBase):
         tree = repository(Path(told["inventory"]), told["files"])
         digest = hashlib.sha256(tree).hexdigest()
         note = {
+            "first": told["first"],
             "repository": bucket.put(f"repositories/{digest[:16]}.tar.gz", tree),
             "collections": bucket.had(shared) or bucket.put(shared, packed(files)),
             "sites": {

@@ -21,8 +21,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from lab import run_playbook  # noqa: E402 - found by the line above
-from visits import Balancer, Person  # noqa: E402 - likewise
+from visits import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
 
 PODMAN = ROOT / "roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")
@@ -141,6 +140,7 @@ def home(somebody, moderator) -> Home:
 @pytest.fixture
 def deploy(inventory, sites, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
     """Deploy Harbour with a change that nobody notices; by an inventory that may be another."""
+    from lab import run_playbook  # once pytest has loaded it, or its assertions would tell little
 
     def run(hosts: str = "") -> subprocess.CompletedProcess:
         source = tmp_path / secrets.token_hex(4)

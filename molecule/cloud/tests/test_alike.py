@@ -6,7 +6,8 @@ import re
 
 import boto3
 import pytest
-from conftest import run_playbook, succeeded
+from conftest import succeeded
+from lab import run_playbook
 
 WEB = ("web1", "web2")
 

@@ -160,10 +160,8 @@ def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
         live["collections"], STATE / "collections" / live["collections"]["sha256"][:16]
     )
     sources = {name: {"path": source(bucket, name, site)} for name, site in live["sites"].items()}
-    variables = {"release_live": {name: pick(site) for name, site in live["sites"].items()}}
-    variables |= {"release_sources": sources, "release_balanced": False, "verify_address": "127.0.0.1"}
     file = STATE / "variables.json"
-    file.write_text(json.dumps(variables))
+    file.write_text(json.dumps(variables(live, sources, told)))
     environment = os.environ | {
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_NOCOLOR": "1",
@@ -181,8 +179,19 @@ def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
         clear(kept)
 
 
-def pick(site: dict[str, Any]) -> dict[str, Any]:
-    return {key: site[key] for key in ("id", "pinned")}
+def variables(live: dict[str, Any], sources: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+    """What this host is told beyond its environment's variables."""
+    return {
+        "release_live": {
+            name: {key: site[key] for key in ("id", "pinned")} for name, site in live["sites"].items()
+        },
+        "release_sources": sources,
+        # Nobody is sent to it yet, and what it follows later is switched as anywhere.
+        "release_balanced": False,
+        "verify_address": "127.0.0.1",
+        # It knows of no other host, and would take itself for the first of them.
+        "first_web_host": bool(told["instance"]) and live["first"] == told["instance"],
+    }
 
 
 def clear(kept: Path) -> None:
