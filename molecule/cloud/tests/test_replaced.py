@@ -51,8 +51,9 @@ def joined(balancer, lost, lab, made, inside, home, counted) -> dict[str, float]
     with balancer.followed(), Visits(balancer=balancer, paths=("/", home.path), rate=4.0) as visits:
         booted = time.time()
         subprocess.run([PODMAN, "restart", container], check=True, capture_output=True)
-        # As cloud-init does: as root, with the network up.
-        until(lambda: inside("web3", "systemctl", "is-active", "network.target", checked=False), 60)
+        # As cloud-init does: as root, in the end of a boot.
+        state = ("web3", "systemctl", "is-system-running")
+        until(lambda: inside(*state, checked=False) in ("running", "degraded"), 60)
         done = subprocess.run(
             [PODMAN, "exec", "--interactive", container, "bash"],
             input=script, capture_output=True, text=True, timeout=SERVES,
