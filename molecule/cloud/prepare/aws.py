@@ -23,6 +23,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import EmptyResult
+from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import FakeHealthStatus, FakeTargetGroup
 from moto.server import main
 
@@ -81,6 +82,8 @@ def instead(cls: type) -> Callable[[Callable[..., Any]], None]:
 @instead(FakeTargetGroup)
 def register(old: Callable[..., None], self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
     new = [each["Id"] for each in targets if each["Id"] not in self.targets]
+    if not all(identifier.startswith("i-") for identifier in new):
+        raise InvalidTargetError  # its kind is instances
     for identifier in new:
         HEALTH[self.arn, identifier] = Health()
     old(self, targets)
