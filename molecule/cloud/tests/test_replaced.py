@@ -74,8 +74,8 @@ def test_it_makes_itself_a_web_host(joined, made, live, inside):
     state = told["AutoScalingInstances"][0]["LifecycleState"]
     assert state == "InService", f"expected the group to have been told, got {state}"
     assert live("web3") == live("web2"), f"expected {live('web2')}, got {live('web3')}"
-    log = inside("web3", "tail", "-1", "/var/log/decanter-fleet.log")
-    assert log.endswith("This host serves what is live"), f"expected its log to say so, got {log}"
+    log = inside("web3", "cat", "/var/log/decanter-fleet.log")
+    assert "This host serves what is live" in log, f"expected its log to say so, got {log[-3000:]}"
 
 
 def test_it_serves_what_the_one_before_did(joined, home, somebody, moderator, counted):
@@ -90,11 +90,10 @@ def test_it_serves_what_the_one_before_did(joined, home, somebody, moderator, co
     assert refused.status == 429, f"expected the limit to be used up, got {refused.status}"
 
 
-def test_it_ran_nothing_a_second_time(joined, inside):
+def test_it_migrated_nothing(joined, inside):
+    # Before a migration, the host that runs it dumps.
     dumps = inside("web3", "find", "/srv/harbour/releases", "-name", "*.sql.gz")
     assert dumps == "", f"expected no migration, got {dumps}"
-    loaded = inside("rds", "mysql", "-NBe", "SELECT COUNT(*) FROM harbour.listings WHERE title LIKE 'Light%'")
-    assert loaded == "1", f"expected one lighthouse, got {loaded}"
 
 
 def test_a_deploy_that_does_not_know_it_reaches_it(joined, inventory, tmp_path, deploy, live):
