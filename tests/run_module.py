@@ -19,7 +19,7 @@ class Done(NamedTuple):
     result: dict[str, Any]
 
 
-def run_module(name: str, *, check: bool = False, diff: bool = False, **arguments: Any) -> Done:
+def run_module(name: str, /, *, check: bool = False, diff: bool = False, **arguments: Any) -> Done:
     given = arguments | {"_ansible_check_mode": check, "_ansible_diff": diff}
     done = subprocess.run(
         [sys.executable, MODULES / f"{name}.py"],

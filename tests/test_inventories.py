@@ -25,6 +25,9 @@ Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 def inventory_names(node):
     """The variables of an inventory file: of its groups, and of their hosts."""
+    if "plugin" in node:  # of a cloud: what is made of what it says
+        yield from node.get("compose", {})
+        return
     for group in node.values():
         group = group or {}
         yield from group.get("vars") or {}
@@ -80,6 +83,7 @@ MISTYPED = {
     "group_vars/all/offered.yml": "# nginx_sitse: []\n",
     "hosts.yml": "all: {vars: {nginx_sitse: []}}\n",
     "group.yml": "all: {children: {web: {vars: {nginx_sitse: []}}}}\n",
+    "aws_ec2.yml": "{plugin: amazon.aws.aws_ec2, compose: {nginx_sitse: aws_x}}\n",
     "host.yml": "all: {children: {web: {hosts: {web1: {nginx_sitse: []}, web2: }}, database: }}\n",
 }
 

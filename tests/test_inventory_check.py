@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from inventory_check import database_host, inventory_errors, role_variables
@@ -236,6 +237,71 @@ def test_balancers_that_cannot_work_are_refused(hosts, groups, expected):
 
 
 ACME = {"harbour": {"tls": {"mode": "acme"}}, "old": {"tls": {"mode": "acme"}, "state": "absent"}, "a": {}}
+BEHIND_ALB = {
+    "balancer_kind": "alb",
+    "balancer_target_groups": ["staging-web", "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/a/b"],
+    "balancer_networks": ["10.0.0.0/24", "10.0.1.0/24"],
+}
+SCALED = {"all": ["web1", "web2"], "web": ["web1", "web2"]}
+
+
+def alb_lines(groups: Any = SCALED, **changed: Any) -> list[str]:
+    of_all = {name: value for name, value in (BEHIND_ALB | changed).items() if value is not None}
+    return inventory_errors({host: of_all for host in groups["all"]}, groups, {})
+
+
+def test_web_hosts_behind_an_alb_are_right():
+    assert alb_lines() == []
+    acme = {"s": {"tls": {"mode": "acme"}}}
+    assert inventory_errors({host: BEHIND_ALB for host in SCALED["all"]}, SCALED, acme) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (
+            {"balancer_kind": "elb"},
+            'balancer_kind: found "elb", expected one of: nginx, alb',
+        ),
+        (
+            {"balancer_kind": None, "balancer_networks": None},
+            "balancer_target_groups: found a value, expected none without balancer_kind: alb",
+        ),
+        (
+            {"balancer_target_groups": None},
+            "balancer_target_groups: found nothing, expected a list of names or ARNs of target groups",
+        ),
+        (
+            {"balancer_target_groups": "web"},
+            "balancer_target_groups: found no list, expected a list of names or ARNs of target groups",
+        ),
+        (
+            {"balancer_target_groups": ["my group"]},
+            'balancer_target_groups: found "my group", expected a list of names or ARNs of target groups',
+        ),
+        *(
+            (
+                {"balancer_networks": [network]},
+                f'balancer_networks: found "{network}", expected a list of networks: the subnets '
+                "that the ALB speaks from",
+            )
+            for network in ("alb.internal", "0.0.0.0/0")
+        ),
+    ],
+)
+def test_an_alb_that_cannot_work_is_refused_once(changed, expected):
+    assert alb_lines(**changed) == [f"hosts.web1.{expected}"]
+
+
+def test_two_kinds_of_balancers_at_once_are_refused():
+    groups = {"all": ["web1", "lb1"], "web": ["web1"], "balancer": ["lb1"]}
+    hosts = {"web1": BEHIND_ALB | {"ansible_host": "10.1.2.3"}, "lb1": {"ansible_host": "10.1.2.4"}}
+    assert inventory_errors(hosts, groups, {}) == [
+        "hosts.web1.balancer_kind: found alb and lb1, expected no host in the group balancer, for the ALB "
+        "is in front of the web hosts"
+    ]
+
+
 TWO = {"all": ["web1", "web2"], "web": ["web1", "web2"], "balancer": []}
 NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.5"}}
 

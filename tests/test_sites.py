@@ -68,6 +68,7 @@ def test_one_site_is_meant_where_there_is_only_one():
 
 def test_an_absent_site_is_not_released():
     sites = with_defaults({"gone": {**PLAIN, "state": "absent"}})
+    assert filters.with_sources(sites, {})["gone"]["source"] == {"path": "."}
     assert filters.release_sites(sites) == [] and filters.release_sources(sites, "/") == {}
 
 

@@ -83,6 +83,7 @@ def full() -> dict[str, Any]:
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
             "secrets_as": "credentials",
+            "instance_role": False,
             "migrate": "flask db upgrade",
             "migrated": "flask is-migrated",
             "once": ["flask seed"],
@@ -188,6 +189,7 @@ VALID = [
         {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
     ),
     ("secrets_as", "environment"),
+    ("instance_role", True),
     ("migrate", "sh -c 'a\tb && ü'"),
     ("nginx.body_size", "1g"),
     (
@@ -250,9 +252,9 @@ CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
-    "build, database, env, gunicorn, health, migrate, migrated, nginx, once, outbound, packages, processes, "
-    "python, requirements, sandbox, secrets, secrets_as, server_names, services, source, state, static, "
-    "timers, tls, uploads, wsgi"
+    "build, database, env, gunicorn, health, instance_role, migrate, migrated, nginx, once, outbound, "
+    "packages, processes, python, requirements, sandbox, secrets, secrets_as, server_names, services, "
+    "source, state, static, timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -1087,6 +1089,46 @@ def test_refuses_an_outbound_that_says_nothing(value, at, found, expected, root)
     ]
 
 
+PARAMETER = "ssm: and the path of a parameter, such as ssm:/staging/harbour/SECRET_KEY"
+ENCRYPTED = "kms: and what AWS KMS has encrypted, in base64"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ssm:/staging/harbour/SECRET_KEY", ""),
+        (f"kms:{'AQIC' * 12}", ""),
+        (f"kms:{'AQIC' * 12}AQ==", ""),
+        ("ssm:staging/harbour", PARAMETER),
+        ("ssm:/staging//a", PARAMETER),
+        ("ssm:/a b", PARAMETER),
+        ("ssm:", PARAMETER),
+        ("kms:", ENCRYPTED),
+        ("kms:aGVsbG8=", ENCRYPTED),
+        (f"kms:{'AQIC' * 12}A", ENCRYPTED),
+    ],
+)
+def test_where_a_secret_is_kept(value: str, expected: str, root: str) -> None:
+    lines = [f"sites.harbour.secrets.A: found a string, expected {expected}"] if expected else []
+    assert sites_check.site_errors(changed(minimal(), "secrets", {"A": value}), root) == lines
+
+
+def test_who_makes_a_user_has_to_know_its_password(root: str) -> None:
+    database = {"engine": "mysql", "auth": "password", "password": "ssm:/staging/harbour/password"}
+    assert sites_check.site_errors(changed(minimal(), "database", database), root) == [
+        "sites.harbour.database.password: found a string, expected the password itself, from Ansible Vault: "
+        "who makes the database's user has to know it"
+    ]
+
+
+def test_the_instances_role_takes_a_network(root: str) -> None:
+    sites = changed(changed(minimal(), "outbound", False), "instance_role", True)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.instance_role: found true, expected false where outbound is, for the role is asked "
+        "for over the network"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "found", "expected"),
     [
@@ -1474,6 +1516,7 @@ FILLED = {
     "env": {},
     "secrets": {},
     "secrets_as": "credentials",
+    "instance_role": False,
     "once": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
     "processes": {},

@@ -64,6 +64,7 @@ FACTS = {
     "memtotal_mb": 960,
     "swaptotal_mb": 0,
     "processor_vcpus": 2,
+    "architecture": "x86_64",
     "virtualization_role": "guest",
     "virtualization_type": "kvm",
 }
@@ -191,6 +192,10 @@ CASES = {
     # A web host behind balancers, and the balancer; each in both modes.
     "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
     "behind-passes": Case({"harbour": FULL}, {"balancer_tls": "passes"}, balancers=("balancer1",)),
+    "behind-alb": Case(
+        {"harbour": FULL, "plain": {**MINIMAL, "tls": {"mode": "acme"}}},
+        {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
+    ),
     "balancer": Case(
         {"harbour": FULL, "plain": MINIMAL},
         {"certbot_ca_certificate": __file__},
@@ -233,6 +238,25 @@ CASES = {
         {"balancer_tls": "passes"},
         groups=("balancer",),
         balancers=("balancer1",),
+    ),
+    "fetched": Case(
+        {
+            "harbour": {
+                **FULL,
+                "secrets": {"SECRET_KEY": "ssm:/staging/SECRET_KEY", "API_KEY": "x"},
+                "outbound": True,
+            },
+            "plain": {
+                **MINIMAL,
+                "secrets": {"API_KEY": "kms:" + "AQIC" * 12, "OTHER": "x"},
+                "secrets_as": "environment",
+                "instance_role": True,
+            },
+        },
+        {
+            **{"credentials_region": "eu-west-1", "credentials_endpoint": "http://10.1.2.12:5000"},
+            **{"cloudwatch_enabled": True, "cloudwatch_interval": 300},
+        },
     ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
@@ -497,7 +521,9 @@ def module(name: str) -> str:
     [
         ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and a machine to come
         ("balancer-passes", ["[fd00::2]"]),  # the web hosts behind it; web1 is its own name here
-        *((case, []) for case in ("full", "behind", "balancer")),  # nobody has anything of an ACME server
+        *(
+            (case, []) for case in ("full", "behind", "behind-alb", "balancer")
+        ),  # nobody has anything of an ACME server
     ],
 )
 def test_who_may_have_a_proof_is_asked_for_it(case, expected):
@@ -574,7 +600,7 @@ def units(root: Path, case: str) -> Path:
         (folder / name).write_text(text)
     programs = [
         *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
-        *("usr/bin/redis-server", "usr/bin/memcached"),
+        *("usr/bin/redis-server", "usr/bin/memcached", "opt/decanter/aws/current/bin/python"),
     ]
     for site in CASES[case].sites:
         # As the role gunicorn links it.
@@ -673,7 +699,8 @@ def test_services_are_where_the_site_looks_for_them(host, case):
     for site, values in CASES[case].sites.items():
         environment = matching(host, case, rf"/etc/decanter/{site}/environment$")[0].text
         shared = matching(host, case, rf"/etc/decanter/{site}/unit\.conf$")[0].text
-        after = re.findall(r"^After=(.*)", shared, re.M)
+        # What fetches secrets comes before a site, too.
+        after = re.findall(r"^After=(?!decanter-credentials@)(.*)", shared, re.M)
         if not values.get("services"):
             assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
             continue
@@ -978,3 +1005,31 @@ def test_each_distribution_gets_its_own():
     assert ["X25519MLKEM768" in file.text for file in got["nginx"]] == [False, True, False, False]
     assert ["ssl_reject_handshake" in file.text for file in got["ssl"]] == [True, True, False, True]
     assert ["mariadb.conf.d" in file.path for file in got["database"]] == [True, True, False, False]
+
+
+# --- Secrets that a host fetches ---------------------------------------------------------------
+
+
+def test_units_are_handed_what_is_fetched_before_them():
+    (harbour, plain) = (
+        next(file.text for file in matching("debian13", "fetched", f"/{site}/unit.conf$"))
+        for site in ("harbour", "plain")
+    )
+    unit = "decanter-credentials@harbour.service"
+    for line in (f"Wants={unit}", f"After={unit}"):
+        assert f"\n{line}\n" in harbour, f"expected {line}, got {harbour}"
+    expected = [
+        "LoadCredential=API_KEY:/etc/decanter/harbour/credentials/API_KEY",
+        "LoadCredential=SECRET_KEY:/run/decanter-credentials/harbour/SECRET_KEY",
+    ]
+    got = re.findall("^LoadCredential=.*", harbour, re.M)
+    assert got == expected, f"expected {expected}, got {got}"
+    assert re.findall("^EnvironmentFile=(.*)", plain, re.M)[1:] == [
+        "/etc/decanter/plain/secrets.env",
+        "/run/decanter-credentials/plain/environment",
+    ], plain
+    # Whoever has the application ask for an address must not be given the instance's role.
+    denied = "IPAddressDeny=169.254.169.254 fd00:ec2::254"
+    assert denied in harbour and denied not in plain, "expected it where instance_role does not say otherwise"
+    (minimal,) = matching("debian13", "minimal", "/unit.conf$")
+    assert denied in minimal.text and "decanter-credentials" not in minimal.text

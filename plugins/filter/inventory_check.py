@@ -135,6 +135,60 @@ def balancer_errors(
         yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
 
 
+KINDS = ("nginx", "alb")
+# As AWS lets one be named; or its ARN.
+TARGET_GROUP = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?|arn:aws[a-z-]*:elasticloadbalancing:[^ ]+"
+)
+# What only an ALB reads, and what is expected of each.
+ALB = {
+    "balancer_target_groups": "a list of names or ARNs of target groups",
+    "balancer_networks": "a list of networks: the subnets that the ALB speaks from",
+}
+
+
+def listed(variables: Mapping[str, Any], name: str) -> list[Any] | None:
+    """The value of a variable that is a list; none where it is something else."""
+    found = variables[name] if name in list(variables) else []
+    return list(found) if isinstance(found, Sequence) and not isinstance(found, str) else None
+
+
+def kind_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """What an ALB and the web hosts need to know of each other: a line a mistake, whatever its hosts."""
+    seen: set[str] = set()
+    for host in groups.get("web", []):
+        for line in host_kind_errors(hostvars[host], groups):
+            if line not in seen:
+                seen.add(line)
+                yield f"hosts.{host}.{line}"
+
+
+def host_kind_errors(variables: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    kind = said(variables, "balancer_kind") or "nginx"
+    if kind not in KINDS:
+        yield f'balancer_kind: found "{kind}", expected one of: {", ".join(KINDS)}'
+    elif kind == "nginx":
+        for name in ALB:
+            if listed(variables, name) != []:
+                yield f"{name}: found a value, expected none without balancer_kind: alb"
+    else:
+        if groups.get("balancer"):
+            expected = "no host in the group balancer, for the ALB is in front of the web hosts"
+            yield f"balancer_kind: found alb and {groups['balancer'][0]}, expected {expected}"
+        names, networks = (listed(variables, name) for name in ALB)
+        for name, found in zip(ALB, (names, networks), strict=True):
+            if not found:
+                yield f"{name}: found {'nothing' if found == [] else 'no list'}, expected {ALB[name]}"
+        for name in names or []:
+            if not TARGET_GROUP.fullmatch(str(name)):
+                yield f'balancer_target_groups: found "{name}", expected {ALB["balancer_target_groups"]}'
+        for network in networks or []:
+            if not is_address(str(network), network=True) or str(network).endswith("/0"):
+                yield f'balancer_networks: found "{network}", expected {ALB["balancer_networks"]}'
+
+
 def certificate_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -148,7 +202,9 @@ def certificate_errors(
     )
     web, balancers = groups.get("web", []), groups.get("balancer") or []
     alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
-    if not by_name or (alone and not balancers):
+    # Where TLS ends on an ALB, no authority asks a host.
+    behind = any(said(hostvars[host], "balancer_kind") == "alb" for host in web)
+    if not by_name or behind or (alone and not balancers):
         return
     # Behind balancers web hosts have addresses (balancer_errors).
     ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
@@ -244,6 +300,26 @@ def proven_by_dns(tls: Any) -> bool:
     return isinstance(tls, Mapping) and tls.get("mode") == "acme" and tls.get("challenge") == "route53"
 
 
+# As amazon.aws.aws_ec2 knows its files, and what the variables that it gives begin with in ours.
+CLOUD_FILES = ("aws_ec2.yml", "aws_ec2.yaml")
+CLOUD_HOST = "ec2_instance_id"
+
+
+def cloud_errors(
+    hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str], sources: Iterable[str]
+) -> Iterator[str]:
+    """One line for each file that asks a cloud for hosts, where none has come of any: an answer without hosts
+    is what a wrong region, a wrong tag or another account gives."""
+    if any(CLOUD_HOST in list(hostvars[host]) for host in hosts):
+        return
+    for source in map(Path, sources):
+        files = sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []
+        for path in files:
+            if path.name.endswith(CLOUD_FILES):
+                expected = "one at least (are its regions and filters right, and whose account is it?)"
+                yield f"{path}: found no instance, expected {expected}"
+
+
 def is_address(text: str, network: bool) -> bool:
     """Whether it is an IP address, or where that will do, a network."""
     try:
@@ -254,10 +330,16 @@ def is_address(text: str, network: bool) -> bool:
 
 
 def inventory_errors(
-    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Any
+    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    sites: Any,
+    sources: Iterable[str] = (),
 ) -> list[str]:
-    """One line an error, each with where it is, what was found and what was expected."""
-    errors = []
+    """One line an error, each with where it is, what was found and what was expected.
+
+    The inventory comes from the sources, files and folders on the controller.
+    """
+    errors = [*cloud_errors(hostvars, groups.get("all", []), sources)]
     for host in groups.get("all", []):
         address = str(hostvars[host].get("ansible_host", host))
         if is_placeholder(address):
@@ -271,6 +353,7 @@ def inventory_errors(
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
     errors.extend(successor_errors(hostvars, groups.get("all", [])))
+    errors.extend(kind_errors(hostvars, groups))
     if groups.get("balancer"):
         errors.extend(balancer_errors(hostvars, groups))
     stored = isinstance(sites, Mapping) and any(

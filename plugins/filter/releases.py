@@ -11,14 +11,19 @@ Look = Mapping[str, Any]
 
 
 def release_plan(
-    looks: Mapping[str, Sequence[Look]], host: str, shared: bool, missing: Sequence[str] = ()
+    looks: Mapping[str, Sequence[Look]],
+    host: str,
+    shared: bool,
+    missing: Sequence[str] = (),
+    live: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What a host has to do for each site that needs a release, by the site's name.
 
     `looks` is what `release` found for each site on each host, in the hosts' order. Where they share one
     database, the first host that needs a release runs its migration, and what runs once in the life of the
     site, for all of them; `missing` are hosts that share it and are not in this run. Raises
-    AnsibleFilterError where only those know what has been done.
+    AnsibleFilterError where only those know what has been done. `live` is what other hosts have, where this
+    one makes itself.
 
     id: the release's ID, the same on all hosts; made: whether this host has it already; migrates: whether
     its migration is run here; once: what runs once and has to be run here; elsewhere: whether another host
@@ -29,6 +34,9 @@ def release_plan(
         if look["current"]:
             continue
         name = look["item"]["name"]
+        if known := (live or {}).get(name):
+            plan[name] = _as_live(look, known)
+            continue
         seen = {other: _of(name, looks[other]) for other in looks}
         sharing = seen if shared else {host: look}
         due = [other for other, one in sharing.items() if not one["current"]]
@@ -62,6 +70,25 @@ def release_plan(
             "elsewhere": bool(others) and not look["pin"] and (done or not first),
         }
     return plan
+
+
+def _as_live(look: Look, live: Mapping[str, Any]) -> dict[str, Any]:
+    """What a host that makes itself does for a site: what the others have, which have migrated it."""
+    if not live["id"].endswith(f"-{look['content']}"):
+        name, content = look["item"]["name"], look["content"]
+        raise AnsibleFilterError(
+            f"{name}: found a source of content {content}, expected that of {live['id']}"
+        )
+    return {
+        "site": look["item"],
+        "id": live["id"],
+        "made": look["id"] == live["id"],
+        "commit": look["commit"],
+        "pin": {"release": live["id"]} if live["pinned"] else {},
+        "migrates": False,
+        "once": [],
+        "elsewhere": not live["pinned"],
+    }
 
 
 def _of(name: str, looks: Sequence[Look]) -> Look:

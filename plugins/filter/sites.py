@@ -7,6 +7,7 @@ says which role's variable it becomes. Paths on the host are said here once.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ SERVICES = {
     "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
     "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
 }
+# How the value of a secret begins that is a parameter's path, or what a key of KMS has encrypted.
+FETCHED = ("ssm:", "kms:")
+# Where it is while the host runs: in memory, root's alone.
+FETCHED_FOLDER = "/run/decanter-credentials/{}"
 # Where a Python is looked for: the distribution's first, which has its security updates.
 PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
@@ -42,6 +47,11 @@ def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
 def absent_sites(sites: dict[str, Any]) -> list[str]:
     """The names of those that are no longer served."""
     return [name for name, site in sites.items() if site["state"] == "absent"]
+
+
+def site_names(sites: dict[str, Any]) -> list[str]:
+    """The names of those that are served."""
+    return [site["name"] for site in _sites(sites)]
 
 
 def site_packages(sites: dict[str, Any]) -> list[str]:
@@ -89,6 +99,16 @@ def database_pieces(site: dict[str, Any], server: dict[str, Any]) -> dict[str, s
     return pieces | {"url": _database_url(database["scheme"], pieces)}
 
 
+def _fetched(secrets: dict[str, str]) -> dict[str, str]:
+    """Those of which only says where it is, which the host fetches itself."""
+    return {name: value for name, value in secrets.items() if value.startswith(FETCHED)}
+
+
+def fetching_sites(sites: dict[str, Any]) -> list[str]:
+    """The names of those that have such a secret."""
+    return [site["name"] for site in _sites(sites) if _fetched(site["secrets"])]
+
+
 def _timers(site: dict[str, Any], first: bool) -> dict[str, dict[str, str]]:
     """The timers of a host: those of one host are the first one's."""
     return {name: timer for name, timer in sorted(site["timers"].items()) if first or timer["on"] == "all"}
@@ -134,7 +154,11 @@ def python_app_sites(
             if variable not in secrets:
                 env.setdefault(variable, address.format(site["name"]))
         app["env"] = env
-        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = secrets
+        app["fetched"] = _fetched(secrets)
+        kept = {name: value for name, value in secrets.items() if name not in app["fetched"]}
+        app["secrets_as"] = site["secrets_as"]
+        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = kept
+        app["instance_role"] = site["instance_role"]
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
         ]
@@ -175,6 +199,11 @@ def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[s
     return sources
 
 
+def with_sources(sites: dict[str, Any], sources: dict[str, Any]) -> dict[str, Any]:
+    """The sites, whose code comes from elsewhere than they say; that of one that is absent from nowhere."""
+    return {name: {**site, "source": sources.get(name, {"path": "."})} for name, site in sites.items()}
+
+
 def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> list[dict[str, Any]]:
     """All sites, or the one of a name, as the first host that serves them has them, or another.
 
@@ -196,8 +225,10 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
             # What its units read beside their own files.
             "reads": [
                 f"/etc/decanter/{site['name']}/{name}"
-                for name in ("environment", "credentials", "secrets.env", "gunicorn.conf.py")
-            ],
+                for name in ("environment", "credentials", "secrets.env", "fetched.json", "gunicorn.conf.py")
+            ]
+            + ([FETCHED_FOLDER.format(site["name"])] if _fetched(site["secrets"]) else []),
+            "fetches": bool(_fetched(site["secrets"])),
         }
         for site in _sites(sites)
         if only in ("", site["name"])
@@ -437,6 +468,13 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, A
         ):
             file = {"path": f"/etc/decanter/{site['name']}/{name}", "mode": "0600"}
             files.append(file | ({"content": text(site[key])} if site.get(key) else {"state": "absent"}))
+        file = {"path": f"/etc/decanter/{site['name']}/fetched.json", "mode": "0600"}
+        if fetched := site.get("fetched"):
+            told = {"as": site["secrets_as"], "values": fetched}
+            files.append(file | {"content": json.dumps(told, indent=2, sort_keys=True) + "\n"})
+        else:
+            files.append(file | {"state": "absent"})
+            files.append({"path": FETCHED_FOLDER.format(site["name"]), "state": "absent"})
         files += [
             {"path": f"{folder}/{name}", "content": value, "mode": "0600"}
             for name, value in sorted(site.get("credentials", {}).items())
@@ -522,9 +560,10 @@ def url_host(name: str) -> str:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
-            *(absent_sites, base_pythons, site_packages, python_app_sites, gunicorn_sites, python_literal),
+            *(absent_sites, site_names, base_pythons, site_packages, fetching_sites),
+            *(python_app_sites, gunicorn_sites, python_literal),
             *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
-            *(release_sites, release_site, release_sources, companion_units, service_instances),
+            *(release_sites, release_site, release_sources, with_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
             *(site_urls, acme_sites, with_address, url_host, challenge_peers, nginx_cookie, site_passwords),

@@ -61,6 +61,17 @@ PIECES = {
 VERIFYING_SCHEMES = ("mysql", "mysql+mysqlconnector", "mysql+mysqldb", "mysql+pymysql")
 # An environment variable, as systemd takes it from a file.
 VARIABLE_VALUE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
+# What a secret says that the host fetches itself: the path of a parameter, or what was encrypted.
+FETCHED = {
+    "ssm:": (
+        re.compile(r"ssm:(/[A-Za-z0-9_.-]+){1,15}"),
+        "ssm: and the path of a parameter, such as ssm:/staging/harbour/SECRET_KEY",
+    ),
+    "kms:": (
+        re.compile(r"kms:(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"),
+        "kms: and what AWS KMS has encrypted, in base64",
+    ),
+}
 # What the list of sites that browsers have built in asks for, in seconds.
 TWO_YEARS = 63072000
 # A path that nginx can be told, and that is not the page that visitors come for.
@@ -338,6 +349,17 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
                 yield _line(steps, found=f"the name {_shown(name)}", expected=_expected(error.schema))
             if isinstance(value, str) and not VARIABLE_VALUE.fullmatch(value):
                 yield _line(steps, value, expected="no control characters in an environment variable")
+    for name, value in secrets.items():
+        for kind, (pattern, expected) in FETCHED.items():
+            if isinstance(value, str) and value.startswith(kind) and not pattern.fullmatch(value):
+                yield _line((site_id, "secrets", name), value, expected=expected)
+    password = _part(site, "database", "password", kind=str)
+    if password.startswith(tuple(FETCHED)):
+        expected = "the password itself, from Ansible Vault: who makes the database's user has to know it"
+        yield _line((site_id, "database", "password"), password, expected=expected)
+    if isinstance(site, dict) and site.get("instance_role") is True and site.get("outbound") is False:
+        expected = "false where outbound is, for the role is asked for over the network"
+        yield _line((site_id, "instance_role"), True, expected=expected)
     tcp = _part(site, "database", "auth", kind=str) == "password"
     if tcp and isinstance(site, dict) and site.get("outbound") is False:
         expected = "true, for with database.auth password the database is reached by TCP"

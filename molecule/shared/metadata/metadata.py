@@ -1,0 +1,44 @@
+"""Speaks as an instance's metadata service does, to those alone who ask as IMDSv2 wants it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TOKEN = "a-token-of-the-lab"
+ROLE = "web"
+
+
+def answers() -> dict[str, str]:
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=6)
+    key = {"Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "AKIALABONLY000000000"}
+    key |= {"SecretAccessKey": "of-the-lab-alone", "Token": "of-a-session"}
+    key |= {"LastUpdated": "2020-01-01T00:00:00Z", "Expiration": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    credentials = "/latest/meta-data/iam/security-credentials/"
+    return {
+        "/latest/meta-data/instance-id": os.environ["INSTANCE"],
+        credentials: ROLE,
+        f"{credentials}{ROLE}": json.dumps(key),
+    }
+
+
+class Metadata(BaseHTTPRequestHandler):
+    def do_PUT(self) -> None:
+        self.answer(TOKEN if self.path == "/latest/api/token" else None)
+
+    def do_GET(self) -> None:
+        known = self.headers.get("X-aws-ec2-metadata-token") == TOKEN
+        self.answer(answers().get(self.path) if known else None, 404 if known else 401)
+
+    def answer(self, text: str | None, otherwise: int = 404) -> None:
+        self.send_response(otherwise if text is None else 200)
+        self.send_header("Content-Length", str(len(text or "")))
+        self.send_header("X-aws-ec2-metadata-token-ttl-seconds", "21600")
+        self.end_headers()
+        self.wfile.write((text or "").encode())
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("169.254.169.254", 80), Metadata).serve_forever()

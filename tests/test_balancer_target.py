@@ -1,0 +1,284 @@
+"""A web host is taken out of an ALB's target groups and put back, as AWS's own server for tests has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cloud
+import pytest
+from ours import load
+from run_module import Done, run_module
+
+pytest.importorskip("boto3", reason="requirements-aws.txt is not installed")
+target = load("modules", "balancer_target")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with cloud.account() as address:
+        yield address
+
+
+class Fleet:
+    """Target groups of an ALB, and instances in them."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.elb, ec2 = cloud.client("elbv2", endpoint), cloud.client("ec2", endpoint)
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"{cloud.REGION}{zone}")
+            for n, zone in enumerate("ab")
+        ]
+        subnets = [subnet["Subnet"]["SubnetId"] for subnet in subnets]
+        self.names = [f"group{time.monotonic_ns()}{n}" for n in range(2)]
+        self.arns = [self.group(name, vpc) for name in self.names]
+        made = self.elb.create_load_balancer(Name=f"lb{time.monotonic_ns()}", Subnets=subnets)
+        for port, arn in enumerate(self.arns):
+            self.elb.create_listener(
+                LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
+                Protocol="HTTP", Port=8000 + port,
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
+            )  # fmt: skip
+        image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        made = ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
+        self.instances = [one["InstanceId"] for one in made]
+
+    def group(self, name: str, vpc: str) -> str:
+        made = self.elb.create_target_group(Name=name, Protocol="HTTPS", Port=443, VpcId=vpc)
+        return made["TargetGroups"][0]["TargetGroupArn"]
+
+    def register(self, *instances: str) -> None:
+        for arn in self.arns:
+            self.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": one} for one in instances])
+
+    def registered(self, number: int = 0) -> set[str]:
+        told = self.elb.describe_target_health(TargetGroupArn=self.arns[number])
+        return {
+            one["Target"]["Id"]
+            for one in told["TargetHealthDescriptions"]
+            if one["TargetHealth"]["State"] != "draining"
+        }
+
+
+@pytest.fixture
+def fleet(endpoint) -> Fleet:
+    return Fleet(endpoint)
+
+
+@pytest.fixture
+def move(endpoint, fleet, monkeypatch) -> Callable[..., Done]:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in cloud.environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+
+    def call(instance: str, state: str, check: bool = False, **more: Any) -> Done:
+        arguments = {"name": "web1", "target": instance, "state": state, "groups": fleet.names} | more
+        return run_module("balancer_target", check=check, **arguments)
+
+    return call
+
+
+def test_out_and_in_and_again(fleet, move):
+    first, second = fleet.instances
+    fleet.register(first, second)
+    check = move(first, "out", check=True)
+    assert check.result["changed"] and fleet.registered() == {first, second}, check
+    for changed in (True, False):
+        done = move(first, "out", drain=3)
+        assert (done.code, done.result["changed"], done.result["out"]) == (0, changed, True), done.text
+        assert [fleet.registered(n) for n in (0, 1)] == [{second}] * 2
+    check = move(first, "in", check=True)
+    assert check.result["changed"] and fleet.registered() == {second}, check
+    for changed in (True, False):
+        done = move(first, "in")
+        assert (done.code, done.result["changed"], done.result["out"]) == (0, changed, False), done.text
+        assert [fleet.registered(n) for n in (0, 1)] == [{first, second}] * 2
+
+
+def test_the_only_one_stays_in(fleet, move):
+    first, _ = fleet.instances
+    fleet.register(first)
+    done = move(first, "out")
+    assert done.code == 0 and not done.result["changed"] and not done.result["out"], done.text
+    assert done.result["because"] == f"nobody else is healthy in {', '.join(fleet.names)}"
+    assert fleet.registered() == {first}
+
+
+def test_a_host_that_is_new_is_put_in_by_its_arn(fleet, move):
+    first, second = fleet.instances
+    fleet.register(first)
+    assert move(second, "out").result == {"changed": False, "out": True, "draining": []} | {
+        key: value for key, value in move(second, "out").result.items() if key == "invocation"
+    }
+    done = move(second, "in", groups=fleet.arns)
+    assert done.result["changed"] and fleet.registered() == {first, second}, done.text
+
+
+def test_a_group_that_is_not_there_is_named(fleet, move):
+    done = move(fleet.instances[0], "in", groups=["nowhere"])
+    assert done.code == 1 and done.result["msg"].startswith("web1: AWS refused. "), done.text
+    assert "TargetGroupNotFound" in done.result["msg"], done.text
+
+
+# --- What that server does not do: draining, falling ill -----------------------------------------
+
+
+class Elb:
+    """One target group, whose targets are as a test says."""
+
+    def __init__(self, **targets: dict[str, str]) -> None:
+        self.targets, self.calls = targets, []
+        self.drains, self.rises = 0, 0  # how often it is asked before it is so
+
+    def describe_target_groups(self, Names: list[str]) -> dict[str, Any]:
+        return {"TargetGroups": [{"TargetGroupArn": f"arn:{name}"} for name in Names]}
+
+    def describe_target_health(self, TargetGroupArn: str, Targets: Any = ()) -> dict[str, Any]:
+        for one in Targets:
+            health = self.targets.setdefault(one["Id"], {"State": "unused", "Reason": "Target.NotRegistered"})
+            if health["State"] == "draining":
+                self.drains -= 1
+                if self.drains < 0:
+                    health.update(State="unused", Reason="Target.NotRegistered")
+            if health["State"] == "initial":
+                self.rises -= 1
+                if self.rises < 0:
+                    health.clear()
+                    health.update(State="healthy")
+        names = [one["Id"] for one in Targets] or list(self.targets)
+        found = [{"Target": {"Id": name}, "TargetHealth": dict(self.targets[name])} for name in names]
+        return {"TargetHealthDescriptions": found}
+
+    def deregister_targets(self, TargetGroupArn: str, Targets: Any) -> None:
+        self.calls.append("out")
+        for one in Targets:
+            self.targets[one["Id"]] = {"State": "draining", "Reason": "Target.DeregistrationInProgress"}
+
+    def register_targets(self, TargetGroupArn: str, Targets: Any) -> None:
+        self.calls.append("in")
+        for one in Targets:
+            self.targets[one["Id"]] = {"State": "initial", "Reason": "Elb.RegistrationInProgress"}
+
+
+class Failed(Exception):
+    pass
+
+
+class Module:
+    check_mode = False
+
+    def __init__(self, **params: Any) -> None:
+        self.params = {"name": "web1", "drain": 10, "timeout": 30} | params
+
+    def fail_json(self, msg: str, **_: Any) -> None:
+        raise Failed(msg)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    """A second of waiting is a step of a clock."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(target.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(target.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
+
+
+def groups(elb: Elb, name: str = "a") -> Any:
+    return target.Groups(elb, ["web"], name)
+
+
+def healthy() -> dict[str, str]:
+    return {"State": "healthy"}
+
+
+def test_what_was_begun_is_waited_for():
+    elb = Elb(a=healthy(), b=healthy())
+    elb.drains = 5
+    assert target.take_out(Module(), groups(elb)) == {"changed": True, "out": True, "draining": []}
+    assert elb.targets["a"]["Reason"] == "Target.NotRegistered"
+
+
+def test_what_does_not_end_is_waited_for_no_longer_than_said():
+    elb = Elb(a=healthy(), b=healthy())
+    elb.drains = 500
+    assert target.take_out(Module(drain=7), groups(elb))["draining"] == ["web"]
+    assert 490 < elb.drains < 500, elb.drains
+
+
+def test_one_that_drains_still_is_put_in_again():
+    elb = Elb(a={"State": "draining"}, b=healthy())
+    elb.drains = 500
+    assert target.put_in(Module(), groups(elb)) == {"changed": True, "out": False}
+    assert elb.calls == ["in"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"State": "unhealthy"},
+        {"State": "draining"},
+        {"State": "initial", "Reason": "Elb.InitialHealthChecking"},
+    ],
+)
+def test_who_is_not_healthy_is_nobody_else(other):
+    elb = Elb(a=healthy(), b=other)
+    assert not target.take_out(Module(), groups(elb))["out"] and elb.calls == []
+
+
+def test_one_is_in_when_it_is_healthy():
+    elb = Elb(b=healthy())
+    elb.rises = 20
+    assert target.put_in(Module(), groups(elb)) == {"changed": True, "out": False}
+    assert elb.targets["a"] == {"State": "healthy"}
+
+
+def test_why_one_is_not_in_is_said():
+    elb = Elb(
+        a={
+            "State": "unhealthy",
+            "Reason": "Target.ResponseCodeMismatch",
+            "Description": "Health checks failed with these codes: [502]",
+        }
+    )
+    with pytest.raises(Failed) as refused:
+        target.put_in(Module(), groups(elb))
+    assert str(refused.value) == (
+        "web1 was not in within 30 s. web: Target.ResponseCodeMismatch "
+        "Health checks failed with these codes: [502]"
+    )
+
+
+def test_of_two_that_go_at_once_one_is_the_last():
+    elb, results = Elb(a=healthy(), b=healthy()), {}
+
+    def go(name: str) -> None:
+        results[name] = target.take_out(Module(drain=0), groups(elb, name))["out"]
+
+    threads = [threading.Thread(target=go, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results.values()) == [False, True], results
+
+
+def test_without_boto3_what_to_do_is_said(tmp_path):
+    (tmp_path / "boto3.py").write_text("raise ImportError")
+    given = {"name": "web1", "target": "i-1", "state": "in", "groups": ["web"]}
+    done = subprocess.run(
+        [sys.executable, Path(target.__file__)],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+        capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1 and "bin/setup aws" in json.loads(done.stdout)["msg"], (
+        done.stdout + done.stderr
+    )
