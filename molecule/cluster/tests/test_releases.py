@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -186,25 +185,6 @@ def test_the_database_is_reached_over_tls_alone(database):
     assert got == "SSL/TLS", f"expected Harbour's connections to be encrypted, got {got!r}"
     required = database("SELECT DISTINCT ssl_type FROM mysql.user WHERE user = 'harbour'")
     assert required == "ANY", f"expected the server to insist, got {required!r}"
-
-
-def test_harbours_own_tests_pass_on_oracles_mysql(database, variables, addresses):
-    password = secrets.token_hex(16)
-    database("CREATE DATABASE IF NOT EXISTS harbour_test")
-    database("DROP USER IF EXISTS harbour_test")
-    database(f"CREATE USER harbour_test IDENTIFIED BY '{password}' REQUIRE SSL")
-    database("GRANT ALL ON harbour_test.* TO harbour_test")
-    subnet = addresses["web1"].rpartition(".")[0]
-    # From here no name leads there: the authority is verified, the name cannot be.
-    verified = f"ssl_ca={variables['lab_directory']}/ca.crt&ssl_check_hostname=false"
-    url = f"mysql+pymysql://harbour_test:{password}@{subnet}.13/harbour_test?charset=utf8mb4&{verified}"
-    done = subprocess.run(
-        [ROOT / "bin/test", "app"],
-        env={**os.environ, "HARBOUR_TEST_DATABASE_URL": url},
-        capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert database("SELECT VERSION()").startswith("9."), "expected it to be Oracle's MySQL 9"
 
 
 # --- Visitors of Harbour -----------------------------------------------------------------------
