@@ -280,6 +280,20 @@ def test_one_instance_alone_is_the_first(fleet, host, store, told, instance, exp
     assert got["release_live"] == {"plain": {"id": told["live"], "pinned": False}}, got
 
 
+def test_a_host_that_joins_leaves_the_database_s_users_alone(fleet, store, told, monkeypatch):
+    """It may have been published before a password was replaced, and would put the old one back."""
+    publish(store, told)
+    monkeypatch.setattr(fleet, "client", lambda *_: store)
+    monkeypatch.setattr(fleet, "ansible", lambda tree: Path("/bin"))
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(fleet, "run", lambda *command, **_: ran.append(tuple(map(str, command))))
+    bucket = fleet.Bucket(json.loads(fleet.CONFIGURATION.read_text()))
+    fleet.make(bucket, bucket.live(), {"instance": "i-2", "name": "i-2"})
+    assert ran[-1][-3:] == ("playbooks/join.yml", "--skip-tags", "mysql"), ran[-1]
+    site = (ROOT / "playbooks/site.yml").read_text()
+    assert "{role: mysql, tags: mysql}" in site and "ansible_skip_tags | length == 0" in site
+
+
 class Scaling:
     """An Auto Scaling group that waits for an instance, or has it."""
 

@@ -172,7 +172,7 @@ def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
         environment |= vault_password(told)
         hosts = inventory(tree, told)
         command = (ansible(tree) / "ansible-playbook", "-i", hosts, "-e", f"@{file}", "playbooks/join.yml")
-        # The database is for deploys to manage: a password may be another than when this was published.
+        # Who is let into the database is not for a host to say that may know a password of yesterday.
         run(*command, "--skip-tags", "mysql", cwd=tree, env=environment)
     finally:
         shutil.rmtree(RUN, ignore_errors=True)
