@@ -1,12 +1,14 @@
-"""What nginx compares passwords with."""
+"""What nginx and MySQL compare passwords with."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 
 import pytest
-from passwords import hashed, password_files, sha512_crypt
+from passwords import hashed, mysql_replaced, mysql_salt, password_files, sha512_crypt
+from plugin_loader import find_plugins
 
 # From the specification that the function is made by.
 KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
@@ -45,3 +47,42 @@ def test_a_file_is_readable_by_nginx_alone():
     assert folder == {"path": "/etc/nginx/passwords", "state": "directory", "exclusive": True}
     assert (file["path"], file["mode"], file["group"]) == ("/etc/nginx/passwords/harbour", "0640", "www-data")
     assert file["content"].splitlines()[1:] == [f"ada:{KNOWN}", f"bob:{KNOWN}"]
+
+
+# --- MySQL's -----------------------------------------------------------------------------------
+
+ADA = {"name": "ada", "host": "%", "auth": "password", "password": "secret"}
+
+
+@pytest.fixture
+def kept() -> dict[str, object]:
+    """What a server has that ADA was made on."""
+    find_plugins()
+    from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
+        mysql_sha256_password_hash,
+    )
+
+    proof = hashlib.sha256(mysql_sha256_password_hash("secret", mysql_salt(ADA)).encode()).hexdigest()
+    return {"name": "ada", "host": "%", "plugin": "caching_sha2_password", "proof": proof, "second": 0}
+
+
+def test_a_salt_is_a_users_own():
+    assert len(mysql_salt(ADA)) == 20
+    assert len({mysql_salt(ADA), mysql_salt(ADA | {"host": "h"}), mysql_salt(ADA | {"name": "b"})}) == 3
+
+
+def test_only_a_password_that_is_there_and_another_is_replaced(kept):
+    new = ADA | {"password": "another"}
+    for users, found, expected in (
+        ([ADA], [kept], []),
+        ([new], [kept], [new]),
+        ([new], [], []),  # there is no such user yet
+        ([new], [kept | {"host": "localhost"}], []),
+        # Who has two already keeps the one that applications know, however often the other is replaced.
+        ([new], [kept | {"second": 1}], []),
+        # A password of another kind cannot stay beside it.
+        ([new], [kept | {"plugin": "mysql_native_password"}], []),
+        ([{"name": "ada", "host": "%"}], [kept], []),  # by the socket
+    ):
+        got = mysql_replaced(users, found)
+        assert got == expected, f"{users}, {found}: expected {expected}, got {got}"

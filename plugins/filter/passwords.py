@@ -1,4 +1,4 @@
-"""What nginx compares a visitor's password with."""
+"""What nginx and MySQL compare passwords with."""
 
 from __future__ import annotations
 
@@ -72,6 +72,43 @@ def password_files(passwords: dict[str, dict[str, str]], folder: str) -> list[di
     return files
 
 
+def mysql_salt(user: dict[str, Any]) -> str:
+    """The same for a user each time: what the server has can be compared with what it is to have."""
+    whose = f"decanter {user['name']}@{user.get('host', 'localhost')}"
+    return hashlib.sha256(whose.encode()).hexdigest()[:20]
+
+
+def mysql_replaced(users: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of role mysql's users whose password is about to be replaced by another of the same kind.
+
+    `found` is what the server has: name, host, plugin, proof (SHA-256 of its hash), second (whether a
+    password that was replaced is good as well, which is then the one that applications know).
+    """
+    from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
+        mysql_sha256_password_hash,
+    )
+
+    def proof(user: dict[str, Any]) -> str:
+        kept = mysql_sha256_password_hash(user["password"], mysql_salt(user))
+        return hashlib.sha256(kept.encode()).hexdigest()
+
+    known = {
+        (one["name"], one["host"]): one["proof"]
+        for one in found
+        if one["plugin"] == "caching_sha2_password" and not one["second"]
+    }
+    return [
+        user
+        for user in users
+        if user.get("auth") == "password"
+        and known.get((user["name"], user.get("host", "localhost")), proof(user)) != proof(user)
+    ]
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"password_files": password_files}
+        return {
+            "mysql_replaced": mysql_replaced,
+            "mysql_salt": mysql_salt,
+            "password_files": password_files,
+        }

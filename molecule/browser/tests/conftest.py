@@ -27,8 +27,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright  # noqa: E4
 
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"
-# test_pages.py looks at each page at both widths, with and without JavaScript; what people do takes longer.
-WAYS = [(NARROW, True), (WIDE, False)]
+WAYS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +123,10 @@ def mails(machine) -> Callable[[str], list[EmailMessage]]:
 
 
 @pytest.fixture(params=WAYS, ids=lambda one: f"{one[0]}-{'script' if one[1] else 'plain'}")
-def visitor(browser, request) -> Iterator[Visit]:
-    """Somebody with a telephone, or with a laptop and no JavaScript."""
+def visitor(browser, fresh, request) -> Iterator[Visit]:
+    """Somebody with a telephone or a laptop, with JavaScript or without."""
     width, script = request.param
+    # All of them have one address, and do more than one person may.
+    fresh()
     with visit(browser, width, script=script) as one:
         yield one

@@ -22,7 +22,6 @@ sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
 from crowd import Connection, Crowd  # noqa: E402 - found by the line above
-from lab import login  # noqa: E402 - the same
 
 PODMAN = ROOT / "roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
@@ -81,6 +80,8 @@ def crowd(visitor) -> Callable[..., Visits]:
 @pytest.fixture
 def podman(hosts) -> Iterator[Callable[..., None]]:
     """Switch hosts on and off; afterwards all are on."""
+    from lab import login  # once pytest has loaded it, or its assertions would tell little
+
     off: set[str] = set()
 
     def call(action: str, name: str, *options: str) -> None:

@@ -14,6 +14,7 @@ testinfra_hosts = ["ansible://client"]
 FOLDER = "/var/tmp/harbour"
 CA = "/etc/ssl/decanter-mysql-ca.pem"
 WORKERS = 2
+APT = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --option DPkg::Lock::Timeout=60"
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def harbour(host, ssh) -> None:
     """The tests on the host, with what they need."""
     tracked = ["git", "-C", str(ROOT), "ls-files", "-z", "app"]
     files = subprocess.run(tracked, check=True, capture_output=True).stdout
-    pack = ["tar", "--create", "--null", "--files-from=-", "--directory", str(ROOT)]
+    pack = ["tar", "--create", "--directory", str(ROOT), "--null", "--files-from=-"]
     archive = subprocess.run(pack, input=files, check=True, capture_output=True).stdout
     unpack = f"mkdir -p {FOLDER} && tar --extract --directory {FOLDER} --strip-components=1"
     subprocess.run([*ssh, unpack], input=archive, check=True)
@@ -39,11 +40,11 @@ def server(request, host, other) -> str:
         name = other("remote").ansible.get_variables()["lab_container"]
         at, user, url = other("remote"), "suite@'%'", f"suite:{password}@{name}/suite?ssl_ca={CA}&"
     else:
-        at, user, url = (
-            host,
-            "suite@localhost",
-            f"suite:{password}@/suite?unix_socket=/run/mysqld/mysqld.sock&",
-        )
+        at, user = host, "suite@localhost"
+        url = f"suite:{password}@/suite?unix_socket=/run/mysqld/mysqld.sock&"
+        # For as long as this takes: the host's own tests are those of one without a server.
+        with host.sudo():
+            host.check_output(f"{APT} install --no-install-recommends mariadb-server")
     statements = [f"CREATE USER {user} IDENTIFIED BY '{password}'"]
     for worker in range(WORKERS):
         statements += [
@@ -56,6 +57,9 @@ def server(request, host, other) -> str:
     gone = [f"DROP USER {user}", *(f"DROP DATABASE suite_gw{worker}" for worker in range(WORKERS))]
     with at.sudo():
         at.check_output("mysql --execute=%s", "; ".join(gone))
+    if at is host:
+        with host.sudo():
+            host.check_output(f"{APT} purge mariadb-server")
 
 
 def test_harbours_own_tests(host, harbour, server):

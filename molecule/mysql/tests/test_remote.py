@@ -122,6 +122,36 @@ def test_another_name_is_refused(converge, address):
     assert "certificate is not valid for" in said, f"expected the name to be refused, got {said[-2000:]}"
 
 
+def test_a_password_that_is_replaced_is_good_until_applications_know_the_new_one(
+    converge, sql, variables, password
+):
+    (user,), old = variables["mysql_users"], password("town")
+    another = {"mysql_users": [user | {"password": "another one"}]}
+    begun = "SELECT 'in'"
+
+    def lets_in(secret: str) -> bool:
+        return sql(begun, password=secret) == '[["in"]]'
+
+    def run(**settings) -> str:
+        done = converge(**settings)
+        assert done.returncode == 0, f"expected 0, got {done.returncode}:\n{done.stdout[-2000:]}"
+        return done.stdout
+
+    try:
+        run(**another)
+        for when in ("with the new one", "when nothing is new any more"):
+            got = [lets_in(old), lets_in("another one")]
+            assert got == [True, True], f"{when}: expected both passwords to do, got {got}"
+            run(**another)
+        run(**another, applications_know=True)
+        got = [lets_in(old), lets_in("another one")]
+        assert got == [False, True], f"expected the new password alone to do, got {got}"
+    finally:
+        run()
+        run(applications_know=True)
+    assert [lets_in(old), lets_in("another one")] == [True, False]
+
+
 # --- What a site is told, and what a deploy does as root ---------------------------------------
 
 # Connects as an application does that knows one variable; prints the connection's cipher, or the error.
