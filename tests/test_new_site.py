@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -566,6 +567,8 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
     process = subprocess.Popen(
         ["setsid", "--ctty", sys.executable, checkout / "bin/new-site", *arguments],
         stdin=slave, stdout=slave, stderr=slave,
+        # Whoever was begun in the background of a shell passes over Ctrl-C, and so does all that it begins.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(slave)
     said, answered, typed, moment, until = "", 0, "", 0.0, time.monotonic() + 60
