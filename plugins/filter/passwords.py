@@ -101,7 +101,8 @@ def mysql_replaced(users: list[dict[str, Any]], found: list[dict[str, Any]]) -> 
         user
         for user in users
         if user.get("auth") == "password"
-        and known.get((user["name"], user.get("host", "localhost")), proof(user)) != proof(user)
+        and (there := known.get((user["name"], user.get("host", "localhost"))))
+        and there != proof(user)
     ]
 
 
