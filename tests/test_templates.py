@@ -637,7 +637,8 @@ def test_systemd_takes_its_units(host, case, units):
     expected |= {"decanter-certificates.service", "decanter-certificates.timer"}
     assert expected <= set(names), names
     for site, values in CASES[case].sites.items():
-        expected = {f"{site}@blue.socket", *(f"{unit}@blue.service" for unit in units_of(site, values))}
+        expected = {f"{site}@{colour}.socket" for colour in ("blue", "green")}
+        expected |= {f"{unit}@blue.service" for unit in units_of(site, values)}
         expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
         got = {name for name in names if re.match(rf"{site}[@.]", name)}
         assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"

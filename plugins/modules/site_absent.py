@@ -28,7 +28,7 @@ removed: {description: What was removed., type: list, elements: str, returned: a
 def files(name: str) -> list[Path]:
     """What the site's units are made of, in the order in which it is safe to remove them."""
     system = Path("/etc/systemd/system")
-    units = [*system.glob(f"{name}@.*"), *system.glob(f"{name}.*@.*")]
+    units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
     notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
     return [*units, *notes, Path("/run/decanter") / name, Path("/etc/decanter") / name]
 

@@ -105,10 +105,14 @@ def test_no_page_of_a_release_is_served_when_another_is_live(host, visitor, inve
         done = run_playbook("site.yml", inventory, *limit, "--tags", "release")
         assert done.returncode == 0 and "changed=0" not in done.stdout, done.stdout[-2000:]
         left = host.check_output("find /var/lib/nginx/cache-mirror -type f ! -newer /tmp/before")
-    answer = visitor.get(url)
+        answer = visitor.get(url)
+        live = host.check_output("basename $(readlink /run/decanter/mirror/live.sock) .sock")
+        keys = host.check_output("grep --recursive --no-filename --text ^KEY: /var/lib/nginx/cache-mirror")
     assert number(answer) != before, "expected no page of the instance that was live before"
     assert status(answer) == "MISS", status(answer)
     assert left == "", f"expected nothing that was kept before, got {left}"
+    others = [key for key in keys.splitlines() if f" {live} /" not in key]
+    assert not others, f"expected pages of {live} alone, got {others}"
 
 
 # --- What is nobody else's ---------------------------------------------------------------------
