@@ -17,17 +17,14 @@ from typing import Any
 
 import yaml
 
+from tests.hosts.accelerated import ACCELERATED
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv/bin"
-STRATEGY = next(ROOT.glob(".venv/lib/python3*/site-packages/ansible_mitogen/plugins/strategy"), None)
 # What is set in the caller's shell must not decide what is measured.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
 PLAIN["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-MITOGEN = PLAIN | {
-    "ANSIBLE_STRATEGY": "mitogen_linear",
-    "ANSIBLE_STRATEGY_PLUGINS": str(STRATEGY),
-    "ANSIBLE_DEPRECATION_WARNINGS": "false",
-}
+MITOGEN = PLAIN | ACCELERATED
 # In this order, for the lab counts their addresses and ports.
 HOSTS = ("web1", "auditor", "flooder")
 SITE = "harbour.test"
@@ -65,7 +62,7 @@ class Lab:
         """Run a playbook of the project on the lab's hosts."""
         inventory = ["-i", str(ROOT / "audit/inventory"), "-i", str(self.work / "hosts.yml")]
         command = [f"{BIN}/ansible-playbook", *inventory, *arguments, playbook]
-        self.step(what, Path(playbook).stem, command, MITOGEN if STRATEGY else PLAIN)
+        self.step(what, Path(playbook).stem, command, MITOGEN)
 
     def _role(self, what: str, playbook: str) -> None:
         hosts = [{"name": name, "suite": "trixie", "listed": False} for name in HOSTS]

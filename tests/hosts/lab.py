@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
@@ -20,6 +19,7 @@ import requests
 import testinfra
 import urllib3.util.connection
 import yaml
+from accelerated import ACCELERATED
 
 pytest_plugins = ["turns"]
 ROOT = Path(__file__).parents[2]
@@ -159,11 +159,7 @@ def run_playbook(playbook: str, inventory: str, *arguments: str) -> subprocess.C
     command += ["-i", inventory, *arguments]
     environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     # Molecule has Ansible colour what it says, which tests read.
-    environment |= {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
-    if mitogen := importlib.util.find_spec("ansible_mitogen"):
-        environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
-        environment["ANSIBLE_STRATEGY_PLUGINS"] = f"{mitogen.submodule_search_locations[0]}/plugins/strategy"
-        environment["ANSIBLE_DEPRECATION_WARNINGS"] = "false"
+    environment |= {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"} | ACCELERATED
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
 
 

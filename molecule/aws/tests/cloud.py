@@ -18,17 +18,14 @@ import boto3
 
 SCENARIO = Path(__file__).parents[1]
 ROOT = SCENARIO.parents[1]
+sys.path.append(str(ROOT / "tests/hosts"))
+
+from accelerated import ACCELERATED  # noqa: E402 - found by the line above
+
 REGION = "eu-west-1"
 ZONE = "town.test"
 # Ansible hides it wherever it is part of a text, so it is part of no name.
 SECRET = "nobody-has-this-one"
-# As the Makefile has it.
-MITOGEN = next(ROOT.glob(".venv/lib/python3*/site-packages/ansible_mitogen/plugins/strategy"), None)
-FASTER = {
-    "ANSIBLE_STRATEGY": "mitogen_linear" if MITOGEN else "linear",
-    "ANSIBLE_STRATEGY_PLUGINS": str(MITOGEN or ""),
-    "ANSIBLE_DEPRECATION_WARNINGS": "false",
-}
 
 
 def free_port() -> int:
@@ -53,7 +50,7 @@ class Cloud:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         return (
             kept
-            | FASTER
+            | ACCELERATED
             | {
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
                 "AWS_ACCESS_KEY_ID": "test",
