@@ -292,7 +292,7 @@ def test_figures_are_written_as_people_do() -> None:
     ],
 )
 def test_a_line_is_written_for_people(slope: float, intercept: float, expected: str) -> None:
-    assert write_line(Fit(9, slope, intercept, 0.5, 0.1, 0.8)) == expected
+    assert write_line(Fit(9, slope, (0, intercept), 0.5, 0.1, 0.8)) == expected
 
 
 def test_what_is_drawn_is_escaped() -> None:

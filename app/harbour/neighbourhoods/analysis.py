@@ -146,7 +146,7 @@ class Fit:
     Attributes:
         n: the number of areas that have both.
         slope: of the least-squares line, in units of y for one of x.
-        intercept: where it meets x = 0.
+        centre: both means, through which it leads.
         r: Pearson's correlation, from -1 to 1.
         low: where the 90 percent interval of the correlation begins, by Fisher's transformation.
         high: where it ends.
@@ -154,7 +154,7 @@ class Fit:
 
     n: int
     slope: float
-    intercept: float
+    centre: tuple[float, float]
     r: float
     low: float
     high: float
@@ -164,9 +164,21 @@ class Fit:
         """The share of y's variance that the line accounts for."""
         return self.r**2
 
+    @property
+    def intercept(self) -> float:
+        """The line's height at x = 0."""
+        return self.at(0)
+
     def at(self, x: float) -> float:
-        """Return the line's height."""
-        return self.intercept + self.slope * x
+        """Return the line's height.
+
+        From the centre, through which it leads exactly, however steep it is.
+        """
+        return self.centre[1] + self.slope * (x - self.centre[0])
+
+    def where(self, height: float) -> float:
+        """Return the x at which the line, which must not be level, has a height."""
+        return self.centre[0] + (height - self.centre[1]) / self.slope
 
 
 def fit(pairs: Iterable[tuple[float, float]]) -> Fit | None:
@@ -181,11 +193,12 @@ def fit(pairs: Iterable[tuple[float, float]]) -> Fit | None:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     try:
         r = max(-1.0, min(1.0, statistics.correlation(xs, ys)))
-        slope, intercept = statistics.linear_regression(xs, ys)
+        slope = statistics.linear_regression(xs, ys).slope
     except (statistics.StatisticsError, OverflowError, ZeroDivisionError):
         return None
     low, high = fisher_interval(r, len(points))
-    return Fit(len(points), slope, intercept, r, low, high)
+    centre = statistics.fmean(xs), statistics.fmean(ys)
+    return Fit(len(points), slope, centre, r, low, high)
 
 
 def fisher_interval(r: float, n: int, z: float = Z90) -> tuple[float, float]:

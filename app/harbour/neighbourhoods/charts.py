@@ -331,7 +331,7 @@ def scatter(
         heights = [min(max(line.at(end), y.low), y.high) for end in ends]
         if line.slope:
             ends = tuple(  # type: ignore[assignment]  # of two, as before
-                end if height == line.at(end) else (height - line.intercept) / line.slope
+                end if height == line.at(end) else line.where(height)
                 for end, height in zip(ends, heights, strict=True)
             )
         parts.append(
