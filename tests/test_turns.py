@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from hosts.room import Room
 
 PLUGIN = Path(__file__).parent / "hosts"
 # Nobody logs in anywhere: a host is a name, and `met` waits for the test of the other.
@@ -76,6 +79,11 @@ def test_two(name):
 """
 
 
+def noted(folder: Path) -> list[str]:
+    path = folder / "notes"
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
     (tmp_path / "inventory").mkdir()
     (tmp_path / "inventory/hosts.yml").touch()
@@ -89,12 +97,27 @@ def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
         (tmp_path / f"{name}.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-n", "2", "--connection", "ssh", "--hosts", "a,b"]
-    done = subprocess.run(
-        [*command, "--ansible-inventory", "inventory"], cwd=tmp_path, capture_output=True, text=True,
-        timeout=500, env=os.environ | {"PYTHONPATH": str(PLUGIN)},
-    )  # fmt: skip
-    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout + done.stderr
-    notes = (tmp_path / "notes").read_text().split("\n")[:-1]
+    another = Room(tmp_path / ".lab")
+    another.enter()
+    with subprocess.Popen(
+        [*command, "--ansible-inventory", "inventory"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONPATH": str(PLUGIN)},
+    ) as running:  # fmt: skip
+        try:
+            ends = time.monotonic() + 200
+            while len(noted(tmp_path)) < 2 and time.monotonic() < ends and running.poll() is None:
+                time.sleep(0.05)
+            time.sleep(1)
+            waiting = noted(tmp_path)
+        finally:
+            another.leave()
+        said = running.communicate(timeout=300)[0]
+    early = [note for note in waiting if note.split()[1] not in ("test_meets", "test_shared")]
+    assert len(waiting) >= 2 and not early, (
+        f"expected what is alone to wait for another scenario, got {waiting}\n{said}"
+    )
+    assert running.returncode == 0 and "10 passed" in said, said
+    notes = noted(tmp_path)
     for host in "ab":
         own = [note.split()[1] for note in notes if note.startswith(host)]
         expected = ["test_meets", "test_shared", "test_alone", "test_one", "test_two"]

@@ -1,18 +1,17 @@
-"""Hosts are asked side by side, each by a worker of its own: pytest -n 2.
+"""Hosts are asked side by side, each by a worker of its own (pytest -n 2), and scenarios by pairs.
 
-A test minds its own host alone. One that looks at two of them, or measures what takes longer while another
-worker is busy, is marked `alone`: those come last, and while one of them runs nobody else does.
+A test minds its own host alone. One that looks at two of them, or measures what takes longer while others are
+busy, is marked `alone`: those come last, and while one of them runs nobody else does.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
 from pathlib import Path
 
 import pytest
+from room import Room
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -22,8 +21,9 @@ def is_alone(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
-        config.pluginmanager.register(Turns(Path(config.getoption("--ansible-inventory"))))
+    # With workers, they run the tests and this process none.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        config.pluginmanager.register(Turns(config.rootpath / ".lab"))
 
 
 class ByHost(LoadScopeScheduling):
@@ -39,13 +39,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost:
 
 
 class Turns:
-    """Locks between workers, on files that they all know: many are in the room at once, or one alone."""
+    """Each test enters the room by itself, or alone."""
 
-    def __init__(self, inventory: Path) -> None:
-        # Whoever waits for the room to be empty keeps the door shut, or those behind would never let it be.
-        self.door = os.open(inventory, os.O_RDONLY)
-        self.room = os.open(inventory / "hosts.yml", os.O_RDONLY)
-        self.stays = False
+    def __init__(self, folder: Path) -> None:
+        self.room, self.stays = Room(folder), False
 
     # After pytest's own, which orders tests by their hosts.
     @pytest.hookimpl(trylast=True)
@@ -55,9 +52,7 @@ class Turns:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
         if not self.stays:
-            flock(self.door, LOCK_EX)
-            flock(self.room, LOCK_EX if is_alone(item) else LOCK_SH)
-            flock(self.door, LOCK_UN)
+            self.room.enter(alone=is_alone(item))
         # Those of a module share what it has changed until the last of them is over.
         self.stays = (
             is_alone(item) and nextitem is not None and is_alone(nextitem) and item.path == nextitem.path
@@ -66,4 +61,4 @@ class Turns:
             return (yield)
         finally:
             if not self.stays:
-                flock(self.room, LOCK_UN)
+                self.room.leave()

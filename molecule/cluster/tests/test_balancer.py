@@ -246,6 +246,7 @@ def test_out_and_in_change_once(member, inside):
         assert "changed=0" in member("web2", state), f"expected the second {state} to change nothing"
 
 
+@pytest.mark.alone
 def test_an_ill_host_is_taken_out_without_anybody_s_help(host, machine, crowd, inside):
     """Its application is stopped, and its nginx has nothing to answer with."""
     web2 = machine("web2")
@@ -272,6 +273,7 @@ def test_an_ill_host_is_taken_out_without_anybody_s_help(host, machine, crowd, i
     assert said.splitlines() == ["whoami: web2 is out: 502 Bad Gateway", "whoami: web2 is in"], said
 
 
+@pytest.mark.alone
 def test_a_host_that_dies_costs_what_was_in_flight_on_it(podman, crowd, machine, inside):
     with crowd(connections=12) as visits:
         killed = time.time()

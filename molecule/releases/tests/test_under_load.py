@@ -155,6 +155,7 @@ def newest(host) -> dict:
         return json.loads(host.check_output("cat /srv/harbour/releases/%s", last))
 
 
+@pytest.mark.alone
 def test_a_killed_worker_costs_what_was_in_flight_there(host, visitors, sql):
     unit = f"harbour@{colour(host)}.service"
     with visitors(rate=60) as crowd:
@@ -171,6 +172,7 @@ def test_a_killed_worker_costs_what_was_in_flight_there(host, visitors, sql):
     each_once(crowd, sql)
 
 
+@pytest.mark.alone
 def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
     unit = f"harbour@{colour(host)}.service"
     with visitors(rate=60) as crowd:
