@@ -53,10 +53,9 @@ def cut(ssh, request, tmp_path):
         (tmp_path / "cut.json").write_text(json.dumps({"sites": changed_sites}))
         command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
         command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/cut.json"]
-        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         # Plain Ansible: one group of processes here, and modules that are known by their names there.
+        environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STRATEGY": "linear"}
         # A module is a Python without arguments, which reads itself from its standard input.
-        environment |= {"ANSIBLE_STRATEGY": "linear"}
         kill = 'pkill -KILL -fx "/usr/bin/python3[.0-9]*"; pkill -KILL -x apt-get; pkill -KILL -x dpkg'
         script = f"for i in $(seq 9000); do if {condition}; then {kill}; echo hit; exit; fi; sleep 0.01; done"
         watch = subprocess.Popen(
