@@ -7,7 +7,6 @@ Those are no hosts of ours, so the inventory does not have them: `auditor` has t
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -17,14 +16,10 @@ from typing import Any
 
 import yaml
 
-from tests.hosts.accelerated import ACCELERATED
+from tests.hosts.ansible_environment import MITOGEN, PLAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv/bin"
-# What is set in the caller's shell must not decide what is measured.
-PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-PLAIN["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-MITOGEN = PLAIN | ACCELERATED
 # In this order, for the lab counts their addresses and ports.
 HOSTS = ("web1", "auditor", "flooder")
 SITE = "harbour.test"

@@ -1,9 +1,12 @@
-"""What switches Mitogen on for a command of Ansible's: the Makefile has the same, and says why."""
+"""The environment of a command of Ansible's, plain and with Mitogen, which the Makefile explains."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[2]
 _FOUND = importlib.util.find_spec("ansible_mitogen")
 # Nothing where it is not installed: plain Ansible does the same work.
 ACCELERATED: dict[str, str] = (
@@ -15,3 +18,7 @@ ACCELERATED: dict[str, str] = (
     if _FOUND
     else {}
 )
+# Of commands that are measured: what is set in the caller's shell must not decide what is found.
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+PLAIN["ANSIBLE_CONFIG"] = str(_ROOT / "ansible.cfg")
+MITOGEN = PLAIN | ACCELERATED

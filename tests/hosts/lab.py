@@ -19,7 +19,7 @@ import requests
 import testinfra
 import urllib3.util.connection
 import yaml
-from accelerated import ACCELERATED
+from ansible_environment import ACCELERATED
 
 pytest_plugins = ["turns"]
 ROOT = Path(__file__).parents[2]

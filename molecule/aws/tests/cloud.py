@@ -20,7 +20,7 @@ SCENARIO = Path(__file__).parents[1]
 ROOT = SCENARIO.parents[1]
 sys.path.append(str(ROOT / "tests/hosts"))
 
-from accelerated import ACCELERATED  # noqa: E402 - found by the line above
+from ansible_environment import ACCELERATED  # noqa: E402 - found by the line above
 
 REGION = "eu-west-1"
 ZONE = "town.test"
