@@ -71,6 +71,7 @@ class Reader(threading.Thread):
     def __init__(self, visitor: Visitor, *urls: str) -> None:
         super().__init__(daemon=True)
         self.visitor, self.urls, self.over = visitor, urls, threading.Event()
+        self.handed_over = False
         self.answers: list[tuple[str, int | str]] = []
 
     def ask(self) -> tuple[str, int | str]:
@@ -80,6 +81,12 @@ class Reader(threading.Thread):
                 return url, self.visitor.get(url).status_code
             except OSError as error:
                 answer = url, repr(error)
+        if len(self.urls) > 1 and not self.handed_over:
+            # While nginx reloads, its old and its new workers answer for a moment: each may have been asked
+            # for the name that only the other knows. Once, for it reloads once.
+            self.handed_over = True
+            time.sleep(0.2)
+            return self.ask()
         return answer
 
     def run(self) -> None:
