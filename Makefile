@@ -89,7 +89,7 @@ test: ## Prove everything that CI proves
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default releases cluster certificates cloud aws browser mysql applications
+	@bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications
 
 screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
 	@bin/test browser
