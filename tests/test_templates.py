@@ -767,6 +767,8 @@ def test_a_release_names_itself_in_each_response(case, monkeypatch, tmp_path):
         gc.unfreeze()
     assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
+    monkeypatch.delattr(gc, "freeze")
+    settings["post_worker_init"](Worker())  # a worker of PyPy's starts as well
 
 
 @everywhere
