@@ -479,7 +479,7 @@ class Run:
         self.sites = configuration["sites"]
         self.now = time.time()
         self.clock = ""  # what is wrong with it
-        self.new_account = self.account_changed = False
+        self.new_account = self.account_changed = self.account_gone = False
         self.done: dict[str, dict[str, Any]] = {}  # of each acme site: installed, error
         self.faults: list[str] = []
 
@@ -545,12 +545,12 @@ class Run:
 
     def put_account_aside(self) -> bool:
         """Have certbot register anew, once in a run; whether there was an account."""
-        account, aside = self.account(), self.state / "accounts-gone" / f"{self.now:.0f}"
-        if aside.exists() or not account.is_dir():
+        account, aside = self.account(), self.state / "accounts-gone" / str(time.time_ns())
+        if self.account_gone or not account.is_dir():
             return False
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         account.rename(aside)
-        self.new_account = True
+        self.new_account = self.account_gone = True
         say(f"{self.server} does not know this host's account any more; another is made (old: {aside})")
         return True
 
