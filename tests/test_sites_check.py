@@ -69,6 +69,24 @@ def full() -> dict[str, Any]:
             "requirements": "pyproject.toml",
             "python": "3.12",
             "packages": ["libmagic1", "g++"],
+            "install": ["pymysql>=1.1", ".[database, mail]", "group:production", "."],
+            "indexes": [
+                {
+                    "name": "acme",
+                    "url": "https://pypi.acme.test/simple",
+                    "username": "deploy",
+                    "password": SECRET,
+                    "default": True,
+                },
+                {"name": "other", "url": "http://10.0.0.9:3141/root/simple/", "default": False},
+            ],
+            "build_secrets": {"TOKEN": SECRET},
+            "build_outbound": {"index": {"to": ["10.0.0.9"], "because": "It has our packages."}},
+            "files": {
+                "settings.cfg": {"content": SECRET},
+                "config/local.toml": {"path": "tls/site.crt"},
+                "config/site.ini": {"template": "tls/site.crt"},
+            },
             "services": ["redis", "memcached"],
             "build": ["npm ci && npm run build"],
             "uploads": ["instance", "src/harbour/static/uploads"],
@@ -252,8 +270,8 @@ CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
-    "build, database, env, gunicorn, health, instance_role, migrate, migrated, nginx, once, outbound, "
-    "packages, processes, python, requirements, sandbox, secrets, secrets_as, server_names, services, "
+    "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
+    "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, sandbox, secrets, secrets_as, server_names, services, "
     "source, state, static, timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
@@ -1510,6 +1528,11 @@ def test_static_files_may_have_uploads_in_them_and_not_be_uploads(root: str) -> 
 FILLED = {
     "state": "present",
     "packages": [],
+    "install": [],
+    "indexes": [],
+    "build_secrets": {},
+    "build_outbound": True,
+    "files": {},
     "services": [],
     "build": [],
     "uploads": [],

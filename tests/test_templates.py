@@ -174,6 +174,8 @@ CASES = {
                         "loglevel": "debug",
                     },
                 },
+                "build_outbound": {"index": {"to": ["192.0.2.8"], "because": "It has our packages."}},
+                "env": {"SETTINGS": "{release}/set%tings.cfg"},
                 "outbound": {
                     "payments": {"to": ["192.0.2.0/24", "2001:db8::1"], "because": "It takes cards."},
                     "database": {"to": ["10.0.0.5"], "because": "The database is elsewhere."},
@@ -427,6 +429,7 @@ def test_every_template_is_rendered():
         f"{role}/{path.relative_to(folder / role / 'templates')}"
         for role in ROLES
         for path in (folder / role / "templates").rglob("*.j2")
+        if not path.name.startswith("_")  # included by others
     }
     got = {file.template for host in HOSTS for case in CASES for file in rendered(host, case)}
     assert got == expected, f"expected a task for each template, got none for {sorted(expected - got)}"
@@ -590,7 +593,12 @@ STUBS = {
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
     **{"nginx": 25, "balancer": 11, "certificates": 15, "database": 22, "service": 3},
+    "build": 15,
 }
+
+
+# The rest of the transient unit of a build: plugins/module_utils/build.py.
+BUILD = "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
 
 
 @pytest.fixture
@@ -607,6 +615,9 @@ def units(root: Path, case: str) -> Path:
         (folder / f"{site}@.service.d").mkdir()
         shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
         programs.append(f"srv/{site}/blue/.venv/bin/python")
+        # As the module release starts it.
+        text = (root / f"etc/decanter/{site}/build.conf").read_text()
+        (folder / f"{site}.build.service").write_text(f"{text}\n{BUILD.format(site)}")
     for name in programs:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("#!/bin/sh\n")
@@ -638,7 +649,7 @@ def test_systemd_takes_its_units(host, case, units):
     assert expected <= set(names), names
     for site, values in CASES[case].sites.items():
         expected = {f"{site}@{colour}.socket" for colour in ("blue", "green")}
-        expected |= {f"{unit}@blue.service" for unit in units_of(site, values)}
+        expected |= {f"{unit}@blue.service" for unit in units_of(site, values)} | {f"{site}.build.service"}
         expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
         got = {name for name in names if re.match(rf"{site}[@.]", name)}
         assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"
@@ -669,7 +680,7 @@ NEWER = {
 @everywhere
 def test_systemd_is_as_new_as_its_directives(host, case):
     newer = {name: since for since, names in NEWER.items() for name in names.split()}
-    for file in matching(host, case, r"\.(service|socket|swap)(\.d/|$)|/unit\.conf$|/journald\.conf\.d/"):
+    for file in matching(host, case, r"\.(service|socket|swap)(\.d/|$)|/(unit|build)\.conf$|/journald\.conf\.d/"):
         for name in re.findall(r"^(\w+)=", file.text, re.M):
             since = newer.get(name, 0)
             assert since <= SYSTEMD[host], (
@@ -686,6 +697,7 @@ def test_units_are_confined(host, case, units):
         kind = "loosened site" if values.get("sandbox") else kind
         allowed |= {f"{unit}@blue.service": EXPOSURE[kind] for unit in units_of(site, values)}
         allowed |= {f"{name}@{site}.service": EXPOSURE["service"] for name in values.get("services", [])}
+        allowed[f"{site}.build.service"] = EXPOSURE["build"]
     database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
     allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
     for unit, threshold in allowed.items():

@@ -174,21 +174,24 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         making, commit = arguments.pop("make"), arguments.pop("commit", "")
-        source = arguments.pop("source")  # stays here, with the key to it
+        source = arguments.pop("source")  # stays here, with its key
+        # In a file, because arguments of modules may be shown.
+        private = {"secrets": arguments.pop("secrets", {}), "files": {}}
         moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         try:
+            private["files"] = self._files(arguments.pop("files", {}), task_vars)
             with files_of(source, commit, self._task.get_play()._uuid) as (folder, paths, record):
                 if not paths:
                     raise SourceError(f"{record['source']}: found no file that git would track")
                 arguments["content"] = content_hash(folder, paths)
                 arguments["record"] = {**record, "by": f"{getpass.getuser()}@{socket.gethostname()}"}
                 if not making or self._task.check_mode:
-                    result = self._execute_module("release", arguments, task_vars=task_vars)
+                    result = self._release(arguments, private, task_vars)
                     result = self._told(result) | {"content": arguments["content"], "moment": moment}
                     return result | {"commit": record["commit"] if "git" in source else ""}
                 if not arguments["id"].endswith(f"-{arguments['content']}"):
                     raise SourceError(f"{record['source']}: it was changed in this moment; run this again")
-                return self._made(arguments, folder, paths, task_vars)
+                return self._made(arguments, private, folder, paths, task_vars)
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from error
 
@@ -204,14 +207,49 @@ class ActionModule(ActionBase):
             )
         return result
 
-    def _made(self, arguments, folder, paths, task_vars):
+    def _files(self, files, task_vars):
+        """Return the text of each of the site's files: from the inventory, from a file here, or from a template here."""
+        texts = {}
+        for path, file in files.items():
+            if "content" in file:
+                text = file["content"]
+            else:
+                here = Path(file.get("path") or file["template"])
+                try:
+                    text = here.read_text()
+                except (OSError, UnicodeDecodeError) as error:
+                    raise SourceError(f"files.{path}: {here} cannot be read ({error})") from error
+                if "template" in file:
+                    text = self._render(here, text, task_vars)
+            texts[path] = {"text": text}
+        return texts
+
+    def _render(self, path, text, task_vars):
+        """Render a template of the controller with the variables of the host."""
+        from ansible.template import trust_as_template
+
+        data = self._templar.copy_with_new_env(available_variables=task_vars, searchpath=[str(path.parent)])
+        return data.template(trust_as_template(text), escape_backslashes=False, preserve_trailing_newlines=True)
+
+    def _release(self, arguments, private, task_vars, archive=None):
+        """Run the module, with the source's archive where a release is made, and with private data in a file."""
+        self._make_tmp_path()
+        place = self._connection._shell.join_path
+        folder = self._connection._shell.tmpdir
+        try:
+            if private["files"] or private["secrets"]:
+                arguments = arguments | {"private": place(folder, "private.json")}
+                self._transfer_data(arguments["private"], json.dumps(private))
+            if archive:
+                arguments = arguments | {"archive": place(folder, "source.tar.gz")}
+                self._transfer_file(archive, arguments["archive"])
+            return self._execute_module("release", arguments, task_vars=task_vars)
+        finally:
+            self._remove_tmp_path(folder)
+
+    def _made(self, arguments, private, folder, paths, task_vars):
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             with tarfile.open(archive.name, "w:gz", compresslevel=6) as tar:
                 for path in paths:
                     tar.add(folder / path, arcname=str(path), recursive=False)
-            self._make_tmp_path()
-            remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
-            self._transfer_file(archive.name, remote)
-            result = self._execute_module("release", arguments | {"archive": remote}, task_vars=task_vars)
-            self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+            return self._release(arguments, private, task_vars, archive.name)

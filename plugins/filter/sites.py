@@ -24,6 +24,16 @@ VERIFIED = {
     "mysql+mysqldb": "&ssl_mode=VERIFY_IDENTITY",
     "mysql+mysqlconnector": "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
 }
+# The distributions that provide the driver of a scheme, the usual one first.
+DRIVERS = {
+    "mysql": ("mysqlclient",),
+    "mysql+mysqldb": ("mysqlclient",),
+    "mysql+pymysql": ("pymysql",),
+    "mysql+mysqlconnector": ("mysql-connector-python", "mysql-connector"),
+    "mysql+aiomysql": ("aiomysql",),
+    "mysql+asyncmy": ("asyncmy",),
+    "mysql+cymysql": ("cymysql",),
+}
 TLS = "/etc/decanter/tls"
 AUTHORITY = "/etc/decanter/balancer-authority.pem"
 # The variable by which an application finds each of its services.
@@ -35,6 +45,8 @@ SERVICES = {
 FETCHED = ("ssm:", "kms:")
 # Where it is while the host runs: in memory, root's alone.
 FETCHED_FOLDER = "/run/decanter-credentials/{}"
+# What stands for the folder of a release in variables and commands.
+RELEASE = "{release}"
 # Where a Python is looked for: the distribution's first, which has its security updates.
 PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
 
@@ -135,6 +147,7 @@ def python_app_sites(
         app = _pick(site, "name", "wsgi", "packages", "sandbox")
         if len(pythons := _pythons(site)) > 1:
             app["python"] = {"package": f"python{site['python']}-venv", "instead": pythons[1:]}
+        app["build_outbound"] = site["build_outbound"]
         app["outbound"], app["networks"] = bool(site["outbound"]), []
         if isinstance(site["outbound"], dict):
             app["networks"] = [
@@ -153,7 +166,8 @@ def python_app_sites(
         for variable, address in (SERVICES[service] for service in sorted(site["services"])):
             if variable not in secrets:
                 env.setdefault(variable, address.format(site["name"]))
-        app["env"] = env
+        app["env"] = {name: value for name, value in env.items() if RELEASE not in value}
+        app["release_env"] = _release_env(site)
         app["fetched"] = _fetched(secrets)
         kept = {name: value for name, value in secrets.items() if name not in app["fetched"]}
         app["secrets_as"] = site["secrets_as"]
@@ -176,7 +190,15 @@ def service_instances(sites: dict[str, Any], service: str) -> list[dict[str, Any
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_pick(site, "name", "wsgi") | site["gunicorn"] for site in _sites(sites)]
+    return [
+        _pick(site, "name", "wsgi") | site["gunicorn"] | {"release_env": _release_env(site)}
+        for site in _sites(sites)
+    ]
+
+
+def _release_env(site: dict[str, Any]) -> dict[str, str]:
+    """The variables whose values have the folder of a release in them, which each unit knows by its instance."""
+    return {name: value for name, value in site["env"].items() if RELEASE in value}
 
 
 def python_literal(value: Any) -> str:
@@ -215,7 +237,10 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
     return [
         {
             **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
-            **_pick(site, "requirements", "build", "uploads"),
+            **_pick(site, "build", "uploads", "install"),
+            "requirements": site.get("requirements", ""),
+            "driver": _driver(site),
+            "indexes": [_pick(index, "name", "url", "default") for index in site["indexes"]],
             "python": _pythons(site),
             "host": site["server_names"][0],
             "worker_class": site["gunicorn"]["worker_class"],
@@ -233,6 +258,47 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
         for site in _sites(sites)
         if only in ("", site["name"])
     ]
+
+
+def _driver(site: dict[str, Any]) -> dict[str, Any]:
+    """The database driver that the site's URL names, of which a requirement has to provide one distribution."""
+    database = site.get("database", {})
+    distributions = DRIVERS.get(database.get("scheme", ""))
+    if not distributions or "url" not in database["variables"].values():
+        return {}
+    return {"scheme": database["scheme"], "any_of": list(distributions)}
+
+
+def release_secrets(sites: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Environment variables by which uv finds each site's package indexes, with their credentials."""
+    return {site["name"]: _index_variables(site["indexes"]) | site["build_secrets"] for site in _sites(sites)}
+
+
+def _index_variables(indexes: list[dict[str, Any]]) -> dict[str, str]:
+    variables = {
+        "UV_DEFAULT_INDEX": [f"{index['name']}={index['url']}" for index in indexes if index["default"]],
+        "UV_INDEX": [f"{index['name']}={index['url']}" for index in indexes if not index["default"]],
+    }
+    found = {name: " ".join(values) for name, values in variables.items() if values}
+    for index in indexes:
+        for key in ("username", "password"):
+            if key in index:
+                found[f"UV_INDEX_{index['name'].upper().replace('-', '_')}_{key.upper()}"] = index[key]
+    return found
+
+
+def release_files(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, dict[str, str]]]:
+    """Each site's files, by their paths in a release; those of the controller by their absolute paths there."""
+    return {
+        site["name"]: {
+            path: {
+                key: str(_here(value, source_root)) if key in ("path", "template") else value
+                for key, value in file.items()
+            }
+            for path, file in site["files"].items()
+        }
+        for site in _sites(sites)
+    }
 
 
 def release_site(sites: dict[str, Any], only: str, first: bool = True) -> dict[str, Any]:
@@ -563,7 +629,7 @@ class FilterModule:
             *(absent_sites, site_names, base_pythons, site_packages, fetching_sites),
             *(python_app_sites, gunicorn_sites, python_literal),
             *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
-            *(release_sites, release_site, release_sources, with_sources, companion_units, service_instances),
+            *(release_sites, release_site, release_sources, release_secrets, release_files, with_sources, companion_units, service_instances),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
             *(site_urls, acme_sites, with_address, url_host, challenge_peers, nginx_cookie, site_passwords),

@@ -76,6 +76,19 @@ FETCHED = {
 TWO_YEARS = 63072000
 # A path that nginx can be told, and that is not the page that visitors come for.
 OWN_PATH = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
+# Files of other tools, and the command that exports what uv reads (application.py of roles/python_app has them, too).
+OTHER_TOOLS = {
+    "Pipfile": "the Pipfile.lock that `pipenv lock` writes",
+    "pdm.lock": "the pylock.toml that `pdm export --format pylock --output pylock.toml` writes",
+    **dict.fromkeys(
+        ("environment.yml", "environment.yaml", "conda-lock.yml"),
+        "the requirements.txt that `pip freeze` writes in the conda environment",
+    ),
+    "pixi.lock": "a requirements.txt with the packages that `pixi list --explicit` shows",
+    "package.json": "that of the Python application; `build: [npm ci]` installs packages of npm",
+}
+# Variables of a build that uv, the dynamic linker, Python or the shell read.
+RESERVED_IN_BUILDS = r"(UV_|LD_|PYTHON|PIP_|GIT_).*|PATH|HOME|ENV|IFS|SHELL|USER|TMPDIR|VIRTUAL_ENV|NO_COLOR|LC_ALL"
 LONGEST_FOUND = 60
 DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 
@@ -292,10 +305,15 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
         yield _line((site_id, "source", "path"), site["source"]["path"])
     folder = root / source if source else None
     requirements = _part(site, "requirements", kind=str)
+    if export := OTHER_TOOLS.get(PurePosixPath(requirements).name):
+        yield _line((site_id, "requirements"), requirements, expected=f"a file that uv reads: {export}")
     if requirements and folder and isdir(folder) and not isfile(folder / requirements):
         yield _line((site_id, "requirements"), requirements)
     uploads = [path for path in _part(site, "uploads", kind=list) if isinstance(path, str)]
     yield from _upload_lines((site_id, "uploads"), uploads)
+    yield from _install_lines((site_id, "install"), _part(site, "install", kind=list))
+    yield from _index_lines(site_id, _part(site, "indexes", kind=list), _part(site, "build_secrets"))
+    yield from _file_lines((site_id, "files"), _part(site, "files"), root, uploads)
     folders = _part(site, "static", kind=list)
     built = bool(_part(site, "build", kind=list))
     yield from _static_lines((site_id, "static"), folders, folder, uploads, built)
@@ -413,6 +431,50 @@ def _upload_lines(steps: Steps, uploads: list[str]) -> Iterator[str]:
     for index, path in enumerate(uploads):
         if taken := [other for other in uploads[:index] if _overlap(path, other)]:
             yield _line((*steps, index), path, expected=f"a folder that has nothing to do with {taken[0]}")
+
+
+def _install_lines(steps: Steps, install: list[Any]) -> Iterator[str]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for index, one in enumerate(install):
+        if not isinstance(one, str) or one.startswith((".", "group:")):
+            continue
+        try:
+            requirement = Requirement(one)
+        except InvalidRequirement as error:
+            yield _line((*steps, index), one, expected=f"a requirement ({str(error).splitlines()[0]})")
+            continue
+        if re.match(r"[a-z+]+://[^/]*@", requirement.url or ""):
+            expected = "an address without credentials; `build_secrets` fills ${NAME} in a requirements file"
+            yield _line((*steps, index), found="an address with credentials", expected=expected)
+
+
+def _index_lines(site_id: Any, indexes: list[Any], secrets: dict[Any, Any]) -> Iterator[str]:
+    names = [_part(index, "name", kind=str) for index in indexes]
+    for number, name in enumerate(names):
+        if name and name in names[:number]:
+            expected = "a name that no other index of the site has"
+            yield _line((site_id, "indexes", number, "name"), name, expected=expected)
+    defaults = [number for number, index in enumerate(indexes) if _part(index, "default", kind=bool)]
+    for number in defaults[1:]:
+        yield _line((site_id, "indexes", number, "default"), True, expected="one default index at most")
+    for name in secrets:
+        if isinstance(name, str) and re.fullmatch(RESERVED_IN_BUILDS, name):
+            expected = "another name, this variable has a meaning for the build itself"
+            yield _line((site_id, "build_secrets", name), found=f"the name {_shown(name)}", expected=expected)
+
+
+def _file_lines(steps: Steps, files: dict[Any, Any], root: Path, uploads: list[str]) -> Iterator[str]:
+    paths = [path for path in files if isinstance(path, str)]
+    for number, path in enumerate(paths):
+        for key in ("path", "template"):
+            here = _home(_part(files, path, key, kind=str))
+            if here and not isfile(root / here):
+                yield _line((*steps, path, key), here)
+        others = [*paths[:number], *uploads, ".venv", ".package"]
+        if taken := [other for other in others if _overlap(path, other)]:
+            expected = f"a path that does not overlap {taken[0]}"
+            yield _line((*steps, path), found=f"the path {_shown(path)}", expected=expected)
 
 
 def _static_lines(

@@ -336,6 +336,7 @@ def prune(site: Site, keep: int) -> None:
         for path in site.releases.glob(f"{identifier}.*"):
             path.unlink()
     needed = {(site.release(identifier) / ".venv").resolve().name for identifier in site.identifiers()}
-    for environment in site.venvs.iterdir():
-        if environment.name not in needed:
-            shutil.rmtree(environment)
+    for path in site.venvs.iterdir():
+        # An environment, or the marker beside it.
+        if path.name.removesuffix(".json") not in needed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -25,6 +25,7 @@ def run(site: Site, identifier: str, command: str) -> str:
         state = show(unit)
     if state["NeedDaemonReload"] == "yes" or state["LoadState"] != "loaded":
         systemctl("daemon-reload")
+    command = command.replace("{release}", str(site.release(identifier)))
     escaped = command.replace("\\", "\\\\").replace('"', '\\"')
     write_file(Path(f"/run/decanter/{site.name}.task"), f'COMMAND="{escaped}"\n', 0o600)
     begun = time.time()

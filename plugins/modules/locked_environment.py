@@ -1,7 +1,8 @@
-"""Have a Python environment that holds what a lock file says, whole or not at all."""
+"""Install what a lock file lists in a Python environment of its own, completely or not at all."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -9,47 +10,53 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.environment import BuildError, about, end_of, explained, interpreter
+from ansible.module_utils.interpreter import BuildError, about, interpreter
 
 DOCUMENTATION = r"""
 module: locked_environment
-short_description: Have a Python environment that holds what a lock file says, whole or not at all
+short_description: Install what a lock file lists in a Python environment of its own
 description:
-  - For a program of its own, away from the distribution's and the sites' packages. Another lock file, or
-    another Python, is another environment beside the old one; F(PATH/current) is renamed onto it once it is
-    whole, so that whoever runs has the old or the new one.
-  - Nothing of a package is run while it is installed, for all are wheels. That is why root may do it.
+  - For a program that is separate from the distribution's and the sites' packages. Another lock file, or another Python,
+    gets another environment beside the old one; F(PATH/current) is renamed onto it once it is complete, so that a process
+    that starts has the old or the new one.
+  - Nothing of a package is executed while it is installed, because all are wheels. That is why root may do it.
 options:
   path: {description: The folder of the environments., type: path, required: true}
-  requirements: {description: What a lock file says, with hashes., type: str, required: true}
-  python: {description: Where its interpreter may be, the first that is there., type: list, elements: str,
+  requirements: {description: The text of a lock file with hashes., type: str, required: true}
+  python: {description: Paths of its interpreter; the first that exists is taken., type: list, elements: str,
     required: true}
 """
 RETURN = r"""
 environment: {description: The environment., type: str, returned: when there is a Python}
 """
+# The pip of the distribution (python3-pip-whl), run from its wheel: an environment needs no copy of its own.
+PIP = "/usr/share/python-wheels/pip-*.whl"
+LONGEST_LOG = 15  # lines
 
 
 def build(environment: Path, python: str, requirements: str) -> None:
-    """Build an environment in place, for it knows its own path, and mark it when it is whole."""
+    """Build an environment at its final path, which is part of it, and mark it when it is complete."""
+    wheels = sorted(glob.glob(PIP))
+    if not wheels:
+        raise BuildError(f"found no {PIP}, expected the package python3-pip-whl")
     shutil.rmtree(environment, ignore_errors=True)
     environment.mkdir(parents=True, mode=0o755)
     lock = environment / "requirements.txt"
     lock.write_text(requirements)
+    pip = (str(environment / "bin/python"), f"{wheels[-1]}/pip", "install")
     quiet = ("--progress-bar", "off", "--no-cache-dir", "--disable-pip-version-check")
-    install = ("install", *quiet, "--only-binary", ":all:", "--require-hashes", "--requirement", str(lock))
     for command in (
-        (python, "-m", "venv", str(environment)),
-        (str(environment / "bin/python"), "-m", "pip", *install),
+        (python, "-m", "venv", "--without-pip", str(environment)),
+        (*pip, *quiet, "--only-binary", ":all:", "--require-hashes", "--requirement", str(lock)),
     ):
-        # After those who serve, and readable whatever root's umask is.
+        # With a lower priority than requests, and readable whatever root's umask is.
         done = subprocess.run(
             ("nice", *command), umask=0o022, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if done.returncode != 0:
-            words = explained(done.stdout, about(python)[2]) if "pip" in command else end_of(done.stdout)
-            raise BuildError(words)
+            tail = "\n".join(done.stdout.rstrip().splitlines()[-LONGEST_LOG:])
+            raise BuildError(f"{environment.parent}: {' '.join(command[1:4])} failed\nThe log ends:\n{tail}")
     (environment / ".complete").touch()
 
 
@@ -68,13 +75,13 @@ def main() -> None:
         python = interpreter(module.params["python"])
         parts = [*about(python)[:2], requirements]
         environment = root / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-        whole = (environment / ".complete").exists()
+        complete = (environment / ".complete").exists()
         linked = current.is_symlink() and os.readlink(current) == environment.name
         others = [path for path in root.glob("*") if path not in (environment, current)]
-        result = {"changed": not (whole and linked) or bool(others), "environment": str(environment)}
+        result = {"changed": not (complete and linked) or bool(others), "environment": str(environment)}
         if module.check_mode or not result["changed"]:
             module.exit_json(**result)
-        if not whole:
+        if not complete:
             build(environment, python, requirements)
         if not linked:
             new = root / ".current"
@@ -84,7 +91,7 @@ def main() -> None:
         for path in others:
             shutil.rmtree(path)
     except BuildError as error:
-        if module.check_mode:  # what makes environments is not installed yet
+        if module.check_mode:  # python3-venv is not installed yet
             module.exit_json(changed=True)
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -1,0 +1,337 @@
+"""Build a release in the sandbox of a transient unit, and take its results over."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.build_log import clean, explain, unit_fault
+from ansible.module_utils.interpreter import BuildError, about
+from ansible.module_utils.site import Site, read_json, write_file, write_json
+from ansible.module_utils.takeover import Takeover, TakeoverError, give, size_of, sync
+from ansible.module_utils.units import show, systemctl
+
+PROGRAM = Path("/usr/local/lib/decanter/build")
+PYTHON = Path("/opt/decanter/uv/current/bin/python")
+CACHES = Path("/var/cache/decanter")
+# More entries than any application has; empty files take no space but inodes.
+MOST_ENTRIES = 1_000_000
+LONGEST_LOG = 256 * 1024
+LARGEST_RESULT = 4 * 1024 * 1024
+
+
+@dataclass
+class Wanted:
+    """What a build depends on besides the source."""
+
+    python: str
+    server: str  # locked requirements of gunicorn
+    site: dict[str, Any]
+    commands: list[str]
+    secrets: dict[str, str]  # environment variables with credentials of package indexes
+
+    @property
+    def identity(self) -> str:
+        """Everything that makes two environments of equal requirements differ. A patch release of Python does not."""
+        return json.dumps([about(self.python)[:2], self.server, sorted(self.site["packages"])])
+
+    @property
+    def inputs(self) -> str:
+        """A hash of all inputs but the source; a release of other inputs is another release."""
+        keys = ("requirements", "install", "indexes")
+        parts = [self.identity, *(self.site.get(key) or "" for key in keys)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+# --- Environments ------------------------------------------------------------------------------
+
+
+def marker(environment: Path) -> Path:
+    """The file beside an environment that exists once it is complete."""
+    return environment.with_name(f"{environment.name}.json")
+
+
+def is_complete(environment: Path) -> bool:
+    return marker(environment).exists() and environment.is_dir()
+
+
+def environments(site: Site) -> list[Path]:
+    """The complete environments of a site, the newest first."""
+    found = [path for path in site.venvs.glob("*Z-*") if path.is_dir() and is_complete(path)]
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+# --- One build ---------------------------------------------------------------------------------
+
+
+class Build:
+    """One release in the making. Its folder is root's alone; inside, the builder owns what it may write."""
+
+    def __init__(self, site: Site, identifier: str, wanted: Wanted) -> None:
+        self.site, self.identifier, self.wanted = site, identifier, wanted
+        self.unit = f"{site.name}.build.service"
+        self.folder = site.root / ".build"
+        self.cache = CACHES / site.name
+        self.tree, self.environment = site.release(identifier), site.venvs / identifier
+        self.log = self.folder / "log"
+        try:
+            self.user = pwd.getpwnam(f"build_{site.name}")
+            self.properties = properties(Path(f"/etc/decanter/{site.name}/build.conf").read_text())
+        except (KeyError, FileNotFoundError) as error:
+            raise BuildError("this host is not prepared for builds\nRemedy: run make converge.") from error
+        limit = next(value for name, value in self.properties if name == "LimitFSIZE")
+        self.limit = int(limit.removesuffix("M")) << 20
+
+    def run(self, archive: str) -> Path:
+        """Build the release of an archive; return its environment. Raise BuildError.
+
+        Afterwards the tree is `releases/.new-ID`, all of it root's.
+        """
+        self.clear()
+        try:
+            self.prepare(archive)
+            self.execute()
+            environment = self.take_environment(self.result())
+            self.take(self.folder / "tree", self.site.releases / f".new-{self.identifier}")
+            self.bound_cache()
+        except TakeoverError as error:
+            raise BuildError(f"the build was rejected: {error}") from error
+        finally:
+            self.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)  # the next build removes what is left
+        return environment
+
+    def stop(self) -> None:
+        """Stop the unit with every process that it started, before anything of root's touches its files."""
+        if show(self.unit)["ActiveState"] != "inactive":
+            systemctl("stop", self.unit)
+        if left := [entry.name for entry in os.scandir("/proc") if entry.name.isdecimal() and owned(entry, self.user)]:
+            raise BuildError(f"processes {', '.join(left)} of build_{self.site.name} cannot be ended\nRemedy: reboot.")
+
+    def clear(self) -> None:
+        """Remove what a build, or one that was cut off, has left."""
+        self.stop()
+        for leftover in (self.folder, *self.site.releases.glob(".new-*"), *self.site.venvs.glob(".new-*")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+
+    def prepare(self, archive: str) -> None:
+        """Lay out the folders of the build and the job."""
+        for folder, mode in ((self.folder, 0o700), (CACHES, 0o755), (self.cache, 0o700)):
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        os.chown(self.cache, self.user.pw_uid, self.user.pw_gid)
+        for name in ("tree", "environment", "tmp", "results"):
+            (self.folder / name).mkdir(mode=0o755)
+        with tarfile.open(archive) as tar:
+            extract(tar, self.folder / "tree")
+        for name in ("tree", "environment", "tmp", "results"):
+            give(self.folder / name, self.user.pw_uid, self.user.pw_gid)
+        known = environments(self.site)
+        notes = {path: read_json(marker(path)) for path in known}
+        offline = ("PrivateNetwork", "yes") in self.properties
+        job = {
+            "tree": str(self.tree),
+            "environment": str(self.environment),
+            "environments": {note["key"]: str(path) for path, note in reversed(notes.items())},
+            "previous": str(known[0]) if known else "",
+            "resolved": notes[known[0]]["resolved"] if known else "",
+            "results": f"{self.site.root}/build/results",
+            "identity": self.wanted.identity,
+            "python": self.wanted.python,
+            "python_version": about(self.wanted.python)[2],
+            "server": self.wanted.server,
+            "requirements": self.wanted.site["requirements"],
+            "install": self.wanted.site["install"],
+            "driver": self.wanted.site["driver"],
+            "worker_class": self.wanted.site["worker_class"],
+            "build": self.wanted.commands,
+            "offline": offline,
+            "secret_variables": sorted(self.wanted.secrets),
+        }
+        write_file(self.folder / "job.json", json.dumps(job, indent=2))
+        lines = [f"{name}={quoted(value)}\n" for name, value in sorted(self.wanted.secrets.items())]
+        write_file(self.folder / "credentials", "".join(lines), 0o600)
+
+    def arguments(self) -> list[str]:
+        """The command that starts the unit and waits for its end."""
+        root, own = self.site.root, self.folder
+        places = [
+            ("BindPaths", f"{own}/tree:{self.tree}"),
+            ("BindPaths", f"{own}/environment:{self.environment}"),
+            ("BindPaths", f"{own}/tmp:/tmp"),
+            ("BindPaths", f"{own}/tmp:/var/tmp"),
+            ("BindPaths", f"{own}/results:{root}/build/results"),
+            ("BindPaths", str(self.cache)),
+            ("BindReadOnlyPaths", f"{own}/job.json:{root}/build/job.json"),
+            *(("BindReadOnlyPaths", str(path)) for path in environments(self.site)),
+            ("StandardOutput", f"append:{self.log}"),
+            ("StandardError", f"append:{self.log}"),
+            ("EnvironmentFile", f"{own}/credentials"),
+        ]
+        variables = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/tmp",
+            "LC_ALL": "C.UTF-8",
+            "NO_COLOR": "1",
+            "UV_CACHE_DIR": str(self.cache),
+            "UV_LINK_MODE": "copy",  # the cache stays the builder's
+            "UV_NO_PROGRESS": "1",
+            "UV_PROJECT_ENVIRONMENT": str(self.environment),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_SYSTEM_CERTS": "1",
+        }
+        user = self.user.pw_name
+        return [
+            *("systemd-run", "--wait", "--collect", f"--unit={self.unit}", "--service-type=exec"),
+            *(f"--uid={user}", f"--gid={user}", f"--working-directory={self.tree}"),
+            *(f"--description=build of {self.site.name}, release {self.identifier}",),
+            *(f"--setenv={name}={value}" for name, value in variables.items()),
+            *(f"--property={name}={value}" for name, value in [*self.properties, *places]),
+            *(str(PYTHON), "-I", str(PROGRAM), f"{root}/build/job.json"),
+        ]
+
+    def execute(self) -> None:
+        """Run the unit to its end, within its limits. Raise BuildError with the reason if it fails."""
+        write_file(self.log, "", 0o600)
+        result = ""
+        with subprocess.Popen(
+            self.arguments(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as running:
+            pause = 0.5
+            while running.poll() is None:
+                try:
+                    running.wait(pause)
+                    break
+                except subprocess.TimeoutExpired:
+                    begun = time.monotonic()
+                    size, count = size_of(self.folder)
+                    # A twentieth of the time at most goes into measuring.
+                    pause = max(0.5, 20 * (time.monotonic() - begun))
+                if size > self.limit or count > MOST_ENTRIES:
+                    result = "disk"
+                    systemctl("stop", self.unit)
+            said = running.stderr.read()
+        self.stop()
+        result = result or next(iter(re.findall(r"Finished with result: (\S+)", said)), "")
+        if result == "success" and running.returncode == 0:
+            return
+        raise BuildError(self.fault(result, said))
+
+    def fault(self, result: str, said: str) -> str:
+        """Word the failure of the unit: its own result, our message, a failed command, or uv's log."""
+        with open(self.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_LOG))
+            log = clean(self.redacted(file.read().decode(errors="replace")))
+        if result and (fault := unit_fault(result, self.limits())):
+            return f"{fault}\nThe log ends:\n{tail(log)}"
+        if own := self.read("fault"):
+            return self.redacted(clean(own))
+        failed = self.read("failed")
+        if failed.startswith("`"):
+            return f"{self.redacted(clean(failed))}. The log ends:\n{tail(log)}"
+        return explain(log or said, about(self.wanted.python)[2])
+
+    def limits(self) -> dict[str, str]:
+        """The limits of the unit by the results that exceeding them has."""
+        values = dict(self.properties)
+        return {
+            "oom-kill": values.get("MemoryMax", ""),
+            "timeout": f"{values.get('RuntimeMaxSec', '')} s",
+            "disk": f"{self.limit >> 20}M",
+        }
+
+    def redacted(self, text: str) -> str:
+        """Remove credentials of indexes from a text."""
+        for value in self.wanted.secrets.values():
+            if len(value) > 3 and "://" not in value:
+                text = text.replace(value, "***")
+        return text
+
+    def read(self, name: str) -> str:
+        """Return a result of the builder, an untrusted text; empty if there is none."""
+        try:
+            descriptor = os.open(self.folder / "results" / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return ""
+        with open(descriptor, "rb") as file:
+            return file.read(LARGEST_RESULT).decode(errors="replace")
+
+    def result(self) -> dict[str, Any]:
+        """Return the builder's result. Raise BuildError if it is not one that the job permits."""
+        try:
+            result = json.loads(self.read("result.json"))
+            path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BuildError("the build ended without a result\nThe log ends:\n" + tail(self.read("log"))) from error
+        allowed = {self.environment} if new else set(environments(self.site))
+        if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
+            raise BuildError(f"the build was rejected: found the environment {str(path)[:100]}, expected one of the site")
+        return {"environment": path, "key": key, "new": new}
+
+    def take_environment(self, result: dict[str, Any]) -> Path:
+        """Take over a new environment, complete before it has its name and its marker."""
+        if not result["new"]:
+            return result["environment"]
+        known = environments(self.site)
+        new = self.site.venvs / f".new-{self.identifier}"
+        self.take(self.folder / "environment", new, known[0] if known else None)
+        new.rename(self.environment)
+        note = {"key": result["key"], "resolved": self.read("resolved.txt"), "python": about(self.wanted.python)[2]}
+        write_json(marker(self.environment), note)
+        return self.environment
+
+    def take(self, source: Path, target: Path, twin: Path | None = None) -> None:
+        Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, twin)
+
+    def bound_cache(self) -> None:
+        """Empty the site's cache once it has outgrown the limit of a build."""
+        size, count = size_of(self.cache)
+        if size > self.limit or count > MOST_ENTRIES:
+            shutil.rmtree(self.cache)
+
+
+def owned(entry: os.DirEntry[str], user: pwd.struct_passwd) -> bool:
+    try:
+        return entry.stat().st_uid == user.pw_uid
+    except FileNotFoundError:
+        return False
+
+
+def properties(text: str) -> list[tuple[str, str]]:
+    """Return the settings of a unit's file, in their order."""
+    lines = (line for line in text.splitlines() if "=" in line and line[0] not in "#;")
+    return [(name, value) for name, _, value in (line.partition("=") for line in lines)]
+
+
+def quoted(value: str) -> str:
+    """A value as systemd reads it from a file of variables."""
+    return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
+
+
+def extract(tar: tarfile.TarFile, folder: Path) -> None:
+    """Unpack the controller's archive: files, folders and symlinks below the folder, and nothing else."""
+    for member in tar:
+        parts = Path(member.name).parts
+        if member.name.startswith("/") or ".." in parts or not (member.isreg() or member.isdir() or member.issym()):
+            raise BuildError(f"the source was rejected: found {member.name}, expected files, folders and symlinks")
+        tar.extract(member, folder, set_attrs=not member.issym())
+
+
+def tail(log: str, lines: int = 15) -> str:
+    return "\n".join(log.rstrip().splitlines()[-lines:])
+
+
+def finish(path: Path, final: Path) -> None:
+    """Give a complete tree its final name, after everything of it is on the disk."""
+    sync(path)
+    path.rename(final)

@@ -1,0 +1,165 @@
+"""Take over what an untrusted build has written: copy it out of a root-only folder into files of root's.
+
+Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit, access list,
+open descriptor or hard link. Folders are opened one below the other without following symlinks. A file that equals the
+same file of an earlier environment becomes a hard link to it, which saves the space.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEEPEST = 100
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+BLOCK = 1 << 20
+
+
+class TakeoverError(Exception):
+    """A result that no honest build has; the message names the path."""
+
+
+@dataclass
+class Takeover:
+    """Copies one tree, at most `limit` bytes of it, for root and a group."""
+
+    group: int
+    limit: int
+    copied: int = 0
+    # Of each file with several links: where it was seen, how many links it has, and how many were found.
+    links: dict[tuple[int, int], tuple[str, int, int]] = field(default_factory=dict)
+
+    def take(self, source: Path, target: Path, twin: Path | None = None) -> None:
+        """Copy `source`, which nothing changes meanwhile, to the new folder `target`. Raise TakeoverError."""
+        target.mkdir(mode=0o755)
+        os.chown(target, 0, self.group)
+        folders = [os.open(source, FOLDER), os.open(target, FOLDER), os.open(twin, FOLDER) if twin else None]
+        try:
+            self.folder("", *folders)
+        finally:
+            close(*folders)
+        for name, count, found in self.links.values():
+            if found != count:
+                raise TakeoverError(f"found {name}, a hard link to a file outside of the build, expected a file")
+        sync(target)
+
+    def folder(self, path: str, source: int, target: int, twin: int | None) -> None:
+        """Copy what is in an open folder to another; `path` is for messages."""
+        if path.count("/") > DEEPEST:
+            raise TakeoverError(f"found folders nested more than {DEEPEST} deep at {path[:60]}, expected less")
+        for name in sorted(os.listdir(source)):
+            found = os.lstat(name, dir_fd=source)
+            where = f"{path}{name}"
+            if stat.S_ISDIR(found.st_mode):
+                os.mkdir(name, 0o755, dir_fd=target)
+                os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
+                below = [os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)]
+                below_twin = open_folder(name, twin)
+                try:
+                    self.folder(f"{where}/", *below, below_twin)
+                finally:
+                    close(*below, below_twin)
+            elif stat.S_ISLNK(found.st_mode):
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
+            elif stat.S_ISREG(found.st_mode):
+                self.file(where, name, source, target, twin)
+            # A socket, a pipe or a device is no part of a release.
+
+    def file(self, where: str, name: str, source: int, target: int, twin: int | None) -> None:
+        """Copy a file, or link to its equal twin."""
+        given = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+        try:
+            found = os.fstat(given)
+            self.copied += found.st_size
+            if self.copied > self.limit:
+                raise TakeoverError(f"found more than {self.limit >> 20} MiB of files, expected less")
+            if found.st_nlink > 1:
+                key = (found.st_dev, found.st_ino)
+                self.links[key] = (where, found.st_nlink, self.links.get(key, ("", 0, 0))[2] + 1)
+            mode = 0o755 if found.st_mode & 0o100 else 0o644
+            if twin is not None and is_equal(given, found, mode, name, twin):
+                os.link(name, name, src_dir_fd=twin, dst_dir_fd=target, follow_symlinks=False)
+                return
+            copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+            try:
+                while block := os.read(given, BLOCK):
+                    os.write(copy, block)
+                os.fchown(copy, 0, self.group)
+                os.fchmod(copy, mode)
+                # nginx and browsers know a static file by its time.
+                os.utime(copy, ns=(found.st_mtime_ns, found.st_mtime_ns))
+            finally:
+                close(copy)
+        finally:
+            close(given)
+
+
+def open_folder(name: str, parent: int | None) -> int | None:
+    """Open a folder below another; None if there is none of this name."""
+    if parent is None:
+        return None
+    try:
+        return os.open(name, FOLDER, dir_fd=parent)
+    except OSError:
+        return None
+
+
+def is_equal(given: int, found: os.stat_result, mode: int, name: str, folder: int) -> bool:
+    """Whether a folder of root's has a file of this name with the same mode and content."""
+    try:
+        other = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        there = os.fstat(other)
+        if not stat.S_ISREG(there.st_mode) or (there.st_size, there.st_mode & 0o7777) != (found.st_size, mode):
+            return False
+        same = True
+        while same and (block := os.read(given, BLOCK)):
+            same = os.read(other, BLOCK) == block
+        os.lseek(given, 0, os.SEEK_SET)
+        return same
+    finally:
+        close(other)
+
+
+def close(*descriptors: int | None) -> None:
+    for descriptor in descriptors:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def sync(path: Path) -> None:
+    """Write everything of a file system to its disk, before a marker or a final name says that it is complete."""
+    import ctypes
+
+    descriptor = os.open(path, FOLDER)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def give(path: Path, user: int, group: int) -> None:
+    """Give a tree in a root-only folder to a user; symlinks themselves, not what they lead to."""
+    for _, folders, names, here in os.fwalk(path, follow_symlinks=False):
+        os.fchown(here, user, group)
+        for name in (*folders, *names):
+            os.chown(name, user, group, dir_fd=here, follow_symlinks=False)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the bytes on disk and the number of entries below a folder that is being written."""
+    size = count = 0
+    for _, folders, names, here in os.fwalk(path, follow_symlinks=False, onerror=None):
+        for name in (*folders, *names):
+            try:
+                size += os.lstat(name, dir_fd=here).st_blocks * 512
+            except FileNotFoundError:
+                continue
+            count += 1
+    return size, count

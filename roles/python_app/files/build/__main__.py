@@ -1,0 +1,116 @@
+"""Build one release: its environment, its local packages, the site's build commands, and bytecode.
+
+Started by the module `release` in a transient unit, as the user build_SITE, as `python -I FOLDER JOB`. Everything of an
+application that is executed before the application itself is executed here. Only four folders are writable: the release's
+tree, the new environment, /tmp and the folder of the results. Root copies the results out when the unit has ended.
+
+Results, all of them untrusted: `result.json` (environment, key, new), `resolved.txt`, and `fault` (why nothing was built).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import local_packages
+from application import Unusable, requirement_file, suits
+from plan import Plan, make_plan
+from uv import Failed, Uv
+
+Job = dict[str, Any]
+OWN = Path(__file__).parent
+
+
+def missing_packages(plan: Plan, job: Job) -> str:
+    """Return what the requirements lack for the site's own settings, or an empty string."""
+    driver = job["driver"]
+    if driver and not plan.names & set(driver["any_of"]):
+        name = driver["any_of"][0]
+        return (
+            f"database.scheme: {driver['scheme']} needs {' or '.join(driver['any_of'])}, and no requirement provides it. "
+            f"Add `install: [{name}]` to the site, or choose the scheme of the driver that the application has."
+        )
+    if job["worker_class"] == "gevent" and "gevent" not in plan.names:
+        return "gunicorn.worker_class: found gevent, expected gevent among the requirements. Add `install: [gevent]`."
+    return ""
+
+
+def build_environment(uv: Uv, plan: Plan, job: Job) -> None:
+    """Build a new environment with the requirements, and with gunicorn unless they include it."""
+    uv.run("venv", "--quiet", "--no-project", "--python", job["python"], "--allow-existing", str(uv.environment))
+    for arguments in plan.install:
+        uv.run(*arguments)
+    locked = re.split(r"\n(?=\S)", job["server"])
+    if server := [lines for lines in locked if lines.partition("==")[0] not in plan.names]:
+        file = uv.write("server.txt", "\n".join(server) + "\n")
+        uv.run(*uv.pip_install, "--require-hashes", "--requirements", file)
+    previous = [f"--previous={job['previous']}"] if job["previous"] else []
+    compile_bytecode(uv.environment / "bin/python", uv.environment, *previous)
+
+
+def compile_bytecode(python: Path, folder: Path, *options: str) -> None:
+    """Compile with the application's own interpreter, whose bytecode differs from this one's."""
+    program = [str(python), "-I", "-S", str(OWN / "bytecode.py"), *options, str(folder)]
+    if (status := subprocess.run(program, check=False).returncode) != 0:
+        raise Failed(f"bytecode of {folder.name}", status)
+
+
+def run_commands(job: Job, tree: Path, environment: Path) -> None:
+    """Run the site's `build` commands in the tree, without the credentials of package indexes."""
+    hidden = set(job["secret_variables"])
+    variables = {name: value for name, value in os.environ.items() if name not in hidden}
+    variables |= {
+        "PATH": f"{tree}/.package/bin:{environment}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": f"{tree}:{tree}/src:{tree}/.package",
+    }
+    for command in job["build"]:
+        print(f"+ {command}", flush=True)
+        done = subprocess.run(["/bin/sh", "-c", command], cwd=tree, env=variables, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            raise Failed(f"`{command}` of its build", done.returncode)
+
+
+def build(job: Job, results: Path) -> None:
+    tree = Path(job["tree"])
+    uv = Uv(tree, Path(job["environment"]), job["python"], bool(job["offline"]))
+    suits(tree, job["python_version"])
+    (results / "resolved.txt").write_text(job["resolved"])
+    plan = make_plan(uv, requirement_file(tree, job["requirements"]), job["install"], results / "resolved.txt")
+    if fault := missing_packages(plan, job):
+        raise Unusable(fault)
+    key = hashlib.sha256("\0".join([job["identity"], plan.text]).encode()).hexdigest()
+    known = job["environments"].get(key)
+    if known:
+        uv.environment = Path(known)
+    else:
+        build_environment(uv, plan, job)
+    local_packages.install(uv, plan.local)
+    run_commands(job, tree, uv.environment)
+    # The site cannot write bytecode later.
+    compile_bytecode(uv.environment / "bin/python", tree)
+    result = {"environment": str(uv.environment), "key": key, "new": not known}
+    (results / "result.json").write_text(json.dumps(result))
+
+
+def main() -> int:
+    job = json.loads(Path(sys.argv[1]).read_text())
+    results = Path(job["results"])
+    try:
+        build(job, results)
+    except Unusable as error:
+        (results / "fault").write_text(str(error))
+        return 3
+    except Failed as error:
+        (results / "failed").write_text(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

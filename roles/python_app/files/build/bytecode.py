@@ -1,0 +1,67 @@
+"""Compile all modules below a folder, by the interpreter that runs this; part of a build's sandbox.
+
+usage: bytecode.py [--previous=FOLDER] FOLDER
+
+The bytecode is never checked against its source, for neither changes after the build. It has relative paths in it (the
+import system replaces them), so that equal modules of two environments have equal bytecode, which is stored once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import py_compile
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from filecmp import cmp
+from functools import partial
+from pathlib import Path
+
+
+def compiled(source: Path) -> Path:
+    return Path(importlib.util.cache_from_source(str(source)))
+
+
+def compile_one(source: Path, folder: Path, previous: Path | None) -> None:
+    """Compile one module, or copy the bytecode of an equal module of the previous environment."""
+    target = compiled(source)
+    if target.exists():
+        return
+    if previous:
+        twin = previous / source.relative_to(folder)
+        if twin.is_file() and compiled(twin).is_file() and cmp(source, twin, shallow=False):
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(compiled(twin), target)
+            return
+    # A template or a test that looks like Python and is not stays without bytecode.
+    with suppress(py_compile.PyCompileError, ValueError, RecursionError):
+        py_compile.compile(
+            str(source),
+            dfile=str(source.relative_to(folder)),
+            doraise=True,
+            quiet=2,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+
+
+def sources_of(folder: Path) -> list[Path]:
+    """All modules below a folder; a symlink may leave it, so none is followed."""
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in ("node_modules", "__pycache__")]
+        found += [path for name in names if name.endswith(".py") and not (path := Path(here, name)).is_symlink()]
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    folder = Path(arguments[-1])
+    previous = Path(arguments[0].removeprefix("--previous=")) if len(arguments) > 1 else None
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(partial(compile_one, folder=folder, previous=previous), sources_of(folder), chunksize=32))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""Install the packages of the release itself, with their metadata, into the release's own tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from application import toml
+from uv import Uv
+
+# Beside the application's own files: metadata, console scripts, and modules that are in no source folder.
+FOLDER = ".package"
+
+
+def install(uv: Uv, folders: list[Path]) -> None:
+    """Build local packages and install them into the tree, never into the environment that releases share.
+
+    The application is still imported from its own folders, where paths beside a module lead to its other files. What
+    only a build makes (compiled modules, generated files, a version) is put there.
+    """
+    target = uv.tree / FOLDER
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    if not folders:
+        return
+    # A copy, because backends leave folders of their own beside the sources.
+    copy = uv.folder / "source"
+    shutil.copytree(uv.tree, copy, symlinks=True)
+    paths = [copy / folder.relative_to(uv.tree) for folder in folders]
+    os.environ.update(version_variables(paths))
+    python = str(uv.environment / "bin/python")
+    uv.run("pip", "install", "--python", python, "--no-deps", "--target", str(target), *map(str, paths))
+    merge(target, uv.tree)
+    shutil.rmtree(copy)
+
+
+def version_variables(paths: list[Path]) -> dict[str, str]:
+    """Return a version for backends that read it from git, of which a release has nothing."""
+    names = [toml(path / "pyproject.toml").get("project", {}).get("name", "") for path in paths]
+    known = {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{re.sub('[-_.]+', '_', name).upper()}": "0" for name in names if name}
+    return known | {"PDM_BUILD_SCM_VERSION": "0", "PBR_VERSION": "0", "POETRY_DYNAMIC_VERSIONING_BYPASS": "0"}
+
+
+def merge(installed: Path, tree: Path) -> None:
+    """Move each installed file over its source; what has no source folder stays where it was installed."""
+    for top in sorted(installed.iterdir()):
+        if top.name == "bin" or top.name.endswith((".dist-info", ".lock")):
+            continue
+        source = next((base / top.name for base in (tree, tree / "src") if (base / top.name).exists()), None)
+        if source and source.is_dir() == top.is_dir():
+            move(top, source)
+
+
+def move(installed: Path, source: Path) -> None:
+    if not installed.is_dir():
+        os.replace(installed, source)
+        return
+    source.mkdir(exist_ok=True)
+    for entry in list(installed.iterdir()):
+        if entry.is_dir() == (source / entry.name).is_dir() or not (source / entry.name).exists():
+            move(entry, source / entry.name)
+    shutil.rmtree(installed)

@@ -1,0 +1,245 @@
+"""What uv has to install for an application: from its own files, and from the site's `install`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from application import INCLUDE, Unusable, is_package, json_of, kind_of, text_of, texts_of, toml
+from lock_converter import LockError, Requirements, pipfile_requirements, poetry_requirements
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from uv import Uv
+
+# Debian's own pip once wrote this line for `pip freeze`; no index has the package.
+PHANTOM = 'pkg-resources ; python_version < "0"\n'
+COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", "--emit-build-options")
+LOCAL = re.compile(r"^(?:-e\s+|(?=\.{0,2}/)|(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?file:(?://)?(?=[./]))(?P<path>[^\s;\[]+)")
+
+
+@dataclass
+class Plan:
+    """The installation of one environment."""
+
+    text: str  # all requirements with their versions and hashes: equal texts are equal environments
+    install: list[list[str]]  # the arguments of each call of uv
+    local: list[Path] = field(default_factory=list)  # folders of packages that belong to the release itself
+    names: set[str] = field(default_factory=set)  # normalised names of what is installed
+
+
+@dataclass
+class Wanted:
+    """The site's `install`, by kind."""
+
+    requirements: list[str]
+    extras: list[str]
+    groups: list[str]
+    itself: bool  # whether the application itself is named
+
+    @classmethod
+    def of(cls, install: Iterable[str]) -> Wanted:
+        """Sort `.[extra]`, `group:NAME` and requirements."""
+        wanted = cls([], [], [], False)
+        for one in install:
+            if match := re.fullmatch(r"\.(?:\[([^\]]+)\])?", one):
+                wanted.itself = True
+                wanted.extras += [extra.strip() for extra in (match[1] or "").split(",") if extra.strip()]
+            elif one.startswith("group:"):
+                wanted.groups.append(one.removeprefix("group:"))
+            else:
+                wanted.requirements.append(one)
+        return wanted
+
+    @property
+    def options(self) -> list[str]:
+        """Extras and groups as options of uv."""
+        return [*(f"--extra={extra}" for extra in self.extras), *(f"--group={group}" for group in self.groups)]
+
+
+def make_plan(uv: Uv, name: str, install: list[str], resolved: Path) -> Plan:
+    """Return what to install for a requirements file of the tree and the site's `install`.
+
+    `resolved` holds the versions of the previous release, which stay as long as they satisfy the requirements, and
+    receives the new ones. Raise Unusable if the files do not permit it, Failed if uv does not find a solution.
+    """
+    wanted, kind = Wanted.of(install), kind_of(name)
+    try:
+        if kind == "uv":
+            plan = from_uv_lock(uv, name, wanted)
+        elif kind == "pylock":
+            plan = from_pylock(uv, name, wanted)
+        elif kind in ("poetry", "pipfile"):
+            plan = from_other_lock(uv, name, kind, wanted)
+        else:
+            return checked(uv, name, from_requirements(uv, name, kind, wanted, resolved))
+    except LockError as error:
+        raise Unusable(str(error)) from error
+    if wanted.itself and uv.tree not in plan.local:
+        plan.local.append(uv.tree)
+    return checked(uv, name, with_additions(uv, plan, wanted.requirements))
+
+
+def checked(uv: Uv, name: str, plan: Plan) -> Plan:
+    """Complete a plan with the application's own package, and raise Unusable if nothing is installed at all."""
+    if is_package(uv.tree) and uv.tree not in plan.local:
+        plan.local.append(uv.tree)
+    if not plan.names:
+        raise Unusable(f"{name}: found no requirement, expected at least Flask. Add it, or name it in `install`.")
+    return plan
+
+
+def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Path) -> Plan:
+    """Resolve a requirements.txt or a project's metadata, together with the site's additions."""
+    text = texts_of(uv.tree, name) if kind == "requirements" else ""
+    locked = "--hash" in text
+    additions = [] if locked else wanted.requirements
+    sources, options = [name], []
+    if kind == "project":
+        options = wanted.options
+    elif wanted.itself or wanted.groups:
+        additions = [*additions, *itself(wanted.extras)] if wanted.itself else additions
+        options = [f"--group=pyproject.toml:{group}" for group in wanted.groups]
+    if additions:
+        sources.append(uv.write("install.in", "".join(f"{line}\n" for line in additions)))
+    if re.search(r"index-url|--no-index|(^|\s)-i\s|--find-links|(^|\s)-f\s", text, re.M):
+        options += ["--emit-index-url", "--emit-find-links"]
+    if not locked:
+        options += ["--generate-hashes", f"--output-file={resolved}"]
+    overrides = uv.write("overrides.txt", PHANTOM)
+    python = f"--python={uv.python}"
+    found = uv.read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
+    plan = plan_of(uv, name, found)
+    if kind == "project" and name in ("setup.py", "setup.cfg"):
+        plan.local.append(uv.tree)
+    if locked:
+        # The hashes of the file itself count, not those that the index has today.
+        plan.install[0] += ["--constraints", hashed_constraints(uv, text), *([] if plan.local else ["--require-hashes"])]
+        plan.text += text
+        return with_additions(uv, plan, [*wanted.requirements])
+    return plan
+
+
+def itself(extras: list[str]) -> list[str]:
+    return [f"-e .[{','.join(extras)}]" if extras else "-e ."]
+
+
+def hashed_constraints(uv: Uv, text: str) -> str:
+    """Write the lines of requirements files, without includes and local packages, as constraints; return the path."""
+    logical = re.sub(r"\\\r?\n", " ", text).splitlines()
+    kept = [line for line in logical if not (INCLUDE.match(line) or LOCAL.match(line.strip()))]
+    return uv.write("constraints.txt", "\n".join(kept) + "\n")
+
+
+def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
+    """Return the plan for resolved requirements, of which local folders belong to the release."""
+    local, lines, archives = [], [], []
+    for line in re.split(r"\n(?=\S)", text.strip()):
+        match = LOCAL.match(line)
+        path = match and located(uv.tree, name, match["path"])
+        if path and path.is_dir():
+            local.append(path)
+            continue
+        if path and path.is_file():
+            archives.append(f"# {path.name}: {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
+        lines.append(f"{line}\n")
+    kept = "".join(lines)
+    arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", kept)]
+    has_any = any(not line.startswith("-") and line.strip() for line in lines)
+    return Plan(kept + "".join(archives), [arguments] if has_any else [], local, names_in(lines))
+
+
+def located(tree: Path, name: str, path: str) -> Path:
+    """Return a local path of a requirements file, which is relative to the tree or to the file; it stays inside."""
+    for base in (tree, (tree / name).parent):
+        found = Path(os.path.normpath(base / path))
+        if found.exists():
+            break
+    if not found.resolve().is_relative_to(tree.resolve()):
+        raise Unusable(f"{name}: found {path}, expected a path inside the application.")
+    return found
+
+
+def names_in(lines: Iterable[str]) -> set[str]:
+    """Return the normalised names of requirements that apply to this machine."""
+    names = set()
+    for line in lines:
+        text = re.split(r"\s(?:--hash|\\)", line.strip(), maxsplit=1)[0]
+        try:
+            one = Requirement(text)
+        except InvalidRequirement:  # an option, or a bare path
+            if match := re.match(r"\S*?([\w.]+)-[\w.]+(?:-[\w.]+){3}\.whl", text):
+                names.add(canonicalize_name(match[1].rpartition("/")[2]))
+            continue
+        if one.marker is None or one.marker.evaluate():
+            names.add(canonicalize_name(one.name))
+    return names
+
+
+def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
+    """Add requirements of the site to a locked plan, none of whose versions changes."""
+    if not additions:
+        return plan
+    pins = [re.split(r"\s(?:--hash|\\)", line, maxsplit=1)[0] for line in re.split(r"\n(?=\S)", plan.text)]
+    pins = [pin for pin in pins if re.match(r"[A-Za-z0-9]", pin) and "==" in pin]
+    constraints = uv.write("locked.txt", "\n".join(pins) + "\n")
+    source = uv.write("install.in", "".join(f"{line}\n" for line in additions))
+    found = uv.read(*COMPILE, "--generate-hashes", f"--python={uv.python}", f"--constraints={constraints}", source)
+    added = [line for line in re.split(r"\n(?=\S)", found.strip()) if not names_in([line]) & plan.names]
+    if added:
+        file = uv.write("additions.txt", "\n".join(added) + "\n")
+        plan.install.append([*uv.pip_install, "--requirements", file])
+        plan.text += "\n".join(added) + "\n"
+        plan.names |= names_in(added)
+    return plan
+
+
+def from_uv_lock(uv: Uv, name: str, wanted: Wanted) -> Plan:
+    """Install what uv.lock has, from the indexes that it names."""
+    folder = str((uv.tree / name).parent)
+    common = ["--directory", folder, "--frozen", "--no-dev", f"--python={uv.python}", *wanted.options]
+    text = uv.read("export", "--format=requirements.txt", "--no-header", "--no-annotate", *common)
+    plan = plan_of(uv, name, text)
+    plan.install = [["sync", "--active", "--inexact", "--no-install-workspace", "--no-install-local", *common]]
+    # The same versions from another index are another environment.
+    plan.text += hashlib.sha256((uv.tree / name).read_bytes()).hexdigest() if "registry" in text else ""
+    return plan
+
+
+def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
+    """Install what a pylock.toml (PEP 751) has; its local folders belong to the release."""
+    path = uv.tree / name
+    packages = toml(path).get("packages", [])
+    head, *blocks = re.split(r"(?m)^(?=\[\[packages\]\])", text_of(path.read_bytes()))
+    if len(blocks) != len(packages):
+        raise Unusable(f"{name}: found packages in a form that no tool writes, expected [[packages]]. Lock again.")
+    local, kept = [], [head]
+    for block, package in zip(blocks, packages, strict=True):
+        if "directory" in package:
+            local.append(located(uv.tree, name, package["directory"].get("path", ".")))
+        else:
+            kept.append(block)
+    file = path.with_name("pylock.decanter.toml")
+    file.write_text("".join(kept))
+    install = [*uv.pip_install[:-1], "--preview-features=pylock", *wanted.options, "--requirements", str(file)]
+    names = {canonicalize_name(one["name"]) for one in packages if "directory" not in one}
+    pins = "".join(f"{one['name']}=={one['version']}\n" for one in packages if "version" in one)
+    return Plan(pins + "".join(kept), [install], local, names)
+
+
+def from_other_lock(uv: Uv, name: str, kind: str, wanted: Wanted) -> Plan:
+    """Install what a poetry.lock or a Pipfile.lock has."""
+    path = uv.tree / name
+    if kind == "poetry":
+        project = toml(path.with_name("pyproject.toml"))
+        found: Requirements = poetry_requirements(toml(path), project, wanted.extras, wanted.groups)
+    else:
+        found = pipfile_requirements(json_of(path), wanted.groups)
+    indexes = [word for url in found.indexes for word in ("--index", os.path.expandvars(url))]
+    plan = plan_of(uv, name, "\n".join(found.lines), *indexes)
+    plan.text += "".join(f"{url}\n" for url in found.indexes)
+    plan.local = [located(uv.tree, name, folder) for folder in found.local]
+    return plan

@@ -1,0 +1,50 @@
+"""Calls of uv for one release."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+UV = "/opt/decanter/uv/current/bin/uv"
+
+
+class Failed(Exception):
+    """A command failed; its output is in the log of the unit."""
+
+    def __init__(self, what: str, status: int) -> None:
+        super().__init__(f"{what} failed ({status})")
+
+
+class Uv:
+    """Runs uv in the tree of a release, for one interpreter and one environment."""
+
+    def __init__(self, tree: Path, environment: Path, python: str, offline: bool, program: str = UV) -> None:
+        self.tree, self.environment, self.python = tree, environment, python
+        self.program, self.folder = program, Path(tempfile.mkdtemp(prefix="requirements-"))
+        self.options = ["--offline"] if offline else []
+
+    @property
+    def pip_install(self) -> list[str]:
+        """The first words of an installation into the environment, of exactly the given requirements."""
+        return ["pip", "install", "--python", str(self.environment / "bin/python"), "--no-deps"]
+
+    def run(self, *arguments: str) -> None:
+        """Run uv, whose output is the log. Raise Failed if it fails."""
+        done = subprocess.run([self.program, *self.options, *arguments], cwd=self.tree, check=False)
+        if done.returncode != 0:
+            raise Failed(f"uv {arguments[0]}", done.returncode)
+
+    def read(self, *arguments: str) -> str:
+        """Run uv and return its standard output. Raise Failed if it fails."""
+        command = [self.program, *self.options, "--quiet", *arguments]
+        done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"uv {arguments[0]}", done.returncode)
+        return done.stdout
+
+    def write(self, name: str, text: str) -> str:
+        """Write a file that uv reads, outside of the tree; return its path."""
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
