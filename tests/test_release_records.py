@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 from ours import load, utils
 
-database, environment, live, module_site = (
-    utils(name) for name in ("database", "environment", "live", "site")
-)
+database, live, module_site = (utils(name) for name in ("database", "live", "site"))
 table = load("action", "releases").table
 releases = load("modules", "releases")
 
@@ -293,7 +291,14 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
         raise Ended(result)
 
     wanted = {"name": "plain", "packages": []}
-    params = {"site": wanted, "content": "c", "archive": None, "python": "p", "server_requirements": "s"}
+    params = {
+        "site": wanted,
+        "content": "c",
+        "archive": None,
+        "private": None,
+        "python": "p",
+        "server_requirements": "s",
+    }
     fake = SimpleNamespace(params=params | {"pinned": pinned}, check_mode=False, exit_json=ended)
     monkeypatch.setattr(release, "AnsibleModule", lambda **_: fake)
     monkeypatch.setattr(release, "Site", lambda name: site)
@@ -305,22 +310,6 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     got = end.value.args[0]
     assert (got["current"], got["id"]) == expected, got
     assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
-
-
-@pytest.mark.parametrize(
-    ("worker_class", "packages", "fault"),
-    [
-        ("gevent", ["gevent"], False),
-        ("gevent", ["flask"], True),
-        ("gthread", ["flask"], False),
-        (None, [], False),
-    ],
-)
-def test_an_environment_without_gevent_runs_no_gevent(worker_class, packages, fault, tmp_path):
-    for name in packages:
-        (tmp_path / ".venv/lib/python3.13/site-packages" / name).mkdir(parents=True)
-    got = release.lacks(tmp_path, {"worker_class": worker_class} if worker_class else {})
-    assert bool(got) == fault, got
 
 
 # --- The table ---------------------------------------------------------------------------------

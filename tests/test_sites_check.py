@@ -271,8 +271,8 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
-    "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, sandbox, secrets, secrets_as, server_names, services, "
-    "source, state, static, timers, tls, uploads, wsgi"
+    "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, "
+    "sandbox, secrets, secrets_as, server_names, services, source, state, static, timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"

@@ -598,7 +598,9 @@ EXPOSURE = {
 
 
 # The rest of the transient unit of a build: plugins/module_utils/build.py.
-BUILD = "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
+BUILD = (
+    "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
+)
 
 
 @pytest.fixture
@@ -680,7 +682,9 @@ NEWER = {
 @everywhere
 def test_systemd_is_as_new_as_its_directives(host, case):
     newer = {name: since for since, names in NEWER.items() for name in names.split()}
-    for file in matching(host, case, r"\.(service|socket|swap)(\.d/|$)|/(unit|build)\.conf$|/journald\.conf\.d/"):
+    for file in matching(
+        host, case, r"\.(service|socket|swap)(\.d/|$)|/(unit|build)\.conf$|/journald\.conf\.d/"
+    ):
         for name in re.findall(r"^(\w+)=", file.text, re.M):
             since = newer.get(name, 0)
             assert since <= SYSTEMD[host], (
@@ -790,10 +794,39 @@ def test_the_environment_arrives_as_it_was_written(host, case):
         lines = [line for line in file.text.splitlines() if line and not line.startswith("#")]
         # In double quotes, systemd reads backslashes as a shell does.
         got = dict(shlex.split(line)[0].split("=", 1) for line in lines)
-        expected = site.get("env", {})
+        expected = {name: value for name, value in site.get("env", {}).items() if "{release}" not in value}
         wrong = {name: got.get(name) for name, value in expected.items() if got.get(name) != value}
         assert not wrong, f"{file.path}: expected {expected}, got {wrong}"
         assert not set(site.get("secrets", {})) & set(got), f"{file.path}: found a secret"
+
+
+@pytest.mark.parametrize(
+    ("unit", "folder"), [("@.service", "/srv/harbour/%i"), (".task@.service", "/srv/harbour/releases/%i")]
+)
+def test_release_folder_in_env_is_that_of_the_unit(unit, folder):
+    (file,) = matching("debian13", "elsewhere", rf"/harbour{re.escape(unit)}$")
+    lines = [line for line in file.text.splitlines() if "SETTINGS" in line]
+    assert lines == [f'Environment="SETTINGS={folder}/set%%tings.cfg"'], f"expected {folder}, got {lines}"
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("full", ["127.0.0.0/8 ::1"]),
+        ("elsewhere", ["any"]),
+    ],
+)
+def test_build_network_is_limited(case, expected):
+    (file,) = matching("debian13", case, "/harbour/build.conf$")
+    denied = [value for value, _ in directives(file.text)["IPAddressDeny"]]
+    assert denied[-1:] == expected, f"expected {expected}, got {denied}"
+
+
+def test_build_program_is_installed_completely():
+    folder = ROOT / "roles/python_app/files/build"
+    expected = {path.name for path in folder.glob("*.py")}
+    got = set(re.findall(r"'build/(\w+\.py)'", (ROOT / "roles/python_app/tasks/configure.yml").read_text()))
+    assert got == expected, f"expected a copy of each module, got none of {sorted(expected - got)}"
 
 
 @everywhere

@@ -208,7 +208,7 @@ class ActionModule(ActionBase):
         return result
 
     def _files(self, files, task_vars):
-        """Return the text of each of the site's files: from the inventory, from a file here, or from a template here."""
+        """Return the text of each of the site's files, from the inventory or from the controller."""
         texts = {}
         for path, file in files.items():
             if "content" in file:
@@ -229,10 +229,12 @@ class ActionModule(ActionBase):
         from ansible.template import trust_as_template
 
         data = self._templar.copy_with_new_env(available_variables=task_vars, searchpath=[str(path.parent)])
-        return data.template(trust_as_template(text), escape_backslashes=False, preserve_trailing_newlines=True)
+        return data.template(
+            trust_as_template(text), escape_backslashes=False, preserve_trailing_newlines=True
+        )
 
     def _release(self, arguments, private, task_vars, archive=None):
-        """Run the module, with the source's archive where a release is made, and with private data in a file."""
+        """Run the module with private data in a file, and with the source's archive to make a release."""
         self._make_tmp_path()
         place = self._connection._shell.join_path
         folder = self._connection._shell.tmpdir

@@ -197,7 +197,7 @@ def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _release_env(site: dict[str, Any]) -> dict[str, str]:
-    """The variables whose values have the folder of a release in them, which each unit knows by its instance."""
+    """Return the variables that contain the folder of a release, which differs by unit."""
     return {name: value for name, value in site["env"].items() if RELEASE in value}
 
 
@@ -261,7 +261,7 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
 
 
 def _driver(site: dict[str, Any]) -> dict[str, Any]:
-    """The database driver that the site's URL names, of which a requirement has to provide one distribution."""
+    """Return the driver that the URL of the site's database names, and its distributions."""
     database = site.get("database", {})
     distributions = DRIVERS.get(database.get("scheme", ""))
     if not distributions or "url" not in database["variables"].values():
@@ -270,7 +270,7 @@ def _driver(site: dict[str, Any]) -> dict[str, Any]:
 
 
 def release_secrets(sites: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Environment variables by which uv finds each site's package indexes, with their credentials."""
+    """Return the environment variables with the package indexes of each site and their credentials."""
     return {site["name"]: _index_variables(site["indexes"]) | site["build_secrets"] for site in _sites(sites)}
 
 
@@ -288,7 +288,7 @@ def _index_variables(indexes: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def release_files(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Each site's files, by their paths in a release; those of the controller by their absolute paths there."""
+    """Return each site's files by their paths in a release, with absolute paths on the controller."""
     return {
         site["name"]: {
             path: {
@@ -629,7 +629,16 @@ class FilterModule:
             *(absent_sites, site_names, base_pythons, site_packages, fetching_sites),
             *(python_app_sites, gunicorn_sites, python_literal),
             *(certbot_sites, nginx_sites, nginx_balanced_sites, balancer_sites, host_addresses),
-            *(release_sites, release_site, release_sources, release_secrets, release_files, with_sources, companion_units, service_instances),
+            *(
+                release_sites,
+                release_site,
+                release_sources,
+                release_secrets,
+                release_files,
+                with_sources,
+                companion_units,
+                service_instances,
+            ),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
             *(site_urls, acme_sites, with_address, url_host, challenge_peers, nginx_cookie, site_passwords),

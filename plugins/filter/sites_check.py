@@ -76,7 +76,7 @@ FETCHED = {
 TWO_YEARS = 63072000
 # A path that nginx can be told, and that is not the page that visitors come for.
 OWN_PATH = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
-# Files of other tools, and the command that exports what uv reads (application.py of roles/python_app has them, too).
+# Files of other tools, and the command that exports what uv reads.
 OTHER_TOOLS = {
     "Pipfile": "the Pipfile.lock that `pipenv lock` writes",
     "pdm.lock": "the pylock.toml that `pdm export --format pylock --output pylock.toml` writes",
@@ -88,7 +88,9 @@ OTHER_TOOLS = {
     "package.json": "that of the Python application; `build: [npm ci]` installs packages of npm",
 }
 # Variables of a build that uv, the dynamic linker, Python or the shell read.
-RESERVED_IN_BUILDS = r"(UV_|LD_|PYTHON|PIP_|GIT_).*|PATH|HOME|ENV|IFS|SHELL|USER|TMPDIR|VIRTUAL_ENV|NO_COLOR|LC_ALL"
+RESERVED_IN_BUILDS = (
+    r"(UV_|LD_|PYTHON|PIP_|GIT_).*|PATH|HOME|ENV|IFS|SHELL|USER|TMPDIR|VIRTUAL_ENV|NO_COLOR|LC_ALL"
+)
 LONGEST_FOUND = 60
 DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 

@@ -42,14 +42,15 @@ class Wanted:
 
     @property
     def identity(self) -> str:
-        """Everything that makes two environments of equal requirements differ. A patch release of Python does not."""
+        """What makes two environments of equal requirements differ. A patch release of Python does not."""
         return json.dumps([about(self.python)[:2], self.server, sorted(self.site["packages"])])
 
     @property
     def inputs(self) -> str:
         """A hash of all inputs but the source; a release of other inputs is another release."""
-        keys = ("requirements", "install", "indexes")
+        keys = ("requirements", "install", "indexes", "driver")
         parts = [self.identity, *(self.site.get(key) or "" for key in keys)]
+        parts.append(self.site.get("worker_class") == "gevent")
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -115,8 +116,12 @@ class Build:
         """Stop the unit with every process that it started, before anything of root's touches its files."""
         if show(self.unit)["ActiveState"] != "inactive":
             systemctl("stop", self.unit)
-        if left := [entry.name for entry in os.scandir("/proc") if entry.name.isdecimal() and owned(entry, self.user)]:
-            raise BuildError(f"processes {', '.join(left)} of build_{self.site.name} cannot be ended\nRemedy: reboot.")
+        if left := [
+            entry.name for entry in os.scandir("/proc") if entry.name.isdecimal() and owned(entry, self.user)
+        ]:
+            raise BuildError(
+                f"processes {', '.join(left)} of build_{self.site.name} cannot be ended\nRemedy: reboot."
+            )
 
     def clear(self) -> None:
         """Remove what a build, or one that was cut off, has left."""
@@ -205,7 +210,11 @@ class Build:
         write_file(self.log, "", 0o600)
         result = ""
         with subprocess.Popen(
-            self.arguments(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.arguments(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as running:
             pause = 0.5
             while running.poll() is None:
@@ -272,10 +281,14 @@ class Build:
             result = json.loads(self.read("result.json"))
             path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BuildError("the build ended without a result\nThe log ends:\n" + tail(self.read("log"))) from error
+            raise BuildError(
+                "the build ended without a result\nThe log ends:\n" + tail(self.read("log"))
+            ) from error
         allowed = {self.environment} if new else set(environments(self.site))
         if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
-            raise BuildError(f"the build was rejected: found the environment {str(path)[:100]}, expected one of the site")
+            raise BuildError(
+                f"the build was rejected: found the environment {str(path)[:100]}, expected one of the site"
+            )
         return {"environment": path, "key": key, "new": new}
 
     def take_environment(self, result: dict[str, Any]) -> Path:
@@ -286,7 +299,11 @@ class Build:
         new = self.site.venvs / f".new-{self.identifier}"
         self.take(self.folder / "environment", new, known[0] if known else None)
         new.rename(self.environment)
-        note = {"key": result["key"], "resolved": self.read("resolved.txt"), "python": about(self.wanted.python)[2]}
+        note = {
+            "key": result["key"],
+            "resolved": self.read("resolved.txt"),
+            "python": about(self.wanted.python)[2],
+        }
         write_json(marker(self.environment), note)
         return self.environment
 
@@ -322,8 +339,14 @@ def extract(tar: tarfile.TarFile, folder: Path) -> None:
     """Unpack the controller's archive: files, folders and symlinks below the folder, and nothing else."""
     for member in tar:
         parts = Path(member.name).parts
-        if member.name.startswith("/") or ".." in parts or not (member.isreg() or member.isdir() or member.issym()):
-            raise BuildError(f"the source was rejected: found {member.name}, expected files, folders and symlinks")
+        if (
+            member.name.startswith("/")
+            or ".." in parts
+            or not (member.isreg() or member.isdir() or member.issym())
+        ):
+            raise BuildError(
+                f"the source was rejected: found {member.name}, expected files, folders and symlinks"
+            )
         tar.extract(member, folder, set_attrs=not member.issym())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
@@ -30,17 +31,17 @@ def write_files(tree: Path, files: dict[str, dict[str, Any]], group: int) -> Non
             write(folder, name, file["text"], group)
         except OSError as error:
             found = f"{error.filename or path}: {error.strerror}"
-            raise FilesError(f"files: {path} cannot be written ({found})\nRemedy: choose another path.") from error
+            raise FilesError(
+                f"files: {path} cannot be written ({found})\nRemedy: choose another path."
+            ) from error
         finally:
             os.close(folder)
 
 
 def enter(folder: int, name: str) -> int:
     """Open a folder, which is created if missing and must not be a symlink; close the one above it."""
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=folder)
-    except FileExistsError:
-        pass
     below = os.open(name, FOLDER, dir_fd=folder)
     os.close(folder)
     return below
@@ -48,10 +49,8 @@ def enter(folder: int, name: str) -> int:
 
 def write(folder: int, name: str, text: str, group: int) -> None:
     """Replace a file of the source, or a symlink, by a new file."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        pass
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, 0o600, dir_fd=folder), "w") as file:
         file.write(text)

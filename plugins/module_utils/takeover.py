@@ -1,8 +1,8 @@
 """Take over what an untrusted build has written: copy it out of a root-only folder into files of root's.
 
-Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit, access list,
-open descriptor or hard link. Folders are opened one below the other without following symlinks. A file that equals the
-same file of an earlier environment becomes a hard link to it, which saves the space.
+Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit,
+access list, open descriptor or hard link. Folders are opened one below the other without following symlinks.
+A file that equals the same file of an earlier environment becomes a hard link to it, which saves the space.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ class Takeover:
             close(*folders)
         for name, count, found in self.links.values():
             if found != count:
-                raise TakeoverError(f"found {name}, a hard link to a file outside of the build, expected a file")
+                raise TakeoverError(
+                    f"found {name}, a hard link to a file outside of the build, expected a file"
+                )
         sync(target)
 
     def folder(self, path: str, source: int, target: int, twin: int | None) -> None:
         """Copy what is in an open folder to another; `path` is for messages."""
         if path.count("/") > DEEPEST:
-            raise TakeoverError(f"found folders nested more than {DEEPEST} deep at {path[:60]}, expected less")
+            raise TakeoverError(
+                f"found folders nested more than {DEEPEST} deep at {path[:60]}, expected less"
+            )
         for name in sorted(os.listdir(source)):
             found = os.lstat(name, dir_fd=source)
             where = f"{path}{name}"
@@ -115,7 +119,10 @@ def is_equal(given: int, found: os.stat_result, mode: int, name: str, folder: in
         return False
     try:
         there = os.fstat(other)
-        if not stat.S_ISREG(there.st_mode) or (there.st_size, there.st_mode & 0o7777) != (found.st_size, mode):
+        if not stat.S_ISREG(there.st_mode) or (there.st_size, there.st_mode & 0o7777) != (
+            found.st_size,
+            mode,
+        ):
             return False
         same = True
         while same and (block := os.read(given, BLOCK)):
@@ -133,7 +140,7 @@ def close(*descriptors: int | None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write everything of a file system to its disk, before a marker or a final name says that it is complete."""
+    """Write a whole file system to its disk, before a marker or a final name declares a tree complete."""
     import ctypes
 
     descriptor = os.open(path, FOLDER)

@@ -16,10 +16,10 @@ DOCUMENTATION = r"""
 module: locked_environment
 short_description: Install what a lock file lists in a Python environment of its own
 description:
-  - For a program that is separate from the distribution's and the sites' packages. Another lock file, or another Python,
-    gets another environment beside the old one; F(PATH/current) is renamed onto it once it is complete, so that a process
-    that starts has the old or the new one.
-  - Nothing of a package is executed while it is installed, because all are wheels. That is why root may do it.
+  - For a program that is separate from the distribution's and the sites' packages. Another lock file, or
+    another Python, gets another environment beside the old one; F(PATH/current) is renamed onto it once it is
+    complete, so that a process that starts has the old or the new one.
+  - Nothing of a package is executed while it is installed, because all are wheels. So root may do it.
 options:
   path: {description: The folder of the environments., type: path, required: true}
   requirements: {description: The text of a lock file with hashes., type: str, required: true}

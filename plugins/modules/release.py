@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pwd
 import shutil
 import subprocess
@@ -64,7 +63,9 @@ def find(site: Site, content: str, wanted: Wanted, recipe: dict) -> str:
         if not identifier.endswith(f"-{content}") or record.get("state") == "failed":
             continue
         environment = (site.release(identifier) / ".venv").resolve()
-        if (record.get("inputs"), record.get("recipe", {})) == (wanted.inputs, recipe) and is_complete(environment):
+        if (record.get("inputs"), record.get("recipe", {})) == (wanted.inputs, recipe) and is_complete(
+            environment
+        ):
             return identifier
     return ""
 
@@ -73,7 +74,13 @@ def make(site: Site, params: dict, wanted: Wanted, recipe: dict, files: dict) ->
     """Make the release and return its ID. It appears under its name once it is complete."""
     site.prepare()
     identifier = params["id"]
-    record = {**params["record"], "id": identifier, "created": now(), "recipe": recipe, "inputs": wanted.inputs}
+    record = {
+        **params["record"],
+        "id": identifier,
+        "created": now(),
+        "recipe": recipe,
+        "inputs": wanted.inputs,
+    }
     try:
         environment = Build(site, identifier, wanted).run(params["archive"])
         complete(site, site.releases / f".new-{identifier}", environment, params["site"], files)
@@ -100,7 +107,8 @@ def complete(site: Site, tree: Path, environment: Path, wanted: dict, files: dic
         if not place.is_dir() or tree.resolve() not in place.resolve().parents:
             built = " after the build" if wanted.get("build") else ""
             raise BuildError(
-                f"static: found no folder {folder['path']}{built}, expected the files of {folder['url']} in it"
+                f"static: found no folder {folder['path']}{built}, "
+                f"expected the files of {folder['url']} in it"
             )
         compress(plain_files(place), group)
     for folder in wanted.get("uploads", []):
@@ -137,7 +145,8 @@ def run_as(site: Site, folder: Path, *command: str) -> subprocess.CompletedProce
     return subprocess.run(
         ("nice", *command), cwd=folder, umask=0o027, user=user.pw_uid, group=user.pw_gid, extra_groups=[],
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
     )  # fmt: skip
 
 
@@ -194,14 +203,18 @@ def main() -> None:
         supports_check_mode=True,
     )
     params, site = module.params, Site(module.params["site"]["name"])
-    private = json.loads(Path(params["private"]).read_text()) if params["private"] else {"files": {}, "secrets": {}}
+    private = (
+        json.loads(Path(params["private"]).read_text()) if params["private"] else {"files": {}, "secrets": {}}
+    )
     given, files = params["site"], private["files"]
     how = recipe(given, files)
     pin = read_json(site.pin) if params["pinned"] else {}
     wanted, missing = None, ""
     try:
-        python = interpreter(given["python"] or [params["python"]])
-        wanted = Wanted(python, params["server_requirements"], given, given["build"], private["secrets"])
+        python = interpreter(given.get("python") or [params["python"]])
+        wanted = Wanted(
+            python, params["server_requirements"], given, given.get("build", []), private["secrets"]
+        )
     except BuildError as error:
         missing = str(error)
     identifier = pin.get("release") or (find(site, params["content"], wanted, how) if wanted else "")

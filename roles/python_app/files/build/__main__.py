@@ -1,10 +1,12 @@
 """Build one release: its environment, its local packages, the site's build commands, and bytecode.
 
-Started by the module `release` in a transient unit, as the user build_SITE, as `python -I FOLDER JOB`. Everything of an
-application that is executed before the application itself is executed here. Only four folders are writable: the release's
-tree, the new environment, /tmp and the folder of the results. Root copies the results out when the unit has ended.
+Started by the module `release` in a transient unit, as the user build_SITE, as `python -I FOLDER JOB`.
+All third-party code that runs before the application itself runs here. Five folders are writable: the
+release's tree, the new environment, the cache of uv, /tmp and the folder of the results. Root copies the
+results out when the unit has ended.
 
-Results, all of them untrusted: `result.json` (environment, key, new), `resolved.txt`, and `fault` (why nothing was built).
+Results, all of them untrusted: `result.json` (environment, key, new), `resolved.txt`, `fault` (why nothing
+was built) and `failed` (the command that failed).
 """
 
 from __future__ import annotations
@@ -33,17 +35,22 @@ def missing_packages(plan: Plan, job: Job) -> str:
     if driver and not plan.names & set(driver["any_of"]):
         name = driver["any_of"][0]
         return (
-            f"database.scheme: {driver['scheme']} needs {' or '.join(driver['any_of'])}, and no requirement provides it. "
-            f"Add `install: [{name}]` to the site, or choose the scheme of the driver that the application has."
+            f"database.scheme: {driver['scheme']} needs {' or '.join(driver['any_of'])}, and no requirement "
+            f"provides it. Add `install: [{name}]` to the site, or name the scheme of the application's driver."
         )
     if job["worker_class"] == "gevent" and "gevent" not in plan.names:
-        return "gunicorn.worker_class: found gevent, expected gevent among the requirements. Add `install: [gevent]`."
+        return (
+            "gunicorn.worker_class: found gevent, expected gevent among the requirements. "
+            "Add `install: [gevent]` to the site."
+        )
     return ""
 
 
 def build_environment(uv: Uv, plan: Plan, job: Job) -> None:
     """Build a new environment with the requirements, and with gunicorn unless they include it."""
-    uv.run("venv", "--quiet", "--no-project", "--python", job["python"], "--allow-existing", str(uv.environment))
+    uv.run(
+        "venv", "--quiet", "--no-project", "--python", job["python"], "--allow-existing", str(uv.environment)
+    )
     for arguments in plan.install:
         uv.run(*arguments)
     locked = re.split(r"\n(?=\S)", job["server"])
@@ -71,7 +78,9 @@ def run_commands(job: Job, tree: Path, environment: Path) -> None:
     }
     for command in job["build"]:
         print(f"+ {command}", flush=True)
-        done = subprocess.run(["/bin/sh", "-c", command], cwd=tree, env=variables, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], cwd=tree, env=variables, stdin=subprocess.DEVNULL, check=False
+        )
         if done.returncode != 0:
             raise Failed(f"`{command}` of its build", done.returncode)
 
@@ -81,7 +90,9 @@ def build(job: Job, results: Path) -> None:
     uv = Uv(tree, Path(job["environment"]), job["python"], bool(job["offline"]))
     suits(tree, job["python_version"])
     (results / "resolved.txt").write_text(job["resolved"])
-    plan = make_plan(uv, requirement_file(tree, job["requirements"]), job["install"], results / "resolved.txt")
+    plan = make_plan(
+        uv, requirement_file(tree, job["requirements"]), job["install"], results / "resolved.txt"
+    )
     if fault := missing_packages(plan, job):
         raise Unusable(fault)
     key = hashlib.sha256("\0".join([job["identity"], plan.text]).encode()).hexdigest()

@@ -67,7 +67,7 @@ def kind_of(name: str) -> str:
 
 
 def texts_of(tree: Path, name: str) -> str:
-    """Return the text of a requirements file and of all that it includes, of which uv reports what is missing."""
+    """Return the text of a requirements file and of the files that it includes, as far as they exist."""
     found: dict[Path, str] = {}
     waiting = [tree / name]
     while waiting:

@@ -2,8 +2,9 @@
 
 usage: bytecode.py [--previous=FOLDER] FOLDER
 
-The bytecode is never checked against its source, for neither changes after the build. It has relative paths in it (the
-import system replaces them), so that equal modules of two environments have equal bytecode, which is stored once.
+The bytecode is never checked against its source, because neither changes after the build. It contains
+relative paths (the import system replaces them), so that equal modules of two environments have equal
+bytecode, which is stored once.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def sources_of(folder: Path) -> list[Path]:
     found = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in ("node_modules", "__pycache__")]
-        found += [path for name in names if name.endswith(".py") and not (path := Path(here, name)).is_symlink()]
+        found += [
+            path for name in names if name.endswith(".py") and not (path := Path(here, name)).is_symlink()
+        ]
     return found
 
 
@@ -59,7 +62,9 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[-1])
     previous = Path(arguments[0].removeprefix("--previous=")) if len(arguments) > 1 else None
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(partial(compile_one, folder=folder, previous=previous), sources_of(folder), chunksize=32))
+        list(
+            pool.map(partial(compile_one, folder=folder, previous=previous), sources_of(folder), chunksize=32)
+        )
     return 0
 
 

@@ -17,8 +17,8 @@ FOLDER = ".package"
 def install(uv: Uv, folders: list[Path]) -> None:
     """Build local packages and install them into the tree, never into the environment that releases share.
 
-    The application is still imported from its own folders, where paths beside a module lead to its other files. What
-    only a build makes (compiled modules, generated files, a version) is put there.
+    The application is still imported from its own folders, where paths beside a module lead to its other
+    files. What only a build makes (compiled modules, generated files, a version) is put there.
     """
     target = uv.tree / FOLDER
     if target.is_dir() and not target.is_symlink():
@@ -39,7 +39,11 @@ def install(uv: Uv, folders: list[Path]) -> None:
 def version_variables(paths: list[Path]) -> dict[str, str]:
     """Return a version for backends that read it from git, of which a release has nothing."""
     names = [toml(path / "pyproject.toml").get("project", {}).get("name", "") for path in paths]
-    known = {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{re.sub('[-_.]+', '_', name).upper()}": "0" for name in names if name}
+    known = {
+        f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{re.sub('[-_.]+', '_', name).upper()}": "0"
+        for name in names
+        if name
+    }
     return known | {"PDM_BUILD_SCM_VERSION": "0", "PBR_VERSION": "0", "POETRY_DYNAMIC_VERSIONING_BYPASS": "0"}
 
 

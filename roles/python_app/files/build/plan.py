@@ -18,7 +18,9 @@ from uv import Uv
 # Debian's own pip once wrote this line for `pip freeze`; no index has the package.
 PHANTOM = 'pkg-resources ; python_version < "0"\n'
 COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", "--emit-build-options")
-LOCAL = re.compile(r"^(?:-e\s+|(?=\.{0,2}/)|(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?file:(?://)?(?=[./]))(?P<path>[^\s;\[]+)")
+LOCAL = re.compile(
+    r"^(?:-e\s+|(?=\.{0,2}/)|(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?file:(?://)?(?=[./]))(?P<path>[^\s;\[]+)"
+)
 
 
 @dataclass
@@ -57,14 +59,18 @@ class Wanted:
     @property
     def options(self) -> list[str]:
         """Extras and groups as options of uv."""
-        return [*(f"--extra={extra}" for extra in self.extras), *(f"--group={group}" for group in self.groups)]
+        return [
+            *(f"--extra={extra}" for extra in self.extras),
+            *(f"--group={group}" for group in self.groups),
+        ]
 
 
 def make_plan(uv: Uv, name: str, install: list[str], resolved: Path) -> Plan:
     """Return what to install for a requirements file of the tree and the site's `install`.
 
-    `resolved` holds the versions of the previous release, which stay as long as they satisfy the requirements, and
-    receives the new ones. Raise Unusable if the files do not permit it, Failed if uv does not find a solution.
+    `resolved` holds the versions of the previous release, which stay as long as they satisfy the
+    requirements, and receives the new ones. Raise Unusable if the files do not permit it, Failed if uv does
+    not find a solution.
     """
     wanted, kind = Wanted.of(install), kind_of(name)
     try:
@@ -84,11 +90,13 @@ def make_plan(uv: Uv, name: str, install: list[str], resolved: Path) -> Plan:
 
 
 def checked(uv: Uv, name: str, plan: Plan) -> Plan:
-    """Complete a plan with the application's own package, and raise Unusable if nothing is installed at all."""
+    """Add the application's own package to a plan. Raise Unusable if nothing is installed at all."""
     if is_package(uv.tree) and uv.tree not in plan.local:
         plan.local.append(uv.tree)
     if not plan.names:
-        raise Unusable(f"{name}: found no requirement, expected at least Flask. Add it, or name it in `install`.")
+        raise Unusable(
+            f"{name}: found no requirement, expected at least Flask. Add it, or name it in `install`."
+        )
     return plan
 
 
@@ -117,7 +125,11 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
         plan.local.append(uv.tree)
     if locked:
         # The hashes of the file itself count, not those that the index has today.
-        plan.install[0] += ["--constraints", hashed_constraints(uv, text), *([] if plan.local else ["--require-hashes"])]
+        plan.install[0] += [
+            "--constraints",
+            hashed_constraints(uv, text),
+            *([] if plan.local else ["--require-hashes"]),
+        ]
         plan.text += text
         return with_additions(uv, plan, [*wanted.requirements])
     return plan
@@ -128,7 +140,7 @@ def itself(extras: list[str]) -> list[str]:
 
 
 def hashed_constraints(uv: Uv, text: str) -> str:
-    """Write the lines of requirements files, without includes and local packages, as constraints; return the path."""
+    """Write the requirements without includes and local packages as constraints; return the path."""
     logical = re.sub(r"\\\r?\n", " ", text).splitlines()
     kept = [line for line in logical if not (INCLUDE.match(line) or LOCAL.match(line.strip()))]
     return uv.write("constraints.txt", "\n".join(kept) + "\n")
@@ -153,7 +165,7 @@ def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
 
 
 def located(tree: Path, name: str, path: str) -> Path:
-    """Return a local path of a requirements file, which is relative to the tree or to the file; it stays inside."""
+    """Return a path of a requirements file, relative to the tree or to the file, that stays inside."""
     for base in (tree, (tree / name).parent):
         found = Path(os.path.normpath(base / path))
         if found.exists():
@@ -187,7 +199,9 @@ def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
     pins = [pin for pin in pins if re.match(r"[A-Za-z0-9]", pin) and "==" in pin]
     constraints = uv.write("locked.txt", "\n".join(pins) + "\n")
     source = uv.write("install.in", "".join(f"{line}\n" for line in additions))
-    found = uv.read(*COMPILE, "--generate-hashes", f"--python={uv.python}", f"--constraints={constraints}", source)
+    found = uv.read(
+        *COMPILE, "--generate-hashes", f"--python={uv.python}", f"--constraints={constraints}", source
+    )
     added = [line for line in re.split(r"\n(?=\S)", found.strip()) if not names_in([line]) & plan.names]
     if added:
         file = uv.write("additions.txt", "\n".join(added) + "\n")
@@ -203,7 +217,9 @@ def from_uv_lock(uv: Uv, name: str, wanted: Wanted) -> Plan:
     common = ["--directory", folder, "--frozen", "--no-dev", f"--python={uv.python}", *wanted.options]
     text = uv.read("export", "--format=requirements.txt", "--no-header", "--no-annotate", *common)
     plan = plan_of(uv, name, text)
-    plan.install = [["sync", "--active", "--inexact", "--no-install-workspace", "--no-install-local", *common]]
+    plan.install = [
+        ["sync", "--active", "--inexact", "--no-install-workspace", "--no-install-local", *common]
+    ]
     # The same versions from another index are another environment.
     plan.text += hashlib.sha256((uv.tree / name).read_bytes()).hexdigest() if "registry" in text else ""
     return plan
@@ -215,7 +231,9 @@ def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
     packages = toml(path).get("packages", [])
     head, *blocks = re.split(r"(?m)^(?=\[\[packages\]\])", text_of(path.read_bytes()))
     if len(blocks) != len(packages):
-        raise Unusable(f"{name}: found packages in a form that no tool writes, expected [[packages]]. Lock again.")
+        raise Unusable(
+            f"{name}: found packages in a form that no tool writes, expected [[packages]]. Lock again."
+        )
     local, kept = [], [head]
     for block, package in zip(blocks, packages, strict=True):
         if "directory" in package:
@@ -224,7 +242,13 @@ def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
             kept.append(block)
     file = path.with_name("pylock.decanter.toml")
     file.write_text("".join(kept))
-    install = [*uv.pip_install[:-1], "--preview-features=pylock", *wanted.options, "--requirements", str(file)]
+    install = [
+        *uv.pip_install[:-1],
+        "--preview-features=pylock",
+        *wanted.options,
+        "--requirements",
+        str(file),
+    ]
     names = {canonicalize_name(one["name"]) for one in packages if "directory" not in one}
     pins = "".join(f"{one['name']}=={one['version']}\n" for one in packages if "version" in one)
     return Plan(pins + "".join(kept), [install], local, names)
