@@ -29,9 +29,12 @@ def resources(failure: Failure, python: str, packages: Mapping[str, str]) -> Exp
             "free disk space on the host, or raise the build's disk limit",
         )
     if re.search(NO_MEMORY, text, re.M):
-        killed = ", a process of the build was killed" if re.search(r"Killed signal|signal: 9", text) else ""
+        killed = re.search(r"Killed signal|signal: 9", text)
+        fault = (
+            "failed: a process was killed, probably because memory ran out" if killed else "ran out of memory"
+        )
         return (
-            f"{what} ran out of memory{killed}",
+            f"{what} {fault}",
             "raise the build's memory limit, use a host with more memory, or use a version with a wheel for "
             f"Python {dotted(python)}",
         )

@@ -135,6 +135,7 @@ def solution(failure: Failure, python: str, packages: Mapping[str, str]) -> Expl
     hints = " ".join(failure.hints)
     wanted = (
         search(rf"you require ({REQUIREMENT})", text)
+        or search(rf"your project depends on ({REQUIREMENT})", text)
         or search(rf"depends on ({REQUIREMENT}), we can conclude that (?:your|the)", text)
         or "a requirement"
     )
@@ -146,6 +147,11 @@ def solution(failure: Failure, python: str, packages: Mapping[str, str]) -> Expl
         name = search(rf"and ({REQUIREMENT}) depends on Python", first) or wanted
         if not name.startswith(re.split(r"[\[<>=!~]", wanted)[0]):
             name = f"{name} (required by {wanted})"
+        if allowed := search(r"the requested Python version \(([^)]{1,80})\)", first):
+            return (
+                f"{name} requires Python {needed}, but requires-python of the application allows {allowed}",
+                f'set requires-python = "{needed}" in pyproject.toml and {LOCK}',
+            )
         return (
             f"{prefix}{name} requires Python {needed}, but the build uses Python {python}",
             f'use a version of it for Python {short}, or another Python (`python: "3.x"`)',
@@ -187,4 +193,6 @@ def facts(text: str) -> str:
     """Return uv's premises of a conflict without its conclusions."""
     text = re.sub(r",? ?(?:and )?we can conclude that .{1,600}?(?:\.(?= And | Because |$)|$)", "; ", text)
     text = re.sub(r"\b(?:And because|Because|we know from \(\d{1,3}\) that) ", "", text)
-    return re.sub(r"(?: ?; ?)+", "; ", text).strip("; ").replace("you require", "the requirements contain")
+    text = re.sub(r"(?:\band )?your project requires [^;]{1,300}", "", text)
+    text = text.replace("you require", "the requirements contain").replace("your project", "the application")
+    return re.sub(r"(?: ?; ?)+", "; ", text).strip("; ")
