@@ -8,6 +8,7 @@ from ansible.module_utils import live
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database import schema
 from ansible.module_utils.site import Site, now, read_json, write_json
+from ansible.module_utils.start_log import READ_LINES, report
 from ansible.module_utils.units import log
 
 DOCUMENTATION = r"""
@@ -49,23 +50,28 @@ def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
     if fault:
         live.stop(site, new)
         stays = f"Still live is {before}" if before else "Nothing is live"
-        raise Refused(f"it did not go live, {fault}. {stays}. Its log ends:\n{log(site.unit(new), begun)}")
+        raise Refused(
+            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, begun)}"
+        )
     live.flip(site, new)
     live.move_companions(site, identifier, wanted)
     # The first of all has nothing to give way to.
     fault = live.watch(site, identifier, wanted, wanted["health"]["watch"] if before else 0)
     if not fault:
         return
-    said = log(site.unit(new), begun)
-    for name in live.companions(site, identifier, wanted):
-        if fault.startswith(name):
-            said = log(name, begun)
+    units = [name for name in live.companions(site, identifier, wanted) if fault.startswith(name)]
+    output = log_report(site, units[-1] if units else site.unit(new), new, begun)
     if not before:
-        raise Refused(f"{fault}. Nothing was live before, so it stays. Its log ends:\n{said}")
+        raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
     live.flip(site, old)
     live.move_companions(site, before, wanted)
     live.drain(site, new)
-    raise Refused(f"{fault}. {before} was put back. Its log ends:\n{said}")
+    raise Refused(f"{fault}. {before} was put back.\n{output}")
+
+
+def log_report(site: Site, unit: str, colour: str, since: float) -> str:
+    """Return the remedy for what a unit logged since a time, and the end of its log."""
+    return report(log(unit, since, READ_LINES), str(site.slot(colour)))
 
 
 def note(site: Site, identifier: str, wanted: live.Wanted) -> None:

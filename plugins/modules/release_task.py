@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.site import Site, read_json, write_json
+from ansible.module_utils.start_log import report
 from ansible.module_utils.task import Failed, run
 
 DOCUMENTATION = r"""
@@ -43,7 +44,8 @@ def main() -> None:
             printed = run(site, identifier, command)
         except Failed as error:
             site.fail(identifier, f"`{command}` failed")
-            module.fail_json(msg=f"{site.name}: `{command}` failed in release {identifier}:\n{error}")
+            output = report(str(error), str(site.release(identifier)))
+            module.fail_json(msg=f"{site.name}: `{command}` failed in release {identifier}.\n{output}")
         write_json(notes, {"tasks": [*read_json(notes).get("tasks", []), command]})
     module.exit_json(changed=True, log=printed)
 
