@@ -102,6 +102,22 @@ def test_renamed_file_suggests_the_target_s_folder():
         ("ModuleNotFoundError: No module named 'pymysql'", "`install: [pymysql]`"),
         ("ImportError: No module named yaml", "`install: [PyYAML]`"),
         ("ModuleNotFoundError: No module named 'distutils'", 'use `python: "3.11"`'),
+        (
+            "redis.exceptions.ConnectionError: Error -3 connecting to redis:6379. Temporary failure in name resolution",
+            "Redis",
+        ),
+        (
+            "kombu.exceptions.OperationalError: Error 111 connecting to localhost:6379. Connection refused.",
+            "Redis",
+        ),
+        (
+            "MySQLdb.OperationalError: (2002, \"Can't connect to local server through '/x.sock' (2)\")",
+            "MySQL: `database`",
+        ),
+        (
+            'psycopg2.OperationalError: could not translate host name "db" to address: Unknown host',
+            "PostgreSQL",
+        ),
         ("RuntimeError: Set the SHOP_TOKEN environment variable", "`secrets`"),
     ],
 )
@@ -117,7 +133,7 @@ def test_one_line_of_a_log_has_a_remedy(log, wanted):
         "[INFO] Booting worker with pid: 1",
         "ValueError: x",
         # A dictionary's key is not an environment variable.
-        'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    row["NAME"]\nKeyError: \'NAME\'',
+        'Traceback (most recent call last):\n  File "a.py"\n    row["NAME"]\nKeyError: \'NAME\'',
         # gunicorn's own control socket is not the application's fault.
         "[ERROR] Control server error: [Errno 13] Permission denied: '/nonexistent'",
         "FileNotFoundError: [Errno 2] No such file or directory: 'config.toml'",
@@ -157,7 +173,7 @@ def record(worker: int, line: int = 3, value: str = "x") -> str:
         f"[2026-11-30 03:12:{worker:02} +0000] [{worker}] [ERROR] Exception in worker process\n"
         f'Traceback (most recent call last):\n  File "a.py", line {line}, in f\n    g()\n'
         f"KeyError: {value!r}\n\nDuring handling of the above exception, another exception occurred:\n\n"
-        f'Traceback (most recent call last):\n  File "a.py", line 5, in f\n    h(<A object at 0x7f{worker:06x}>)\n'
+        f'Traceback (most recent call last):\n  File "a.py", line 5\n    h(<A object at 0x7f{worker:06x}>)\n'
         f"RuntimeError: no\n"
     )
 

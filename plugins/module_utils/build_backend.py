@@ -78,6 +78,10 @@ SOURCE_FAULT = (
     r"(?:\.(?:c|cc|cpp|cxx|h|hpp|src|pyx|pxd):\d{1,9}:(?:\d{1,9}:)? error: "
     r"|^[\w./+-]{1,200}\.pyx:\d{1,9}:\d{1,9}: |CompileError: )(.{1,150})"
 )
+NO_NETWORK = (
+    r"urlopen error|Connection refused|Network is unreachable|name resolution|Name or service not known"
+    r"|ConnectionError|ConnectError|SSLError|Max retries exceeded"
+)
 EXCEPTION = re.compile(
     r"^(?:[\w.]{1,99}\.)?(?:[A-Z]\w{0,80}(?:Error|Exception|Exit|Missing|Failed)|Exception)\b(?:: .{0,200})?$"
 )
@@ -180,6 +184,10 @@ def failed(failure: Failure, python: str) -> Explanation:
     if fault := search(SOURCE_FAULT, failure.output):
         return f"its source code does not compile: {fault}", newer
     if exception := last_exception(failure.output):
+        if re.search(NO_NETWORK, exception):
+            newer = f"check `build_outbound`, or use a version with a wheel for Python {short}"
+        elif re.search(r"Read-only file system|Permission denied", exception):
+            newer = f"a build writes only into its own folder: use a version with a wheel for Python {short}"
         return f"its build backend failed: {exception}", newer
     if error := search(r"^(?:error|Error|ERROR): (.{1,200})", failure.output):
         return f"its build backend failed: {error}", newer

@@ -81,7 +81,8 @@ UNSET = re.compile(
 )
 SERVICE = re.compile(
     EXCEPTION + r"(?:\w{0,60}Error|ServerSelectionTimeoutError): [^\n]{0,300}?"
-    r"(?:Connection refused|No such file or directory|\b111\b)",
+    r"(?:Connection refused|No such file or directory|\b111\b|[Cc](?:an't|ould not) (?:connect|translate)"
+    r"|name resolution|Name or service not known)",
     re.M,
 )
 SQLITE = re.compile(
@@ -162,7 +163,7 @@ def service_hint(text: str, match: re.Match[str]) -> str:
     """Return the remedy for a service that does not answer, from the exception or the frames before it."""
     line_end = text.find("\n", match.start())
     exception = text[match.start() : line_end if line_end >= 0 else len(text)].lower()
-    if "no such file" in exception and not re.search(r"connect", exception):
+    if "no such file" in exception and "connect" not in exception:
         return ""
     frames = text[max(0, match.start() - 1500) : match.start()].lower()
     for part in (exception, frames):
