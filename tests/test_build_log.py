@@ -264,14 +264,14 @@ def test_hostile_log_of_a_megabyte_is_explained_within_a_second(name):
 
 # --- The unit ------------------------------------------------------------------------------------
 
-LIMITS = {"memory": "1G", "time": "30min", "tasks": "256", "disk": "4G"}
+LIMITS = {"oom-kill": "1G", "timeout": "1800 s", "disk": "4G"}
 
 
 @pytest.mark.parametrize(
     ("result", "fault"),
     [
         ("oom-kill", "the build ran out of memory (limit 1G). Remedy: "),
-        ("timeout", "the build took too long (limit 30min). Remedy: "),
+        ("timeout", "the build took too long (limit 1800 s). Remedy: "),
         ("signal", "a signal killed the build. Remedy: "),
         ("core-dump", "the build crashed. Remedy: "),
         ("resources", "systemd could not start the build: the host lacks resources. Remedy: "),

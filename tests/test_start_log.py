@@ -103,7 +103,8 @@ def test_renamed_file_suggests_the_target_s_folder():
         ("ImportError: No module named yaml", "`install: [PyYAML]`"),
         ("ModuleNotFoundError: No module named 'distutils'", 'use `python: "3.11"`'),
         (
-            "redis.exceptions.ConnectionError: Error -3 connecting to redis:6379. Temporary failure in name resolution",
+            "redis.exceptions.ConnectionError: Error -3 connecting to redis:6379. "
+            "Temporary failure in name resolution",
             "Redis",
         ),
         (

@@ -45,19 +45,16 @@ def unknown(failure: Failure) -> Explanation:
 def unit_fault(result: str, limits: Mapping[str, str]) -> str:
     """Return in one line why a build's unit ended, or "" where its log explains it.
 
-    `result` is systemd's Result= of the unit, or `disk`; `limits` has memory, time, tasks and disk.
+    `result` is systemd's Result= of the unit, or `disk`; `limits` has the limit that leads to each result.
     """
-
-    def limit(name: str) -> str:
-        return f" (limit {limits[name]})" if limits.get(name) else ""
-
+    limit = f" (limit {limits[result]})" if limits.get(result) else ""
     faults = {
         "oom-kill": (
-            f"the build ran out of memory{limit('memory')}",
+            f"the build ran out of memory{limit}",
             "raise the build's memory limit, or use versions with wheels",
         ),
         "timeout": (
-            f"the build took too long{limit('time')}",
+            f"the build took too long{limit}",
             "raise the build's time limit, or use versions with wheels",
         ),
         "signal": ("a signal killed the build", "see `journalctl -k` on the host, then deploy again"),
