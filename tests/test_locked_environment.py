@@ -16,7 +16,10 @@ module = ours.load("modules", "locked_environment")
 
 
 @pytest.fixture
-def build(tmp_path, capsys):
+def build(tmp_path, capsys, monkeypatch):
+    # The interpreter of the tests may belong to the user who runs them.
+    monkeypatch.setattr(ours.utils("interpreter"), "unsafe", lambda path: "")
+
     def run(requirements: str = "", python: str = sys.executable, check: bool = False) -> Done:
         arguments = {"path": str(tmp_path / "tool"), "requirements": requirements, "python": [python]}
         with (

@@ -434,7 +434,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     *rows(
         "python",
-        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root and /tmp',
+        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root, /srv and /tmp',
         (3.12, "3.12"),
         ("3", '"3"'),
         ("2.7", '"2.7"'),
@@ -442,6 +442,9 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("python3.12", '"python3.12"'),
         ("/root/.pyenv/bin/python", '"/root/.pyenv/bin/python"'),
         ("/opt/../root/python", '"/opt/../root/python"'),
+        ("/srv/shop/shared/pypy/bin/python", '"/srv/shop/shared/pypy/bin/python"'),
+        ("//srv/shop/shared/python", '"//srv/shop/shared/python"'),
+        ("/./srv/shop/shared/python", '"/./srv/shop/shared/python"'),
         ("/opt/a b", '"/opt/a b"'),
     ),
     *rows("build", "a list of commands", ("npm run build", '"npm run build"')),
