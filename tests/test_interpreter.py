@@ -257,6 +257,16 @@ def test_first_safe_interpreter_is_returned(root, python):
         module.interpreter(patterns)
 
 
+@ROOT_ONLY
+def test_symlink_to_an_interpreter_is_resolved(root, python):
+    link = root / "opt/bin/python3.12"
+    link.parent.mkdir()
+    link.symlink_to("../python3.12/bin/python3.12")
+    assert module.interpreter([str(link)]) == str(python), "expected the program that the link leads to"
+    (link.parents[1] / "pyvenv.cfg").write_text("version = 3.12.1\n")
+    assert module.interpreter([str(link)]) == str(link), "expected an environment's interpreter to stay"
+
+
 def test_interpreter_needs_no_venv_module():
     assert "ensurepip" not in module.ABOUT and "venv" not in module.ABOUT, module.ABOUT
     if module.unsafe(sys.executable) == "":

@@ -434,7 +434,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     *rows(
         "python",
-        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root, /srv and /tmp',
+        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root and /srv',
         (3.12, "3.12"),
         ("3", '"3"'),
         ("2.7", '"2.7"'),

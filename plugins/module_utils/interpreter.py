@@ -33,13 +33,17 @@ class BuildError(Exception):
 
 
 def interpreter(wanted: list[str]) -> str:
-    """Return the first of some paths or patterns that is an interpreter which only root can modify."""
+    """Return the first of some paths or patterns that is an interpreter which only root can modify.
+
+    Returns the program, not a symlink to it: uv writes the path into an environment, and the symlink of a
+    managed Python leads to another build later. An environment's own interpreter is returned as it is.
+    """
     faults = []
     for pattern in wanted:
         for path in sorted(glob.glob(pattern)):
             try:
                 if about(path):
-                    return path
+                    return path if environment_files(path) else os.path.realpath(path)
                 faults.append(f"{path}: found a program that does not run, expected a Python interpreter")
             except BuildError as error:
                 faults.append(str(error))

@@ -1,0 +1,289 @@
+"""Managed Pythons: installed by the real uv from a mirror on loopback, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from python_mirror import Mirror, archive
+from run_module import MODULES, Done
+from uv_program import find_uv
+
+# Nothing of the machine's counts: its interpreters are not looked at, and its apt does not know the package.
+WANTED = {"version": "3.12", "package": "decanter-has-no-such-package", "instead": []}
+# A process of its own, as on a host, with the module_utils of this repository.
+CODE = "import runpy, sys, ours; runpy.run_path(sys.argv.pop(), run_name='__main__')"
+
+
+@pytest.fixture
+def mirror():
+    server = Mirror()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def host(tmp_path, mirror):
+    """A host's folders, and a pin of Python 3.12.99."""
+    return Host(tmp_path, mirror, mirror.add("3.12.99", archive("3.12.99")))
+
+
+class Host:
+    def __init__(self, root: Path, mirror: Mirror, pins: dict[str, Any]) -> None:
+        self.root, self.mirror, self.pins = root, mirror, pins
+        self.folder, self.link = root / "python", root / "python/bin/python3.12"
+        self.uv = find_uv()
+
+    def arguments(self, **more: Any) -> dict[str, Any]:
+        return {
+            "pythons": [WANTED],
+            "pins": self.pins,
+            "pins_path": str(self.root / "lib/pythons.json"),
+            "mirror": self.mirror.url,
+            "path": str(self.folder),
+            "system": str(self.root / "usr"),
+            "uv": self.uv,
+            "environments": [str(self.root / "srv/*/venvs/*")],
+        } | more
+
+    def start(self, check: bool = False, **more: Any) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, MODULES / "managed_python.py"], cwd=Path(__file__).parent,
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        given = self.arguments(**more) | {"_ansible_check_mode": check}
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
+        process.stdin.close()
+        return process
+
+    def run(self, check: bool = False, **more: Any) -> Done:
+        with self.start(check, **more) as process:
+            text = process.stdout.read()
+        result = json.loads(text) if text.strip().startswith("{") else {}
+        return Done(process.returncode, text, result)
+
+    def builds(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("[0-9]*"))
+
+    def version(self) -> str:
+        done = subprocess.run([self.link, "--version"], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def environment(self, site: str) -> Path:
+        """An environment of a site, made with the current build."""
+        folder = self.root / f"srv/{site}/venvs/0123456789ab/bin"
+        folder.mkdir(parents=True)
+        (folder / "python").symlink_to(self.link.resolve())
+        return folder.parent
+
+
+def failed(done: Done) -> str:
+    """The message of a module that must fail: one line."""
+    assert done.code != 0 and done.result.get("failed"), f"expected a failure, got {done}"
+    assert "\n" not in done.result["msg"], f"expected one line, got {done.result['msg']}"
+    return done.result["msg"]
+
+
+def test_python_is_installed_once(host, mirror):
+    done = host.run()
+    assert done.code == 0 and done.result["changed"], done
+    assert host.version() == "3.12.99", f"expected the build of the archive, got {host.version()}"
+    assert done.result["pythons"] == {"3.12": str(host.link.resolve())}, done.result
+    assert json.loads((host.root / "lib/pythons.json").read_text()) == host.pins
+    again = host.run()
+    assert again.code == 0 and again.result["changed"] is False, again
+    assert len(mirror.requests) == 1, f"expected one download, got {mirror.requests}"
+
+
+def test_installed_python_is_modifiable_by_its_owner_alone(host):
+    """uv leaves a lock file with mode 0666; the archive has setuid bits and write permission for all."""
+    assert host.run().code == 0
+    for path in (host.folder, *host.folder.rglob("*")):
+        status = path.lstat()
+        assert status.st_uid == os.geteuid(), f"{path}: expected the user who ran this, got {status.st_uid}"
+        if not path.is_symlink():
+            assert not status.st_mode & 0o6022, f"{path}: expected no such mode, got {oct(status.st_mode)}"
+            if path.name != ".lock":
+                assert status.st_mode & stat.S_IROTH, f"{path}: expected sites to read it"
+
+
+def test_check_mode_changes_nothing(host, mirror):
+    done = host.run(check=True)
+    assert done.code == 0 and done.result["changed"], done
+    assert not host.folder.exists() and mirror.requests == [], mirror.requests
+    assert host.run().result["changed"] and host.run(check=True).result["changed"] is False
+
+
+def test_archive_with_another_checksum_is_rejected(host):
+    (key,) = host.pins
+    sha = host.pins[key]["sha256"]
+    host.pins[key]["sha256"] = "0" * 64
+    message = failed(host.run())
+    for words in ("Python 3.12.99", f"found the SHA-256 {sha}, expected {'0' * 64}", host.mirror.url):
+        assert words in message, f"expected {words!r}, got {message}"
+    assert host.builds() == [] and not host.link.exists(), f"expected no build, got {host.builds()}"
+
+
+def test_unreachable_mirror_is_named(host):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/none"
+        message = failed(host.run(mirror=url))
+    for words in (f"python_mirror {url}", "Connection refused", "Set python_mirror to"):
+        assert words in message, f"expected {words!r}, got {message}"
+    assert host.builds() == []
+
+
+def test_mirror_without_the_archive_is_named(host, mirror):
+    mirror.files.clear()
+    message = failed(host.run())
+    assert f"python_mirror {mirror.url}" in message and "HTTP 404" in message, message
+
+
+def test_cut_download_is_completed_by_the_next_run(host, mirror):
+    mirror.fault = "cut"
+    message = failed(host.run())
+    assert f"python_mirror {mirror.url}" in message and len(mirror.requests) > 1, message
+    assert host.builds() == [], f"expected no part of a build, got {host.builds()}"
+    mirror.fault = ""
+    assert host.run().code == 0 and host.version() == "3.12.99"
+
+
+def test_killed_run_is_completed_by_the_next(host, mirror):
+    mirror.fault = "stall"
+    with host.start() as process:
+        assert mirror.stalled.wait(30), "expected a download to begin"
+        process.send_signal(signal.SIGKILL)
+    assert host.builds() and not host.link.exists(), "expected an incomplete build"
+    mirror.fault = ""
+    began = time.monotonic()
+    done = host.run()
+    seconds = time.monotonic() - began
+    assert done.code == 0 and done.result["changed"] and host.version() == "3.12.99", done
+    assert seconds < 20, f"expected the killed run's uv to be gone, the next run took {seconds:.0f} s"
+
+
+def test_slow_mirror_is_given_up(host, mirror):
+    mirror.fault = "stall"
+    message = failed(host.run(timeout=2))
+    assert "within 2 s" in message and mirror.url in message, message
+    assert host.builds() == []
+
+
+def test_another_build_leaves_a_used_one(host, mirror):
+    host.run()
+    (first,) = host.builds()
+    environment = host.environment("shop")
+    host.pins = mirror.add("3.12.100", archive("3.12.100"), "20260201")
+    told = host.run(check=True)
+    expected = ["python: found 3.12.99, expected 3.12.100. Install it with make converge."]
+    assert told.result["outdated"] == expected, told
+    assert host.run().result["changed"] and host.version() == "3.12.100"
+    assert len(host.builds()) == 2 and host.run().result["changed"] is False, host.builds()
+    assert host.run(check=True).result["outdated"] == []
+    (environment / "bin/python").unlink()
+    assert host.run().result["changed"] and first not in host.builds(), f"expected {first} to go"
+    assert host.run().result["changed"] is False
+
+
+def test_build_that_was_replaced_stays_for_one_run(host, mirror):
+    """A release may be building an environment with it at that moment."""
+    host.run()
+    host.pins = mirror.add("3.12.99", archive("3.12.99", mark="# rebuilt\n"), "20260201")
+    assert "an older build of 3.12.99" in host.run(check=True).result["outdated"][0]
+    host.run()
+    assert len(host.builds()) == 2, host.builds()
+    host.run()
+    assert len(host.builds()) == 1 and host.version() == "3.12.99", host.builds()
+
+
+def test_python_that_no_site_needs_is_removed(host):
+    host.run()
+    environment = host.environment("shop")
+    done = host.run(pythons=[])
+    assert done.result["changed"] and not host.link.exists(), done
+    assert len(host.builds()) == 1, "expected the base of an environment to stay"
+    (environment / "bin/python").unlink()
+    host.run(pythons=[])
+    assert host.builds() == [] and host.run(pythons=[]).result["changed"] is False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an interpreter of the host belongs to root")
+@pytest.mark.parametrize("instead", [True, False])
+def test_interpreter_of_the_host_is_preferred(host, mirror, instead):
+    if not os.path.exists("/usr/bin/python3"):
+        pytest.skip("this machine has no /usr/bin/python3")
+    major = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    wanted = WANTED | {"version": major, "instead": ["/usr/bin/python3"] if instead else []}
+    done = host.run(pythons=[wanted], system=str(host.root) if instead else "/usr/bin")
+    assert done.code == 0 and done.result["changed"] is False and mirror.requests == [], done
+
+
+def test_package_of_the_distribution_is_preferred(host, mirror, monkeypatch):
+    tools = host.root / "tools"
+    tools.mkdir()
+    (tools / "apt-cache").write_text('#!/bin/sh\n[ "$*" = "show python3.12" ]\n')
+    (tools / "apt-cache").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    done = host.run(pythons=[WANTED | {"package": "python3.12"}])
+    assert done.code == 0 and done.result["changed"] is False and mirror.requests == [], done
+    assert host.run(pythons=[WANTED | {"package": "python3.13"}]).result["changed"]
+
+
+def test_version_without_a_pin_is_rejected(host):
+    message = failed(host.run(pythons=[WANTED | {"version": "3.7"}]))
+    assert message.startswith("python: found 3.7 for ") and message.endswith(", expected one of: 3.12"), (
+        message
+    )
+
+
+@pytest.mark.parametrize(
+    ("mirror_url", "words"),
+    [
+        (
+            "mirror.example/python",
+            "python_mirror: found mirror.example/python, expected a URL such as https://",
+        ),
+        ("https://u:secret@mirror.example/p", "python_mirror: found a password in the URL, expected it in"),
+    ],
+)
+def test_mirror_that_is_not_usable_is_rejected(host, mirror_url, words):
+    done = host.run(check=True, mirror=mirror_url)
+    assert failed(done).startswith(words), done
+    assert "secret" not in done.result["msg"], done
+
+
+def test_python_that_does_not_run_is_rejected(host, mirror):
+    broken = "#!/bin/sh\necho 'libfoo.so.1: cannot open shared object file' >&2\nexit 127\n"
+    host.pins = mirror.add("3.12.99", archive("3.12.99", broken))
+    message = failed(host.run())
+    assert "libfoo.so.1: cannot open shared object file, expected Python 3.12.99" in message, message
+    assert host.builds() == [] and not host.link.exists()
+
+
+def test_missing_uv_is_named(host):
+    message = failed(host.run(uv="/nowhere/uv"))
+    assert message == "/nowhere/uv: found No such file or directory, expected uv.", message
+
+
+def test_settings_of_a_user_are_ignored(host, mirror, monkeypatch):
+    """Neither variables nor a configuration file change what is installed."""
+    folder = host.root / "config/uv"
+    folder.mkdir(parents=True)
+    (folder / "uv.toml").write_text('python-downloads = "never"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder.parent))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", "http://127.0.0.1:9/")
+    assert host.run().code == 0 and host.version() == "3.12.99"
