@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,18 +93,31 @@ def test_a_package_is_not_needed_where_something_stands_in_for_it(run, tmp_path)
     program = tmp_path / "it's 3.12/bin/python3.12"
     program.touch(mode=0o755)
     arguments = {
-        "name": ["nginx", "python3.12-venv"],
-        "instead": {"python3.12-venv": [f"{tmp_path}/it's*/bin/*"]},
+        "name": ["nginx", "python3.12"],
+        "instead": {"python3.12": [f"{tmp_path}/it's*/bin/*"]},
     }
     command = run(["lists"], **arguments)[1][0]
     question = command.split("; ", 1)[1]
     told = subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout.splitlines()
-    assert told[0] == "installed python3.12-venv", f"expected {program} to be found, got {told}"
+    assert told[0] == "installed python3.12", f"expected {program} to be found, got {told}"
     result, calls = run(["installed nginx", told[0], "lists"], **arguments)
     assert (result, len(calls)) == ({"changed": False, "missing": []}, 1), calls
     program.chmod(0o644)
-    assert (
-        "python3.12-venv" not in subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout
-    )
+    assert "python3.12" not in subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout
     asked = run(["installed nginx", "lists"], **arguments)[1][1][1]
-    assert asked["name"] == ["python3.12-venv"] and "instead" not in asked, asked
+    assert asked["name"] == ["python3.12"] and "instead" not in asked, asked
+
+
+def test_optional_package_that_apt_does_not_know_is_left_out(run, tmp_path, monkeypatch):
+    tool = "#!/bin/sh\nfor name; do :; done; case $name in {known}) ;; *) exit 1 ;; esac\n"
+    for program, known in (("dpkg-query", "installed-1"), ("apt-cache", "known-1")):
+        (tmp_path / program).write_text(tool.format(known=known))
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    names = ["nginx", "installed-1", "known-1", "unknown-1"]
+    command = run(["lists"], name=names, optional=names[1:])[1][0]
+    output = subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout.splitlines()
+    unknown = [line for line in output if line.startswith("unknown")]
+    assert unknown == ["unknown unknown-1"], f"expected one unknown package, got {output}"
+    asked = run(["installed installed-1", *unknown, "lists"], name=names, optional=names[1:])[1][1][1]
+    assert asked["name"] == ["nginx", "known-1"] and "optional" not in asked, asked

@@ -72,22 +72,42 @@ def test_an_absent_site_is_not_released():
     assert filters.release_sites(sites) == [] and filters.release_sources(sites, "/") == {}
 
 
-def test_a_python_is_a_path_or_looked_for():
-    paths = ["/usr/bin/python3.12", "/usr/local/bin/python3.12", "/opt/python*/bin/python3.12"]
+PINS = {
+    f"cpython-3.{minor}.1-linux-{machine}-gnu": {"major": 3, "minor": minor, "arch": {"family": machine}}
+    for minor in (12, 9)
+    for machine in ("x86_64", "aarch64")
+}
+
+
+def test_python_version_is_searched_for():
+    paths = [
+        "/usr/bin/python3.12",
+        "/usr/local/bin/python3.12",
+        "/opt/python*/bin/python3.12",
+        "/opt/decanter/python/bin/python3.12",
+    ]
     given = site(python="3.12")
     assert filters.release_sites(given)[0]["python"] == paths
     app = filters.python_app_sites(given, HERE)[0]
-    assert app["python"] == {"package": "python3.12-venv", "instead": paths[1:]}
-    (base,) = filters.base_pythons(given)
-    assert (base["paths"], base["package"]) == (paths, "python3.12-venv")
-    assert base["refusal"].startswith(
-        "sites.plain.python: found no Python with its venv module at /usr/bin/python"
+    assert app["python"] == {"version": "3.12", "package": "python3.12", "instead": paths[1:3]}
+    (base,) = filters.base_pythons(given, PINS)
+    assert (base["paths"], base["package"]) == (paths, "python3.12")
+    assert base["machines"] == ["aarch64", "x86_64"], base
+    assert filters.base_pythons(site(python="3.13"), PINS)[0]["machines"] == []
+    assert base["refusal"] == (
+        f"sites.plain.python: found no Python at {', '.join(paths)}, expected one there, the package "
+        "python3.12, or a version that can be downloaded: 3.9, 3.12"
     )
+
+
+def test_python_path_is_taken_as_it_is():
     given = site(python="/opt/own/bin/python")
     assert filters.release_sites(given)[0]["python"] == ["/opt/own/bin/python"]
     assert "python" not in filters.python_app_sites(given, HERE)[0], "expected no package for a path"
-    assert filters.base_pythons(given)[0]["package"] == ""
-    assert filters.base_pythons(site()) == [] and filters.release_sites(site())[0]["python"] == []
+    (base,) = filters.base_pythons(given, PINS)
+    assert (base["package"], base["machines"]) == ("", []), base
+    assert base["refusal"].endswith("found no Python at /opt/own/bin/python, expected one there"), base
+    assert filters.base_pythons(site(), PINS) == [] and filters.release_sites(site())[0]["python"] == []
 
 
 COMPANIONS = {

@@ -29,6 +29,13 @@ def found(name: str, patterns: Sequence[str]) -> str:
     return f'for path in {paths}; do [ ! -x "$path" ] || echo installed {shlex.quote(name)}; done'
 
 
+def unknown(name: str) -> str:
+    """Return a command that prints a package which is neither installed nor known to apt."""
+    quoted = shlex.quote(name)
+    known = f"dpkg-query --show {quoted} >/dev/null 2>&1 || apt-cache show {quoted} >/dev/null 2>&1"
+    return f"{known} || echo unknown {quoted}"
+
+
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -38,10 +45,17 @@ class ActionModule(ActionBase):
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *names]
         instead = self._task.args.get("instead") or {}
         # It fails where one of them is unknown, and tells of the others all the same.
-        commands = [shlex.join(query), *(found(*pair) for pair in instead.items()), LISTS]
+        optional = self._task.args.get("optional") or []
+        commands = [
+            shlex.join(query),
+            *(found(*pair) for pair in instead.items()),
+            *map(unknown, optional),
+            LISTS,
+        ]
         told = self._low_level_execute_command("; ".join(commands))["stdout_lines"]
         installed = {line.split()[1] for line in told if line.startswith("installed ")}
-        missing = [name for name in names if name not in installed]
+        left_out = {line.split()[1] for line in told if line.startswith("unknown ")}
+        missing = [name for name in names if name not in installed | left_out]
         if not missing:
             return {"changed": False, "missing": []}
         left = missing if self._task.check_mode else []
@@ -50,6 +64,7 @@ class ActionModule(ActionBase):
         # apt trusts a folder's time: lists that were removed a moment ago pass for new ones.
         lists = {} if "lists" in told else {"cache_valid_time": 0, "update_cache": True}
         arguments = DEFAULTS | lists | self._task.args | {"name": missing}
-        arguments.pop("instead", None)
+        for name in ("instead", "optional"):
+            arguments.pop(name, None)
         result = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
         return result | {"missing": left}

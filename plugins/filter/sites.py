@@ -47,8 +47,14 @@ FETCHED = ("ssm:", "kms:")
 FETCHED_FOLDER = "/run/decanter-credentials/{}"
 # What stands for the folder of a release in variables and commands.
 RELEASE = "{release}"
-# Where a Python is looked for: the distribution's first, which has its security updates.
-PYTHONS = ("/usr/bin/python{}", "/usr/local/bin/python{}", "/opt/python*/bin/python{}")
+# Where a Python is looked for: the distribution's first, which has its security updates. The last one is
+# managed: the module managed_python installs it where the host has no other.
+PYTHONS = (
+    "/usr/bin/python{}",
+    "/usr/local/bin/python{}",
+    "/opt/python*/bin/python{}",
+    "/opt/decanter/python/bin/python{}",
+)
 
 
 def _sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,16 +83,31 @@ def _pythons(site: dict[str, Any]) -> list[str]:
     return [wanted] if wanted.startswith("/") else [path.format(wanted) for path in PYTHONS if wanted]
 
 
-def base_pythons(sites: dict[str, Any]) -> list[dict[str, Any]]:
-    """The interpreters that sites ask for, the package that may bring each, and a refusal's words."""
+def _package(site: dict[str, Any]) -> str:
+    """The distribution's package of a site's Python; nothing where the site names a path, or no Python."""
+    return f"python{site['python']}" if len(_pythons(site)) > 1 else ""
+
+
+def base_pythons(sites: dict[str, Any], pins: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each site's interpreter: its paths, its package, machines that can download it, and a refusal.
+
+    The pins are the builds that hosts may download, as in roles/python_app/files/pythons.json.
+    """
     pythons = []
     for site in _sites(sites):
-        if paths := _pythons(site):
-            package = f"python{site['python']}-venv" if len(paths) > 1 else ""
-            found = f"found no Python with its venv module at {', '.join(paths)}"
-            expected = f"expected one there, or the package {package}" if package else "expected one there"
-            refusal = f"sites.{site['name']}.python: {found}, {expected}"
-            pythons.append({"paths": paths, "package": package, "refusal": refusal})
+        if not (paths := _pythons(site)):
+            continue
+        package, expected, machines = _package(site), "expected one there", []
+        if package:
+            builds = [(f"{pin['major']}.{pin['minor']}", pin["arch"]["family"]) for pin in pins.values()]
+            versions = sorted(
+                {version for version, _ in builds}, key=lambda each: [*map(int, each.split("."))]
+            )
+            machines = sorted({machine for version, machine in builds if version == site["python"]})
+            expected += f", the package {package}, or a version that can be downloaded: {', '.join(versions)}"
+        found = f"found no Python at {', '.join(paths)}"
+        refusal = f"sites.{site['name']}.python: {found}, {expected}"
+        pythons.append({"paths": paths, "package": package, "machines": machines, "refusal": refusal})
     return pythons
 
 
@@ -145,8 +166,9 @@ def python_app_sites(
     result = []
     for site in _sites(sites):
         app = _pick(site, "name", "wsgi", "packages", "sandbox")
-        if len(pythons := _pythons(site)) > 1:
-            app["python"] = {"package": f"python{site['python']}-venv", "instead": pythons[1:]}
+        if package := _package(site):
+            # Not the first, which the package has to complete, and not the managed one, which it replaces.
+            app["python"] = {"version": site["python"], "package": package, "instead": _pythons(site)[1:-1]}
         app["build_outbound"] = site["build_outbound"]
         app["outbound"], app["networks"] = bool(site["outbound"]), []
         if isinstance(site["outbound"], dict):

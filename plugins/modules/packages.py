@@ -7,6 +7,8 @@ options:
   name: {description: The packages. Nothing is removed for them., type: list, elements: str, required: true}
   instead:
     {description: "Of a package, the programs or patterns that do in its place.", type: dict, default: {}}
+  optional:
+    {description: Packages to leave out if apt does not know them., type: list, elements: str, default: []}
 """
 RETURN = r"""
 missing: {description: What is still not there, after a check., type: list, elements: str, returned: always}
