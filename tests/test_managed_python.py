@@ -234,7 +234,9 @@ def test_interpreter_of_the_host_is_preferred(host, mirror, instead):
 def test_package_of_the_distribution_is_preferred(host, mirror, monkeypatch):
     tools = host.root / "tools"
     tools.mkdir()
-    (tools / "apt-cache").write_text('#!/bin/sh\n[ "$*" = "show python3.12" ]\n')
+    (tools / "apt-cache").write_text(
+        "#!/bin/sh\n[ $1 = pkgnames ] && printf 'python3.12\\npython3.13-doc\\n'\n"
+    )
     (tools / "apt-cache").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     done = host.run(pythons=[WANTED | {"package": "python3.12"}])

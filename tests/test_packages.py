@@ -109,9 +109,13 @@ def test_a_package_is_not_needed_where_something_stands_in_for_it(run, tmp_path)
 
 
 def test_optional_package_that_apt_does_not_know_is_left_out(run, tmp_path, monkeypatch):
-    tool = "#!/bin/sh\nfor name; do :; done; case $name in {known}) ;; *) exit 1 ;; esac\n"
-    for program, known in (("dpkg-query", "installed-1"), ("apt-cache", "known-1")):
-        (tmp_path / program).write_text(tool.format(known=known))
+    tools = {
+        "dpkg-query": "for name; do :; done; [ $name = installed-1 ]",
+        # Names that begin as the one that was asked for.
+        "apt-cache": "[ $1 = pkgnames ] && printf 'known-1\\nunknown-1-doc\\n'",
+    }
+    for program, script in tools.items():
+        (tmp_path / program).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     names = ["nginx", "installed-1", "known-1", "unknown-1"]

@@ -32,8 +32,9 @@ def found(name: str, patterns: Sequence[str]) -> str:
 def unknown(name: str) -> str:
     """Return a command that prints a package which is neither installed nor known to apt."""
     quoted = shlex.quote(name)
-    known = f"dpkg-query --show {quoted} >/dev/null 2>&1 || apt-cache show {quoted} >/dev/null 2>&1"
-    return f"{known} || echo unknown {quoted}"
+    # Not `apt-cache show`, which takes python3.8 for a pattern and finds others.
+    known = f"apt-cache pkgnames {quoted} 2>/dev/null | grep -qxF {quoted}"
+    return f"dpkg-query --show {quoted} >/dev/null 2>&1 || {known} || echo unknown {quoted}"
 
 
 class ActionModule(ActionBase):

@@ -77,10 +77,11 @@ def provided(python: dict[str, Any], system: str) -> bool:
     patterns = [f"{system}/python{python['version']}", *python.get("instead", [])]
     if any(not unsafe(path) for pattern in patterns for path in glob.glob(pattern)):
         return True
-    known = shutil.which("apt-cache") and subprocess.run(
-        ["apt-cache", "show", python["package"]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    return bool(known) and known.returncode == 0
+    if not shutil.which("apt-cache"):
+        return False
+    # Not `apt-cache show`, which takes python3.8 for a pattern and finds others.
+    names = subprocess.run(["apt-cache", "pkgnames", python["package"]], capture_output=True, text=True)
+    return python["package"] in names.stdout.splitlines()
 
 
 def checked_mirror(mirror: str) -> str:
