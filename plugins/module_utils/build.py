@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.build_log import clean, explain, unit_fault
+from ansible.module_utils.build_log import explain, unit_fault
 from ansible.module_utils.interpreter import BuildError, about
+from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.site import Site, read_json, write_file, write_json
 from ansible.module_utils.takeover import Takeover, TakeoverError, give, size_of, sync
 from ansible.module_utils.units import show, systemctl
@@ -242,12 +243,12 @@ class Build:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_LOG))
             log = clean(self.redacted(file.read().decode(errors="replace")))
         if result and (fault := unit_fault(result, self.limits())):
-            return f"{fault}\nThe log ends:\n{tail(log)}"
+            return f"{fault}\nThe log ends:\n{end(log)}"
         if own := self.read("fault"):
             return self.redacted(clean(own))
         failed = self.read("failed")
         if failed.startswith("`"):
-            return f"{self.redacted(clean(failed))}. The log ends:\n{tail(log)}"
+            return f"{self.redacted(clean(failed))}. The log ends:\n{end(log)}"
         return explain(log or said, about(self.wanted.python)[2])
 
     def limits(self) -> dict[str, str]:
@@ -282,7 +283,7 @@ class Build:
             path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
         except (ValueError, KeyError, TypeError) as error:
             raise BuildError(
-                "the build ended without a result\nThe log ends:\n" + tail(self.read("log"))
+                "the build ended without a result\nThe log ends:\n" + end(clean(self.read("log")))
             ) from error
         allowed = {self.environment} if new else set(environments(self.site))
         if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
@@ -348,10 +349,6 @@ def extract(tar: tarfile.TarFile, folder: Path) -> None:
                 f"the source was rejected: found {member.name}, expected files, folders and symlinks"
             )
         tar.extract(member, folder, set_attrs=not member.issym())
-
-
-def tail(log: str, lines: int = 15) -> str:
-    return "\n".join(log.rstrip().splitlines()[-lines:])
 
 
 def finish(path: Path, final: Path) -> None:

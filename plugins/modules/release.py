@@ -9,11 +9,12 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.build import Build, BuildError, Wanted, finish, is_complete, tail
+from ansible.module_utils.build import Build, BuildError, Wanted, finish, is_complete
 from ansible.module_utils.compressed import compress
 from ansible.module_utils.database import schema
 from ansible.module_utils.interpreter import interpreter
 from ansible.module_utils.live import plain_files, publish, reason_to_switch, unfinished
+from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.release_files import FilesError, digests, write_files
 from ansible.module_utils.site import Site, now, read_json
 
@@ -158,7 +159,9 @@ def keep_uploads(site: Site, tree: Path, folder: str) -> None:
     # As the site, whose own folder that is: a link in there leads its user nowhere new.
     done = run_as(site, tree, "sh", "-c", KEEP, "sh", str(place), str(target))
     if done.returncode != 0:
-        raise BuildError(f"uploads: {folder} could not be made in {site.root}/shared:\n{tail(done.stdout)}")
+        raise BuildError(
+            f"uploads: {folder} could not be made in {site.root}/shared:\n{end(clean(done.stdout))}"
+        )
     remove(place)
     for parent in reversed(place.relative_to(tree).parents):
         if not (tree / parent).is_dir():
