@@ -26,7 +26,7 @@ def resources(failure: Failure, python: str, packages: Mapping[str, str]) -> Exp
     if re.search(NO_SPACE, text):
         return (
             f"{what} failed: no space left on device",
-            "free disk space on the host, or raise the build's disk limit",
+            "free disk space on the host, or raise `python_app_build_disk_mb`",
         )
     if re.search(NO_MEMORY, text, re.M):
         killed = re.search(r"Killed signal|signal: 9", text)
@@ -35,13 +35,13 @@ def resources(failure: Failure, python: str, packages: Mapping[str, str]) -> Exp
         )
         return (
             f"{what} {fault}",
-            "raise the build's memory limit, use a host with more memory, or use a version with a wheel for "
+            "raise `python_app_build_memory_mb`, use a larger host, or use a version with a wheel for "
             f"Python {dotted(python)}",
         )
     if re.search(NO_PROCESS, text):
         return (
             f"{what} failed: it cannot start another process",
-            "raise the build's task limit or its memory limit",
+            "raise `python_app_build_tasks`, or use a version with a wheel",
         )
     return None
 

@@ -51,11 +51,11 @@ def unit_fault(result: str, limits: Mapping[str, str]) -> str:
     faults = {
         "oom-kill": (
             f"the build ran out of memory{limit}",
-            "raise the build's memory limit, or use versions with wheels",
+            "raise `python_app_build_memory_mb`, or use versions with wheels",
         ),
         "timeout": (
             f"the build took too long{limit}",
-            "raise the build's time limit, or use versions with wheels",
+            "raise `python_app_build_seconds`, or use versions with wheels",
         ),
         "signal": ("a signal killed the build", "see `journalctl -k` on the host, then deploy again"),
         "core-dump": ("the build crashed", "see `coredumpctl` on the host"),
@@ -65,7 +65,7 @@ def unit_fault(result: str, limits: Mapping[str, str]) -> str:
         ),
         "disk": (
             f"the build wrote more than {limits.get('disk') or 'its disk limit'}",
-            "raise the build's disk limit, or remove large requirements",
+            "raise `python_app_build_disk_mb`, or remove large requirements",
         ),
     }
     if result in ("", "success", "exit-code"):
