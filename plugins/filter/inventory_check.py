@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible.module_utils.common.yaml import yaml_load
 
@@ -278,6 +279,26 @@ def mail_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str])
                     yield f"hosts.{host}.base_mail{line}"
 
 
+def python_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> Iterator[str]:
+    """Return one line for each unusable mirror or pin file of Pythons, for the first host that has it."""
+    seen: set[str] = set()
+    for host in hosts:
+        mirror, pins = (said(hostvars[host], name) for name in ("python_mirror", "python_pins"))
+        parts, lines = urlsplit(mirror), []
+        if parts.username or parts.password:
+            # The value is not shown: a module's arguments are in the host's log, and uv reads .netrc.
+            lines.append(
+                "python_mirror: found a password in the URL, expected it in /root/.netrc of the host"
+            )
+        elif mirror and not (parts.scheme in ("http", "https") and parts.hostname):
+            expected = "a URL such as https://mirror.example/python"
+            lines.append(f'python_mirror: found "{mirror}", expected {expected}')
+        if pins and not Path(pins).is_file():
+            lines.append(f'python_pins: found "{pins}", expected a file on the controller')
+        yield from (f"hosts.{host}.{line}" for line in lines if line not in seen)
+        seen.update(lines)
+
+
 def key_errors(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], sites: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -350,6 +371,7 @@ def inventory_errors(
     # Names only: a value may be a template that cannot be worked out yet, or a secret.
     errors.extend(variable_errors({host: list(hostvars[host]) for host in groups.get("all", [])}))
     errors.extend(mail_errors(hostvars, groups.get("all", [])))
+    errors.extend(python_errors(hostvars, groups.get("web", [])))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
     errors.extend(successor_errors(hostvars, groups.get("all", [])))
