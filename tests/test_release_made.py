@@ -33,7 +33,6 @@ class Site(module_site.Site):
 def site(tmp_path, monkeypatch) -> Site:
     me = pwd.getpwuid(os.getuid())
     monkeypatch.setattr(release.pwd, "getpwnam", lambda name: me)
-    monkeypatch.setattr(release.os, "chown", lambda *_, **__: None)
 
     def run_as(site: Site, folder: Path, *command: str) -> Any:
         return subprocess.run(

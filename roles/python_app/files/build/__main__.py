@@ -36,7 +36,7 @@ def missing_packages(plan: Plan, job: Job) -> str:
         name = driver["any_of"][0]
         return (
             f"database.scheme: {driver['scheme']} needs {' or '.join(driver['any_of'])}, and no requirement "
-            f"provides it. Add `install: [{name}]` to the site, or name the scheme of the application's driver."
+            f"provides it. Add `install: [{name}]` to the site, or name the application's own scheme."
         )
     if job["worker_class"] == "gevent" and "gevent" not in plan.names:
         return (

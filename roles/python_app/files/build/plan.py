@@ -18,8 +18,10 @@ from uv import Uv
 # Debian's own pip once wrote this line for `pip freeze`; no index has the package.
 PHANTOM = 'pkg-resources ; python_version < "0"\n'
 COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", "--emit-build-options")
+# A path as uv writes it: after -e, with file:, with a name before it, or alone.
 LOCAL = re.compile(
-    r"^(?:-e\s+|(?=\.{0,2}/)|(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?file:(?://)?(?=[./]))(?P<path>[^\s;\[]+)"
+    r"^(?:(?:-e\s+)?(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?(?:file:(?://)?)?(?P<path>[./][^\s;\[]*)"
+    r"|-e\s+(?:file:)?(?P<editable>(?![\w+]+:)[^\s;\[]+)|(?P<bare>[\w.-]+/[^\s;\[@]*))(?=$|[\s;\[])"
 )
 
 
@@ -120,6 +122,8 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     overrides = uv.write("overrides.txt", PHANTOM)
     python = f"--python={uv.python}"
     found = uv.read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
+    if not locked:
+        found = resolved.read_text()
     plan = plan_of(uv, name, found)
     if kind == "project" and name in ("setup.py", "setup.cfg"):
         plan.local.append(uv.tree)
@@ -151,12 +155,14 @@ def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
     local, lines, archives = [], [], []
     for line in re.split(r"\n(?=\S)", text.strip()):
         match = LOCAL.match(line)
-        path = match and located(uv.tree, name, match["path"])
+        path = match and located(uv.tree, name, match["path"] or match["editable"] or match["bare"])
         if path and path.is_dir():
             local.append(path)
             continue
         if path and path.is_file():
             archives.append(f"# {path.name}: {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
+        if links := re.match(r"--find-links[\s=]+(?![\w+]+:|/)(\S+)", line):  # relative to its own file
+            line = f"--find-links {located(uv.tree, name, links[1])}"
         lines.append(f"{line}\n")
     kept = "".join(lines)
     arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", kept)]

@@ -1,0 +1,302 @@
+"""What uv installs for each file in which applications declare their requirements."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from python_wheels import project, wheel
+from uv_program import find_uv
+
+PROGRAM = Path(__file__).parents[1] / "roles/python_app/files/build"
+sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main__
+
+import application  # noqa: E402  the path is set above
+import plan as plans  # noqa: E402
+from uv import Failed, Uv  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory) -> Path:
+    """A folder with all packages that exist for these tests."""
+    folder = tmp_path_factory.mktemp("shelf")
+    wheel(folder, "flask", "3.0", "click")
+    wheel(folder, "flask", "2.0", "click<8")
+    for version in ("7.0", "8.0"):
+        wheel(folder, "click", version)
+    for name in ("pymysql", "redis", "gunicorn", "gevent", "pytest"):
+        wheel(folder, name)
+    return folder
+
+
+@pytest.fixture
+def uv(tmp_path, shelf, monkeypatch) -> Uv:
+    for name, value in {
+        "UV_FIND_LINKS": str(shelf),
+        "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_LINK_MODE": "copy",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_PROJECT_ENVIRONMENT": str(tmp_path / "environment"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    return Uv(tree, tmp_path / "environment", sys.executable, True, find_uv())
+
+
+def write(uv: Uv, files: dict[str, str | bytes]) -> None:
+    for name, content in files.items():
+        path = uv.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def planned(uv: Uv, files: dict[str, Any], install: list[str] | None = None, named: str = "") -> plans.Plan:
+    write(uv, files)
+    resolved = uv.tree.parent / "resolved.txt"
+    resolved.touch()
+    return plans.make_plan(uv, application.requirement_file(uv.tree, named), install or [], resolved)
+
+
+def installed(uv: Uv, plan: plans.Plan) -> dict[str, str]:
+    """Install a plan, and return the name and version of each package."""
+    uv.run("venv", "--quiet", "--no-project", "--python", uv.python, "--allow-existing", str(uv.environment))
+    for arguments in plan.install:
+        uv.run(*arguments)
+    listing = [uv.program, "pip", "list", "--quiet", "--format=json", f"--python={uv.environment}/bin/python"]
+    found = json.loads(subprocess.run(listing, capture_output=True, text=True, check=True).stdout)
+    return {one["name"]: one["version"] for one in found}
+
+
+def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, named: str = "") -> str:
+    with pytest.raises(application.Unusable) as refusal:
+        planned(uv, files, install, named)
+    return str(refusal.value)
+
+
+def shop(dependencies: str = '["flask"]', more: str = "") -> str:
+    """A pyproject.toml of an application that is no package."""
+    return f'[project]\nname = "shop"\nversion = "1.0"\ndependencies = {dependencies}\n{more}'
+
+
+# --- requirements.txt --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_requirements_in_any_encoding_are_installed(uv, encoding):
+    plan = planned(uv, {"requirements.txt": "flask==2.0\r\n".encode(encoding)})
+    got = installed(uv, plan)
+    assert got == {"flask": "2.0", "click": "7.0"}, f"expected flask 2.0 with its click, got {got}"
+
+
+def test_included_and_constraint_files_count(uv):
+    files = {
+        "req/prod.txt": "-r base.txt\n-c ../pins.txt\n",
+        "req/base.txt": "flask\n",
+        "pins.txt": "flask<3\n",
+    }
+    got = installed(uv, planned(uv, files, named="req/prod.txt"))
+    assert got == {"flask": "2.0", "click": "7.0"}, got
+
+
+def test_phantom_package_of_debian_is_ignored(uv):
+    got = installed(uv, planned(uv, {"requirements.txt": "flask\npkg-resources==0.0.0\n"}))
+    assert got == {"flask": "3.0", "click": "8.0"}, got
+
+
+def test_resolved_versions_stay_until_requirements_exclude_them(uv):
+    first = planned(uv, {"requirements.txt": "flask<3\n"})
+    again = planned(uv, {"requirements.txt": "flask\n"})
+    assert "flask==2.0" in first.text and "flask==2.0" in again.text, (
+        f"expected 2.0 to stay, got {again.text}"
+    )
+    moved = planned(uv, {"requirements.txt": "flask>=3\n"})
+    assert "flask==3.0" in moved.text, f"expected 3.0, got {moved.text}"
+
+
+def digest(shelf: Path, stem: str) -> str:
+    return hashlib.sha256((shelf / f"{stem}-py3-none-any.whl").read_bytes()).hexdigest()
+
+
+def test_hashed_requirements_install_exactly_their_files(uv, shelf):
+    good = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+    got = installed(uv, planned(uv, {"requirements.txt": good}))
+    assert got == {"click": "8.0"}, got
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "click==8.0 --hash=sha256:" + "0" * 64,
+        # flask needs a click, which is not locked.
+        "flask==3.0 --hash=sha256:{flask}",
+    ],
+)
+def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
+    text = text.format(flask=digest(shelf, "flask-3.0"))
+    plan = planned(uv, {"requirements.txt": f"{text}\n"})
+    with pytest.raises(Failed):
+        installed(uv, plan)
+    said = capfd.readouterr().err.lower()
+    assert "hash" in said, f"expected uv to name the hash, got {said}"
+
+
+def test_hashed_requirements_with_additions_keep_their_versions(uv, shelf):
+    text = f"click==7.0 --hash=sha256:{digest(shelf, 'click-7.0')}\n"
+    got = installed(uv, planned(uv, {"requirements.txt": text}, ["pymysql", "flask"]))
+    assert got == {"click": "7.0", "pymysql": "1.0", "flask": "2.0"} or got["click"] == "7.0", got
+
+
+def test_wheels_of_the_repository_are_found(uv):
+    files = {"requirements.txt": "--no-index\n--find-links ./wheels\nown\n"}
+    write(uv, files)
+    (uv.tree / "wheels").mkdir()
+    wheel(uv.tree / "wheels", "own")
+    got = installed(uv, planned(uv, files))
+    assert got == {"own": "1.0"}, got
+
+
+def test_another_wheel_of_one_name_is_another_environment(uv):
+    files = {"requirements.txt": "./wheels/own-1.0-py3-none-any.whl\n"}
+    (uv.tree / "wheels").mkdir()
+    wheel(uv.tree / "wheels", "own")
+    one = planned(uv, files)
+    (uv.tree / "wheels/own-1.0-py3-none-any.whl").unlink()
+    wheel(uv.tree / "wheels", "own", "1.0", "click")
+    assert planned(uv, files).text != one.text, (
+        "expected the content of a wheel to be part of the environment"
+    )
+
+
+# --- The application itself --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line", ["-e .", ".", "-e file:.", '. ; python_version > "3"', "-e .[all]", "file:."]
+)
+def test_the_project_belongs_to_the_release(uv, line):
+    extras = '[project.optional-dependencies]\nall = ["shop[mysql]"]\nmysql = ["pymysql"]\n'
+    project(uv.tree, "shop", more=f'dependencies = ["flask"]\n{extras}')
+    plan = planned(uv, {"requirements.txt": f"{line}\nredis\n"})
+    expected = {"flask", "click", "redis"} | ({"pymysql"} if "all" in line else set())
+    got = set(installed(uv, plan))
+    assert got == expected, f"{line}: expected {sorted(expected)} in the environment, got {sorted(got)}"
+    assert plan.local == [uv.tree], f"{line}: expected the project with the release, got {plan.local}"
+
+
+def test_local_library_belongs_to_the_release(uv):
+    project(uv.tree / "libs/own", "own", more='dependencies = ["redis"]\n')
+    plan = planned(uv, {"requirements.txt": "flask\n./libs/own\n"})
+    assert (set(installed(uv, plan)), plan.local) == ({"flask", "click", "redis"}, [uv.tree / "libs/own"])
+
+
+def test_local_path_outside_is_rejected(uv, tmp_path):
+    project(tmp_path / "other", "other")
+    assert "expected a path inside" in refused(uv, {"requirements.txt": "../other\nflask\n"})
+
+
+# --- install -----------------------------------------------------------------------------------
+
+DATABASE = '[project.optional-dependencies]\ndatabase = ["pymysql"]\n[dependency-groups]\nprod = ["redis"]\n'
+
+
+def test_install_adds_requirements_extras_and_groups(uv):
+    plan = planned(uv, {"pyproject.toml": shop(more=DATABASE)}, ["gevent", ".[database]", "group:prod"])
+    got = set(installed(uv, plan))
+    assert got == {"flask", "click", "pymysql", "redis", "gevent"}, got
+
+
+def test_install_is_resolved_with_the_requirements(uv):
+    plan = planned(uv, {"requirements.txt": "flask\n"}, ["click<8"])
+    got = installed(uv, plan)
+    assert got == {"flask": "3.0", "click": "7.0"}, f"expected one solution for both, got {got}"
+
+
+# --- pyproject.toml and lock files -------------------------------------------------------------
+
+
+def test_markers_of_pytest_are_ignored(uv):
+    more = '[tool.pytest.ini_options]\nmarkers = ["slow: takes long"]\n'
+    write(uv, {"pyproject.toml": shop(more=more)})
+    uv.run("lock", "--quiet", f"--python={uv.python}")
+    assert set(installed(uv, planned(uv, {}))) == {"flask", "click"}
+
+
+def test_uv_lock_installs_main_and_selected_groups(uv):
+    more = f'{DATABASE}dev = ["pytest"]\n'
+    write(uv, {"pyproject.toml": shop(more=more)})
+    uv.run("lock", "--quiet", f"--python={uv.python}")
+    assert set(installed(uv, planned(uv, {}))) == {"flask", "click"}, "expected neither extras nor groups"
+    plan = planned(uv, {}, [".[database]", "group:prod", "gevent"])
+    assert set(installed(uv, plan)) >= {"flask", "click", "pymysql", "redis", "gevent"}, plan.names
+
+
+def test_uv_workspace_members_belong_to_the_release(uv):
+    project(uv.tree / "packages/own", "own", more='dependencies = ["redis"]\n')
+    more = '[tool.uv.sources]\nown = {workspace = true}\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    write(uv, {"pyproject.toml": shop('["flask", "own"]', more)})
+    uv.run("lock", "--quiet", f"--python={uv.python}")
+    plan = planned(uv, {})
+    assert plan.local == [uv.tree / "packages/own"], plan.local
+    assert set(installed(uv, plan)) == {"flask", "click", "redis"}, plan.names
+
+
+def test_pylock_installs_default_groups_and_leaves_the_project(uv, shelf):
+    def package(name: str, marker: str = "") -> str:
+        path = next(shelf.glob(f"{name}-*.whl"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        condition = f"marker = '{marker}'\n" if marker else ""
+        files = f'wheels = [{{name = "{path.name}", path = "{path}", hashes = {{sha256 = "{digest}"}}}}]'
+        return f'[[packages]]\nname = "{name}"\nversion = "{path.name.split("-")[1]}"\n{condition}{files}\n'
+
+    text = 'lock-version = "1.0"\ncreated-by = "pdm"\n'
+    text += 'dependency-groups = ["default", "dev"]\ndefault-groups = ["default"]\n'
+    text += package("redis", '"default" in dependency_groups') + package(
+        "pytest", '"dev" in dependency_groups'
+    )
+    text += '[[packages]]\nname = "shop"\ndirectory = {path = "."}\n'
+    plan = planned(uv, {"pylock.toml": text})
+    assert set(installed(uv, plan)) == {"redis"}, plan
+    assert plan.local == [uv.tree], plan.local
+
+
+@pytest.mark.parametrize(
+    ("files", "install"),
+    [
+        ({"requirements.txt": "# nothing yet\n"}, []),
+        ({"Pipfile.lock": '{"_meta": {}, "default": {}, "develop": {"pytest": {"version": "==1.0"}}}'}, []),
+        ({"pyproject.toml": shop("[]")}, []),
+    ],
+)  # fmt: skip
+def test_empty_plan_is_rejected(uv, files, install):
+    message = refused(uv, files, install)
+    assert "found" in message and "expected" in message, message
+
+
+@pytest.mark.parametrize("name", sorted(application.EXPORTS))
+def test_files_of_other_tools_are_rejected_with_the_export(uv, name):
+    message = refused(uv, {name: "x"}, named=name)
+    assert application.EXPORTS[name] in message, message
+
+
+def test_missing_file_is_rejected_with_the_list(uv):
+    assert "found none of requirements.txt, uv.lock" in refused(uv, {"app.py": ""})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "fits"),
+    [(">=3.11,<3.12", "3.13.5", False), (">=3.11", "3.13.5", True), ("~=3.12", "3.11.2", False)],
+)
+def test_requires_python_is_checked_beside_requirements(uv, wanted, version, fits):
+    more = f'requires-python = "{wanted}"\n'
+    write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
+    if fits:
+        return application.suits(uv.tree, version)
+    with pytest.raises(application.Unusable, match=rf"requires-python {wanted}.*{version}"):
+        application.suits(uv.tree, version)
