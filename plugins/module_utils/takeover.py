@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 DEEPEST = 100
+# More entries than any application has; empty files take no space but inodes.
+MOST_ENTRIES = 1_000_000
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BLOCK = 1 << 20
 
@@ -28,6 +32,7 @@ class Takeover:
     group: int
     limit: int
     copied: int = 0
+    entries: int = 0
     # Of each file with several links: where it was seen, how many links it has, and how many were found.
     links: dict[tuple[int, int], tuple[str, int, int]] = field(default_factory=dict)
 
@@ -43,7 +48,7 @@ class Takeover:
         for name, count, found in self.links.values():
             if found != count:
                 raise TakeoverError(
-                    f"found {name}, a hard link to a file outside of the build, expected a file"
+                    f"found {shown(name)}, a hard link to a file outside of the build, expected a file"
                 )
         sync(target)
 
@@ -51,9 +56,12 @@ class Takeover:
         """Copy what is in an open folder to another; `path` is for messages."""
         if path.count("/") > DEEPEST:
             raise TakeoverError(
-                f"found folders nested more than {DEEPEST} deep at {path[:60]}, expected less"
+                f"found folders nested more than {DEEPEST} deep at {shown(path)}, expected less"
             )
         for name in sorted(os.listdir(source)):
+            self.entries += 1
+            if self.entries > MOST_ENTRIES:
+                raise TakeoverError(f"found more than {MOST_ENTRIES} files and folders, expected less")
             found = os.lstat(name, dir_fd=source)
             where = f"{path}{name}"
             if stat.S_ISDIR(found.st_mode):
@@ -90,7 +98,9 @@ class Takeover:
             copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
             try:
                 while block := os.read(given, BLOCK):
-                    os.write(copy, block)
+                    left = memoryview(block)
+                    while left:  # a write is short if the disk is nearly full
+                        left = left[os.write(copy, left) :]
                 os.fchown(copy, 0, self.group)
                 os.fchmod(copy, mode)
                 # nginx and browsers know a static file by its time.
@@ -151,22 +161,71 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def shown(path: str) -> str:
+    """Return an untrusted path as one printable line for a message."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"
+
+
+def walk(folder: int, depth: int = 0) -> Iterator[tuple[int, str, os.stat_result]]:
+    """Yield the folder, the name and the status of everything below an open folder, which may change.
+
+    os.fwalk recurses without a limit, and stops without an error where descriptors run out.
+    """
+    if depth > DEEPEST:
+        raise TakeoverError(f"found folders nested more than {DEEPEST} deep, expected less")
+    for name in os.listdir(folder):
+        try:
+            found = os.lstat(name, dir_fd=folder)
+            below = os.open(name, FOLDER, dir_fd=folder) if stat.S_ISDIR(found.st_mode) else None
+        except OSError:  # removed or replaced meanwhile
+            continue
+        try:
+            yield folder, name, found
+            if below is not None:
+                yield from walk(below, depth + 1)
+        finally:
+            close(below)
+
+
 def give(path: Path, user: int, group: int) -> None:
     """Give a tree in a root-only folder to a user; symlinks themselves, not what they lead to."""
-    for _, folders, names, here in os.fwalk(path, follow_symlinks=False):
-        os.fchown(here, user, group)
-        for name in (*folders, *names):
-            os.chown(name, user, group, dir_fd=here, follow_symlinks=False)
+    top = os.open(path, FOLDER)
+    try:
+        os.fchown(top, user, group)
+        for folder, name, _ in walk(top):
+            os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)
+    finally:
+        os.close(top)
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return the bytes on disk and the number of entries below a folder that is being written."""
+    """Return the bytes on disk and the number of entries below a folder that is being written.
+
+    Counting ends at MOST_ENTRIES. Raise TakeoverError if folders are nested too deep.
+    """
     size = count = 0
-    for _, folders, names, here in os.fwalk(path, follow_symlinks=False, onerror=None):
-        for name in (*folders, *names):
-            try:
-                size += os.lstat(name, dir_fd=here).st_blocks * 512
-            except FileNotFoundError:
-                continue
+    linked: set[tuple[int, int]] = set()
+    try:
+        top = os.open(path, FOLDER)
+    except FileNotFoundError:
+        return 0, 0
+    try:
+        for _, _, found in walk(top):
             count += 1
+            if count > MOST_ENTRIES:
+                break
+            if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+                if (found.st_dev, found.st_ino) in linked:
+                    continue
+                linked.add((found.st_dev, found.st_ino))
+            size += found.st_blocks * 512
+    finally:
+        os.close(top)
     return size, count
+
+
+def remove(path: Path) -> None:
+    """Remove a tree of any depth, whose folders nothing changes meanwhile."""
+    # Not shutil.rmtree, which fails where folders are nested deeper than Python recurses.
+    subprocess.run(["rm", "-rf", "--", str(path)], check=True, capture_output=True)
