@@ -7,7 +7,6 @@ import json
 import os
 import pwd
 import re
-import shutil
 import subprocess
 import tarfile
 import time
@@ -15,20 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.build_guard import (
+    bound,
+    extract,
+    is_nearly_full,
+    is_over,
+    processes_of,
+    read_result,
+)
 from ansible.module_utils.build_log import explain, unit_fault
 from ansible.module_utils.interpreter import BuildError, about
 from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.site import Site, read_json, write_file, write_json
-from ansible.module_utils.takeover import Takeover, TakeoverError, give, size_of, sync
-from ansible.module_utils.units import show, systemctl
+from ansible.module_utils.takeover import Takeover, TakeoverError, give, remove, shown, sync
+from ansible.module_utils.units import show
 
 PROGRAM = Path("/usr/local/lib/decanter/build")
 PYTHON = Path("/opt/decanter/uv/current/bin/python")
 CACHES = Path("/var/cache/decanter")
-# More entries than any application has; empty files take no space but inodes.
-MOST_ENTRIES = 1_000_000
 LONGEST_LOG = 256 * 1024
-LARGEST_RESULT = 4 * 1024 * 1024
+LONGEST_FAULT = 4000
 
 
 @dataclass
@@ -105,31 +110,36 @@ class Build:
             self.execute()
             environment = self.take_environment(self.result())
             self.take(self.folder / "tree", self.site.releases / f".new-{self.identifier}")
-            self.bound_cache()
-        except TakeoverError as error:
-            raise BuildError(f"the build was rejected: {error}") from error
+        except (BuildError, TakeoverError, OSError) as error:
+            self.clear()
+            if isinstance(error, BuildError):
+                raise
+            # No space left, for instance.
+            what = "was rejected" if isinstance(error, TakeoverError) else "cannot be completed"
+            raise BuildError(f"the build {what}: {error}") from error
         finally:
-            self.stop()
-            shutil.rmtree(self.folder, ignore_errors=True)  # the next build removes what is left
+            bound(self.cache, self.limit)
+        remove(self.folder)
         return environment
 
     def stop(self) -> None:
-        """Stop the unit with every process that it started, before anything of root's touches its files."""
-        if show(self.unit)["ActiveState"] != "inactive":
-            systemctl("stop", self.unit)
-        if left := [
-            entry.name for entry in os.scandir("/proc") if entry.name.isdecimal() and owned(entry, self.user)
-        ]:
-            raise BuildError(
-                f"processes {', '.join(left)} of build_{self.site.name} cannot be ended\nRemedy: reboot."
-            )
+        """Stop the unit with all its processes, before root reads or writes a file of the build."""
+        # This fails if the unit does not exist. The processes decide.
+        subprocess.run(["systemctl", "stop", self.unit], capture_output=True, check=False)
+        deadline = time.monotonic() + 10  # a killed process exists until its parent has read its status
+        while left := processes_of(self.user.pw_uid):
+            if time.monotonic() > deadline:
+                found = f"processes {', '.join(left[:10])} of {self.user.pw_name}"
+                raise BuildError(f"{found} cannot be ended\nRemedy: reboot the host.")
+            time.sleep(0.1)
+        if show(self.unit)["ActiveState"] not in ("inactive", "failed"):
+            raise BuildError(f"{self.unit} cannot be stopped\nRemedy: see `systemctl status {self.unit}`.")
 
     def clear(self) -> None:
-        """Remove what a build, or one that was cut off, has left."""
+        """Remove what a build that failed or was cut off has left."""
         self.stop()
         for leftover in (self.folder, *self.site.releases.glob(".new-*"), *self.site.venvs.glob(".new-*")):
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
+            remove(leftover)
 
     def prepare(self, archive: str) -> None:
         """Lay out the folders of the build and the job."""
@@ -209,7 +219,6 @@ class Build:
     def execute(self) -> None:
         """Run the unit to its end, within its limits. Raise BuildError with the reason if it fails."""
         write_file(self.log, "", 0o600)
-        result = ""
         with subprocess.Popen(
             self.arguments(),
             stdin=subprocess.DEVNULL,
@@ -217,19 +226,11 @@ class Build:
             stderr=subprocess.PIPE,
             text=True,
         ) as running:
-            pause = 0.5
-            while running.poll() is None:
-                try:
-                    running.wait(pause)
-                    break
-                except subprocess.TimeoutExpired:
-                    begun = time.monotonic()
-                    size, count = size_of(self.folder)
-                    # A twentieth of the time at most goes into measuring.
-                    pause = max(0.5, 20 * (time.monotonic() - begun))
-                if size > self.limit or count > MOST_ENTRIES:
-                    result = "disk"
-                    systemctl("stop", self.unit)
+            try:
+                result = self.watch(running)
+            finally:
+                if running.poll() is None:
+                    self.stop()
             said = running.stderr.read()
         self.stop()
         result = result or next(iter(re.findall(r"Finished with result: (\S+)", said)), "")
@@ -237,19 +238,47 @@ class Build:
             return
         raise BuildError(self.fault(result, said))
 
+    def watch(self, running: subprocess.Popen[str]) -> str:
+        """Wait for the unit's end; return `disk` as soon as the build has written more than its limit.
+
+        Raise BuildError if the file system is nearly full, TakeoverError if folders are nested too deep.
+        """
+        pause = 0.5
+        while True:
+            try:
+                running.wait(pause)
+                return ""
+            except subprocess.TimeoutExpired:
+                begun = time.monotonic()
+            if is_over(self.folder, self.cache, self.limit):
+                return "disk"
+            if is_nearly_full(self.folder):
+                found = f"{self.site.root}: found a file system that is nearly full"
+                raise BuildError(f"{found}\nRemedy: free space on the host.")
+            # A twentieth of the time at most goes into measuring.
+            pause = max(0.5, 20 * (time.monotonic() - begun))
+
     def fault(self, result: str, said: str) -> str:
         """Word the failure of the unit: its own result, our message, a failed command, or uv's log."""
-        with open(self.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_LOG))
-            log = clean(self.redacted(file.read().decode(errors="replace")))
+        log = self.end_of_log()
         if result and (fault := unit_fault(result, self.limits())):
             return f"{fault}\nThe log ends:\n{end(log)}"
-        if own := self.read("fault"):
-            return self.redacted(clean(own))
-        failed = self.read("failed")
+        if own := self.message("fault"):
+            return own
+        failed = self.message("failed")
         if failed.startswith("`"):
-            return f"{self.redacted(clean(failed))}. The log ends:\n{end(log)}"
+            return f"{failed}. The log ends:\n{end(log)}"
         return explain(log or said, about(self.wanted.python)[2])
+
+    def end_of_log(self) -> str:
+        """Return the end of the log without credentials, escape sequences and control characters."""
+        with open(self.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_LOG))
+            return clean(self.redacted(file.read().decode(errors="replace")))
+
+    def message(self, name: str) -> str:
+        """Return a message of the builder, cleaned and bounded; empty if there is none."""
+        return end(clean(self.redacted(self.read(name)[:LONGEST_FAULT])))
 
     def limits(self) -> dict[str, str]:
         """The limits of the unit by the results that exceeding them has."""
@@ -269,26 +298,21 @@ class Build:
 
     def read(self, name: str) -> str:
         """Return a result of the builder, an untrusted text; empty if there is none."""
-        try:
-            descriptor = os.open(self.folder / "results" / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
-            return ""
-        with open(descriptor, "rb") as file:
-            return file.read(LARGEST_RESULT).decode(errors="replace")
+        return read_result(self.folder / "results" / name)
 
     def result(self) -> dict[str, Any]:
         """Return the builder's result. Raise BuildError if it is not one that the job permits."""
         try:
             result = json.loads(self.read("result.json"))
             path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise BuildError(
-                "the build ended without a result\nThe log ends:\n" + end(clean(self.read("log")))
-            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            log = end(self.end_of_log())
+            raise BuildError(f"the build ended without a result\nThe log ends:\n{log}") from error
         allowed = {self.environment} if new else set(environments(self.site))
         if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
+            found = shown(str(path))
             raise BuildError(
-                f"the build was rejected: found the environment {str(path)[:100]}, expected one of the site"
+                f"the build was rejected: found the environment {found}, expected one of the site"
             )
         return {"environment": path, "key": key, "new": new}
 
@@ -311,19 +335,6 @@ class Build:
     def take(self, source: Path, target: Path, twin: Path | None = None) -> None:
         Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, twin)
 
-    def bound_cache(self) -> None:
-        """Empty the site's cache once it has outgrown the limit of a build."""
-        size, count = size_of(self.cache)
-        if size > self.limit or count > MOST_ENTRIES:
-            shutil.rmtree(self.cache)
-
-
-def owned(entry: os.DirEntry[str], user: pwd.struct_passwd) -> bool:
-    try:
-        return entry.stat().st_uid == user.pw_uid
-    except FileNotFoundError:
-        return False
-
 
 def properties(text: str) -> list[tuple[str, str]]:
     """Return the settings of a unit's file, in their order."""
@@ -334,21 +345,6 @@ def properties(text: str) -> list[tuple[str, str]]:
 def quoted(value: str) -> str:
     """A value as systemd reads it from a file of variables."""
     return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
-
-
-def extract(tar: tarfile.TarFile, folder: Path) -> None:
-    """Unpack the controller's archive: files, folders and symlinks below the folder, and nothing else."""
-    for member in tar:
-        parts = Path(member.name).parts
-        if (
-            member.name.startswith("/")
-            or ".." in parts
-            or not (member.isreg() or member.isdir() or member.issym())
-        ):
-            raise BuildError(
-                f"the source was rejected: found {member.name}, expected files, folders and symlinks"
-            )
-        tar.extract(member, folder, set_attrs=not member.issym())
 
 
 def finish(path: Path, final: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pwd
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ansible.module_utils.live import plain_files, publish, reason_to_switch, un
 from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.release_files import FilesError, digests, write_files
 from ansible.module_utils.site import Site, now, read_json
+from ansible.module_utils.takeover import remove
 
 DOCUMENTATION = r"""
 module: release
@@ -86,6 +86,7 @@ def make(site: Site, params: dict, wanted: Wanted, recipe: dict, files: dict) ->
         environment = Build(site, identifier, wanted).run(params["archive"])
         complete(site, site.releases / f".new-{identifier}", environment, params["site"], files)
     except (BuildError, FilesError) as error:
+        remove(site.releases / f".new-{identifier}")
         fault = str(error).splitlines()[0]
         site.write_record(identifier, record | {"state": "failed", "fault": fault})
         site.note("failed", identifier, because=fault, live=site.live_release())
@@ -118,13 +119,6 @@ def complete(site: Site, tree: Path, environment: Path, wanted: dict, files: dic
 
 def inside(tree: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(tree.resolve())
-
-
-def remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 # Makes the folder $2, with what is in $1, when there is none. All of it, or nothing: a run may be cut off.

@@ -1,0 +1,398 @@
+"""What root reads of a build's archive, settings and results, none of which it trusts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ours import utils
+
+build, guard = utils("build"), utils("build_guard")
+site_module = utils("site")
+
+ID = "20260101T000000Z-abcdef"
+KEY = "a" * 64
+
+
+# --- Settings ----------------------------------------------------------------------------------
+
+CONF = """\
+# Managed by Ansible=yes
+; another comment=no
+[Service]
+
+TemporaryFileSystem=/srv:ro /run:ro
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+CapabilityBoundingSet=
+Environment=A=1
+LimitFSIZE=200M
+"""
+
+
+def test_properties_keep_order_repetition_and_empty_values():
+    found = build.properties(CONF)
+    expected = [
+        ("TemporaryFileSystem", "/srv:ro /run:ro"),
+        ("SystemCallFilter", "@system-service"),
+        ("SystemCallFilter", "~@privileged"),
+        ("CapabilityBoundingSet", ""),
+        ("Environment", "A=1"),
+        ("LimitFSIZE", "200M"),
+    ]
+    assert found == expected, f"expected {expected}, got {found}"
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "a b", 'a"b', "a'b", "a\\b", "$HOME ${HOME}", "`id`", "ü", "#;", "a\\\n\nb", ""]
+)
+def test_quoted_values_survive_a_parser_of_variables(value):
+    # systemd unescapes the same characters in double quotes as a shell does.
+    program = f'X={build.quoted(value)}; printf %s "$X"'
+    found = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True).stdout
+    assert found == value, f"expected {value!r}, got {found!r}"
+
+
+# --- The archive -------------------------------------------------------------------------------
+
+
+def archive(*members: tuple[str, bytes, str]) -> tarfile.TarFile:
+    """Return an archive of members: name, type, and a link's target or a file's text."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, kind, text in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = kind, 0o755
+            if kind == tarfile.REGTYPE:
+                member.size = len(text)
+            else:
+                member.linkname = text
+            tar.addfile(member, io.BytesIO(text.encode()))
+    buffer.seek(0)
+    return tarfile.open(fileobj=buffer)
+
+
+FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE
+
+
+def test_extract_writes_files_folders_and_symlinks(tmp_path):
+    guard.extract(
+        archive(
+            ("a/b/file", FILE, "text"),
+            ("empty", FOLDER, ""),
+            ("a/link", LINK, "/etc"),
+            ("a/up", LINK, "../.."),
+        ),
+        tmp_path,
+    )
+    found = (
+        (tmp_path / "a/b/file").read_text(),
+        os.readlink(tmp_path / "a/link"),
+        (tmp_path / "empty").is_dir(),
+    )
+    assert found == ("text", "/etc", True), f"expected all three kinds, got {found}"
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        ([("/absolute", FILE, "x")], "/absolute"),
+        ([("../outside", FILE, "x")], "../outside"),
+        ([("a/../../outside", FILE, "x")], "a/../../outside"),
+        ([("hard", HARD, "/etc/passwd")], "hard"),
+        ([("pipe", tarfile.FIFOTYPE, "")], "pipe"),
+        ([("device", tarfile.CHRTYPE, "")], "device"),
+        ([("a", LINK, "../outside"), ("a/planted", FILE, "x")], "a/planted"),
+        ([("a", LINK, "../outside"), ("a/b", LINK, "x")], "a/b"),
+        ([("a", LINK, "../outside"), ("./a//planted", FILE, "x")], "planted"),
+        ([("a", LINK, "../outside/planted"), ("a", FILE, "x")], "a"),
+        ([("a", LINK, "../outside"), ("a", FOLDER, "")], "a"),
+        ([("\x1b[2J\n", HARD, "x")], r"\x1b[2J\n"),
+    ],
+)
+def test_extract_rejects_archives_that_leave_the_folder(tmp_path, members, named):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(build.BuildError) as error:
+        guard.extract(archive(*members), tmp_path / "tree")
+    message = str(error.value)
+    assert named in message and message.isprintable(), f"expected {named} in one line, got {message!r}"
+    found = [path.name for path in (tmp_path / "outside").iterdir()] + sorted(os.listdir(tmp_path))
+    assert found == ["outside", "tree"], f"expected nothing outside, got {found}"
+
+
+# --- Results -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one(tmp_path, monkeypatch) -> build.Build:
+    """Return a build of a site that has one complete environment and one that is incomplete."""
+    monkeypatch.setattr(build, "about", lambda python: ["/usr", "cpython-313", "3.13.5"])
+    site = site_module.Site("shop")
+    site.root = tmp_path / "shop"
+    site.venvs, site.releases = site.root / "venvs", site.root / "releases"
+    for name in ("20250101T000000Z-old", "20250202T000000Z-incomplete"):
+        (site.venvs / name).mkdir(parents=True)
+    (site.venvs / "20250101T000000Z-old.json").write_text('{"key": "", "resolved": ""}')
+    one = build.Build.__new__(build.Build)
+    one.site, one.identifier, one.environment = site, ID, site.venvs / ID
+    one.folder, one.cache, one.limit = site.root / ".build", tmp_path / "cache", 200 << 20
+    one.log = one.folder / "log"
+    (one.folder / "results").mkdir(parents=True)
+    one.cache.mkdir()
+    one.log.write_text("")
+    one.properties = [("MemoryMax", "512M"), ("RuntimeMaxSec", "60"), ("LimitFSIZE", "200M")]
+    one.wanted = SimpleNamespace(python="/usr/bin/python3", secrets={})
+    return one
+
+
+def report(one: build.Build, **keys) -> None:
+    valid = {"environment": str(one.environment), "key": KEY, "new": True}
+    (one.folder / "results/result.json").write_text(json.dumps(valid | keys))
+
+
+def test_result_with_the_new_environment_is_accepted(one):
+    report(one)
+    assert one.result() == {"environment": one.environment, "key": KEY, "new": True}
+
+
+def test_result_with_a_complete_environment_is_accepted(one):
+    old = one.site.venvs / "20250101T000000Z-old"
+    report(one, environment=str(old), new=False)
+    assert one.result()["environment"] == old
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/etc",
+        "",
+        ".",
+        "/srv/other/venvs/20250101T000000Z-old",
+        "{venvs}/20250202T000000Z-incomplete",
+        "{venvs}/20250101T000000Z-old/../../../other/venvs/20250101T000000Z-old",
+        "{venvs}/20250101T000000Z-old/lib",
+        "{venvs}",
+        "{root}/.build/environment",
+        "{venvs}/20250101T000000Z-old\n\x1b[2J",
+        "\0",
+    ],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_result_with_another_environment_is_rejected(one, path, new):
+    report(one, environment=path.format(venvs=one.site.venvs, root=one.site.root), new=new)
+    with pytest.raises(build.BuildError, match="rejected: found the environment") as error:
+        one.result()
+    assert str(error.value).isprintable(), f"expected one printable line, got {str(error.value)!r}"
+
+
+def test_result_with_a_known_environment_as_new_is_rejected(one):
+    report(one, environment=str(one.site.venvs / "20250101T000000Z-old"), new=True)
+    with pytest.raises(build.BuildError, match="rejected"):
+        one.result()
+
+
+@pytest.mark.parametrize("key", ["", "short", "A" * 64, KEY + "\n", "../" * 21 + "a", 1, None, [KEY]])
+def test_result_with_an_invalid_key_is_rejected(one, key):
+    report(one, key=key)
+    with pytest.raises(build.BuildError):
+        one.result()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "1",
+        '"x"',
+        "{}",
+        '{"environment": 1, "key": "", "new": 1}',
+        "[" * 100_000,
+        "\xff",
+    ],
+)
+def test_result_that_is_malformed_shows_the_log(one, text):
+    (one.folder / "results/result.json").write_text(text)
+    one.log.write_text("last words \x1b[31mof the build\n")
+    with pytest.raises(build.BuildError, match=r"(?s)ended without a result.*last words") as error:
+        one.result()
+    assert "\x1b" not in str(error.value), f"expected no control character, got {str(error.value)!r}"
+
+
+def plant_symlink(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def plant_symlink_to_secret(path: Path) -> None:
+    secret = path.parents[2] / "secret"
+    secret.write_text("the secret")
+    path.symlink_to(secret)
+
+
+@pytest.mark.parametrize("name", ["result.json", "fault", "failed", "resolved.txt"])
+@pytest.mark.parametrize("plant", [plant_symlink, plant_symlink_to_secret, os.mkfifo, os.mkdir])
+def test_result_that_is_no_file_is_empty(one, name: str, plant: Callable[[Path], None]):
+    before = os.listdir("/proc/self/fd")
+    plant(one.folder / "results" / name)
+    found = one.read(name)
+    assert found == "", f"expected nothing, got {found!r}"
+    assert os.listdir("/proc/self/fd") == before, "expected no descriptor left open"
+
+
+def test_result_of_any_size_is_read_up_to_a_limit(one):
+    with open(one.folder / "results/resolved.txt", "wb") as file:
+        file.truncate(1 << 40)
+    found = len(one.read("resolved.txt"))
+    assert found == guard.LARGEST_RESULT, f"expected {guard.LARGEST_RESULT} characters, got {found}"
+
+
+# --- Messages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fault", "failed"])
+def test_message_of_the_builder_is_clean_and_bounded(one, name):
+    (one.folder / "results" / name).write_text(
+        "`make` \x1b[31mfailed\x1b]0;title\x07 \r\x00" + "x" * 5_000_000 + "\n" * 1000
+    )
+    found = one.fault("exit-code", "")
+    assert found.startswith("`make` ") and "failed" in found, f"expected the message, got {found[:200]!r}"
+    assert len(found) < 10_000, f"expected at most 10,000 characters, got {len(found)}"
+    assert all(letter.isprintable() or letter == "\n" for letter in found), (
+        f"expected clean text, got {found[:200]!r}"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\x1b", " \n \t\n", "\x00\x07"])
+def test_empty_message_of_the_builder_leaves_the_log(one, text):
+    (one.folder / "results/fault").write_text(text)
+    one.log.write_text("error: a line of the log\n")
+    found = one.fault("exit-code", "")
+    assert "a line of the log" in found and found.splitlines()[0].strip(), f"expected the log, got {found!r}"
+
+
+def test_log_of_any_size_is_read_from_its_end(one):
+    with open(one.log, "wb") as file:
+        file.truncate(1 << 40)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nlast line\n")
+    found = one.end_of_log()
+    assert found.rstrip().endswith("last line") and len(found) <= build.LONGEST_LOG, (
+        f"got {len(found)} characters"
+    )
+
+
+def test_credentials_are_redacted_and_short_values_are_not(one):
+    one.wanted.secrets = {"TOKEN": "s3cr3t-token", "USER": "ab", "INDEX": "https://index.test/simple"}
+    found = one.redacted("s3cr3t-token of ab at https://index.test/simple")
+    assert found == "*** of ab at https://index.test/simple", f"got {found}"
+    one.log.write_text("401 for s3cr3t-token\n")
+    (one.folder / "results/fault").write_text("no access with s3cr3t-token")
+    assert "s3cr3t" not in one.fault("exit-code", "") + one.end_of_log()
+
+
+# --- Limits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", ["timeout", "oom-kill", "disk"])
+def test_unit_that_exceeded_a_limit_is_reported_with_it(one, result):
+    limit = {"timeout": "60 s", "oom-kill": "512M", "disk": "200M"}[result]
+    # Its own message, which the build may have written to mislead, is of no importance then.
+    (one.folder / "results/fault").write_text("everything is fine")
+    found = one.fault(result, "").splitlines()[0]
+    assert limit in found and "fine" not in found, f"expected the limit {limit}, got {found}"
+
+
+def running(seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(["sleep", str(seconds)], text=True)
+
+
+def test_watch_ends_with_the_build(one):
+    with running(0.1) as process:
+        assert one.watch(process) == ""
+
+
+@pytest.mark.parametrize("where", ["tree", "cache", "many"])
+def test_watch_reports_a_build_beyond_its_limit(one, monkeypatch, where):
+    one.limit = 1 << 20
+    if where == "many":
+        monkeypatch.setattr(guard, "MOST_ENTRIES", 50)
+        for number in range(60):
+            (one.folder / f"results/{number}").touch()
+    else:
+        folder = one.cache if where == "cache" else one.folder
+        (folder / "large").write_bytes(bytes(3 << 20))
+    with running(30) as process:
+        found = one.watch(process)
+        process.kill()
+    assert found == "disk", f"expected disk, got {found!r}"
+
+
+def test_watch_counts_no_hole_of_a_sparse_file(one):
+    with open(one.folder / "results/sparse", "wb") as file:
+        file.truncate(1 << 40)
+    with running(1.2) as process:
+        assert one.watch(process) == ""
+
+
+def test_watch_rejects_a_build_on_a_full_file_system(one, monkeypatch):
+    full = SimpleNamespace(f_bavail=1, f_blocks=100, f_favail=0, f_files=0)
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    with running(30) as process:
+        with pytest.raises(build.BuildError, match="nearly full"):
+            one.watch(process)
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("bavail", "favail", "files", "expected"),
+    [(50, 50, 100, False), (1, 50, 100, True), (50, 1, 100, True), (50, 0, 0, False)],
+)
+def test_nearly_full_counts_space_and_inodes(monkeypatch, bavail, favail, files, expected):
+    found = SimpleNamespace(f_bavail=bavail, f_blocks=100, f_favail=favail, f_files=files)
+    monkeypatch.setattr(os, "statvfs", lambda path: found)
+    assert guard.is_nearly_full(Path("/")) is expected
+
+
+@pytest.mark.parametrize("attack", ["large", "deep"])
+def test_cache_beyond_its_limit_is_emptied(one, attack):
+    one.limit = 1 << 20
+    if attack == "large":
+        (one.cache / "large").write_bytes(bytes(2 << 20))
+    else:
+        here = one.cache
+        for _ in range(150):
+            here = here / "d"
+            here.mkdir()
+    guard.bound(one.cache, one.limit)
+    assert not one.cache.exists(), "expected an empty cache"
+
+
+def test_cache_within_its_limit_is_kept(one):
+    (one.cache / "wheel").write_text("text")
+    guard.bound(one.cache, one.limit)
+    assert (one.cache / "wheel").exists()
+
+
+def test_finish_gives_a_tree_its_final_name(tmp_path):
+    (tmp_path / ".new").mkdir()
+    build.finish(tmp_path / ".new", tmp_path / "final")
+    assert (tmp_path / "final").is_dir() and not (tmp_path / ".new").exists()
+
+
+def test_environments_are_the_complete_ones_newest_first(one):
+    later = one.site.venvs / "20250303T000000Z-later"
+    later.mkdir()
+    build.marker(later).write_text("{}")
+    found = [path.name for path in build.environments(one.site)]
+    assert found == ["20250303T000000Z-later", "20250101T000000Z-old"], f"got {found}"
