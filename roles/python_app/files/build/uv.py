@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import processes
+
 UV = "/opt/decanter/uv/current/bin/uv"
 
 
@@ -31,14 +33,14 @@ class Uv:
 
     def run(self, *arguments: str) -> None:
         """Run uv, whose output is the log. Raise Failed if it fails."""
-        done = subprocess.run([self.program, *self.options, *arguments], cwd=self.tree, check=False)
+        done = processes.run([self.program, *self.options, *arguments], cwd=self.tree)
         if done.returncode != 0:
             raise Failed(f"uv {arguments[0]}", done.returncode)
 
     def read(self, *arguments: str) -> str:
         """Run uv and return its standard output. Raise Failed if it fails."""
         command = [self.program, *self.options, "--quiet", *arguments]
-        done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE, text=True, check=False)
+        done = processes.run(command, cwd=self.tree, stdout=subprocess.PIPE)
         if done.returncode != 0:
             raise Failed(f"uv {arguments[0]}", done.returncode)
         return done.stdout
