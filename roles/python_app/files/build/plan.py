@@ -123,7 +123,7 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     python = f"--python={uv.python}"
     found = uv.read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
     if not locked:
-        found = resolved.read_text()
+        found = resolved.read_text()  # with `--quiet`, uv prints nothing beside an output file
     plan = plan_of(uv, name, found)
     if kind == "project" and name in ("setup.py", "setup.cfg"):
         plan.local.append(uv.tree)
