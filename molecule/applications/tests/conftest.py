@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 # The fixtures of every scenario's hosts.
 sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+pytest_plugins = ["lab", "hostile_site"]
 
 
 @dataclass

@@ -1,0 +1,8 @@
+"""Never end."""
+
+import time
+
+
+def run():
+    while True:
+        time.sleep(1)
