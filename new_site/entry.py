@@ -1,58 +1,68 @@
-"""The entry of a new site: what is proposed, what is wrong with it, and how it is written.
+"""The entry of a new site: the proposal, and its problems.
 
-Only what plugins/schema/sites.yml knows is proposed.
+Only keys of plugins/schema/sites.yml are proposed.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import tempfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sites_check import SCHEMA, site_errors
 
-from new_site.source import NATIVE, SERVICES, Source
+from new_site.configurations import REPLACE_ME
+from new_site.databases import DATABASE_PIECE, DATABASE_URL, MYSQL, scheme_of
+from new_site.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
-PLAYBOOKS = ROOT / "playbooks"  # where relative paths of `sites` start
+PLAYBOOKS = ROOT / "playbooks"  # relative paths of `sites` start here
 KEYS = SCHEMA["additionalProperties"]["properties"]
 
-# Keys that no question is about.
+# Keys without a question.
 GUESSED = (
     "requirements",
+    "install",
     "packages",
     "services",
     "env",
     "secrets_as",
     "health",
     "processes",
+    "build",
     "uploads",
     "gunicorn",
     "tls",
 )
-LONGEST = 110  # a line of an entry
-REPLACE_ME = "REPLACE_ME"
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
-# What Decanter, the system or a developer's machine sets.
+# Variables that Decanter, the system or a developer's machine sets.
 NOT_ASKED_FOR = re.compile(
     r"(FLASK|PYTHON|GUNICORN|XDG|WERKZEUG|DECANTER|LC|CI|GITHUB|DEV|TEST)_.*"
     r"|DEBUG|TESTING|ENV|HOME|HOST|LANG|PATH|PORT|PWD|TMPDIR|TZ|USER|VIRTUAL_ENV|WEB_CONCURRENCY"
     r"|CREDENTIALS_DIRECTORY|REDIS_URL|MEMCACHED_SOCKET"
 )
-DATABASE_URL = re.compile(r"(DATABASE|DB|MYSQL|SQLALCHEMY_DATABASE|SQLALCHEMY)_UR[LI]")
-DATABASE_PIECE = re.compile(
-    r"(?:DATABASE|DB|MYSQL)_(?:(?P<host>HOST(?:NAME)?|SERVER)|(?P<port>PORT)|(?P<name>NAME|DATABASE|DB)"
-    r"|(?P<user>USER(?:NAME)?)|(?P<password>PASS(?:WORD)?|PASSWD)|(?P<socket>(?:UNIX_)?SOCKET))"
-)
+# Distributions that are clients of a service.
+SERVICES = {
+    "redis": {"redis", "rq", "flask-redis", "flask-rq2"},
+    "memcached": {"pylibmc", "pymemcache", "python-memcached"},
+}
+# Drivers by the schemes of SQLAlchemy's URLs.
+SCHEME_DRIVERS = {
+    "mysql": "mysqlclient",
+    "mysql+mysqldb": "mysqlclient",
+    "mysql+mysqlconnector": "mysql-connector-python",
+}
+DATABASE_EXTRA = re.compile(r"(?i)\b(\w*mysql\w*|mariadb|databases?|db|sql)\b")
+# Debian packages that a distribution is built with or loads.
+NATIVE = {
+    "mysqlclient": ["build-essential", "default-libmysqlclient-dev", "pkg-config", "python3-dev"],
+    "python-magic": ["libmagic1"],
+    "weasyprint": ["libpango-1.0-0", "libpangoft2-1.0-0"],
+}
 
 
 def knows(*keys: str, value: str = "") -> bool:
-    """Whether the schema has a key of a site, and where it has a choice of values, one of them."""
+    """Return whether the schema has a key of a site, and the value among the key's choices."""
     node: Any = {"properties": KEYS}
     for key in keys:
         node = node.get("properties", {}).get(key)
@@ -68,7 +78,7 @@ def vault(name: str, key: str) -> str:
     )
 
 
-# --- What is proposed --------------------------------------------------------------------------
+# --- The proposal --------------------------------------------------------------------------
 
 
 def is_elsewhere(group_vars: Path) -> bool:
@@ -78,7 +88,7 @@ def is_elsewhere(group_vars: Path) -> bool:
 
 
 def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]:
-    """How the application is told of its database, by the variables that it reads."""
+    """Return `database` with the variables that the application reads."""
     entry: dict[str, Any] = {"engine": "mysql"}
     urls = {name: "url" for name in source.env if DATABASE_URL.fullmatch(name)}
     matches = {name: match for name in source.env if (match := DATABASE_PIECE.fullmatch(name))}
@@ -87,8 +97,8 @@ def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]
     if elsewhere or (not urls and "password" in pieces.values()):
         entry |= {"auth": "password", "password": vault(site, "database_password")}
         pieces = {name: piece for name, piece in pieces.items() if piece != "socket"}
-    other_driver = source.uses & {"mysqlclient", "mysqldb"} and "pymysql" not in source.uses
-    if other_driver and knows("database", "scheme"):
+    drivers = source.uses | (source.extras.get(missing_driver(source), set()) if knows("install") else set())
+    if drivers & {"mysqlclient", "mysqldb"} and "pymysql" not in drivers and knows("database", "scheme"):
         entry["scheme"] = "mysql+mysqldb"
     told = urls or pieces
     if told and told != {"DATABASE_URL": "url"} and knows("database", "variables"):
@@ -96,13 +106,34 @@ def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]
     return entry
 
 
-def variables(source: Source, database: bool) -> tuple[list[str], list[str], list[str]]:
-    """Names that the application reads: its secrets, what it fails without, and what it may do without.
+def missing_driver(source: Source) -> str:
+    """Return the item of `install` that brings a driver for MySQL, or "" if the requirements have one.
 
-    Those of its database are told by `database`; where it is somewhere else its address is a secret.
+    It is an extra or a group of the project that holds a driver, else the driver of the code's own URL,
+    else PyMySQL, which `database.scheme` has by default.
+    """
+    if source.uses & MYSQL:
+        return ""
+    extras = [name for name, names in source.extras.items() if names & MYSQL and DATABASE_EXTRA.search(name)]
+    if extras:
+        return min(extras, key=lambda name: ("mysql" not in name and "mariadb" not in name, name))
+    schemes = {url.partition("://")[0] for url in source.urls if scheme_of(url) == "mysql"}
+    own_url = schemes and not any(DATABASE_URL.fullmatch(name) for name in source.env)
+    if own_url and "mysql+pymysql" not in schemes:
+        return SCHEME_DRIVERS.get(min(schemes), "pymysql")
+    return "pymysql"
+
+
+def variables(source: Source, database: bool) -> tuple[list[str], list[str], list[str]]:
+    """Return the variables that the application reads: secrets, necessary ones, optional ones.
+
+    `database` sets those of the application's own database. The address of another one is a secret.
     """
     secrets, needed, optional = [], [], []
     for name, required in sorted(source.env.items()):
+        if name in source.settings:
+            needed.append(name)
+            continue
         address, piece = DATABASE_URL.fullmatch(name), DATABASE_PIECE.fullmatch(name)
         if NOT_ASKED_FOR.fullmatch(name) or not re.fullmatch("[A-Z][A-Z0-9_]*", name):
             continue
@@ -116,12 +147,18 @@ def variables(source: Source, database: bool) -> tuple[list[str], list[str], lis
 def make_entry(
     name: str, answers: dict[str, Any], source: Source, tls: dict[str, Any] | None, elsewhere: bool = False
 ) -> dict[str, Any]:
-    """The entry, in the order in which the guide has its keys."""
+    """Return the entry, with its keys in the order of docs/sites.md."""
     entry = {key: answers[key] for key in ("server_names", "source", "wsgi")}
     if source.requirements and knows("requirements"):
         entry["requirements"] = source.requirements
-    if packages := sorted({package for name in source.uses & NATIVE.keys() for package in NATIVE[name]}):
+    driver = missing_driver(source) if answers.get("database") and knows("install") else ""
+    if driver:
+        entry["install"] = [driver]
+    installed = source.uses | source.extras.get(driver, {driver})
+    if packages := sorted({package for name in installed & NATIVE.keys() for package in NATIVE[name]}):
         entry["packages"] = packages
+    if source.build:
+        entry["build"] = source.build
     if answers.get("database"):
         entry["database"] = database_entry(name, source, elsewhere)
     services = [
@@ -133,7 +170,7 @@ def make_entry(
         entry["services"] = services
     secrets, needed, _ = variables(source, "database" in entry)
     if needed:
-        entry["env"] = dict.fromkeys(needed, REPLACE_ME)
+        entry["env"] = {name: source.settings.get(name, REPLACE_ME) for name in needed}
     if secrets:
         entry["secrets"] = vault(name, "secrets")
     # An application that knows of credentials reads its secrets from files.
@@ -177,7 +214,7 @@ def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: l
     stand_in = "filled-in-by-then"
     settled = entry | ({"secrets": dict.fromkeys(secrets, stand_in)} if "secrets" in entry else {})
     if "env" in entry:
-        settled["env"] = dict.fromkeys(entry["env"], stand_in)
+        settled["env"] = {key: value.replace(REPLACE_ME, stand_in) for key, value in entry["env"].items()}
     if "password" in entry.get("database", {}):
         settled["database"] = entry["database"] | {"password": stand_in}
     before = site_errors(sites, str(PLAYBOOKS)) if sites else []
@@ -187,125 +224,41 @@ def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: l
 def without_refused(
     sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The entry without what is refused of what nobody asked for, so that a guess stops nobody; and why."""
-    refused = []
-    for line in problems(sites, name, entry, secrets):
-        key = next((key for key in GUESSED if re.match(rf"sites\.{name}\.{key}\b", line)), None)
-        if key:
+    """Return the entry without guesses that validation rejects, and the messages of validation."""
+    refused: list[str] = []
+    while True:
+        before = entry
+        for line in problems(sites, name, entry, secrets):
+            steps = line.removeprefix(f"sites.{name}.").partition(": ")[0]
+            key = next((key for key in GUESSED if key in before and re.match(rf"{key}\b", steps)), None)
+            if key and line.startswith(f"sites.{name}."):
+                entry = entry | {key: without_item(entry[key], steps.removeprefix(key))}
+            elif steps.startswith("database.variables"):
+                database = {
+                    other: value for other, value in entry["database"].items() if other != "variables"
+                }
+                entry = entry | {"database": database}
+            else:
+                continue
             refused.append(line)
-            entry = {other: value for other, value in entry.items() if other != key}
-        elif line.startswith(f"sites.{name}.database.variables"):
-            refused.append(line)
-            database = {other: value for other, value in entry["database"].items() if other != "variables"}
-            entry = entry | {"database": database}
-    return entry, refused
+        if entry is before:
+            return entry, refused
+        entry = {key: compact(value) for key, value in entry.items()}
+        entry = {key: value for key, value in entry.items() if key not in GUESSED or value}
 
 
-# --- How it is written -------------------------------------------------------------------------
+def compact(value: Any) -> Any:
+    return [item for item in value if item is not None] if isinstance(value, list) else value
 
 
-def flow(value: Any, inside: bool = False) -> str:
-    """A value on one line; what has to be quoted is in double quotes, as everywhere in the inventories."""
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{key}: {flow(item, True)}" for key, item in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(flow(item, True) for item in value) + "]"
-    # YAML asks for more quotes inside brackets than outside.
-    text = yaml.safe_dump([value], default_flow_style=inside, width=10**6, allow_unicode=True).strip()
-    plain = text[1:-1] if inside else text.removeprefix("- ")
-    return json.dumps(value, ensure_ascii=False) if plain.startswith(("'", '"')) else plain
+def without_item(value: Any, steps: str) -> Any:
+    """Return a value without the item at a path such as `[0].url` or `.TOKEN`, or an empty one.
 
-
-def written(name: str, entry: dict[str, Any], optional: list[str], indent: str) -> str:
-    """The entry's lines, `indent` being what one level has in this file."""
-    lines = [f"{indent}{name}:"]
-    for key, value in entry.items():
-        line = f"{indent * 2}{key}: {flow(value)}"
-        if key != "env" and (len(line) <= LONGEST or not isinstance(value, dict | list)):
-            lines.append(line)
-            continue
-        lines.append(f"{indent * 2}{key}:")
-        if isinstance(value, dict):
-            lines += [f"{indent * 3}{item}: {flow(text)}" for item, text in value.items()]
-        else:
-            lines += [f"{indent * 3}- {flow(item)}" for item in value]
-    if optional:
-        text = f"It reads these of its environment, too, and does without: {', '.join(optional)}"
-        lines += textwrap.wrap(
-            text, LONGEST, initial_indent=f"{indent * 2}# ", subsequent_indent=f"{indent * 2}# "
-        )
-    return "\n".join(lines) + "\n"
-
-
-class Refused(Exception):
-    """The file is not as it must be; the message says how."""
-
-
-class Loader(yaml.SafeLoader):
-    """Reads what is encrypted or unsafe as a text: it belongs to somebody else's entry."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: f"a value of {suffix}")
-
-
-class SitesFile:
-    """An inventory's sites.yml, which a block at its end makes longer; nothing else of it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
-        try:
-            # As it stands: Python would turn every end of line into its own.
-            self.text = self.path.read_bytes().decode("utf-8")
-            self.content = yaml.load(self.text, Loader)
-            root = yaml.compose(self.text, Loader)
-        except OSError as error:
-            raise Refused(f"{path}: {error.strerror}") from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise Refused(
-                f"{path}: found no YAML of one document ({' '.join(str(error).split())})"
-            ) from error
-        pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        key, node = pairs[-1] if pairs else (None, None)
-        if key is None or key.value != "sites" or not self._is_block(node):
-            raise Refused(
-                f"{path}: found another form, expected `sites:` as its last key, an indented block a site"
-            )
-        self.sites: dict[str, Any] = self.content["sites"] or {}
-        first = node.value[0][0].start_mark.column if self.sites else 2
-        self.indent = " " * first
-
-    @staticmethod
-    def _is_block(node: yaml.Node) -> bool:
-        if isinstance(node, yaml.ScalarNode):  # nothing, not even ~: the last site was taken out
-            return node.tag == "tag:yaml.org,2002:null" and not node.value
-        return isinstance(node, yaml.MappingNode) and not node.flow_style and node.start_mark.column > 0
-
-    def append(self, name: str, entry: dict[str, Any], optional: list[str]) -> None:
-        """Write the file with the entry at its end: all of it or, whatever happens, nothing."""
-        block = written(name, entry, optional, self.indent)
-        gap = "\n" if self.sites else ""
-        text = self.text + ("" if self.text.endswith("\n") else "\n") + gap + block
-        if "\r\n" in self.text:
-            text = self.text + text[len(self.text) :].replace("\n", "\r\n")
-        self._expect(text, self.content | {"sites": self.sites | {name: entry}})
-        with tempfile.NamedTemporaryFile("wb", dir=self.path.parent, prefix=".sites-", delete=False) as file:
-            new = Path(file.name)
-            try:
-                file.write(text.encode())
-                file.close()
-                shutil.copymode(self.path, new)
-                new.replace(self.path)
-            except BaseException:
-                new.unlink(missing_ok=True)
-                raise
-
-    def _expect(self, text: str, content: dict[str, Any]) -> None:
-        try:
-            found = yaml.load(text, Loader)
-        except yaml.YAMLError:
-            found = None
-        if found != content:
-            raise Refused(
-                f"{self.path}: found an end that nothing can be appended to, expected the last site's"
-            )
+    An item of a list becomes None, so that the numbers of the other items stay the same.
+    """
+    index, item = re.match(r"\[(\d+)\]", steps), re.match(r"\.(\w[\w-]*)", steps)
+    if isinstance(value, list) and index:
+        return [None if number == int(index[1]) else other for number, other in enumerate(value)]
+    if isinstance(value, dict) and item and item[1] in value:
+        return {key: other for key, other in value.items() if key != item[1]}
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pty
 import select
@@ -12,14 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+from new_site_command import APP, ROOT, command, entries, files, sites_file
 
-ROOT = Path(__file__).parents[1]
 BEFORE = """\
 # What is served here.
 sites:
@@ -33,18 +30,6 @@ sites:
       3030
     database: {engine: mysql}
 """
-APP = "from flask import Flask\napp = Flask(__name__)\n"
-
-
-def load() -> ModuleType:
-    loader = SourceFileLoader("new_site_command", str(ROOT / "bin/new-site"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
-command = load()
-entries, look = command.entries, command.look
 
 
 @pytest.fixture
@@ -61,14 +46,6 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "sites.yml"
 
 
-def files(folder: Path, contents: dict[str, str]) -> Path:
-    for name, text in contents.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     return files(tmp_path / "shop", {"app.py": APP, "requirements.txt": "flask\n"})
@@ -78,8 +55,8 @@ def added(path: Path, before: str = BEFORE) -> dict:
     """The entry that came to the file, all that was there before being as it was."""
     text = path.read_bytes().decode()
     assert text.startswith(before), f"expected the file as it was and more, got:\n{text}"
-    sites = yaml.load(text, entries.Loader)["sites"]
-    assert list(sites)[:-1] == list(yaml.load(before, entries.Loader)["sites"] or []), f"got {list(sites)}"
+    sites = yaml.load(text, sites_file.Loader)["sites"]
+    assert list(sites)[:-1] == list(yaml.load(before, sites_file.Loader)["sites"] or []), f"got {list(sites)}"
     return sites[list(sites)[-1]]
 
 
@@ -95,119 +72,6 @@ def give(*answers: str) -> Callable[[str], str]:
         return left.pop(0)
 
     return ask
-
-
-# --- What a source says ------------------------------------------------------------------------
-
-FACTORY = "from flask import Flask\ndef create_app(config=None):\n    return Flask(__name__)\n"
-LAYOUTS = {
-    "one file": ({"app.py": APP}, "app:app"),
-    "wsgi.py before app.py": ({"app.py": APP, "wsgi.py": "from app import app\n"}, "wsgi:app"),
-    "wsgi.py, renamed": ({"wsgi.py": "from x import y as application\n"}, "wsgi:application"),
-    "another name": ({"shop.py": "from flask import Flask\nsite = Flask('x')\n"}, "shop:site"),
-    "a factory's result": ({"main.py": "from x import create_app\napp = create_app()\n"}, "main:app"),
-    "a package's factory": ({"shop/__init__.py": FACTORY}, "shop:create_app()"),
-    "src": ({"src/shop/__init__.py": FACTORY, "setup.py": ""}, "shop:create_app()"),
-    "a module of a package": ({"shop/__init__.py": "", "shop/web.py": FACTORY}, "shop.web:create_app()"),
-    "a package before run.py": ({"shop/__init__.py": FACTORY, "run.py": "from x import y\napp = y()\n"},
-                                "shop:create_app()"),
-    "a factory that needs something": ({"shop/__init__.py": "def create_app(config): ...\n"}, ""),
-    "with a type": ({"app.py": "app: Flask = Flask('x')\n"}, "app:app"),
-    "no worker": ({"shop/__init__.py": FACTORY, "my_celery.py": "app = create_app()\n"}, "shop:create_app()"),
-    "no Celery": ({"tasks.py": "app = Celery()\n", "cli.py": "app = Typer()\n"}, ""),
-    "tests are none of it": ({"tests/app.py": APP, "venv/app.py": APP, ".x/app.py": APP}, ""),
-    "Python 2": ({"app.py": "print 'x'\n", "main.py": APP}, "main:app"),
-    ".flaskenv": ({"app.py": APP, "x.py": APP, ".flaskenv": "# x\nexport FLASK_APP=x.py\n"}, "x:app"),
-    ".flaskenv, a name": ({".flaskenv": 'FLASK_APP="shop.web:create_app"\n'}, "shop.web:create_app()"),
-    "Procfile": ({"app.py": APP, "Procfile": "web: X=1 gunicorn -w 4 -b :$PORT 'a.b:c(1)' -\n"}, "a.b:c(1)"),
-    "Procfile, bare": ({"app.py": APP, "Procfile": "web: gunicorn -w 4 serve\n"}, "serve:application"),
-    "Procfile, no gunicorn": ({"app.py": APP, "Procfile": "web: python app.py\n"}, "app:app"),
-    "Procfile, a template": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b({{ x }})'\n"}, "app:app"),
-    "Procfile, broken": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b\n"}, "app:app"),
-    "a warning is not ours": ({"app.py": APP + "x = '\\d'\n"}, "app:app"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("contents", "expected"), LAYOUTS.values(), ids=LAYOUTS)
-def test_the_application_is_found(tmp_path, contents, expected):
-    found = look(files(tmp_path, contents)).wsgi
-    assert found == expected, f"expected {expected!r}, got {found!r}"
-
-
-def test_a_source_with_everything(tmp_path):
-    contents = {
-        "Procfile": "web: gunicorn -k gevent shop:app\nworker: rq worker\n"
-        "release: flask db upgrade\nBIG_One: x\n",
-        "shop/__init__.py": "import os, redis\nfrom flask import Flask\nfrom os import environ\n"
-        "app = Flask(__name__, static_folder='assets', static_url_path='/files')\n"
-        "X = request.environ['HTTP_X']\nY = request.environ.get('HTTP_Y')\n"
-        "A = os.environ['A']\nos.environ['SET'] = '1'\nB = os.getenv('B', 'b')\nC = environ.get('C')\n"
-        "@app.get('/healthz')\ndef health(): ...\n",
-        "shop/assets/x.css": "",
-        "shop/assets/uploads/.keep": "",
-        "requirements/prod.txt": "-r base.txt\nFlask_SQLAlchemy==2.5\nPyMySQL[rsa]>=1\n",
-        ".env.example": "# Settings\nMAIL_SERVER=localhost\nA=1\n",
-    }
-    found = look(files(tmp_path, contents))
-    assert found.migrate == "flask db upgrade", f"got {found.migrate!r}"
-    assert found.processes == {"worker": "rq worker", "big-one": "x"}, f"got {found.processes}"
-    assert found.static == [{"url": "/files/", "path": "shop/assets"}], f"got {found.static}"
-    assert found.health == "/healthz", f"got {found.health!r}"
-    assert found.worker_class == "gevent", f"got {found.worker_class!r}"
-    assert found.requirements == "requirements/prod.txt", f"got {found.requirements!r}"
-    assert found.uploads == ["shop/assets/uploads"], f"got {found.uploads}"
-    assert found.env == {"A": True, "B": False, "C": False, "MAIL_SERVER": False}, f"got {found.env}"
-    assert {"flask-sqlalchemy", "pymysql", "redis"} <= found.uses, f"got {found.uses}"
-    assert found.database and found.declared, "expected a database and requirements, got none"
-
-
-def test_no_template_comes_from_a_source(tmp_path):
-    """Ansible would run it on the controller."""
-    lines = "one: echo {{ x }}\ntwo: {% x %}\nthree: {# x #}\nfour: echo ${X} {}\n"
-    found = look(files(tmp_path, {"Procfile": lines, ".flaskenv": "FLASK_APP=a:b({{x}})"}))
-    assert found.processes == {"four": "echo ${X} {}"}, f"got {found.processes}"
-    assert found.wsgi == "", f"expected nothing, got {found.wsgi}"
-
-
-def test_a_health_route_below_a_prefix_is_not_guessed(tmp_path):
-    text = "bp = Blueprint('x', __name__, url_prefix='/api')\n@bp.get('/health')\ndef health(): ...\n"
-    assert look(files(tmp_path, {"app.py": text})).health == "", (
-        "expected no path, for nobody knows the prefix"
-    )
-
-
-@pytest.mark.parametrize(
-    ("contents", "command"),
-    [
-        ({"migrations/env.py": ""}, "flask db upgrade"),
-        ({"alembic.ini": "", "alembic/env.py": ""}, "alembic upgrade head"),
-        (
-            {"alembic.ini": "", "migrations/env.py": "", "requirements.txt": "Flask-Migrate\n"},
-            "flask db upgrade",
-        ),
-        ({"requirements.txt": "flask-migrate\n"}, ""),
-    ],
-)
-def test_migrations_are_found(tmp_path, contents, command):
-    found = look(files(tmp_path, contents)).migrate
-    assert found == command, f"expected {command!r}, got {found!r}"
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("requirements.txt", "psycopg2-binary==2.9\n"),
-        ("pyproject.toml", "[project]\ndependencies = ['psycopg2-binary>=2']\n"),
-        ("pyproject.toml", "[tool.poetry.dependencies]\npsycopg2-binary = '^2'\n"),
-        ("Pipfile", "[packages]\npsycopg2_binary = '*'\n"),
-        ("models.py", "import psycopg2\n"),
-    ],
-)
-def test_an_engine_that_is_not_supported_is_said(tmp_path, name, text):
-    found = look(files(tmp_path, {name: text}))
-    assert found.unsupported == ["PostgreSQL"] and not found.database, f"got {found}"
-    lines = command.noticed(found)
-    assert any("PostgreSQL, which Decanter does not set up" in line for line in lines), f"got {lines}"
 
 
 # --- What is proposed --------------------------------------------------------------------------
@@ -299,7 +163,7 @@ def test_variables_are_told_apart(database, uses, secrets, needed, optional):
     ],
 )
 def test_values_are_written_as_the_inventories_have_them(value, text):
-    found = entries.flow(value)
+    found = sites_file.flow(value)
     assert yaml.safe_load(found) == value, f"{found}: expected it to be read as {value!r}"
     assert found.replace('"', "") == text.replace('"', ""), f"expected {text}, got {found}"
 
@@ -416,10 +280,10 @@ def test_what_is_too_long_for_a_line_takes_several():
     names = [f"name-{number}.town.test" for number in range(9)]
     processes = {"worker": "w" * 80, "other": "x" * 30}
     entry = {"server_names": names, "processes": processes, "env": {"A": "1"}, "migrate": "y" * 120}
-    text = entries.written("shop", entry, [f"VARIABLE_{number}" for number in range(20)], "  ")
+    text = sites_file.written("shop", entry, [f"VARIABLE_{number}" for number in range(20)], "  ")
     assert yaml.safe_load(text) == {"shop": entry}, f"got {text}"
-    wide = [line for line in text.splitlines() if len(line) > entries.LONGEST and "yyy" not in line]
-    assert not wide, f"expected lines of at most {entries.LONGEST} characters, got {wide}"
+    wide = [line for line in text.splitlines() if len(line) > sites_file.LONGEST and "yyy" not in line]
+    assert not wide, f"expected lines of at most {sites_file.LONGEST} characters, got {wide}"
 
 
 def test_the_lab_proposes_a_name_and_makes_secrets(inventory, shop, capsys):
@@ -598,7 +462,7 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
 def checkout(inventory: Path) -> Path:
     """What the command needs of a checkout, beside the inventory."""
     root = inventory.parents[4]
-    for folder in ("new_site", "plugins/filter", "plugins/schema"):
+    for folder in ("new_site", "plugins/filter", "plugins/module_utils", "plugins/schema"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for folder in ("bin", "playbooks"):
         (root / folder).mkdir()
@@ -671,7 +535,7 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(entries.shutil, "copymode", full)
+    monkeypatch.setattr(sites_file.shutil, "copymode", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
     assert "No space left on device; nothing was written." in capsys.readouterr().err
     assert inventory.read_text() == BEFORE, "expected the file as it was"
@@ -681,4 +545,4 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
 @pytest.mark.parametrize("environment", ["lab", "staging", "production"])
 def test_the_shipped_inventories_can_be_added_to(environment):
     path = ROOT / f"inventories/{environment}/group_vars/all/sites.yml"
-    assert "harbour" in entries.SitesFile(path).sites, "expected Harbour in it"
+    assert "harbour" in sites_file.SitesFile(path).sites, "expected Harbour in it"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ours import utils
 
 code_in = utils("uploads").code_in

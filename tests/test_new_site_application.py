@@ -1,0 +1,412 @@
+"""The application that `make new-site` proposes: from start commands, or from the Python files."""
+
+from __future__ import annotations
+
+import pytest
+from new_site_command import APP, FACTORY, command, files, read_source
+
+LAYOUTS = {
+    "one file": ({"app.py": APP}, "app:app"),
+    "wsgi.py before app.py": ({"app.py": APP, "wsgi.py": "from app import app\n"}, "wsgi:app"),
+    "wsgi.py, renamed": ({"wsgi.py": "from x import y as application\n"}, "wsgi:application"),
+    "another name": ({"shop.py": "from flask import Flask\nsite = Flask('x')\n"}, "shop:site"),
+    "a factory's result": ({"main.py": "from x import create_app\napp = create_app()\n"}, "main:app"),
+    "a package's factory": ({"shop/__init__.py": FACTORY}, "shop:create_app()"),
+    "src": ({"src/shop/__init__.py": FACTORY, "setup.py": ""}, "shop:create_app()"),
+    "a module of a package": ({"shop/__init__.py": "", "shop/web.py": FACTORY}, "shop.web:create_app()"),
+    "a package before run.py": (
+        {"shop/__init__.py": FACTORY, "run.py": "from x import y\napp = y()\n"},
+        "shop:create_app()",
+    ),
+    "a factory that needs something": ({"shop/__init__.py": "def create_app(config): ...\n"}, ""),
+    "with a type": ({"app.py": "app: Flask = Flask('x')\n"}, "app:app"),
+    "no worker": ({"shop/__init__.py": FACTORY, "my_celery.py": "app = create_app()\n"}, "shop:create_app()"),
+    "no Celery": ({"tasks.py": "app = Celery()\n", "cli.py": "app = Typer()\n"}, ""),
+    "tests are none of it": ({"tests/app.py": APP, "venv/app.py": APP, ".x/app.py": APP}, ""),
+    "Python 2": ({"app.py": "print 'x'\n", "main.py": APP}, "main:app"),
+    ".flaskenv": ({"app.py": APP, "x.py": APP, ".flaskenv": "# x\nexport FLASK_APP=x.py\n"}, "x:app"),
+    ".flaskenv, a name": ({".flaskenv": 'FLASK_APP="shop.web:create_app"\n'}, "shop.web:create_app()"),
+    "Procfile": ({"app.py": APP, "Procfile": "web: X=1 gunicorn -w 4 -b :$PORT 'a.b:c(1)' -\n"}, "a.b:c(1)"),
+    "Procfile, bare": ({"app.py": APP, "Procfile": "web: gunicorn -w 4 serve\n"}, "serve:application"),
+    "Procfile, no gunicorn": ({"app.py": APP, "Procfile": "web: python app.py\n"}, "app:app"),
+    "Procfile, a template": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b({{ x }})'\n"}, "app:app"),
+    "Procfile, broken": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b\n"}, "app:app"),
+    "a warning is not ours": ({"app.py": APP + "x = '\\d'\n"}, "app:app"),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), LAYOUTS.values(), ids=LAYOUTS)
+def test_source_layout_gives_the_application(tmp_path, contents, expected):
+    found = read_source(files(tmp_path, contents)).wsgi
+    assert found == expected, f"expected {expected!r}, got {found!r}"
+
+
+# Creates tables, which an import by gunicorn would repeat.
+SEED = "from shop import create_app, db\napp = create_app()\nwith app.app_context():\n    db.create_all()\n"
+RUN = "from shop import create_app\napp = create_app()\nif __name__ == '__main__':\n    app.run()\n"
+# Flask's documentation and "The Flask Mega-Tutorial" have such a file in the top folder.
+TOP = "import os\nfrom shop import create_app\napp = create_app(os.getenv('FLASK_CONFIG') or 'default')\n"
+NEEDS_A_NAME = "from flask import Flask\ndef create_app(name):\n    return Flask(__name__)\n"
+PREFERRED = {
+    "a package before a script": ({"seed_db.py": SEED, "shop/__init__.py": FACTORY}, "shop:create_app()"),
+    "a package before manage.py": ({"manage.py": RUN, "shop/__init__.py": FACTORY}, "shop:create_app()"),
+    "a package before another script": ({"a.py": SEED, "shop/__init__.py": FACTORY}, "shop:create_app()"),
+    "a package before scripts/": (
+        {"scripts/wsgi_seed.py": SEED, "web/__init__.py": "", "web/main.py": FACTORY},
+        "web.main:create_app()",
+    ),
+    "a script alone is not proposed": ({"seed_db.py": SEED, "shop/__init__.py": NEEDS_A_NAME}, ""),
+    "a package before examples": (
+        {"examples/__init__.py": "", "examples/app.py": APP, "z/__init__.py": APP},
+        "z:app",
+    ),
+    "wsgi.py before app.py": ({"app.py": SEED, "wsgi.py": RUN, "shop/__init__.py": FACTORY}, "wsgi:app"),
+    "a package's wsgi.py": ({"shop/__init__.py": FACTORY, "shop/wsgi.py": RUN}, "shop.wsgi:app"),
+    "app.py that creates its tables": ({"app.py": SEED, "shop/__init__.py": NEEDS_A_NAME}, "app:app"),
+    "one file that creates its tables": (
+        {"shop.py": APP + "with app.app_context():\n    db.create_all()\n"},
+        "shop:app",
+    ),
+    "a factory with an argument, called at the top": (
+        {"flasky.py": TOP, "shop/__init__.py": NEEDS_A_NAME},
+        "flasky:app",
+    ),
+    "setup.py is not an application": ({"setup.py": "from x import setup\napp = setup()\nsetup()\n"}, ""),
+    "a choice": (
+        {"wsgi.py": "import x\nif x.y:\n    app = x.create_app(1)\nelse:\n    app = x.create_app(2)\n"},
+        "wsgi:app",
+    ),
+    "a factory of another name": (
+        {
+            "shop/__init__.py": "from flask import Flask\ndef build():\n"
+            "    site = Flask(__name__)\n    return site\n"
+        },
+        "shop:build()",
+    ),
+    "a folder that cannot be imported": ({"my-shop/app.py": APP, "main.py": APP}, "main:app"),
+    "a subclass of Flask": (
+        {"app.py": "import flask\nclass Shop(flask.Flask): ...\napp = Shop(__name__)\n"},
+        "app:app",
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), PREFERRED.values(), ids=PREFERRED)
+def test_source_with_several_candidates_gives_the_likeliest(tmp_path, contents, expected):
+    found = read_source(files(tmp_path, contents)).wsgi
+    assert found == expected, f"expected {expected!r}, got {found!r}"
+
+
+# --- Start commands ----------------------------------------------------------------------------
+
+GUNICORN = {
+    "--bind and -c": ("wsgi:app --bind unix:app.sock -c python:shop.conf", "wsgi:app"),
+    "values first": ("-b unix:shop.sock -k gthread -n shop:web -e A=b:c shop.web:site", "shop.web:site"),
+    "an option with =": ("--bind=unix:app.sock --access-logfile=- wsgi:app", "wsgi:app"),
+    "flags before it": ("--preload --reload wsgi:app", "wsgi:app"),
+    "a value joined to a short option": ("-w4 -bunix:app.sock wsgi:app", "wsgi:app"),
+    "a flag before a bare module": ("--preload serve", "serve:application"),
+    "a value that is a module": ("--worker-tmp-dir dev wsgi:app", "wsgi:app"),
+    "a log format": (
+        "--access-logformat '%(h)s a:b' --log-config log.ini 'shop:create_app(\"x\")'",
+        'shop:create_app("x")',
+    ),
+    "only values": ("--bind unix:app.sock -c python:shop.conf", "app:app"),
+    "a proxy protocol": ("--proxy-protocol off wsgi:app", "wsgi:app"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "expected"), GUNICORN.values(), ids=GUNICORN)
+def test_gunicorn_option_value_is_not_the_application(tmp_path, arguments, expected):
+    found = read_source(files(tmp_path, {"app.py": APP, "Procfile": f"web: gunicorn {arguments}\n"})).wsgi
+    assert found == expected, f"expected {expected!r}, got {found!r}"
+
+
+SHOP = {"shop/__init__.py": "", "shop/web.py": APP, "app.py": APP}
+STARTS = {
+    "Dockerfile, exec form": (
+        {"Dockerfile": 'FROM python:3.12\nCMD ["gunicorn", "-b", "0.0.0.0:80", "shop.web:app"]\n'},
+        "shop.web:app",
+    ),
+    "Dockerfile, shell form": (
+        {"Dockerfile": "FROM x\nCMD exec gunicorn \\\n  --bind :80 \\\n  shop.web:app\n"},
+        "shop.web:app",
+    ),
+    "Dockerfile, ENTRYPOINT and CMD": (
+        {"Dockerfile": 'FROM x\nENTRYPOINT ["/venv/bin/gunicorn", "-w", "4"]\nCMD ["shop.web:app"]\n'},
+        "shop.web:app",
+    ),
+    "Dockerfile, a shell": (
+        {"Dockerfile": 'FROM x\nCMD ["sh", "-c", "flask db upgrade && gunicorn shop.web:app"]\n'},
+        "shop.web:app",
+    ),
+    "Dockerfile, the last CMD": (
+        {"Dockerfile": "FROM x AS a\nCMD gunicorn other:app\nFROM y\ncmd gunicorn shop.web:app\n"},
+        "shop.web:app",
+    ),
+    "Dockerfile, a script": (
+        {
+            "Dockerfile": 'FROM x\nENTRYPOINT ["./boot.sh"]\n',
+            "boot.sh": "#!/bin/sh\nwhile true; do\n  flask deploy\ndone\nexec gunicorn -b :5000 - shop.web:app\n",
+        },
+        "shop.web:app",
+    ),
+    "Dockerfile, python -m": (
+        {"Dockerfile": "FROM x\nCMD python -m gunicorn shop.web:app\n"},
+        "shop.web:app",
+    ),
+    "Dockerfile, FLASK_APP": (
+        {"Dockerfile": "FROM x\nENV A=1 FLASK_APP=shop.web\nCMD flask run\n"},
+        "shop.web:app",
+    ),
+    "compose, a text": (
+        {"docker-compose.yml": "services:\n  web:\n    command: gunicorn shop.web:app -b :80\n"},
+        "shop.web:app",
+    ),
+    "compose, a list": (
+        {"compose.yaml": "services:\n  web:\n    command: [gunicorn, -b, ':80', 'shop.web:app']\n"},
+        "shop.web:app",
+    ),
+    "compose, not a document": ({"compose.yaml": "services: [\n"}, "app:app"),
+    "gunicorn.conf.py": ({"gunicorn.conf.py": "bind = ':80'\nwsgi_app = 'shop.web:app'\n"}, "shop.web:app"),
+    "a configuration by -c": (
+        {"Procfile": "web: gunicorn -c etc/web.py\n", "etc/web.py": "wsgi_app = 'shop.web:app'\n"},
+        "shop.web:app",
+    ),
+    "a configuration by python:": (
+        {"Procfile": "web: gunicorn -c python:shop.conf\n", "shop/conf.py": "wsgi_app = 'shop.web:app'\n"},
+        "shop.web:app",
+    ),
+    "a wrapper": (
+        {"Procfile": "web: newrelic-admin run-program poetry run gunicorn shop.web:app\n"},
+        "shop.web:app",
+    ),
+    "waitress": ({"Procfile": "web: waitress-serve --listen=*:80 shop.web:app\n"}, "shop.web:app"),
+    "uwsgi": ({"Procfile": "web: uwsgi --http :80 --module shop.web:app\n"}, "shop.web:app"),
+    "Procfile before Dockerfile": (
+        {"Procfile": "web: gunicorn shop.web:app\n", "Dockerfile": "CMD gunicorn app:app\n"},
+        "shop.web:app",
+    ),
+    "a module that exists": (
+        {
+            "Dockerfile": "FROM x\nCMD gunicorn server:app\n",
+            "gunicorn.conf.py": "wsgi_app = 'shop.web:app'\n",
+        },
+        "shop.web:app",
+    ),
+    "an uncalled factory": (
+        {"shop/__init__.py": FACTORY, "Dockerfile": "FROM x\nCMD gunicorn shop:create_app\n"},
+        "shop:create_app()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), STARTS.values(), ids=STARTS)
+def test_start_command_gives_the_application(tmp_path, contents, expected):
+    found = read_source(files(tmp_path, SHOP | contents)).wsgi
+    assert found == expected, f"expected {expected!r}, got {found!r}"
+
+
+def test_gunicorn_configuration_gives_the_worker_class(tmp_path):
+    found = read_source(files(tmp_path, {"app.py": APP, "gunicorn.conf.py": "worker_class = 'gevent'\n"}))
+    assert found.worker_class == "gevent", f"expected gevent, got {found.worker_class!r}"
+
+
+CHAIN = "web: flask db upgrade; flask translate compile; gunicorn app:app\n"
+
+
+def test_procfile_commands_before_gunicorn_become_migrate_and_build(tmp_path):
+    found = read_source(files(tmp_path, {"app.py": APP, "Procfile": CHAIN}))
+    assert found.wsgi == "app:app", f"expected app:app, got {found.wsgi!r}"
+    assert found.migrate == "flask db upgrade", f"expected flask db upgrade, got {found.migrate!r}"
+    assert found.build == ["flask translate compile"], f"expected the translations, got {found.build}"
+
+
+BEFORE_GUNICORN = {
+    "&&": "web: flask init-db && gunicorn app:app\n",
+    "a script": "web: bin/start.sh\n",
+    "in front of a migration": "web: flask db upgrade && flask init-db && gunicorn app:app\n",
+}
+
+
+@pytest.mark.parametrize("procfile", BEFORE_GUNICORN.values(), ids=BEFORE_GUNICORN)
+def test_other_command_before_gunicorn_is_mentioned(tmp_path, procfile):
+    script = "#!/bin/sh\nset -e\nflask init-db\nexec gunicorn app:app\n"
+    found = read_source(files(tmp_path, {"app.py": APP, "Procfile": procfile, "bin/start.sh": script}))
+    lines = command.noticed(found)
+    assert any("`flask init-db`" in line and "once" in line for line in lines), f"got {lines}"
+    assert found.wsgi == "app:app", f"expected app:app, got {found.wsgi!r}"
+
+
+def test_shell_preparation_before_gunicorn_is_not_mentioned(tmp_path):
+    web = "web: cd . && . venv/bin/activate; pip install -r requirements.txt && exec gunicorn app:app\n"
+    contents = {"app.py": APP, "requirements.txt": "flask\n", "Procfile": web}
+    lines = command.noticed(read_source(files(tmp_path, contents)))
+    assert lines == [], f"expected no line, got {lines}"
+
+
+def test_worker_in_compose_file_is_mentioned(tmp_path):
+    compose = "services:\n  web: {build: ., command: gunicorn app:app}\n  jobs: {build: ., command: celery -A app worker}\n"
+    found = read_source(files(tmp_path, {"app.py": APP, "compose.yml": compose}))
+    lines = command.noticed(found)
+    assert any("`celery -A app worker`" in line and "processes" in line for line in lines), f"got {lines}"
+
+
+# --- Applications of other kinds ---------------------------------------------------------------
+
+OTHERS = {
+    "Dash with its server": (
+        {"app.py": "import dash\napp = dash.Dash(__name__)\nserver = app.server\n"},
+        "app:server",
+        "",
+    ),
+    "Dash": ({"app.py": "from dash import Dash\napp = Dash(__name__)\n"}, "", "server = app.server"),
+    "Dash, another name": (
+        {"board.py": "from dash import Dash as D\nboard = D('x')\n"},
+        "",
+        "server = board.server",
+    ),
+    "Dash in a Flask application": (
+        {
+            "app.py": APP.replace("app =", "server =")
+            + "from dash import Dash\napp = Dash(__name__, server=server)\n"
+        },
+        "app:server",
+        "",
+    ),
+    "Quart": ({"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "", "ASGI"),
+    "FastAPI": ({"main.py": "import fastapi\napp = fastapi.FastAPI()\n"}, "", "ASGI"),
+    "Starlette": (
+        {"main.py": "from starlette.applications import Starlette\napp = Starlette()\n"},
+        "",
+        "ASGI",
+    ),
+    "a factory of Quart": (
+        {
+            "shop/__init__.py": "from quart import Quart\ndef create_app():\n    return Quart('x')\n",
+            "wsgi.py": "from shop import create_app\napp = create_app()\n",
+        },
+        "",
+        "ASGI",
+    ),
+    "Quart for uvicorn": (
+        {"Procfile": "web: uvicorn app:app\n", "app.py": "from quart import Quart\napp = Quart('x')\n"},
+        "",
+        "ASGI",
+    ),
+    "an ASGI worker": (
+        {
+            "Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker app:app\n",
+            "app.py": "from litestar import Litestar\napp = Litestar([])\n",
+        },
+        "",
+        "ASGI",
+    ),
+    "a subclass of Quart": (
+        {"app.py": "from quart import Quart\nclass Shop(Quart): ...\napp = Shop('x')\n"},
+        "",
+        "ASGI",
+    ),
+    "a window": ({"app.py": "from PyQt6.QtWidgets import QApplication\napp = QApplication([])\n"}, "", ""),
+    "aiohttp": ({"app.py": "from aiohttp import web\napp = web.Application()\n"}, "", ""),
+    "ASGI inside WSGI": (
+        {
+            "app.py": "from a2wsgi import ASGIMiddleware\nfrom fastapi import FastAPI\n"
+            "app = ASGIMiddleware(FastAPI())\n"
+        },
+        "app:app",
+        "",
+    ),
+    "Flask beside FastAPI": (
+        {"api.py": "from fastapi import FastAPI\napp = FastAPI()\n", "app.py": APP},
+        "app:app",
+        "",
+    ),
+    "Bottle": ({"app.py": "import bottle\napp = bottle.Bottle()\n"}, "app:app", ""),
+}
+
+
+@pytest.mark.parametrize(("contents", "wsgi", "words"), OTHERS.values(), ids=OTHERS)
+def test_object_named_app_is_proposed_only_for_wsgi(tmp_path, contents, wsgi, words):
+    found = read_source(files(tmp_path, contents | {"requirements.txt": "flask\n"}))
+    assert found.wsgi == wsgi, f"expected {wsgi!r}, got {found.wsgi!r}"
+    lines = command.noticed(found)
+    assert words in "\n".join(lines) and bool(words) == bool(lines), f"expected {words!r}, got {lines}"
+
+
+# --- An application in a folder ----------------------------------------------------------------
+
+BACKEND = {
+    "backend/app.py": "import models\n" + APP,
+    "backend/models.py": "",
+    "backend/requirements.txt": "flask\n",
+}
+FRONTEND = {"frontend/package.json": '{"scripts": {"build": "vite build"}}', "frontend/src/main.js": "x"}
+FOLDERS = {
+    "backend beside frontend": (BACKEND | FRONTEND, "backend", "app:app"),
+    "the top": ({"app.py": APP, "requirements.txt": "flask\n"} | FRONTEND, "", "app:app"),
+    "a package at the top": (
+        {"backend/__init__.py": FACTORY, "requirements.txt": "flask\n"},
+        "",
+        "backend:create_app()",
+    ),
+    "imports from the top": (
+        {
+            "backend/app.py": "from backend import models\n" + APP,
+            "backend/models.py": "",
+            "requirements.txt": "flask\n",
+        },
+        "",
+        "backend.app:app",
+    ),
+    "a folder with a hyphen": (
+        {"my-shop/app.py": APP, "my-shop/requirements.txt": "flask\n"},
+        "my-shop",
+        "app:app",
+    ),
+    "a package in the folder": (
+        {"server/shop/__init__.py": FACTORY, "server/pyproject.toml": ""},
+        "server",
+        "shop:create_app()",
+    ),
+    "a command that changes the folder": (
+        BACKEND | {"Procfile": "web: cd backend && gunicorn app:app\n"},
+        "backend",
+        "app:app",
+    ),
+    "--chdir": (BACKEND | {"Procfile": "web: gunicorn --chdir backend app:app\n"}, "backend", "app:app"),
+    "a Dockerfile in the folder": (
+        BACKEND | {"backend/Dockerfile": "FROM x\nCMD gunicorn app:app\n"},
+        "backend",
+        "app:app",
+    ),
+    "a Dockerfile above it": (
+        BACKEND | {"Dockerfile": "FROM x\nCMD gunicorn app:app\n"},
+        "backend",
+        "app:app",
+    ),
+    "--chdir src": ({"src/app.py": APP, "Procfile": "web: gunicorn --chdir src app:app\n"}, "", "app:app"),
+}
+
+
+@pytest.mark.parametrize(("contents", "folder", "wsgi"), FOLDERS.values(), ids=FOLDERS)
+def test_application_in_a_folder_is_found(tmp_path, contents, folder, wsgi):
+    found = read_source(files(tmp_path, contents))
+    assert (found.folder, found.wsgi) == (folder, wsgi), (
+        f"expected {wsgi!r} in {folder!r}, got {found.wsgi!r} in {found.folder!r}"
+    )
+
+
+@pytest.mark.parametrize("contents", [BACKEND | FRONTEND, {"app.py": APP} | FRONTEND])
+def test_front_end_with_a_build_is_mentioned(tmp_path, contents):
+    lines = command.noticed(read_source(files(tmp_path, contents)))
+    assert any("frontend/package.json" in line and "build" in line for line in lines), f"got {lines}"
+
+
+def test_second_application_in_another_folder_is_mentioned(tmp_path):
+    contents = {f"{name}/{file}": text for name in ("api", "admin")
+                for file, text in {"app.py": APP, "requirements.txt": "flask\n"}.items()}  # fmt: skip
+    found = read_source(files(tmp_path, contents))
+    assert found.folder == "api", f"expected api, got {found.folder!r}"
+    lines = command.noticed(found)
+    assert any("admin/" in line for line in lines), f"expected admin to be mentioned, got {lines}"
