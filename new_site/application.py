@@ -8,75 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from new_site.commands import WSGI
+from new_site.configurations import production_argument
 from new_site.files import has_template
 from new_site.modules import OBJECTS, Module
+from new_site.ranks import FIRST, is_importable, order, rank
 from new_site.starts import Start, Starts
 
 FACTORIES = ("create_app", "make_app", "create_application")
-FIRST = ("wsgi", "app", "application", "main")
-LAST = {
-    "backup",
-    "bench",
-    "celery",
-    "cli",
-    "clock",
-    "conf",
-    "config",
-    "create",
-    "cron",
-    "debug",
-    "deploy",
-    "dev",
-    "devserver",
-    "drop",
-    "example",
-    "export",
-    "fabfile",
-    "fill",
-    "fixtures",
-    "import",
-    "init",
-    "initdb",
-    "load",
-    "manage",
-    "migrate",
-    "populate",
-    "reset",
-    "restore",
-    "run",
-    "runserver",
-    "scheduler",
-    "script",
-    "serve",
-    "seed",
-    "seeder",
-    "seeds",
-    "setup",
-    "shell",
-    "task",
-    "tasks",
-    "test",
-    "tests",
-    "worker",
-}
-LAST_FOLDERS = {
-    "bench",
-    "benchmarks",
-    "bin",
-    "contrib",
-    "demo",
-    "demos",
-    "example",
-    "examples",
-    "migrations",
-    "sample",
-    "samples",
-    "scripts",
-    "tools",
-}
 WSGI_CLASSES = re.compile(
-    r"(\S+\.)?(Flask|APIFlask|Eve|Bottle|OpenAPI|ASGIMiddleware|WSGIApp|WhiteNoise|DispatcherMiddleware|ProxyFix"
-    r"|SharedDataMiddleware)|falcon\.(App|API)|werkzeug\.\S+|wsgi"
+    r"(\S+\.)?(Flask|APIFlask|Eve|Bottle|OpenAPI|ASGIMiddleware|WSGIApp|WhiteNoise|ProxyFix"
+    r"|DispatcherMiddleware|SharedDataMiddleware)|falcon\.(App|API)|wsgi"
 )
 ASGI_CLASSES = re.compile(
     r"(\S+\.)?(Quart|FastAPI|Starlette|Sanic|Litestar|BlackSheep|FastHTML|Robyn|Esmerald|ASGIApp|WsgiToAsgi)"
@@ -151,37 +92,27 @@ class Code:
         for name in sorted(module.functions, key=lambda name: name not in FACTORIES):
             function = module.functions[name]
             kind = self.kind(function.maker) if function.maker else "unknown"
-            if function.needs_arguments or (name not in FACTORIES and kind != "wsgi"):
+            if name not in FACTORIES and (kind != "wsgi" or name.startswith("_")):
                 continue
-            yield f"{name}()", kind
+            argument = production_argument(function.parameter, function.default, self.modules)
+            if argument:
+                yield f'{name}("{argument}")', kind
+            elif not function.needs_arguments:
+                yield f"{name}()", kind
 
 
-def order(module: Module) -> tuple[int, int, int, str]:
-    """Return a key that sorts modules, the likeliest to hold the application first."""
-    first = FIRST.index(module.path.stem) if module.path.stem in FIRST else len(FIRST)
-    return module.rank, module.name.count("."), first, module.name
-
-
-def rank(module: Module) -> int:
-    """Return 0 and 1 for entry points, 2 for packages, 3 and 4 for other files, 5 and 6 for scripts."""
-    parts = module.name.split(".")
-    stem = module.path.stem
-    is_top = len(parts) == 1 and stem != "__init__"
-    if set(module.path.parts[:-1]) & LAST_FOLDERS:
-        return 6
-    if stem == "wsgi":
-        return 0
-    if is_top and stem in FIRST:
-        return 1
-    if stem != "__init__" and set(re.split(r"[_\W]+", stem.lower())) & LAST:
-        return 5
-    if is_top:
-        return 4 if module.is_script else 3
-    return 2
-
-
-def is_importable(module: Module) -> bool:
-    return all(part.isidentifier() for part in module.name.split("."))
+def reachable(code: Code, name: str) -> set[str]:
+    """Return the names of the modules that a module imports, directly or not, and its own."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        parts = pending.pop().split(".")
+        # An import of a.b.c runs a and a.b as well; c may be a name in a.b.
+        names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+        for known in (names & code.by_name.keys()) - found:
+            found.add(known)
+            pending += code.by_name[known].references
+    return found
 
 
 def choose(code: Code, starts: Starts, folder: Path) -> Application:
@@ -205,7 +136,8 @@ def checked(code: Code, target: str, start: Start | None = None) -> Application:
     name, _, inside = target.partition(":")
     module = code.by_name.get(name)
     if start and start.server.is_asgi and not module:
-        return Application(note=asgi_note(f"{start.origin} starts {target} with an ASGI server"), start=start)
+        problem = f"{start.origin} starts {target} with an ASGI server"
+        return Application(note=asgi_note(problem), start=start)
     if not module:
         return Application(target, start=start)
     plain = inside.partition("(")[0]
@@ -232,7 +164,7 @@ def flask_app(code: Code, value: str) -> Application:
 def guessed(code: Code) -> Application:
     note = ""
     for module in code.modules:
-        if not is_importable(module):
+        if not is_importable(module) or module.rank > 6:
             continue
         application = in_module(code, module)
         if application.wsgi:
@@ -277,6 +209,6 @@ def not_wsgi(code: Code, module: Module, name: str, kind: str, start: Start | No
 
 def asgi_note(problem: str) -> str:
     return (
-        f"{problem}. Decanter serves WSGI applications, and does not support ASGI (Quart, FastAPI, Starlette) "
+        f"{problem}. Decanter serves WSGI applications, and does not support ASGI (such as Quart, FastAPI) "
         "yet. Give a WSGI application, such as shop:app."
     )

@@ -42,6 +42,11 @@ class Configurations:
 
 def configurations(tree: ast.Module) -> Configurations:
     found = Configurations()
+    variables: dict[str, set[str]] = {}  # names in the code that hold a selector's value
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                variables[name] = variables_in(value)
     for node in ast.walk(tree):
         match node:
             case ast.ClassDef(name=name):
@@ -57,12 +62,9 @@ def configurations(tree: ast.Module) -> Configurations:
                 found.composes_class |= any(
                     isinstance(part, ast.JoinedStr | ast.BinOp) for part in ast.walk(value)
                 )
-                found.is_object |= variables_in(value)
-            case ast.Call(func=function, args=[value, *_]) if last_name(function) in {
-                "import_string",
-                "getattr",
-            }:
-                found.is_object |= variables_in(value)
+                found.is_object |= variables.get(last_name(value), set()) | variables_in(value)
+            case ast.Call(func=function, args=[value, *_]) if last_name(function) == "import_string":
+                found.is_object |= variables.get(last_name(value), set()) | variables_in(value)
             case ast.Compare(comparators=[value, *_]):
                 found.names |= {text for part in ast.walk(value) if (text := text_in(part))}
             case ast.MatchValue(value=value) if text := text_in(value):
@@ -75,8 +77,19 @@ def configurations(tree: ast.Module) -> Configurations:
 
 
 def variables_in(node: ast.expr) -> set[str]:
-    """Return the texts of a node that may be variables, as in `os.environ["APP_SETTINGS"]`."""
-    return {text for part in ast.walk(node) if (text := text_in(part)) and SELECTOR.fullmatch(text)}
+    """Return the selectors that an expression reads, such as `os.environ["APP_SETTINGS"]`.
+
+    A selector that is the key of a table, as in `config[os.environ["FLASK_CONFIG"]]`, is not included.
+    """
+    match node:
+        case ast.BoolOp(values=values):
+            return {name for value in values for name in variables_in(value)}
+        case (
+            ast.Call(args=[ast.Constant(value=str(name)), *_])
+            | ast.Subscript(slice=ast.Constant(value=str(name)))
+        ):
+            return {name} if SELECTOR.fullmatch(name) else set()
+    return set()
 
 
 def selected(modules: Iterable[Module]) -> dict[str, tuple[str, str]]:
@@ -139,3 +152,16 @@ def value_for(name: str, default: str, names: set[str], modules: list[Module]) -
         word = PRODUCTION_CLASS.fullmatch(sorted(classes)[0][1])[1] or "Production"
         return word if default[:1].isupper() else word.lower()
     return ""
+
+
+def production_argument(parameter: str, default: str | None, modules: Iterable[Module]) -> str:
+    """Return the argument that selects the configuration for production in a factory, or "".
+
+    It is necessary where the parameter has no default, or one for development.
+    """
+    if not re.search(r"(?i)config|env|settings|mode", parameter):
+        return ""
+    if default is not None and not DEVELOPMENT.fullmatch(default):
+        return ""
+    names = {name for module in modules for name in module.configurations.names if PRODUCTION.fullmatch(name)}
+    return value_for("", default or "", names, []) if names else ""

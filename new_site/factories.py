@@ -6,17 +6,19 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from new_site.scopes import own_nodes, statements
+from new_site.scopes import own_nodes, statements, text_in
 
 Resolver = Callable[[ast.expr], str]
 
 
 @dataclass
 class Function:
-    """A top-level function: what makes the object that it returns, and whether it needs arguments."""
+    """A top-level function: what makes the object that it returns, and its parameters."""
 
     maker: str
     needs_arguments: bool
+    parameter: str = ""  # the first one, if no other is required
+    default: str | None = None  # of this parameter, if it is a text
 
 
 def resolver(name: str, is_package: bool, tree: ast.Module) -> Resolver:
@@ -59,10 +61,23 @@ def absolute(name: str, is_package: bool, module: str, level: int) -> str:
 
 def functions(tree: ast.Module, resolve: Resolver) -> dict[str, Function]:
     return {
-        node.name: Function(returned(node, resolve), required_arguments(node))
+        node.name: Function(returned(node, resolve), required_arguments(node), *first_parameter(node))
         for node in statements(tree.body)
         if isinstance(node, ast.FunctionDef)
     }
+
+
+def first_parameter(function: ast.FunctionDef) -> tuple[str, str | None]:
+    """Return the first parameter and its default, if a text there can select a configuration."""
+    arguments = function.args
+    names = [argument.arg for argument in arguments.posonlyargs + arguments.args]
+    required = len(names) - len(arguments.defaults)
+    if not names or required > 1 or None in arguments.kw_defaults:
+        return "", None
+    if required:
+        return names[0], None
+    default = text_in(arguments.defaults[0])
+    return ("", None) if default is None else (names[0], default)
 
 
 def returned(function: ast.FunctionDef, resolve: Resolver) -> str:

@@ -40,6 +40,10 @@ def upload_folders(
     found = set(folders_named(folder, "uploads"))
     for module in modules:
         found |= module.writes.folders
+        parents = module.path.parents
+        for count, path in module.writes.beside:
+            if 0 < count <= len(parents):
+                found.add((parents[count - 1] / path).as_posix())
     writers = [module for module in modules if module.writes.instance]
     if (instance or writers) and not any(module.writes.other_instance for module in modules):
         found.add(instance_folder(writers or modules))

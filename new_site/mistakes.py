@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from new_site.databases import settings
 from new_site.environment import Reads
-from new_site.factories import Resolver
+from new_site.factories import Function, Resolver
 from new_site.scopes import Visitor, last_name, statements, text_in
 
 if TYPE_CHECKING:
@@ -70,25 +70,28 @@ class Mistakes:
     views: set[str] = field(default_factory=set)
 
 
-def mistakes(tree: ast.Module, resolve: Resolver, reads: Reads) -> Mistakes:
-    visitor = MistakesVisitor(tree, resolve)
+def mistakes(tree: ast.Module, resolve: Resolver, reads: Reads, functions: dict[str, Function]) -> Mistakes:
+    visitor = MistakesVisitor(tree, resolve, functions)
     visitor.reads_key = any(SECRET_KEY.fullmatch(name) for name in reads.required)
     visitor.visit(tree)
     return visitor.found
 
 
 class MistakesVisitor(Visitor):
-    def __init__(self, tree: ast.Module, resolve: Resolver) -> None:
+    def __init__(self, tree: ast.Module, resolve: Resolver, functions: dict[str, Function]) -> None:
         super().__init__()
         self.resolve = resolve
+        self.own_functions = functions
         self.found = Mistakes()
         self.reads_key = False
         self.view_class = False
         self.generated: set[str] = set()  # top-level names with a generated value
         for node in statements(tree.body):
+            owner = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+            for part in node.body if isinstance(node, ast.ClassDef) else [node]:
+                containers = {name for name, value in settings(part) if is_container(value)}
+                self.found.containers |= {owner + name for name in containers}
             for name, value in settings(node):
-                if is_container(value):
-                    self.found.containers.add(name)
                 if self.is_generated(value):
                     self.generated.add(name)
 
@@ -112,10 +115,14 @@ class MistakesVisitor(Visitor):
 
     def is_generated(self, value: ast.expr) -> bool:
         return any(
-            (isinstance(part, ast.Call) and GENERATORS.fullmatch(self.resolve(part.func)))
+            (isinstance(part, ast.Call) and self.generates(part.func))
             or (isinstance(part, ast.Name) and part.id in self.generated)
             for part in ast.walk(value)
         )
+
+    def generates(self, function: ast.expr) -> bool:
+        own = self.own_functions.get(last_name(function)) if isinstance(function, ast.Name) else None
+        return bool(GENERATORS.fullmatch(own.maker if own else self.resolve(function)))
 
     def note(self, node: ast.AST, line: str) -> None:
         self.found.lines.append((getattr(node, "lineno", 1), line))
@@ -158,7 +165,15 @@ class MistakesVisitor(Visitor):
         while isinstance(root, ast.Attribute):
             root = root.value
         if self.scope and isinstance(root, ast.Name) and not self.is_local(root.id):
-            self.scope.changes.append((self.resolve(target), target.lineno))
+            name = self.resolve(target)
+            if (
+                isinstance(target, ast.Attribute)
+                and target.attr == "config"
+                and root.id in {"app", "current_app"}
+            ):
+                name = "app.config"
+                self.found.containers.add(name)
+            self.scope.changes.append((name, target.lineno))
 
     def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
@@ -250,10 +265,9 @@ def shared_state(modules: list[Module]) -> Iterator[str]:
             dotted = name if name in containers else f"{module.name}.{name}"
             if dotted in containers and dotted not in reported:
                 reported.add(dotted)
-                yield (
-                    f"{module.path}:{number}: requests change `{name.rpartition('.')[2]}`, which every worker "
-                    "has for itself until a restart. Keep it in the database, or in Redis (`services: [redis]`)."
-                )
+                problem = f"requests change `{name.rpartition('.')[2]}`, which every worker has for itself"
+                remedy = "Keep it in the database, or in Redis (`services: [redis]`)."
+                yield f"{module.path}:{number}: {problem} until a restart. {remedy}"
         for name in sorted(scope.calls):
             for dotted in (name, f"{module.name}.{name}"):
                 if dotted in scopes and dotted not in visited:

@@ -57,6 +57,7 @@ class Module:
     classes: dict[str, list[str]] = field(default_factory=dict)  # with their bases
     imports: set[str] = field(default_factory=set)  # modules that it cannot do without
     optional_imports: set[str] = field(default_factory=set)
+    references: set[str] = field(default_factory=set)  # dotted paths of imported modules and names
     is_script: bool = False
     rank: int = 0  # how likely it is the application's: 0 is the likeliest
     reads: Reads = field(default_factory=Reads)
@@ -96,7 +97,7 @@ def read_module(module: Module, tree: ast.Module) -> Module:
     module.reads = environment_reads(tree)
     module.configurations = configurations(tree)
     module.writes = writes(tree)
-    module.mistakes = mistakes(tree, resolve, module.reads)
+    module.mistakes = mistakes(tree, resolve, module.reads, module.functions)
     module.database_urls = database_urls(tree)
     read_objects(module, tree, resolve)
     read_imports(module, tree, resolve)
@@ -146,8 +147,10 @@ def read_imports(module: Module, tree: ast.Module, resolve: Resolver) -> None:
         match node:
             case ast.Import(names=names):
                 found = {alias.name for alias in names}
-            case ast.ImportFrom(module=str(name), level=0):
-                found = {name}
+                module.references |= found
+            case ast.ImportFrom(module=name, names=names, level=level):
+                module.references |= {resolve(ast.Name(id=alias.asname or alias.name)) for alias in names}
+                found = {name} if name and not level else set()
             case _:
                 continue
         (module.imports if node in required else module.optional_imports).update(found)

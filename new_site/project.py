@@ -9,6 +9,7 @@ from pathlib import Path
 
 from new_site.application import Application, Code
 from new_site.files import is_searched, text_of
+from new_site.ranks import EXCLUDED_FOLDERS
 from new_site.requirements import REQUIREMENTS, requirements_file
 from new_site.source import Source, read_folder
 
@@ -65,12 +66,14 @@ def child_of(folder: Path, name: str) -> str:
 
 
 def candidates(folder: Path) -> list[str]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and is_searched(path.name))
+    names = {path.name for path in folder.iterdir() if path.is_dir() and is_searched(path.name)}
+    names -= EXCLUDED_FOLDERS
     return sorted(
         (name for name in names if re.fullmatch(r"[\w.@+-]+", name)),
         key=lambda name: (
             not has_requirements(folder / name),
             LIKELY.index(name) if name in LIKELY else len(LIKELY),
+            name,
         ),
     )
 
@@ -105,16 +108,17 @@ def in_folder(folder: Path, top: Source, application: Application) -> Source:
     source.build = source.build or (top.build if start else [])
     source.processes = source.processes or top.processes
     source.worker_class = source.worker_class or top.worker_class
+    source.command_notes = source.command_notes or top.command_notes
     source.notes += [f"The application is in {name}/, which becomes the source."]
     if not source.declared and has_requirements(folder):
         source.notes.append(
             f"The requirements are above {name}/. Move them into {name}/, which is the source."
         )
-    source.notes += [
-        f"{other}/ holds another application ({second.wsgi}). Give this folder to another run for a second site."
-        for other, second in found.items()
-        if name not in Path(other).parts
-    ]
+    if others := [f"{other}/ ({second.wsgi})" for other, second in found.items()]:
+        source.notes.append(
+            f"There are other applications: {', '.join(others[:5])}. Give such a folder as --source, or as "
+            "--subdir of a repository, for a second site."
+        )
     return source
 
 

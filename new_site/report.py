@@ -26,7 +26,7 @@ def noticed(source: Source) -> list[str]:
     for service, clients in entries.SERVICES.items():
         if source.uses & clients and not entries.knows("services", value=service):
             lines.append(f"It uses {service}, which Decanter does not set up.")
-    return lines + source.notes
+    return lines + source.command_notes + source.notes
 
 
 def vault_lines(name: str, entry: dict[str, Any], secrets: list[str], lab: bool) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from new_site import folders
-from new_site.application import Application, Code, choose
+from new_site.application import Application, Code, choose, reachable
 from new_site.commands import BUILD, MIGRATION
 from new_site.configurations import REPLACE_ME, selected
 from new_site.databases import (
@@ -73,6 +73,7 @@ class Source:
     urls: set[str] = field(default_factory=set)  # database URLs in its code
     write_ahead: bool = False  # SQLite's WAL mode
     notes: list[str] = field(default_factory=list)
+    command_notes: list[str] = field(default_factory=list)  # commands without a place in the entry
     no_application: str = ""  # why there is no WSGI application
 
     @property
@@ -109,7 +110,7 @@ class Source:
 def read_folder(folder: Path) -> tuple[Source, Application, Code]:
     """Read one folder. Files that cannot be read or parsed are skipped."""
     code = Code(list(parsed(folder)))
-    modules = code.modules
+    modules = [module for module in code.modules if module.rank < 7] or code.modules
     starts = read_starts(folder)
     requirements = read_requirements(folder)
     application = choose(code, starts, folder)
@@ -134,7 +135,7 @@ def read_folder(folder: Path) -> tuple[Source, Application, Code]:
     if not any(module.prefixed for module in modules):
         source.health = next((path for path in HEALTH if path in routes), "")
     place_commands(source, folder, starts, application)
-    source.notes += warnings_of(module for module in modules if is_served(module, source))
+    source.notes += warnings_of(served_modules(code, source))
     if source.sqlite and not source.database and not source.write_ahead:
         source.notes.append(
             "The database is SQLite without WAL, so a request that writes blocks all others. "
@@ -177,15 +178,19 @@ def read_uses(source: Source, modules: list[Module], required: set[str]) -> None
                     source.uses.add(distribution)
 
 
-def is_served(module: Module, source: Source) -> bool:
-    """Return whether the web application may import a module: neither a script nor another process."""
-    if module.name == source.wsgi.partition(":")[0]:
-        return True
-    other = any(
-        module.path.as_posix() in line or re.search(rf"\b{re.escape(module.name)}\b", line)
-        for line in source.processes.values()
-    )
-    return not other and module.rank < 4
+def served_modules(code: Code, source: Source) -> list[Module]:
+    """Return the modules that the web application may import, without scripts and other processes."""
+    imported = reachable(code, source.wsgi.partition(":")[0])
+    commands = " ".join(source.processes.values())
+    return [
+        module
+        for module in code.modules
+        if module.name in imported
+        or (
+            module.rank < (3 if imported else 4)
+            and not re.search(rf"(?<![\w.]){re.escape(module.name)}(?![\w-])", commands)
+        )
+    ]
 
 
 def place_commands(source: Source, folder: Path, starts: Starts, application: Application) -> None:
@@ -198,10 +203,12 @@ def place_commands(source: Source, folder: Path, starts: Starts, application: Ap
     source.build += [command for command in starts.build if command not in source.build]
     for command in before:
         if command not in source.build and command not in migrations and command not in starts.release:
-            source.notes.append(
+            source.command_notes.append(
                 f"{start.origin} runs `{command}` before the server, which the entry does not. "
                 "Put it in `build`, `migrate` or `once` if it is needed."
             )
     for command, origin in starts.others.items():
         if command not in source.processes.values():
-            source.notes.append(f"{origin} also runs `{command}`. Put it in `processes` if it is needed.")
+            source.command_notes.append(
+                f"{origin} also runs `{command}`. Put it in `processes` if it is needed."
+            )

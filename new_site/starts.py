@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from new_site.commands import BUILD, Server, is_unneeded, parts_of, server_of, without_prefix, words_of
-from new_site.files import LARGEST, has_template, text_of, untemplated
+from new_site.files import has_template, text_of, untemplated
 
 FOR_DEVELOPMENT = re.compile(r"(?i).*\b(dev|devel|development|test|tests|ci|override)\b.*")
 QUEUES = re.compile(r"\b(celery|rq|dramatiq|huey|huey_consumer|arq)\b")
@@ -53,7 +53,9 @@ def read_starts(folder: Path) -> Starts:
     for path in named(folder, ("Dockerfile*", "*.Dockerfile", "Containerfile", "docker/**/Dockerfile*")):
         read_dockerfile(found, folder, path)
     paths = [start.server.options.get("--config", "") for start in found.starts]
-    for path in dict.fromkeys([*paths, "gunicorn.conf.py"]):
+    others = named(folder, ("gunicorn*.py", "conf*/gunicorn*.py", "etc/gunicorn*.py"))
+    others = [path.relative_to(folder).as_posix() for path in others]
+    for path in dict.fromkeys([*paths, "gunicorn.conf.py", *others]):
         read_configuration(found, folder, path)
     lines = re.findall(
         r"""^(?:export\s+)?FLASK_APP\s*=\s*["']?([^"'#\s]+)""", untemplated(folder / ".flaskenv"), re.M
@@ -108,6 +110,9 @@ def add(found: Starts, folder: Path, origin: str, command: str, depth: int = 0) 
             not in_script or re.match(r"(flask|alembic|python3?|pybabel)\b", plain)
         ):
             start.before.append(plain)
+    if depth == 0 and len(start.before) > 1:
+        # The last command is a server of another kind, such as `flask run`.
+        found.starts.append(Start(origin, folder=start.folder, before=start.before[:-1]))
     return None
 
 
@@ -117,12 +122,17 @@ def script_of(folder: Path, words: list[str]) -> Path | None:
         words = [word for word in words[1:] if not word.startswith("-")]
     if not words or not re.fullmatch(r"[\w./-]+", words[0]):
         return None
-    parts = PurePosixPath(words[0].removeprefix("./")).parts
+    path = inside(folder, words[0])
+    return path if path and text_of(path).startswith("#!") else None
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """Return the file of a source that has a path in an image, such as /app/start.sh."""
+    parts = [part for part in PurePosixPath(name).parts if part not in {"/", ".", ".."}]
     for start in range(len(parts)):
         for base in (folder, folder / "docker", folder / "bin", folder / "scripts"):
-            path = base.joinpath(*(part for part in parts[start:] if part != "/"))
-            is_script = path.is_file() and path.resolve().is_relative_to(folder.resolve())
-            if is_script and path.stat().st_size < LARGEST and text_of(path).startswith("#!"):
+            path = base.joinpath(*parts[start:])
+            if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
                 return path
     return None
 
@@ -188,15 +198,15 @@ def read_configuration(found: Starts, folder: Path, path: str) -> None:
     """Add what gunicorn's configuration file sets."""
     if path.startswith("python:"):
         path = path.removeprefix("python:").replace(".", "/") + ".py"
-    path = path.removeprefix("file:").removeprefix("./")
-    if not path or not (folder / path).resolve().is_relative_to(folder.resolve()):
+    file = inside(folder, path.removeprefix("file:"))
+    if not file:
         return
     try:
-        tree = ast.parse(text_of(folder / path))
+        tree = ast.parse(text_of(file))
     except (SyntaxError, ValueError, RecursionError):
         return
     settings = dict(constant_settings(tree))
-    if not settings:
+    if not settings.keys() & {"wsgi_app", "worker_class", "chdir"}:
         return
     server = Server("gunicorn", settings.get("wsgi_app", ""))
     server.options = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}

@@ -22,10 +22,15 @@ class Writes:
     instance: bool = False
     other_instance: bool = False  # Flask(instance_path=…) chooses the folder
     folders: set[str] = field(default_factory=set)  # relative to the source
+    beside: set[tuple[int, str]] = field(default_factory=set)  # levels above the file, and a path from there
 
 
 def writes(tree: ast.Module) -> Writes:
     visitor = WritesVisitor()
+    for node in tree.body:
+        for name, value in settings(node):
+            if "__file__" in (text := ast.unparse(value)):
+                visitor.bases[name] = levels(text)
     visitor.visit(tree)
     return visitor.writes
 
@@ -34,11 +39,12 @@ class WritesVisitor(Visitor):
     def __init__(self) -> None:
         super().__init__()
         self.writes = Writes()
+        self.bases: dict[str, int] = {}  # top-level names of folders, by their levels above the file
 
     def visit(self, node: ast.AST) -> None:
         for name, value in settings(node):
             if UPLOAD_SETTING.fullmatch(name):
-                self.add(text_in(value))
+                self.add_path(value)
         super().visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -53,15 +59,39 @@ class WritesVisitor(Visitor):
                 relative = words.get("instance_relative_config")
                 self.writes.instance |= isinstance(relative, ast.Constant) and relative.value is True
                 self.writes.other_instance |= "instance_path" in words
-            case ast.Name(id="mkdir" | "makedirs") | ast.Attribute(attr="mkdir" | "makedirs") if first:
-                self.add(first)
+            case ast.Name(id="mkdir" | "makedirs") | ast.Attribute(attr="mkdir" | "makedirs") if node.args:
+                self.add_path(node.args[0])
             case ast.Attribute(value=ast.Call(func=function, args=[path]), attr="mkdir") if (
                 last_name(function) == "Path"
             ):
-                self.add(text_in(path))
+                self.add_path(path)
             case ast.Attribute(attr="connect") if first and first.startswith("instance/"):
                 self.writes.instance = True
         self.generic_visit(node)
+
+    def add_path(self, node: ast.expr) -> None:
+        """Add a constant path, or one that starts at the file's folder or at `root_path`."""
+        match node:
+            case ast.Constant(value=str(text)):
+                self.add(text)
+            case ast.Call(func=ast.Attribute(attr="join"), args=[base, *parts]) if all(map(text_in, parts)):
+                self.add_beside(base, [part.value for part in parts])
+            case ast.BinOp(left=base, op=ast.Div(), right=ast.Constant(value=str(text))):
+                self.add_beside(base, [text])
+
+    def add_beside(self, base: ast.expr, parts: list[str]) -> None:
+        path = PurePosixPath(*parts)
+        text = ast.unparse(base)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            return
+        if text in self.bases:
+            self.writes.beside.add((self.bases[text], str(path)))
+        elif "__file__" in text:
+            self.writes.beside.add((levels(text), str(path)))
+        elif isinstance(base, ast.Attribute) and base.attr == "root_path":
+            self.writes.beside.add((1, str(path)))
+        elif text in {"os.getcwd()", "Path.cwd()", "'.'"}:
+            self.add(str(path))
 
     def add(self, text: str | None) -> None:
         path = PurePosixPath(text or "")
@@ -71,3 +101,8 @@ class WritesVisitor(Visitor):
             self.writes.instance = True
         else:
             self.writes.folders.add(str(path))
+
+
+def levels(text: str) -> int:
+    """Return how many folders an expression with __file__ is above the file; 1 is the file's own folder."""
+    return text.count("dirname(") + text.count(".parent") + text.count("'..'") + text.count("pardir")

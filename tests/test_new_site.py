@@ -248,6 +248,63 @@ def test_a_guess_that_is_refused_is_left_out(inventory, shop, capsys):
     assert 'Left out: sites.shop.processes.task: found the name "task"' in said, f"got {said}"
 
 
+def test_rejected_guess_of_static_files_is_left_out(inventory, shop, capsys):
+    """nginx cannot serve a folder at /, which Flask can."""
+    text = APP.replace("(__name__)", "(__name__, static_url_path='/')")
+    files(shop, {"app.py": text, "static/x.css": ""})
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "static" not in added(inventory), f"got {added(inventory)}"
+    assert "Left out: sites.shop.static[0].url" in said, f"got {said}"
+
+
+def test_rejected_item_of_a_guess_leaves_the_other_items(inventory, shop, capsys):
+    text = "import os\nA = os.environ['MOTTO']\nB = os.environ['LD_PRELOAD']\n"
+    files(shop, {"app.py": APP + text, "Procfile": "task: python a.py\nworker: python b.py\n"})
+    files(shop, {"my files/uploads/x": "", "uploads/x": ""})
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    said, entry = capsys.readouterr().out, added(inventory)
+    assert entry["env"] == {"MOTTO": "REPLACE_ME"}, f"got {entry}"
+    assert entry["processes"] == {"worker": "python b.py"}, f"got {entry}"
+    assert entry["uploads"] == ["uploads"], f"got {entry}"
+    for path in ("env.LD_PRELOAD", "processes.task", "uploads[0]"):
+        assert f"Left out: sites.shop.{path}" in said, f"expected {path}, got {said}"
+
+
+def test_reserved_name_of_a_folder_gets_an_ending(inventory, tmp_path, capsys):
+    files(tmp_path / "admin", {"app.py": APP, "requirements.txt": "flask\n"})
+    assert run("--source", "admin", "--server-names", "a.test") == 0, capsys.readouterr().err
+    names = list(yaml.load(inventory.read_text(), sites_file.Loader)["sites"])
+    assert names[-1] == "admin-site", f"expected admin-site, got {names}"
+
+
+def test_asgi_application_is_explained_and_nothing_is_written(inventory, shop, capsys):
+    files(shop, {"app.py": "from quart import Quart\napp = Quart(__name__)\n"})
+    status = run("--source", "shop", "--server-names", "a.test")
+    captured = capsys.readouterr()
+    assert status == 2 and "--wsgi" in captured.err, f"expected 2, got {status}: {captured.err}"
+    assert "ASGI" in captured.err and "does not support ASGI" in captured.out, f"got {captured}"
+    assert inventory.read_text() == BEFORE, "expected the file as it was"
+
+
+def test_configuration_selector_keeps_its_value(inventory, shop, capsys):
+    text = "import os\nconfig = {'default': A, 'production': B}\nc = os.getenv('FLASK_CONFIG', 'default')\n"
+    files(shop, {"app.py": APP + text})
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    assert added(inventory)["env"] == {"FLASK_CONFIG": "production"}, f"got {added(inventory)}"
+    out = capsys.readouterr().out
+    assert "REPLACE_ME" not in out, f"expected nothing to replace, got {out}"
+
+
+def test_application_in_a_folder_becomes_the_source(inventory, tmp_path, capsys):
+    contents = {"api/app.py": APP, "api/requirements.txt": "flask\n", "client/package.json": "{}"}
+    files(tmp_path / "shop", contents)
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    entry = added(inventory)
+    assert entry["source"] == {"path": f"{tmp_path}/shop/api"}, f"got {entry}"
+    assert entry["wsgi"] == "app:app", f"got {entry}"
+
+
 def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
     text = "import os\nK = os.environ['SECRET_KEY']\nM = os.environ['MOTTO']\nT = os.getenv('TOWN', '')\n"
     (shop / "app.py").write_text(APP + text)
@@ -312,28 +369,40 @@ def test_a_folder_of_this_checkout_is_relative(inventory, tmp_path, monkeypatch)
 # --- A git repository --------------------------------------------------------------------------
 
 
+def git(folder: Path, *arguments: str) -> None:
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", folder, *author, *arguments], check=True, capture_output=True)
+
+
 @pytest.fixture
 def repository(shop: Path, tmp_path: Path) -> str:
     """Its branch is trunk, its application in web/, and there is a tag before that."""
-
-    def git(*arguments: str) -> None:
-        author = ["-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", "-C", shop, *author, *arguments], check=True, capture_output=True)
-
-    git("init", "--initial-branch=trunk")
-    git("add", ".")
-    git("commit", "-m", "one")
-    git("tag", "v1")
+    git(shop, "init", "--initial-branch=trunk")
+    git(shop, "add", ".")
+    git(shop, "commit", "-m", "one")
+    git(shop, "tag", "v1")
     files(shop, {"web/main.py": APP})
     (shop / "app.py").unlink()
-    git("add", "-A")
-    git("commit", "-m", "two")
+    git(shop, "add", "-A")
+    git(shop, "commit", "-m", "two")
     return f"file://{shop}"
+
+
+def test_application_in_a_folder_of_a_repository_gets_a_subdir(inventory, repository, shop, capsys):
+    files(shop, {"web/requirements.txt": "flask\n"})
+    git(shop, "add", ".")
+    git(shop, "commit", "-m", "three")
+    assert run("--source", repository, "--server-names", "a.test") == 0, capsys.readouterr().err
+    entry = added(inventory)
+    expected = {"git": repository, "version": "trunk", "subdir": "web"}
+    assert entry["source"] == expected, f"expected {expected}, got {entry['source']}"
+    assert entry["wsgi"] == "main:app", f"expected main:app, got {entry['wsgi']}"
 
 
 @pytest.mark.parametrize(
     ("arguments", "source", "wsgi"),
     [
+        ([], {"version": "trunk"}, "web.main:app"),
         (["--subdir", "web"], {"version": "trunk", "subdir": "web"}, "main:app"),
         (["--version", "v1"], {"version": "v1"}, "app:app"),
     ],

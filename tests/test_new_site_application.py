@@ -84,6 +84,25 @@ PREFERRED = {
         "shop:build()",
     ),
     "a folder that cannot be imported": ({"my-shop/app.py": APP, "main.py": APP}, "main:app"),
+    "a configuration by the factory's default": (
+        {
+            "config.py": "config = {'development': A, 'production': B}\n",
+            "shop/__init__.py": FACTORY.replace("config=None", "config_name='development'"),
+        },
+        'shop:create_app("production")',
+    ),
+    "a configuration that the factory requires": (
+        {
+            "config.py": "config = {'development': A, 'production': B}\n",
+            "shop/__init__.py": NEEDS_A_NAME.replace("name", "config_name"),
+        },
+        'shop:create_app("production")',
+    ),
+    "an argument that is not a configuration": (
+        {"config.py": "config = {'development': A, 'production': B}\n", "shop/__init__.py": NEEDS_A_NAME},
+        "",
+    ),
+    "a package named src": ({"src/__init__.py": FACTORY, "manage.py": RUN}, "src:create_app()"),
     "a subclass of Flask": (
         {"app.py": "import flask\nclass Shop(flask.Flask): ...\napp = Shop(__name__)\n"},
         "app:app",
@@ -147,7 +166,8 @@ STARTS = {
     "Dockerfile, a script": (
         {
             "Dockerfile": 'FROM x\nENTRYPOINT ["./boot.sh"]\n',
-            "boot.sh": "#!/bin/sh\nwhile true; do\n  flask deploy\ndone\nexec gunicorn -b :5000 - shop.web:app\n",
+            "boot.sh": "#!/bin/sh\nwhile true; do\n  flask deploy\ndone\n"
+            "exec gunicorn -b :5000 - shop.web:app\n",
         },
         "shop.web:app",
     ),
@@ -175,6 +195,17 @@ STARTS = {
     ),
     "a configuration by python:": (
         {"Procfile": "web: gunicorn -c python:shop.conf\n", "shop/conf.py": "wsgi_app = 'shop.web:app'\n"},
+        "shop.web:app",
+    ),
+    "a configuration in an image": (
+        {
+            "Dockerfile": "FROM x\nCMD gunicorn --config /app/etc/web.py\n",
+            "etc/web.py": "wsgi_app = 'shop.web:app'\n",
+        },
+        "shop.web:app",
+    ),
+    "a configuration of another name": (
+        {"gunicorn_config.py": "wsgi_app = 'shop.web:app'\n"},
         "shop.web:app",
     ),
     "a wrapper": (
@@ -222,6 +253,14 @@ def test_procfile_commands_before_gunicorn_become_migrate_and_build(tmp_path):
     assert found.build == ["flask translate compile"], f"expected the translations, got {found.build}"
 
 
+def test_migration_before_another_server_becomes_migrate(tmp_path):
+    contents = {"app.py": APP, "Dockerfile": "FROM x\nCMD flask db upgrade && flask run -h 0.0.0.0\n"}
+    found = read_source(files(tmp_path, contents))
+    assert found.migrate == "flask db upgrade", f"expected flask db upgrade, got {found.migrate!r}"
+    lines = command.noticed(found)
+    assert not any("flask run" in line for line in lines), f"got {lines}"
+
+
 BEFORE_GUNICORN = {
     "&&": "web: flask init-db && gunicorn app:app\n",
     "a script": "web: bin/start.sh\n",
@@ -246,7 +285,9 @@ def test_shell_preparation_before_gunicorn_is_not_mentioned(tmp_path):
 
 
 def test_worker_in_compose_file_is_mentioned(tmp_path):
-    compose = "services:\n  web: {build: ., command: gunicorn app:app}\n  jobs: {build: ., command: celery -A app worker}\n"
+    services = {"web": "gunicorn app:app", "jobs": "celery -A app worker"}
+    lines = [f"  {name}: {{build: ., command: {command}}}\n" for name, command in services.items()]
+    compose = "services:\n" + "".join(lines)
     found = read_source(files(tmp_path, {"app.py": APP, "compose.yml": compose}))
     lines = command.noticed(found)
     assert any("`celery -A app worker`" in line and "processes" in line for line in lines), f"got {lines}"
@@ -368,6 +409,11 @@ FOLDERS = {
         {"server/shop/__init__.py": FACTORY, "server/pyproject.toml": ""},
         "server",
         "shop:create_app()",
+    ),
+    "two levels": (
+        {"services/users/app.py": APP, "services/users/requirements.txt": "", "services/client/x.js": ""},
+        "services/users",
+        "app:app",
     ),
     "a command that changes the folder": (
         BACKEND | {"Procfile": "web: cd backend && gunicorn app:app\n"},

@@ -6,6 +6,10 @@ import pytest
 from new_site_command import APP, FACTORY, command, files, read_source
 
 VIEW = "@app.post('/x')\ndef view():\n    {}\n    return ''\n"
+SCHEDULER = (
+    "from apscheduler.schedulers.background import BackgroundScheduler\n"
+    "scheduler = BackgroundScheduler()\nscheduler.start()\n"
+)
 MISTAKES = {
     "a generated key": (APP + "import os\napp.secret_key = os.urandom(24)\n", "SECRET_KEY"),
     "a generated key in the configuration": (
@@ -26,8 +30,7 @@ MISTAKES = {
         "SECRET_KEY",
     ),
     "a scheduler": (
-        APP
-        + "from apscheduler.schedulers.background import BackgroundScheduler\ns = BackgroundScheduler()\ns.start()\n",
+        APP + SCHEDULER,
         "timers",
     ),
     "Flask-APScheduler": (
@@ -56,6 +59,15 @@ MISTAKES = {
         APP + "items = []\ndef keep(x):\n    items.append(x)\n" + VIEW.format("keep(1)"),
         "items",
     ),
+    "a class's list": (
+        APP + "class Store:\n    items = []\n" + VIEW.format("Store.items.append(1)"),
+        "items",
+    ),
+    "the configuration": (APP + VIEW.format("app.config['X'] = 1"), "config"),
+    "a key from a function": (
+        APP + "import secrets\ndef key():\n    return secrets.token_hex()\napp.secret_key = key()\n",
+        "SECRET_KEY",
+    ),
     "SQLite": (APP + "import sqlite3\ndb = sqlite3.connect('instance/x.db')\n", "WAL"),
     "a server on import": (APP + "app.run()\n", "app.run"),
 }
@@ -72,7 +84,7 @@ def test_state_of_another_module_that_a_view_changes_gets_a_warning(tmp_path):
     contents = {
         "shop/__init__.py": FACTORY,
         "shop/state.py": "carts = {}\n",
-        "shop/views.py": "from .state import carts\nfrom . import state\n@bp.route('/')\ndef view():\n    carts[1] = 2\n",
+        "shop/views.py": "from .state import carts\n@bp.route('/')\ndef view():\n    carts[1] = 2\n",
         "requirements.txt": "flask\n",
     }
     lines = command.noticed(read_source(files(tmp_path, contents)))
@@ -102,9 +114,18 @@ def test_correct_source_gets_no_warning(tmp_path, text):
     assert lines == [], f"expected no line, got {lines}"
 
 
+def test_scheduler_in_an_imported_module_gets_a_warning(tmp_path):
+    contents = {
+        "shop/__init__.py": FACTORY + "from . import scheduler\n",
+        "shop/scheduler.py": SCHEDULER,
+        "requirements.txt": "flask\n",
+    }
+    lines = command.noticed(read_source(files(tmp_path, contents)))
+    assert len(lines) == 1 and "shop/scheduler.py" in lines[0], f"expected one line, got {lines}"
+
+
 def test_scheduler_of_a_process_gets_no_warning(tmp_path):
-    clock = "from apscheduler.schedulers.background import BackgroundScheduler\ns = BackgroundScheduler()\ns.start()\n"
-    contents = {"app.py": APP, "clock.py": clock, "requirements.txt": "flask\n",
+    contents = {"app.py": APP, "clock.py": SCHEDULER, "requirements.txt": "flask\n",
                 "Procfile": "web: gunicorn app:app\nclock: python clock.py\n"}  # fmt: skip
     lines = command.noticed(read_source(files(tmp_path, contents)))
     assert lines == [], f"expected no line, got {lines}"

@@ -161,7 +161,8 @@ def test_environment_reads_are_only_those_of_os(tmp_path, text, expected):
 CONFIGS = "class DevelopmentConfig: ...\nclass ProductionConfig: ...\n"
 TABLE = (
     CONFIGS
-    + "config = {'development': DevelopmentConfig, 'production': ProductionConfig, 'default': DevelopmentConfig}\n"
+    + "config = {'development': DevelopmentConfig, 'default': DevelopmentConfig,\n"
+    + "          'production': ProductionConfig}\n"
 )
 SELECTORS = {
     "a fallback by or": (
@@ -185,7 +186,8 @@ SELECTORS = {
     ),
     "a comparison": (
         {
-            "app.py": "import os\nenv = os.getenv('FLASK_ENV', 'development')\nif env == 'production':\n    x = 1\n"
+            "app.py": "import os\nenv = os.getenv('FLASK_ENV', 'development')\n"
+            "if env == 'production':\n    x = 1\n"
         },
         {"FLASK_ENV": "production"},
     ),
@@ -197,6 +199,13 @@ SELECTORS = {
         {
             "config.py": CONFIGS,
             "app.py": "import os\nx = os.getenv('APP_SETTINGS', 'config.DevelopmentConfig')\n",
+        },
+        {"APP_SETTINGS": "config.ProductionConfig"},
+    ),
+    "an import path without a default": (
+        {
+            "config.py": CONFIGS,
+            "app.py": "import os\nname = os.getenv('APP_SETTINGS')\napp.config.from_object(name)\n",
         },
         {"APP_SETTINGS": "config.ProductionConfig"},
     ),
@@ -238,7 +247,10 @@ def test_configuration_selector_with_development_default_is_proposed(tmp_path, c
 
 # --- Uploads -----------------------------------------------------------------------------------
 
-MAKES = "import os\nfrom flask import Flask\ndef create_app():\n    app = Flask(__name__)\n    {}\n    return app\n"
+MAKES = (
+    "import os\nfrom flask import Flask\ndef create_app():\n"
+    "    app = Flask(__name__)\n    {}\n    return app\n"
+)
 TUTORIAL = MAKES.format("os.makedirs(app.instance_path)").replace(
     "(__name__)", "(__name__, instance_relative_config=True)"
 )
@@ -277,6 +289,36 @@ UPLOADS = {
     "a folder that it names": (
         {"app.py": APP + "app.config['UPLOAD_FOLDER'] = 'media/pictures'\n"},
         ["media/pictures"],
+    ),
+    "a folder beside a package's file": (
+        {
+            "shop/__init__.py": FACTORY,
+            "shop/config.py": "import os\nhere = os.path.dirname(__file__)\n"
+            "UPLOAD_FOLDER = os.path.join(here, 'static', 'pictures')\n",
+        },
+        ["shop/static/pictures"],
+    ),
+    "a folder beside the package": (
+        {"shop/config.py": "from pathlib import Path\nUPLOAD_DIR = Path(__file__).parent.parent / 'media'\n"},
+        ["media"],
+    ),
+    "a folder in root_path": (
+        {"shop/__init__.py": MAKES.format("os.makedirs(os.path.join(app.root_path, 'files'))")},
+        ["shop/files"],
+    ),
+    "SQLite by a constant": (
+        {
+            "app.py": APP + "NAME = 'shop.db'\napp.config['SQLALCHEMY_DATABASE_URI'] = f'sqlite:///{NAME}'\n",
+            "requirements.txt": "flask-sqlalchemy\n",
+        },
+        ["instance"],
+    ),
+    "SQLite by a path": (
+        {
+            "app.py": APP + "app.config['SQLALCHEMY_DATABASE_URI'] = f'sqlite:///{compute()}'\n",
+            "requirements.txt": "flask-sqlalchemy\n",
+        },
+        [],
     ),
     "a folder elsewhere": ({"app.py": APP + "import os\nos.makedirs('/tmp/x')\nos.makedirs('../x')\n"}, []),
     "one in another": (
@@ -411,14 +453,16 @@ DRIVERS = {
     "a group": ({"pyproject.toml": PROJECT + "[dependency-groups]\nmysql = ['pymysql']\n"}, ["group:mysql"]),
     "Poetry's extra": (
         {
-            "pyproject.toml": "[tool.poetry.dependencies]\nflask-sqlalchemy = '^3'\npymysql = {version = '^1', optional = true}\n"
+            "pyproject.toml": "[tool.poetry.dependencies]\nflask-sqlalchemy = '^3'\n"
+            "pymysql = {version = '^1', optional = true}\n"
             "[tool.poetry.extras]\nmysql = ['pymysql']\n"
         },
         [".[mysql]"],
     ),
     "setup.cfg's extra": (
         {
-            "setup.cfg": "[options]\ninstall_requires = flask-sqlalchemy\n[options.extras_require]\nmysql = PyMySQL\n"
+            "setup.cfg": "[options]\ninstall_requires = flask-sqlalchemy\n"
+            "[options.extras_require]\nmysql = PyMySQL\n"
         },
         [".[mysql]"],
     ),
