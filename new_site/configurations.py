@@ -106,6 +106,7 @@ def selected(modules: Iterable[Module]) -> dict[str, tuple[str, str]]:
             required[name] = required.get(name, False) or needed
             defaults.setdefault(name, set()).update(module.reads.defaults.get(name, ()))
     names = {name for module in modules for name in module.configurations.names if PRODUCTION.fullmatch(name)}
+    files = {module.path.with_suffix("") for module in modules}
     found = {}
     for name, needed in required.items():
         if not SELECTOR.fullmatch(name) or any(is_production(text) for text in defaults[name]):
@@ -115,7 +116,9 @@ def selected(modules: Iterable[Module]) -> dict[str, tuple[str, str]]:
             continue
         if not default and not CERTAIN_SELECTOR.fullmatch(name):
             continue
-        value = value_for(name, default, names, modules)
+        # A module beside the default's, such as config/production.py beside config/development.py.
+        beside = {path.name for path in files if path.with_name(default or "-") in files}
+        value = value_for(name, default, names | set(filter(PRODUCTION.fullmatch, beside)), modules)
         if value or default or needed:
             found[name] = value or REPLACE_ME, default
     return found

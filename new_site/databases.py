@@ -76,6 +76,11 @@ def database_urls(tree: ast.Module) -> set[str]:
                 if last_name(owner) in {"sqlite3", "aiosqlite"} and ":memory:" not in ast.unparse(first):
                     path = first.value if isinstance(first, ast.Constant) else ""
                     found.add(f"sqlite+file://{path}")
+            case ast.Call(func=function, args=[ast.Constant(value=str(path)), *_]) if last_name(function) in {
+                "SqliteDatabase",
+                "SqliteExtDatabase",
+            }:
+                found.add(f"sqlite+file://{path}")
         for name, value in settings(node):
             if SETTING.fullmatch(name):
                 found |= set(urls_in(value, constants))
@@ -87,6 +92,10 @@ def settings(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     match node:
         case ast.Assign(targets=targets, value=value):
             yield from ((name, value) for target in targets if (name := setting_name(target)))
+            for target in targets:
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                    pairs = zip(target.elts, value.elts, strict=False)
+                    yield from ((name, item) for part, item in pairs if (name := setting_name(part)))
         case ast.AnnAssign(target=target, value=ast.expr() as value):
             yield from ((name, value) for name in [setting_name(target)] if name)
         case ast.Dict(keys=keys, values=values):

@@ -51,6 +51,9 @@ class EnvironmentVisitor(Visitor):
             match node:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value) if self.kind(value) == "environ":
                     self.kinds[name] = "environ"
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Attribute(value=owner, attr="get")):
+                    if self.kind(owner) == "environ":
+                        self.kinds[name] = "getenv"
 
     def kind(self, node: ast.expr | None) -> str:
         """Return environ or getenv for what a node stands for, or ""."""

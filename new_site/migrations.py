@@ -31,9 +31,9 @@ def migration(folder: Path, uses: set[str]) -> str:
             ),
             None,
         )
-        if path.name == "migrations" and (ini is None or ini.parent == path):
+        if ini == path / "alembic.ini" or (ini is None and path.name == "migrations"):
             return f"flask db upgrade -d {path}"
-        if ini and ini.parent != path:
+        if ini:
             return alembic_command(folder, ini, path)
     return ""
 

@@ -15,6 +15,7 @@ from new_site.factories import Function, Resolver, functions, resolver
 from new_site.files import LARGEST, python_files
 from new_site.mistakes import Mistakes, mistakes
 from new_site.scopes import is_main_guard, last_name, statements, text_in
+from new_site.state import State, state
 from new_site.writes import Writes, writes
 
 OBJECTS = ("application", "app")  # usual names of an application
@@ -64,6 +65,7 @@ class Module:
     configurations: Configurations = field(default_factory=Configurations)
     writes: Writes = field(default_factory=Writes)
     mistakes: Mistakes = field(default_factory=Mistakes)
+    state: State = field(default_factory=State)
     database_urls: set[str] = field(default_factory=set)  # at least their beginnings
     routes: list[str] = field(default_factory=list)
     prefixed: bool = False
@@ -98,6 +100,7 @@ def read_module(module: Module, tree: ast.Module) -> Module:
     module.configurations = configurations(tree)
     module.writes = writes(tree)
     module.mistakes = mistakes(tree, resolve, module.reads, module.functions)
+    module.state = state(tree, resolve)
     module.database_urls = database_urls(tree)
     read_objects(module, tree, resolve)
     read_imports(module, tree, resolve)

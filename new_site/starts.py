@@ -85,6 +85,8 @@ def add(found: Starts, folder: Path, origin: str, command: str, depth: int = 0) 
     for part in parts_of(command):
         plain = without_prefix(part)
         words = words_of(plain)
+        if depth < 3 and add_script(found, folder, start, words, depth):
+            return None
         if words[:1] == ["cd"] and len(words) == 2:
             start.folder = words[1]
         elif server := server_of(plain):
@@ -98,14 +100,6 @@ def add(found: Starts, folder: Path, origin: str, command: str, depth: int = 0) 
             and words[1] in {"-c", "-lc", "-ec"}
         ):
             return add(found, folder, origin, words[2], depth)
-        elif depth < 3 and (script := script_of(folder, words)):
-            lines = [line for line in untemplated(script).splitlines() if not line.lstrip().startswith("#")]
-            text = re.sub(r"\\\n", " ", "\n".join(lines))
-            count = len(found.starts)
-            add(found, folder, f"{origin}, {script.relative_to(folder)}", text, depth + 1)
-            if len(found.starts) > count:
-                found.starts[-1].before[:0] = start.before
-                return None
         elif not is_unneeded(plain) and (
             not in_script or re.match(r"(flask|alembic|python3?|pybabel)\b", plain)
         ):
@@ -116,6 +110,23 @@ def add(found: Starts, folder: Path, origin: str, command: str, depth: int = 0) 
     return None
 
 
+def add_script(found: Starts, folder: Path, start: Start, words: list[str], depth: int) -> bool:
+    """Add the server that a script of the source starts. Return whether it starts one."""
+    script = script_of(folder, words)
+    if not script:
+        return False
+    lines = [line for line in untemplated(script).splitlines() if not line.lstrip().startswith("#")]
+    text = re.sub(r"\\\n", " ", "\n".join(lines))
+    arguments = shlex.join(arguments_of(words))
+    text = re.sub(r'"?\$[@*]"?', lambda _: arguments, text)
+    count = len(found.starts)
+    add(found, folder, f"{start.origin}, {script.relative_to(folder)}", text, depth + 1)
+    if len(found.starts) == count:
+        return False
+    found.starts[-1].before[:0] = start.before
+    return True
+
+
 def script_of(folder: Path, words: list[str]) -> Path | None:
     """Return the script that a command runs. In an image its folder has another path."""
     if words and PurePosixPath(words[0]).name in {"sh", "bash", "exec", "dumb-init", "tini"}:
@@ -124,6 +135,11 @@ def script_of(folder: Path, words: list[str]) -> Path | None:
         return None
     path = inside(folder, words[0])
     return path if path and text_of(path).startswith("#!") else None
+
+
+def arguments_of(words: list[str]) -> list[str]:
+    """Return the arguments of a script, which a shell may run."""
+    return words[2:] if PurePosixPath(words[0]).name in {"sh", "bash"} else words[1:]
 
 
 def inside(folder: Path, name: str) -> Path | None:

@@ -253,6 +253,17 @@ def test_procfile_commands_before_gunicorn_become_migrate_and_build(tmp_path):
     assert found.build == ["flask translate compile"], f"expected the translations, got {found.build}"
 
 
+def test_script_that_runs_its_arguments_is_read(tmp_path):
+    contents = {
+        "app.py": APP,
+        "Dockerfile": 'FROM x\nENTRYPOINT ["/srv/entry.sh"]\nCMD ["gunicorn", "app:app"]\n',
+        "entry.sh": '#!/bin/sh\nflask db upgrade\nflask translate compile\nexec "$@"\n',
+    }
+    found = read_source(files(tmp_path, contents))
+    assert found.migrate == "flask db upgrade", f"expected flask db upgrade, got {found.migrate!r}"
+    assert found.build == ["flask translate compile"], f"expected the translations, got {found.build}"
+
+
 def test_migration_before_another_server_becomes_migrate(tmp_path):
     contents = {"app.py": APP, "Dockerfile": "FROM x\nCMD flask db upgrade && flask run -h 0.0.0.0\n"}
     found = read_source(files(tmp_path, contents))

@@ -59,6 +59,23 @@ MISTAKES = {
         APP + "items = []\ndef keep(x):\n    items.append(x)\n" + VIEW.format("keep(1)"),
         "items",
     ),
+    "a scheduler of another name": (
+        APP
+        + SCHEDULER.replace("BackgroundScheduler\n", "BackgroundScheduler as Jobs\n", 1).replace(
+            "= BackgroundScheduler", "= Jobs"
+        ),
+        "timers",
+    ),
+    "a list that is replaced": (
+        APP + "notes = []\n" + VIEW.format("global notes; notes = notes + [1]"),
+        "notes",
+    ),
+    "several names": (APP + "a, notes = 1, []\n" + VIEW.format("notes.append(1)"), "notes"),
+    "an item of a list": (APP + "notes = [{}]\n" + VIEW.format("note = notes[0]; note['x'] = 1"), "notes"),
+    "a loop's item": (APP + "notes = [{}]\n" + VIEW.format("for note in notes: note['x'] = 1"), "notes"),
+    "a message's handler": (APP + "seen = set()\n@socketio.on('x')\ndef on_x():\n    seen.add(1)\n", "seen"),
+    "a class's counter": (APP + "class Store:\n    count = 0\n" + VIEW.format("Store.count += 1"), "count"),
+    "SQLite of Peewee": (APP + "from peewee import SqliteDatabase\ndb = SqliteDatabase('x.db')\n", "WAL"),
     "a class's list": (
         APP + "class Store:\n    items = []\n" + VIEW.format("Store.items.append(1)"),
         "items",
@@ -94,6 +111,10 @@ def test_state_of_another_module_that_a_view_changes_gets_a_warning(tmp_path):
 FINE = {
     "a key from the environment": APP
     + "import os\napp.secret_key = os.environ.get('SECRET_KEY') or os.urandom(24)\n",
+    "a key from a variable of another name": APP
+    + "import os\napp.secret_key = os.environ.get('APP_KEY') or os.urandom(24)\n",
+    "a copy of an item": APP + "notes = [{}]\n" + VIEW.format("note = dict(notes[0]); note['x'] = 1"),
+    "a user's counter": APP + "from flask import g\n" + VIEW.format("g.count += 1"),
     "a token for a user": APP + "import secrets\n" + VIEW.format("token = secrets.token_hex()"),
     "a constant": APP + "NAMES = ['a']\n" + VIEW.format("return NAMES[0]"),
     "a local list": APP + "notes = []\n" + VIEW.format("notes = []; notes.append(1)"),

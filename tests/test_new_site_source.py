@@ -80,6 +80,7 @@ def test_a_health_route_below_a_prefix_is_not_guessed(tmp_path):
             {"pyproject.toml": "[tool.alembic]\nscript_location = 'x'\n", "x/env.py": ""},
             "alembic upgrade head",
         ),
+        ({"shop/tables/env.py": "", "shop/tables/alembic.ini": ""}, "flask db upgrade -d shop/tables"),
         ({"shop/migrations/__init__.py": "", "shop/migrations/0001.py": ""}, ""),
     ],
 )
@@ -133,6 +134,7 @@ READS = {
         "from os import environ as env, getenv as g\nA = env['A']\nB = g('B')\n",
         {"A": True, "B": False},
     ),
+    "another name for os.environ.get": ("import os\nenv = os.environ.get\nA = env('A')\n", {"A": False}),
     "an import in a function": (
         "def f():\n    from os import environ\n    return environ['A']\n",
         {"A": True},
@@ -216,6 +218,15 @@ SELECTORS = {
             "app.config.from_object(f'config.{env.capitalize()}Config')\n",
         },
         {"FLASK_ENV": "production"},
+    ),
+    "a module": (
+        {
+            "config/dev.py": "",
+            "config/prod.py": "",
+            "app.py": "import os\nname = os.getenv('FLASK_ENV', 'dev')\n"
+            "app.config.from_pyfile(f'config/{name}.py')\n",
+        },
+        {"FLASK_ENV": "prod"},
     ),
     "no such configuration": (
         {
