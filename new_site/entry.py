@@ -52,7 +52,10 @@ SCHEME_DRIVERS = {
     "mysql+mysqldb": "mysqlclient",
     "mysql+mysqlconnector": "mysql-connector-python",
 }
-DATABASE_EXTRA = re.compile(r"(?i)\b(\w*mysql\w*|mariadb|databases?|db|sql)\b")
+# Extras and groups for a database. A name with other characters could be a template.
+DATABASE_EXTRA = re.compile(
+    r"(?i)(\.\[|group:)([\w.]+-)?(\w*mysql\w*|mariadb|databases?|db|sql)(-[\w.-]+)?\]?"
+)
 # Debian packages that a distribution is built with or loads.
 NATIVE = {
     "mysqlclient": ["build-essential", "default-libmysqlclient-dev", "pkg-config", "python3-dev"],
@@ -82,7 +85,7 @@ def vault(name: str, key: str) -> str:
 
 
 def is_elsewhere(group_vars: Path) -> bool:
-    """Whether the environment's database is no host's own, by role mysql's variable."""
+    """Return whether `mysql_host` is set, so the database is on another host."""
     texts = (path.read_text("utf-8") for path in sorted(group_vars.glob("*.yml")))
     return any(re.search(r"""^mysql_host:\s*["']?[^\s"'#]""", text, re.M) for text in texts)
 
@@ -93,7 +96,7 @@ def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]
     urls = {name: "url" for name in source.env if DATABASE_URL.fullmatch(name)}
     matches = {name: match for name in source.env if (match := DATABASE_PIECE.fullmatch(name))}
     pieces = {name: match.lastgroup for name, match in matches.items()}
-    # No socket leads to another host, and an application that asks for a password knows none.
+    # A socket does not reach another host, and an application with a password variable has no socket.
     if elsewhere or (not urls and "password" in pieces.values()):
         entry |= {"auth": "password", "password": vault(site, "database_password")}
         pieces = {name: piece for name, piece in pieces.items() if piece != "socket"}
@@ -114,7 +117,9 @@ def missing_driver(source: Source) -> str:
     """
     if source.uses & MYSQL:
         return ""
-    extras = [name for name, names in source.extras.items() if names & MYSQL and DATABASE_EXTRA.search(name)]
+    extras = [
+        name for name, names in source.extras.items() if names & MYSQL and DATABASE_EXTRA.fullmatch(name)
+    ]
     if extras:
         return min(extras, key=lambda name: ("mysql" not in name and "mariadb" not in name, name))
     schemes = {url.partition("://")[0] for url in source.urls if scheme_of(url) == "mysql"}
@@ -173,7 +178,7 @@ def make_entry(
         entry["env"] = {name: source.settings.get(name, REPLACE_ME) for name in needed}
     if secrets:
         entry["secrets"] = vault(name, "secrets")
-    # An application that knows of credentials reads its secrets from files.
+    # An application that reads CREDENTIALS_DIRECTORY has its secrets from files.
     if needs_vault(entry) and "CREDENTIALS_DIRECTORY" not in source.env:
         entry |= {"secrets_as": "environment"} if knows("secrets_as", value="environment") else {}
     if answers.get("migrate"):
@@ -196,21 +201,21 @@ def needs_vault(entry: dict[str, Any]) -> bool:
 
 
 def common_tls(sites: dict[str, Any]) -> dict[str, Any] | None:
-    """Where the certificates of all the others come from, if it is one and the same place."""
+    """Return `tls` of the other sites if they all have the same, else None."""
     found = [site.get("tls") for site in sites.values() if isinstance(site, dict)]
     shared = bool(found) and all(tls == found[0] for tls in found)
-    # A certificate that is provided is one site's own.
+    # A provided certificate belongs to one site.
     return found[0] if shared and found[0] and found[0].keys() == {"mode"} else None
 
 
 def unfinished(sites: dict[str, Any]) -> list[str]:
-    """The sites that have a placeholder still, for which a converge is refused."""
+    """Return the sites with a placeholder, which make a converge fail."""
     lines = [line for line in site_errors(sites, str(PLAYBOOKS)) if "placeholder" in line] if sites else []
     return [name for name in sites if any(line.startswith(f"sites.{name}.") for line in lines)]
 
 
 def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: list[str]) -> list[str]:
-    """What would be refused because of this entry; what is still to be filled in stands for itself."""
+    """Return the messages of validation for this entry. Values to fill in count as valid."""
     stand_in = "filled-in-by-then"
     settled = entry | ({"secrets": dict.fromkeys(secrets, stand_in)} if "secrets" in entry else {})
     if "env" in entry:

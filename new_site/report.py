@@ -58,9 +58,9 @@ def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: 
         if lab:
             where = f"In {folder / 'secrets.yml'}"
         elif not (root / vault).exists():
-            where = f"In {vault}, which {vault.name}.example beside it says how to make"
+            where = f"In {vault} (see {vault.name}.example beside it)"
         lines += [
-            f"- {where}, add below vault_sites what it needs of this:",
+            f"- {where}, add these lines below vault_sites, without those that exist:",
             "",
             *vault_lines(name, entry, secrets, lab),
             "",
@@ -68,11 +68,11 @@ def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: 
     names = ", ".join(entry["server_names"])
     if lab:
         lines.append("- make up, which prints the addresses that answer")
-        lines.append(f"- Nobody's DNS knows {names}: give it the lab's address in /etc/hosts.")
+        lines.append(f"- Add {names} to /etc/hosts with the lab's address.")
         return lines
     others = entries.unfinished(SitesFile(root / folder / "sites.yml").sites)
     lines += [
-        f"- Complete {other}, which has placeholders, or take it out." for other in others if other != name
+        f"- Complete {other}, which has placeholders, or remove it." for other in others if other != name
     ]
     hosts = inventory / "hosts.yml"
     if (root / hosts).exists() and REPLACE_ME in (root / hosts).read_text():

@@ -15,20 +15,20 @@ LONGEST = 110  # a line of an entry
 
 
 def flow(value: Any, inside: bool = False) -> str:
-    """A value on one line; what has to be quoted is in double quotes, as everywhere in the inventories."""
+    """Return a value on one line, with double quotes where YAML requires quotes."""
     match value:
         case dict():
             return "{" + ", ".join(f"{key}: {flow(item, True)}" for key, item in value.items()) + "}"
         case list():
             return "[" + ", ".join(flow(item, True) for item in value) + "]"
-    # YAML asks for more quotes inside brackets than outside.
+    # YAML requires more quotes inside brackets than outside.
     text = yaml.safe_dump([value], default_flow_style=inside, width=10**6, allow_unicode=True).strip()
     plain = text[1:-1] if inside else text.removeprefix("- ")
     return json.dumps(value, ensure_ascii=False) if plain.startswith(("'", '"')) else plain
 
 
 def written(name: str, entry: dict[str, Any], optional: list[str], indent: str) -> str:
-    """The entry's lines, `indent` being what one level has in this file."""
+    """Return the entry's lines; `indent` is one level of this file."""
     lines = [f"{indent}{name}:"]
     for key, value in entry.items():
         line = f"{indent * 2}{key}: {flow(value)}"
@@ -49,23 +49,23 @@ def written(name: str, entry: dict[str, Any], optional: list[str], indent: str) 
 
 
 class Refused(Exception):
-    """The file is not as it must be; the message says how."""
+    """The file has a form that new-site cannot extend."""
 
 
 class Loader(yaml.SafeLoader):
-    """Reads what is encrypted or unsafe as a text: it belongs to somebody else's entry."""
+    """Reads encrypted and unsafe values, which belong to other entries, as texts."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: f"a value of {suffix}")
 
 
 class SitesFile:
-    """An inventory's sites.yml, which a block at its end makes longer; nothing else of it changes."""
+    """An inventory's sites.yml. A new entry is appended, and the rest of the file keeps its bytes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         try:
-            # As it stands: Python would turn every end of line into its own.
+            # Bytes, because text mode would change Windows line ends.
             self.text = self.path.read_bytes().decode("utf-8")
             self.content = yaml.load(self.text, Loader)
             root = yaml.compose(self.text, Loader)
@@ -87,12 +87,12 @@ class SitesFile:
 
     @staticmethod
     def _is_block(node: yaml.Node) -> bool:
-        if isinstance(node, yaml.ScalarNode):  # nothing, not even ~: the last site was taken out
+        if isinstance(node, yaml.ScalarNode):  # empty, after the last site was removed
             return node.tag == "tag:yaml.org,2002:null" and not node.value
         return isinstance(node, yaml.MappingNode) and not node.flow_style and node.start_mark.column > 0
 
     def append(self, name: str, entry: dict[str, Any], optional: list[str]) -> None:
-        """Write the file with the entry at its end: all of it or, whatever happens, nothing."""
+        """Append the entry, and replace the file in one step."""
         block = written(name, entry, optional, self.indent)
         gap = "\n" if self.sites else ""
         text = self.text + ("" if self.text.endswith("\n") else "\n") + gap + block

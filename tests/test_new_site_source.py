@@ -33,6 +33,19 @@ def test_a_source_with_everything(tmp_path):
     assert found.database and found.declared, "expected a database and requirements, got none"
 
 
+def test_template_in_a_docker_command_is_ignored(tmp_path):
+    contents = {
+        "Dockerfile": "FROM x\nCMD gunicorn 'a:b(\"{{ x }}\")'\n",
+        "compose.yml": "services:\n  web: {command: \"gunicorn 'c:d({{ x }})'\"}\n",
+        "gunicorn.conf.py": "wsgi_app = 'e:f({{ x }})'\nworker_class = '{{ x }}'\n",
+        "start.sh": "#!/bin/sh\nflask db upgrade {{ x }}\ngunicorn g:h\n",
+        "Procfile": "web: ./start.sh\n",
+    }
+    found = read_source(files(tmp_path, contents))
+    values = (found.wsgi, found.migrate, found.build, found.worker_class)
+    assert values == ("g:h", "", [], ""), f"expected no template, got {values}"
+
+
 def test_no_template_comes_from_a_source(tmp_path):
     """Ansible would run it on the controller."""
     lines = "one: echo {{ x }}\ntwo: {% x %}\nthree: {# x #}\nfour: echo ${X} {}\n"
@@ -486,6 +499,10 @@ DRIVERS = {
         ["mysql-connector-python"],
     ),
     "no database": ({"requirements.txt": "flask\n"}, None),
+    "a template": (
+        {"pyproject.toml": PROJECT + "[project.optional-dependencies]\n'mysql{{ 1 }}' = ['PyMySQL']\n"},
+        ["pymysql"],
+    ),
 }
 
 
