@@ -91,6 +91,13 @@ def test_uploads_stay_in_their_place(site, tree):
             release.keep_uploads(site, tree, folder)
 
 
+def test_uploads_with_code_are_rejected(site, tree):
+    (tree / "static/uploads/views.py").write_text("import flask\n")
+    with pytest.raises(release.BuildError, match=r"^uploads: found static/uploads/views\.py, which is code"):
+        release.keep_uploads(site, tree, "static/uploads")
+    assert not (site.root / "shared/static").exists(), "expected no copy of the code"
+
+
 def test_uploads_are_not_published(site, tree):
     (tree / "static/app.css").touch()
     release.keep_uploads(site, tree, "static/uploads")

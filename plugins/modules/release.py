@@ -16,6 +16,7 @@ from ansible.module_utils.live import plain_files, publish, reason_to_switch, un
 from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.release_files import FilesError, digests, write_files
 from ansible.module_utils.site import Site, now, read_json
+from ansible.module_utils.uploads import code_in
 from ansible.module_utils.takeover import remove
 
 DOCUMENTATION = r"""
@@ -150,6 +151,11 @@ def keep_uploads(site: Site, tree: Path, folder: str) -> None:
     place, target = tree / folder, site.root / "shared" / folder
     if not inside(tree, place.parent) or (place.exists() and not place.is_dir()):
         raise BuildError(f"uploads: found a file or a link at {folder}, expected a folder of the application")
+    if code := code_in(place):
+        raise BuildError(
+            f"uploads: found {folder}/{code}, which is code and would never change again\n"
+            "Remedy: name a folder that has only files of users, or move the code."
+        )
     # As the site, whose own folder that is: a link in there leads its user nowhere new.
     done = run_as(site, tree, "sh", "-c", KEEP, "sh", str(place), str(target))
     if done.returncode != 0:
