@@ -103,6 +103,8 @@ PREFERRED = {
         "",
     ),
     "a package named src": ({"src/__init__.py": FACTORY, "manage.py": RUN}, "src:create_app()"),
+    "another file before manage.py": ({"manage.py": RUN, "zoo.py": APP}, "zoo:app"),
+    "another file before a seed script": ({"seed_db.py": RUN, "zoo.py": APP}, "zoo:app"),
     "a subclass of Flask": (
         {"app.py": "import flask\nclass Shop(flask.Flask): ...\napp = Shop(__name__)\n"},
         "app:app",
