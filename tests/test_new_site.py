@@ -437,7 +437,7 @@ def test_nothing_of_a_clone_is_left(inventory, repository, tmp_path, monkeypatch
 
 
 def test_questions_with_what_was_found_in_brackets(inventory, shop, capsys):
-    files(shop, {"migrations/env.py": "", "static/x.css": ""})
+    files(shop, {"migrations/env.py": "", "static/x.css": "", "requirements.txt": "flask\npymysql\n"})
     ask = give(str(shop), "", "myproject.org", "", "", "", "", "")
     assert run(ask=ask) == 0, capsys.readouterr().err
     expected = {
