@@ -499,6 +499,15 @@ def test_a_flask_that_cannot_say_has_one_pending(programs, ran):
     assert migrate.nothing_is_pending(SimpleNamespace(), "ID", {"migrate": "flask db upgrade"}) is False
 
 
+@pytest.mark.parametrize("options", ["-d shop/migrations", "--directory=shop/migrations"])
+def test_pending_migration_of_another_folder_is_looked_for_there(monkeypatch, options):
+    asked = []
+    monkeypatch.setattr(migrate, "run", lambda site, identifier, command: asked.append(command))
+    wanted = {"migrate": f"flask db upgrade {options}"}
+    assert migrate.nothing_is_pending(SimpleNamespace(), "ID", wanted) is True
+    assert asked[0].startswith(f"flask db current {options} "), f"expected the same folder, got {asked[0]}"
+
+
 def test_a_site_may_say_itself(ran):
     for answer, expected in (("true", True), ("false", False)):
         wanted = {"migrate": "flask db upgrade", "migrated": answer}

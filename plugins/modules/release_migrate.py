@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database import differences, dump, schema
 from ansible.module_utils.site import Site, write_json
@@ -33,7 +35,8 @@ def nothing_is_pending(site: Site, identifier: str, wanted: dict[str, str]) -> b
     """Whether nothing is pending. Without a way to find out, something may be."""
     question = wanted.get("migrated")
     if not question and wanted["migrate"].startswith("flask db upgrade"):
-        question = FLASK_MIGRATE
+        folder = re.search(r"\s(?:-d|--directory)[ =]\S+", wanted["migrate"])
+        question = FLASK_MIGRATE.replace("current", f"current{folder[0] if folder else ''}", 1)
     if not question:
         return False
     try:
