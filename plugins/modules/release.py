@@ -16,8 +16,8 @@ from ansible.module_utils.live import plain_files, publish, reason_to_switch, un
 from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.release_files import FilesError, digests, write_files
 from ansible.module_utils.site import Site, now, read_json
-from ansible.module_utils.uploads import code_in
 from ansible.module_utils.takeover import remove
+from ansible.module_utils.uploads import code_in
 
 DOCUMENTATION = r"""
 module: release
