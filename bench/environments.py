@@ -1,4 +1,4 @@
-"""Measure the environments of an application of eighty packages, of which one changes from deploy to deploy."""
+"""Measure environments of an application of many packages, one of which changes in each deploy."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def figures(measured: Record) -> list[Record]:
             "value": round(disk["all"] / disk["one"], 2),
             "target": 1.5,
             "unit": "x one",
-            "note": f"{disk['all'] >> 10} MiB, one has {disk['one'] >> 10} MiB and {measured['packages']} packages",
+            "note": f"{disk['all'] >> 10} MiB; one: {disk['one'] >> 10} MiB, {measured['packages']} packages",
         },
     ]
