@@ -6,6 +6,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database import differences, dump, schema
+from ansible.module_utils.failure import failure
 from ansible.module_utils.site import Site, write_json
 from ansible.module_utils.start_log import report
 from ansible.module_utils.task import Failed, run
@@ -76,10 +77,11 @@ def main() -> None:
                 site.fail(identifier, "its migration failed")
                 kept = f" The database as it was before is in {path}." if database else ""
                 output = report(str(error), str(site.release(identifier)))
-                module.fail_json(
-                    msg=f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "
+                told = (
+                    f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "
                     f"{site.live_release() or 'nothing'}.{kept}\n{output}"
                 )
+                module.fail_json(**failure(told))
             changes = differences(before, schema(site.name, database)) if database else []
             result = {"changed": True, "differences": changes, "dump": str(path)}
         if database:

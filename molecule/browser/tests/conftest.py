@@ -86,7 +86,7 @@ def flask(machine) -> Callable[[str], None]:
         release = Path(machine.check_output("readlink /srv/harbour/current")).name
         # The same command would not be run again.
         once = f"{command} # {secrets.token_hex(4)}"
-        arguments = json.dumps({"site": "harbour", "release": release, "command": once})
+        arguments = json.dumps({"site": "harbour", "release": release, "commands": [once]})
         told = machine.ansible("release_task", arguments, become=True, check=False)
         assert "log" in told, f"expected {command.split()[0]} to end well, got {told['msg']}"
 

@@ -101,7 +101,7 @@ def moderator(inventory, inside, somebody, live) -> Person:
     """Who publishes, logged in by way of web1."""
     name, password = f"warden-{secrets.token_hex(3)}", secrets.token_urlsafe(18)
     command = f"(echo {password}; echo {password}) | flask moderators add {name}"
-    told = {"site": "harbour", "release": live("web1"), "command": command}
+    told = {"site": "harbour", "release": live("web1"), "commands": [command]}
     host = testinfra.get_host(f"ansible://web1?ansible_inventory={inventory}")
     done = host.ansible("release_task", json.dumps(told), become=True, check=False)
     assert "log" in done, f"expected a moderator to be added, got {done.get('msg')}"

@@ -1,0 +1,73 @@
+"""Commands that run once in the life of a site."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ours import load, utils
+
+release_task = load("modules", "release_task")
+ID = "20260101T000000Z-aaaa"
+
+
+class Ended(Exception):
+    """The module has returned a result."""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Return the result of the module for commands, and the commands that were run; `break` fails."""
+    site = utils("site").Site("plain")
+    site.root, site.once, site.log = tmp_path, tmp_path / "once.json", tmp_path / "log/plain.log"
+    site.releases, site.current = tmp_path / "releases", tmp_path / "current"
+    site.live_socket = tmp_path / "live.sock"
+    site.releases.mkdir()
+    site.write_record(ID, {"id": ID, "state": "built"})
+
+    def call(*commands: str) -> tuple[dict[str, Any], list[str]]:
+        ran: list[str] = []
+
+        def run(_: Any, __: str, command: str) -> str:
+            ran.append(command)
+            if command == "break":
+                raise release_task.Failed("Traceback\nKeyError")
+            return f"{command} printed this"
+
+        def ended(**result: Any) -> None:
+            raise Ended(result)
+
+        params = {"site": "plain", "release": ID, "commands": list(commands)}
+        failed = {"fail_json": lambda **result: ended(failed=True, **result)}
+        fake = SimpleNamespace(params=params, check_mode=False, exit_json=ended, **failed)
+        monkeypatch.setattr(release_task, "AnsibleModule", lambda **_: fake)
+        monkeypatch.setattr(release_task, "Site", lambda _: site)
+        monkeypatch.setattr(release_task, "run", run)
+        with pytest.raises(Ended) as end:
+            release_task.main()
+        return end.value.args[0], ran
+
+    call.site = site
+    return call
+
+
+def test_commands_that_have_succeeded_are_not_run_again(call):
+    got, ran = call("seed", "index")
+    assert got == {"changed": True, "log": "seed printed this\nindex printed this"}, got
+    assert ran == ["seed", "index"]
+    got, ran = call("seed", "index", "warm")
+    assert ran == ["warm"] and got["changed"], (got, ran)
+    assert call("seed") == ({"changed": False}, [])
+
+
+def test_first_command_that_fails_is_the_last(call):
+    got, ran = call("seed", "break", "index")
+    assert ran == ["seed", "break"], f"expected index not to be run, got {ran}"
+    assert (got["msg"], got["details"]) == (
+        f"plain: `break` failed in release {ID}:",
+        "Traceback\nKeyError",
+    ), got
+    assert json.loads(call.site.once.read_text()) == {"tasks": ["seed"]}
+    assert call.site.record(ID)["state"] == "failed"
