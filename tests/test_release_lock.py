@@ -74,7 +74,7 @@ class Ended(Exception):
 def site(monkeypatch, tmp_path):
     """A site whose folder is here."""
     one = utils("site").Site("plain")
-    one.root, one.lock = tmp_path, tmp_path / "lock.json"
+    one.root, one.lock, one.provisional = tmp_path, tmp_path / "lock.json", tmp_path / "provisional.json"
     monkeypatch.setattr(module, "Site", lambda name: one)
     return one
 
@@ -82,9 +82,11 @@ def site(monkeypatch, tmp_path):
 class Action(release_lock.ActionModule):
     """The action plugin, with the module called here instead of on a host."""
 
-    def __init__(self, state: str = "taken", what: str = "deploy", check_mode: bool = False) -> None:
+    def __init__(
+        self, state: str = "taken", what: str = "deploy", check_mode: bool = False, **more: bool
+    ) -> None:
         self._task = SimpleNamespace(
-            args={"site": "plain", "state": state, "what": what}, check_mode=check_mode, async_val=0
+            args={"site": "plain", "state": state, "what": what, **more}, check_mode=check_mode, async_val=0
         )
         self._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/x"))
         self._display = SimpleNamespace(display=lambda line, color: self.shown.append(line))
@@ -184,6 +186,22 @@ def test_what_another_run_has_taken_is_not_let_go(site):
     note = held(site)
     Action(state="free").run()
     assert json.loads(site.lock.read_text()) == note
+
+
+def test_note_to_switch_back_is_removed_with_the_lock_of_a_run_that_ended_well(site):
+    for final, kept in ((False, True), (True, False)):
+        Action().run()
+        site.provisional.write_text("{}")
+        Action(state="free", final=final).run()
+        assert not site.lock.exists()
+        assert site.provisional.exists() is kept, f"final={final}: expected {kept}"
+
+
+def test_note_to_switch_back_of_another_run_stays(site):
+    held(site)
+    site.provisional.write_text("{}")
+    Action(state="free", final=True).run()
+    assert site.provisional.exists()
 
 
 def test_a_check_takes_nothing(site):

@@ -46,6 +46,7 @@ class ActionModule(ActionBase):
             "what": what,
         }
         call = {"site": site, "state": self._task.args["state"], "holder": holder}
+        call["final"] = self._task.args.get("final", False)
         result = self._execute_module("release_lock", call, task_vars=task_vars)
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:

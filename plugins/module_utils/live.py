@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.compressed import TWINS, twins
-from ansible.module_utils.site import Site, replace_symlink, write_file
+from ansible.module_utils.site import Site, read_json, replace_symlink, write_file
 from ansible.module_utils.units import newest, own_files, seconds, show, systemctl
 
 Wanted = dict[str, Any]
@@ -74,6 +74,8 @@ def unit_reason(name: str, wanted: Wanted) -> str:
 
 def unfinished(site: Site, identifier: str, wanted: Wanted) -> str:
     """What a run that was cut off after the flip has left undone."""
+    if site.provisional.exists():
+        return "the run that activated it was cut off before all hosts had it"
     colour = site.live_colour()
     path, line = boot_note(site, colour)
     other = show(site.unit(idle(colour)))
@@ -326,6 +328,7 @@ def prune(site: Site, keep: int) -> None:
     none of the others needs. As many that failed are kept as good ones, with the dumps from before them.
     """
     live = {site.release_of(colour) for colour in ("blue", "green")}
+    live.add(read_json(site.provisional).get("before", ""))
     records = sorted(site.records(), key=lambda record: record.get("went_live") or record["created"])
     failed = [record["id"] for record in records if record.get("state") == "failed"]
     good = [record["id"] for record in records if record.get("state") != "failed"]

@@ -10,6 +10,7 @@
 /srv/SITE/lock.json        who works on the site now
 /srv/SITE/once.json        commands that are run once, and have been
 /srv/SITE/pin.json         the release that somebody went back to, which a converge respects
+/srv/SITE/provisional.json what to return to while a run activates a release on all hosts of the site
 /var/log/decanter/SITE.log one line for each release that went live, or did not
 /run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
 """
@@ -48,6 +49,7 @@ class Site:
         self.lock = self.root / "lock.json"
         self.pin = self.root / "pin.json"
         self.once = self.root / "once.json"
+        self.provisional = self.root / "provisional.json"
         # Visitors are kept out while it is there.
         self.closed = Path("/var/lib/decanter/maintenance") / name / "closed"
         self.log = Path("/var/log/decanter") / f"{name}.log"

@@ -19,6 +19,10 @@ options:
     {description: Whether to hold it or let go of it., type: str, choices: [taken, free], required: true}
   holder: {description: Who this is., type: dict, required: true}
   stale: {description: A holder who is known to be gone., type: dict, default: {}}
+  final:
+    description: With C(free), whether no host returns from the release that this run has activated.
+    type: bool
+    default: false
 """
 RETURN = r"""
 held: {description: Who else holds it., type: dict, returned: always}
@@ -37,6 +41,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["taken", "free"], "required": True},
             "holder": {"type": "dict", "required": True},
             "stale": {"type": "dict", "default": {}},
+            "final": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -46,6 +51,8 @@ def main() -> None:
     if module.params["state"] == "free":
         # Not what another run has taken since.
         if is_same(read_json(site.lock), holder):
+            if module.params["final"]:
+                site.provisional.unlink(missing_ok=True)
             site.lock.unlink()
         module.exit_json(changed=False, held={})
     own = {**holder, "since": now()}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 from ansible.module_utils import live
+from ansible.module_utils.activation import (
+    Refused,
+    keep_instance,
+    restore_pin,
+    restore_provisional,
+    switch,
+    write_provisional,
+)
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.database import schema
+from ansible.module_utils.failure import failure
 from ansible.module_utils.site import Site, now, read_json, write_json
-from ansible.module_utils.start_log import READ_LINES, report
-from ansible.module_utils.units import log
 
 DOCUMENTATION = r"""
 module: release_switch
@@ -24,6 +29,7 @@ description:
     becomes unhealthy after it went live gives way to what was live before, which still runs.
   - An instance that runs the right release with files that have changed since it started is replaced
     in the same way.
+  - Notes what was live before, which M(release_withdraw) returns to if the release fails on another host.
 options:
   site: {description: The site., type: dict, required: true}
   release: {description: The release's ID., type: str, required: true}
@@ -34,44 +40,9 @@ options:
 """
 RETURN = r"""
 live: {description: The release that is live., type: str, returned: always}
+details: {description: The end of the log of a release that is not live., type: str, returned: on failure}
 because: {description: Why the release was put live., type: str, returned: when it was}
 """
-
-
-class Refused(Exception):
-    """The release is not live; the message says why, what was done, and how the log ends."""
-
-
-def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
-    """Put a release live. Raises Refused; what was live before is live then."""
-    old, begun = site.live_colour(), time.time()
-    before, new = site.release_of(old) if old else "", live.idle(old)
-    fault = live.start(site, new, identifier, wanted)
-    if fault:
-        live.stop(site, new)
-        stays = f"Still live is {before}" if before else "Nothing is live"
-        raise Refused(
-            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, begun)}"
-        )
-    live.flip(site, new)
-    live.move_companions(site, identifier, wanted)
-    # The first of all has nothing to give way to.
-    fault = live.watch(site, identifier, wanted, wanted["health"]["watch"] if before else 0)
-    if not fault:
-        return
-    units = [name for name in live.companions(site, identifier, wanted) if fault.startswith(name)]
-    output = log_report(site, units[-1] if units else site.unit(new), new, begun)
-    if not before:
-        raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
-    live.flip(site, old)
-    live.move_companions(site, before, wanted)
-    live.drain(site, new)
-    raise Refused(f"{fault}. {before} was put back.\n{output}")
-
-
-def log_report(site: Site, unit: str, colour: str, since: float) -> str:
-    """Return the remedy for what a unit logged since a time, and the end of its log."""
-    return report(log(unit, since, READ_LINES), str(site.slot(colour)))
 
 
 def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
@@ -103,11 +74,11 @@ def main() -> None:
     with site.at_work():
         before = site.live_release()
         if fault := live.unreadable(site, identifier, wanted):
-            module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.")
+            module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.", live=before)
         if module.params["elsewhere"]:
             note(site, identifier, wanted)
         reason = live.reason_to_switch(site, identifier, wanted)
-        pinned = read_json(site.pin)
+        pinned, provisional = read_json(site.pin), write_provisional(site, identifier)
         if module.params["pin"]:
             # Before anything is done: who goes back again after a run that was cut off goes to the same.
             pin = {"release": identifier, "since": now(), "by": site.holder(), "done": False}
@@ -118,16 +89,13 @@ def main() -> None:
                 switch(site, identifier, wanted)
             except Refused as refusal:
                 site.fail(identifier, str(refusal).splitlines()[0])
-                if pinned:
-                    write_json(site.pin, pinned)
-                else:
-                    site.pin.unlink(missing_ok=True)
-                module.fail_json(msg=f"{site.name}, release {identifier}: {refusal}")
+                restore_pin(site, pinned)
+                restore_provisional(site, provisional)
+                told = failure(f"{site.name}, release {identifier}: {refusal}")
+                module.fail_json(**told, live=site.live_release())
         else:
             live.move_companions(site, identifier, wanted)
-        colour = site.live_colour()
-        live.remember(site, colour)
-        live.drain(site, live.idle(colour))
+        keep_instance(site)
         if before != identifier or site.record(identifier).get("state") != "good":
             # Who goes back and back again goes further each time: only a deploy counts as its turn.
             turn = site.record(identifier).get("went_live", "") if module.params["pin"] else ""

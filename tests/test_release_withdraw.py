@@ -1,0 +1,185 @@
+"""Return to the release that was live before a run, on one host."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ours import load, utils
+
+OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
+module_site, activation = utils("site"), utils("activation")
+release_switch, release_withdraw = load("modules", "release_switch"), load("modules", "release_withdraw")
+WANTED = {"name": "plain", "static": [], "once": [], "database": "", "health": {"watch": 0}}
+
+
+class Ended(Exception):
+    """A module has returned a result."""
+
+
+class Host:
+    """A host with one site, and releases that start or do not."""
+
+    def __init__(self, root, monkeypatch) -> None:
+        self.site, self.broken = module_site.Site("plain"), set()
+        for name in ("releases", "venvs", "assets", "current"):
+            setattr(self.site, name, root / name)
+        self.site.root, self.site.run, self.site.live_socket = root, root, root / "live.sock"
+        for name in ("lock", "pin", "once", "provisional"):
+            setattr(self.site, name, root / f"{name}.json")
+        self.site.log = root / "log/plain.log"
+        self.site.releases.mkdir()
+        for identifier in (OLD, NEW):
+            self.site.write_record(identifier, {"id": identifier, "created": "x", "state": "built"})
+        for module in (release_switch, release_withdraw):
+            monkeypatch.setattr(module, "Site", lambda name: self.site)
+            monkeypatch.setattr(module, "switch", self.switch)
+            monkeypatch.setattr(module, "keep_instance", lambda site: None)
+        changes = ("publish", "withdraw", "prune", "move_companions")
+        nothing = dict.fromkeys((*changes, "unreadable"), lambda *given, **named: "")
+        for name, function in nothing.items():
+            monkeypatch.setattr(release_switch.live, name, function)
+        monkeypatch.setattr(release_switch.live, "reason_to_switch", self.reason)
+
+    def reason(self, site, identifier, wanted) -> str:
+        return "" if site.live_release() == identifier else "another was live"
+
+    def switch(self, site, identifier, wanted) -> None:
+        if identifier in self.broken:
+            raise activation.Refused("it did not go live, it ended. Its log ends:\nTraceback")
+        colour = "green" if site.live_colour() == "blue" else "blue"
+        module_site.replace_symlink(site.slot(colour), f"releases/{identifier}")
+        module_site.replace_symlink(site.live_socket, f"{colour}.sock")
+
+    def call(self, module, identifier: str, **more: Any) -> dict[str, Any]:
+        """Return the result of a module."""
+
+        def ended(**result):
+            raise Ended(result)
+
+        def failed(**result):
+            raise Ended({"failed": True, **result})
+
+        usual = {"keep": 5, "pin": False, "elsewhere": False, "fault": "it failed on web2: it ended"}
+        params = {**usual, "site": WANTED, "release": identifier, **more}
+        fake = SimpleNamespace(params=params, check_mode=False, exit_json=ended, fail_json=failed)
+        module.AnsibleModule, kept = (lambda **_: fake), module.AnsibleModule
+        try:
+            module.main()
+        except Ended as end:
+            return end.args[0]
+        finally:
+            module.AnsibleModule = kept
+
+    def activate(self, identifier: str, **more: Any) -> dict[str, Any]:
+        return self.call(release_switch, identifier, **more)
+
+    def withdraw(self, identifier: str) -> dict[str, Any]:
+        return self.call(release_withdraw, identifier)
+
+    def settle(self) -> None:
+        self.site.provisional.unlink()
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_withdrawn_release_returns_to_the_one_before_and_is_failed(host):
+    host.activate(OLD)
+    host.settle()
+    host.activate(NEW)
+    assert module_site.read_json(host.site.provisional)["before"] == OLD
+    got = host.withdraw(NEW)
+    assert (got["changed"], got["returned"], got["live"], got["kept"]) == (True, True, OLD, ""), got
+    record = host.site.record(NEW)
+    assert (record["state"], record["fault"]) == ("failed", "it failed on web2: it ended"), record
+    assert host.site.record(OLD)["state"] == "good"
+    assert not host.site.provisional.exists()
+    again = host.withdraw(NEW)
+    assert (again["changed"], again["live"]) == (False, OLD), again
+
+
+def test_withdrawn_first_release_stays(host):
+    host.activate(NEW)
+    got = host.withdraw(NEW)
+    assert (got["returned"], got["live"], got["kept"]) == (False, NEW, "nothing was live before"), got
+    assert host.site.record(NEW)["state"] == "good", "expected the live release not to be marked as failed"
+
+
+def test_withdrawn_restart_stays(host):
+    """The release was live before; only its settings have changed."""
+    host.activate(OLD)
+    host.settle()
+    host.activate(OLD)
+    got = host.withdraw(OLD)
+    assert (got["live"], got["kept"]) == (OLD, "it was live before, and its settings have changed"), got
+    assert host.site.record(OLD)["state"] == "good"
+
+
+def test_release_that_never_was_live_is_marked_as_failed(host):
+    host.activate(OLD)
+    host.settle()
+    got = host.withdraw(NEW)
+    assert (got["changed"], got["live"]) == (False, OLD), got
+    assert host.site.record(NEW)["state"] == "failed", "expected the next run to make a new release"
+
+
+def test_release_that_was_not_built_gets_no_record(host):
+    host.activate(OLD)
+    host.settle()
+    host.withdraw("20260303T000000Z-cccc")
+    assert not host.site.record("20260303T000000Z-cccc")
+
+
+def test_release_that_fails_leaves_no_note(host):
+    host.activate(OLD)
+    host.settle()
+    host.broken = {NEW}
+    got = host.activate(NEW)
+    assert got["failed"] and got["live"] == OLD and got["details"] == "Traceback", got
+    assert got["msg"].endswith("it ended. Its log ends:") and "\n" not in got["msg"], got
+    assert not host.site.provisional.exists()
+
+
+def test_killed_run_keeps_the_release_to_return_to(host):
+    """A run that was killed has activated NEW; the next one tries another, which fails here."""
+    host.activate(OLD)
+    host.settle()
+    host.activate(NEW)
+    later = "20260303T000000Z-cccc"
+    host.site.write_record(later, {"id": later, "created": "x", "state": "built"})
+    host.broken = {later}
+    assert host.activate(later)["live"] == NEW
+    got = host.withdraw(later)
+    assert (got["live"], got["returned"]) == (OLD, True), f"expected what all hosts had last, got {got}"
+    assert {host.site.record(one)["state"] for one in (NEW, later)} == {"failed"}
+
+
+def test_release_before_that_cannot_start_leaves_the_note(host):
+    host.activate(OLD)
+    host.settle()
+    host.activate(NEW)
+    host.broken = {OLD}
+    got = host.withdraw(NEW)
+    assert got["failed"] and got["live"] == NEW and f"{OLD} could not be activated again" in got["msg"], got
+    assert host.site.provisional.exists() and host.site.record(NEW)["state"] == "good"
+
+
+def test_withdrawal_restores_the_pin(host):
+    """Of a rollback: a converge must not stay on the release that was withdrawn."""
+    host.activate(OLD)
+    host.settle()
+    host.activate(NEW)
+    host.settle()
+    host.activate(OLD, pin=True)
+    assert module_site.read_json(host.site.pin)["release"] == OLD
+    got = host.withdraw(OLD)
+    assert got["live"] == NEW and not host.site.pin.exists(), got
+
+
+def test_look_finds_a_release_of_a_killed_run(host):
+    host.activate(OLD)
+    assert "was cut off" in utils("live").unfinished(host.site, OLD, WANTED)
