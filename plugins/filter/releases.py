@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 Look = Mapping[str, Any]
 
 
@@ -21,28 +19,28 @@ def release_plan(
 
     `looks` is what `release` found for each site on each host, in the hosts' order. Where they share one
     database, the first host that needs a release runs its migration, and what runs once in the life of the
-    site, for all of them; `missing` are hosts that share it and are not in this run. Raises
-    AnsibleFilterError where only those know what has been done. `live` is what other hosts have, where this
-    one makes itself.
+    site, for all of them; `missing` are hosts that share it and are not in this run. `live` is what other
+    hosts have, where this one makes itself. A site that could not be read on a host is left out.
 
     id: the release's ID, the same on all hosts; made: whether this host has it already; migrates: whether
     its migration is run here; once: what runs once and has to be run here; elsewhere: whether another host
-    does or has done both; site, commit, pin: as `release` has found them.
+    does or has done both; site, commit, pin: as `release` has found them; fault: why the host cannot release
+    the site, or an empty string.
     """
     plan = {}
     for look in looks[host]:
-        if look["current"]:
-            continue
         name = look["item"]["name"]
+        if any(_of(name, found).get("failed") for found in looks.values()) or look["current"]:
+            continue
         if known := (live or {}).get(name):
             plan[name] = _as_live(look, known)
             continue
         seen = {other: _of(name, looks[other]) for other in looks}
         sharing = seen if shared else {host: look}
         due = [other for other, one in sharing.items() if not one["current"]]
-        others = [one for other, one in sharing.items() if other != host]
+        others, fault = [one for other, one in sharing.items() if other != host], ""
         if not look["pin"] and (pins := [one["pin"] for one in others if one["pin"]]):
-            raise AnsibleFilterError(
+            fault = (
                 f"{name}: other hosts stay on release {pins[0]['release']}, to which {pins[0]['by']} went "
                 f"back, and {host} does not. Nothing was changed; make deploy SITE={name} ends that"
             )
@@ -53,7 +51,7 @@ def release_plan(
         first = due[0] == host
         once = [task for task in look["item"]["once"] if task not in known] if first else []
         if shared and missing and [task for task in once if task not in look["once"]]:
-            raise AnsibleFilterError(
+            fault = fault or (
                 f"{name}: only {', '.join(missing)} may know whether `{once[0]}` has been run. "
                 "Nothing was changed; run this on all hosts of the site at once"
             )
@@ -68,17 +66,16 @@ def release_plan(
             "once": once,
             # Nobody goes back with a migration, nor because of one.
             "elsewhere": bool(others) and not look["pin"] and (done or not first),
+            "fault": fault,
         }
     return plan
 
 
 def _as_live(look: Look, live: Mapping[str, Any]) -> dict[str, Any]:
     """What a host that makes itself does for a site: what the others have, which have migrated it."""
-    if not live["id"].endswith(f"-{look['content']}"):
-        name, content = look["item"]["name"], look["content"]
-        raise AnsibleFilterError(
-            f"{name}: found a source of content {content}, expected that of {live['id']}"
-        )
+    name, content, fault = look["item"]["name"], look["content"], ""
+    if not live["id"].endswith(f"-{content}"):
+        fault = f"{name}: found a source of content {content}, expected that of {live['id']}"
     return {
         "site": look["item"],
         "id": live["id"],
@@ -88,6 +85,7 @@ def _as_live(look: Look, live: Mapping[str, Any]) -> dict[str, Any]:
         "migrates": False,
         "once": [],
         "elsewhere": not live["pinned"],
+        "fault": fault,
     }
 
 
