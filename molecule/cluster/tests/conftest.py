@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from crowd import Connection, Crowd  # noqa: E402 - found by the line above
 
 PODMAN = ROOT / "roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
+WEB = ("web1", "web2")
 
 
 def until(condition: Callable[[], Any], seconds: float = 20) -> float:
@@ -131,3 +134,46 @@ def posts(machine: Callable[[str], Any], mark: str) -> list[str]:
 def inside(host) -> Callable[[], set[str]]:
     """The web hosts that visitors are sent to."""
     return lambda: set(host.check_output(f"sudo ls {RUN}/whoami").replace(".sock", "").split())
+
+
+# --- Releases of whoami from a copy that may be changed ---------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    """A copy of whoami that may be changed."""
+    folder = tmp_path / "whoami"
+    shutil.copytree(ROOT / "molecule/cluster/whoami", folder)
+    return folder
+
+
+@pytest.fixture
+def run(inventory, sites, source, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a playbook on all hosts, whoami being released from the copy."""
+    from lab import run_playbook as play  # once pytest has loaded it
+
+    def run(playbook: str, *arguments: str, **keys: Any) -> subprocess.CompletedProcess:
+        whoami = sites["whoami"] | {"source": {"path": str(source)}} | keys
+        (tmp_path / "sites.json").write_text(json.dumps({"sites": sites | {"whoami": whoami}}))
+        return play(playbook, inventory, "-e", f"@{tmp_path}/sites.json", *arguments)
+
+    return run
+
+
+@pytest.fixture
+def live(machine) -> Callable[..., list[str]]:
+    """The release that each web host has live."""
+
+    def live(site: str = "whoami") -> list[str]:
+        return [Path(machine(name).check_output("readlink /srv/%s/current", site)).name for name in WEB]
+
+    return live
+
+
+def touch(source: Path) -> None:
+    """A change of code that changes nothing for a visitor."""
+    (source / "whoami.py").write_text((source / "whoami.py").read_text() + f"\n# {secrets.token_hex(8)}\n")
+
+
+def succeeded(finished: subprocess.CompletedProcess) -> None:
+    assert finished.returncode == 0, finished.stdout + finished.stderr

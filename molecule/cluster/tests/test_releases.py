@@ -1,4 +1,4 @@
-"""Releases of sites that several hosts serve: migrated once, batch by batch, stopped by the first fault."""
+"""Releases of sites that several hosts serve: migrated once, batch by batch, given up at the first fault."""
 
 from __future__ import annotations
 
@@ -10,53 +10,21 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import testinfra
 import yaml
-from conftest import PODMAN, ROOT, posts, until
+from conftest import PODMAN, WEB, posts, succeeded, touch, until
 from lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
 
-WEB = ("web1", "web2")
 HEALTHY = 'return "ok"'
-
-
-@pytest.fixture
-def source(tmp_path) -> Path:
-    """A copy of whoami that may be changed."""
-    folder = tmp_path / "whoami"
-    shutil.copytree(ROOT / "molecule/cluster/whoami", folder)
-    return folder
-
-
-@pytest.fixture
-def run(inventory, sites, source, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a playbook on all hosts, whoami being released from the copy."""
-
-    def run(playbook: str, *arguments: str, **keys: Any) -> subprocess.CompletedProcess:
-        whoami = sites["whoami"] | {"source": {"path": str(source)}} | keys
-        (tmp_path / "sites.json").write_text(json.dumps({"sites": sites | {"whoami": whoami}}))
-        return run_playbook(playbook, inventory, "-e", f"@{tmp_path}/sites.json", *arguments)
-
-    return run
 
 
 @pytest.fixture
 def deploy(run) -> Callable[..., subprocess.CompletedProcess]:
     return lambda **keys: run("deploy.yml", "-e", "site=whoami", **keys)
-
-
-@pytest.fixture
-def live(machine) -> Callable[..., list[str]]:
-    """The release that each web host has live."""
-
-    def live(site: str = "whoami") -> list[str]:
-        return [Path(machine(name).check_output("readlink /srv/%s/current", site)).name for name in WEB]
-
-    return live
 
 
 @pytest.fixture
@@ -70,15 +38,6 @@ def database(variables) -> Callable[[str], str]:
         return done.stdout.strip()
 
     return ask
-
-
-def touch(source: Path) -> None:
-    """A change of code that changes nothing for a visitor."""
-    (source / "whoami.py").write_text((source / "whoami.py").read_text() + f"\n# {secrets.token_hex(8)}\n")
-
-
-def succeeded(finished: subprocess.CompletedProcess) -> None:
-    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 # --- Putting live ------------------------------------------------------------------------------
@@ -119,7 +78,7 @@ def test_the_first_host_that_fails_stops_the_deploy(crowd, source, deploy, live,
     assert visits.hosts(over) == set(WEB), "expected both hosts to be in again"
     tried = {name: machine(name).run("tail -1 /var/log/decanter/whoami.log").stdout for name in WEB}
     assert " failed " in tried["web1"], f"expected a line of it on the first host, got {tried['web1']}"
-    assert " failed " not in tried["web2"], f"expected the second host to be untouched, got {tried['web2']}"
+    assert "it failed on web1" in tried["web2"], f"expected web2 to give the release up, got {tried['web2']}"
     for name in WEB:
         assert not machine(name).file("/srv/whoami/lock.json").exists, f"expected {name} to be let go"
     touch(source)
@@ -148,7 +107,7 @@ def test_one_host_migrates_and_runs_what_runs_once(host, machine, live):
     dumps = [
         machine(name).check_output("find /srv/harbour/releases -name '*.sql.gz'").split() for name in WEB
     ]
-    assert len(dumps[0]) == 1 and not dumps[1], f"expected web1 alone to migrate, got {dumps}"
+    assert dumps[0] and not dumps[1], f"expected web1 alone to migrate, got {dumps}"
     done = {machine(name).check_output("cat /srv/harbour/once.json") for name in WEB}
     assert len(done) == 1 and "load-samples" in done.pop(), (
         f"expected both to know that it was run, got {done}"
