@@ -119,7 +119,9 @@ SAID = {
     "plugins/action/release_lock.py": ["has been at work on it since", "Nothing was changed. "],
     "plugins/modules/release.py": ["no release was made.", "expected the files of"],
     "roles/python_app/files/build/__main__.py": ["of its build"],
-    "plugins/modules/release_switch.py": ["it did not go live", "was put back"],
+    "plugins/module_utils/build_backend.py": ["cannot be built for Python"],
+    "plugins/module_utils/activation.py": ["it did not go live", "was put back"],
+    "plugins/filter/release_outcome.py": ["unchanged: switched back to", "not switched back"],
     "plugins/module_utils/live.py": [
         "it ended",
         "it was not healthy within",
