@@ -158,8 +158,23 @@ def test_wheels_of_the_repository_are_found(uv):
     write(uv, files)
     (uv.tree / "wheels").mkdir()
     wheel(uv.tree / "wheels", "own")
-    got = installed(uv, planned(uv, files))
+    plan = planned(uv, files)
+    got = installed(uv, plan)
     assert got == {"own": "1.0"}, got
+    assert str(uv.tree) not in plan.text, f"expected the same environment in each release, got {plan.text}"
+    again = planned(uv, files)
+    assert again.text == plan.text, f"expected {plan.text!r} in the next release, got {again.text!r}"
+
+
+def test_file_that_an_index_replaced_is_resolved_again(uv, shelf):
+    """Requirements without hashes do not keep the hash of an earlier build."""
+    wheel(shelf, "replaced")
+    first = planned(uv, {"requirements.txt": "replaced\n"}).text
+    wheel(shelf, "replaced", "1.0", "click")
+    second = planned(uv, {"requirements.txt": "replaced\n"}).text
+    assert "click" in second and digest(shelf, "replaced-1.0") in second, (
+        f"expected the new file instead of {first!r}, got {second!r}"
+    )
 
 
 def test_another_wheel_of_one_name_is_another_environment(uv):

@@ -118,6 +118,7 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     if re.search(r"index-url|--no-index|(^|\s)-i\s|--find-links|(^|\s)-f\s", text, re.M):
         options += ["--emit-index-url", "--emit-find-links"]
     if not locked:
+        keep_versions(resolved)
         options += ["--generate-hashes", f"--output-file={resolved}"]
     overrides = uv.write("overrides.txt", PHANTOM)
     python = f"--python={uv.python}"
@@ -139,6 +140,16 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     return plan
 
 
+def keep_versions(resolved: Path) -> None:
+    """Reduce the result of an earlier build to versions, which uv prefers to newer ones.
+
+    Its options have paths relative to another file. Its hashes are of files that an index may replace.
+    """
+    if resolved.is_file():
+        found = re.findall(r"^[A-Za-z0-9][\w.-]*==[^\s;\\]+(?: ; [^\\\n]+)?", resolved.read_text(), re.M)
+        resolved.write_text("".join(f"{line}\n" for line in found))
+
+
 def itself(extras: list[str]) -> list[str]:
     return [f"-e .[{','.join(extras)}]" if extras else "-e ."]
 
@@ -152,7 +163,7 @@ def hashed_constraints(uv: Uv, text: str) -> str:
 
 def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
     """Return the plan for resolved requirements, of which local folders belong to the release."""
-    local, lines, archives = [], [], []
+    local, lines, archives, written = [], [], [], []
     for line in re.split(r"\n(?=\S)", text.strip()):
         match = LOCAL.match(line)
         path = match and located(uv.tree, name, match["path"] or match["editable"] or match["bare"])
@@ -161,11 +172,13 @@ def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
             continue
         if path and path.is_file():
             archives.append(f"# {path.name}: {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
-        if links := re.match(r"--find-links[\s=]+(?![\w+]+:|/)(\S+)", line):  # relative to its own file
-            line = f"--find-links {located(uv.tree, name, links[1])}"
         lines.append(f"{line}\n")
+        if links := re.match(r"--find-links[\s=]+(?![\w+]+:|/)(\S+)", line):
+            # uv reads it relative to the file that contains it. Only there the release is part of the path.
+            line = f"--find-links {located(uv.tree, name, links[1])}"
+        written.append(f"{line}\n")
     kept = "".join(lines)
-    arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", kept)]
+    arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", "".join(written))]
     has_any = any(not line.startswith("-") and line.strip() for line in lines)
     return Plan(kept + "".join(archives), [arguments] if has_any else [], local, names_in(lines))
 
