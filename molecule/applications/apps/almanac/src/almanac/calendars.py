@@ -1,0 +1,5 @@
+"""Plugins, which the application finds by their entry points."""
+
+
+def julian():
+    return "thirteen days behind"

@@ -1,0 +1,12 @@
+"""A banner whose colours come from a generated module and a generated stylesheet."""
+
+from flask import Flask, url_for
+
+from banner.palette import COLOURS
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def home():
+    return {"title": COLOURS["title"], "stylesheet": url_for("static", filename="banner.css")}

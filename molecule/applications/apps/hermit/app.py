@@ -1,0 +1,12 @@
+"""A hermit: all its requirements are wheels in its repository."""
+
+from pathlib import Path
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def home():
+    return {"network": Path("reach.txt").read_text()}

@@ -1,0 +1,3 @@
+"""A library that is in a git repository only."""
+
+SONG = "Stone upon stone"
