@@ -16,6 +16,11 @@ def test_poetry_lock_installs_extra_and_own_index(visitor):
     assert not unwanted, f"expected neither another platform's nor the dev group's package, got {unwanted}"
 
 
+def test_uv_lock_with_private_index_gets_its_credentials(visitor):
+    served = page(visitor, "orchard")
+    assert served["motto"] == "Measure twice", f"expected the package of the private index, got {served}"
+
+
 def test_pipfile_lock_installs_default_section_only(visitor):
     served = page(visitor, "pipes")
     assert served["metres"] == "12,000", f"expected 12,000, got {served}"

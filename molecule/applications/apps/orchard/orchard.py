@@ -1,7 +1,8 @@
-"""The root project of a workspace; what it shows comes from a member."""
+"""The root project of a workspace: it shows what a member has, and a package of a private index."""
 
 from importlib.metadata import version
 
+import house_motto
 from apples import VARIETIES
 from flask import Flask
 
@@ -10,4 +11,4 @@ app = Flask(__name__)
 
 @app.get("/")
 def home():
-    return {"varieties": VARIETIES, "apples": version("apples")}
+    return {"varieties": VARIETIES, "apples": version("apples"), "motto": house_motto.MOTTO}
