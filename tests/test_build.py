@@ -252,7 +252,7 @@ def test_result_that_is_no_file_is_empty(one, name: str, plant: Callable[[Path],
 
 def test_result_of_any_size_is_read_up_to_a_limit(one):
     with open(one.folder / "results/resolved.txt", "wb") as file:
-        file.truncate(1 << 40)
+        file.truncate(1 << 30)
     found = len(one.read("resolved.txt"))
     assert found == guard.LARGEST_RESULT, f"expected {guard.LARGEST_RESULT} characters, got {found}"
 
@@ -281,15 +281,24 @@ def test_empty_message_of_the_builder_leaves_the_log(one, text):
     assert "a line of the log" in found and found.splitlines()[0].strip(), f"expected the log, got {found!r}"
 
 
-def test_log_of_any_size_is_read_from_its_end(one):
+def test_log_of_any_size_is_read_from_both_ends(one):
     with open(one.log, "wb") as file:
-        file.truncate(1 << 40)
+        file.write(b"first line\n")
+        file.truncate(1 << 30)
         file.seek(0, os.SEEK_END)
         file.write(b"\nlast line\n")
-    found = one.end_of_log()
-    assert found.rstrip().endswith("last line") and len(found) <= build.LONGEST_LOG, (
-        f"got {len(found)} characters"
-    )
+    found = one.read_log()
+    assert found.startswith("first line\n") and found.rstrip().endswith("last line"), f"got {found[:200]!r}"
+    assert len(found) <= 2 * build.LONGEST_LOG + 1, f"expected a bounded text, got {len(found)} characters"
+
+
+@pytest.mark.parametrize("length", [10, build.LONGEST_LOG - 1, build.LONGEST_LOG, build.LONGEST_LOG + 100])
+def test_log_is_read_without_a_repetition(one, length):
+    one.log.write_text("\n".join(f"{number:06}" for number in range(length // 7)) + "\n")
+    found = [line for line in one.read_log().splitlines() if line]
+    kept = {f"{number:06}" for number in range(length // 7)}
+    assert len(found) == len(set(found)), f"expected each line once, got {len(found)} of {len(set(found))}"
+    assert found[-1] == max(kept), f"expected the last line {max(kept)}, got {found[-1]}"
 
 
 def test_credentials_are_redacted_and_short_values_are_not(one):
@@ -298,7 +307,7 @@ def test_credentials_are_redacted_and_short_values_are_not(one):
     assert found == "*** of ab at https://index.test/simple", f"got {found}"
     one.log.write_text("401 for s3cr3t-token\n")
     (one.folder / "results/fault").write_text("no access with s3cr3t-token")
-    assert "s3cr3t" not in one.fault("exit-code", "") + one.end_of_log()
+    assert "s3cr3t" not in one.fault("exit-code", "") + one.read_log()
 
 
 # --- Limits ------------------------------------------------------------------------------------
@@ -340,7 +349,7 @@ def test_watch_reports_a_build_beyond_its_limit(one, monkeypatch, where):
 
 def test_watch_counts_no_hole_of_a_sparse_file(one):
     with open(one.folder / "results/sparse", "wb") as file:
-        file.truncate(1 << 40)
+        file.truncate(1 << 30)
     with running(1.2) as process:
         assert one.watch(process) == ""
 

@@ -260,7 +260,7 @@ class Build:
 
     def fault(self, result: str, said: str) -> str:
         """Word the failure of the unit: its own result, our message, a failed command, or uv's log."""
-        log = self.end_of_log()
+        log = self.read_log()
         if result and (fault := unit_fault(result, self.limits())):
             return f"{fault}\nThe log ends:\n{end(log)}"
         if own := self.message("fault"):
@@ -270,11 +270,17 @@ class Build:
             return f"{failed}. The log ends:\n{end(log)}"
         return explain(log or said, about(self.wanted.python)[2])
 
-    def end_of_log(self) -> str:
-        """Return the end of the log without credentials, escape sequences and control characters."""
+    def read_log(self) -> str:
+        """Return the log without credentials and control characters; of a long one its start and its end.
+
+        uv names the package that failed before the output of its backend, which has any length.
+        """
         with open(self.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_LOG))
-            return clean(self.redacted(file.read().decode(errors="replace")))
+            text, size = file.read(LONGEST_LOG), os.fstat(file.fileno()).st_size
+            if size > LONGEST_LOG:
+                file.seek(max(LONGEST_LOG, size - LONGEST_LOG))
+                text += b"\n" + file.read()
+        return clean(self.redacted(text.decode(errors="replace")))
 
     def message(self, name: str) -> str:
         """Return a message of the builder, cleaned and bounded; empty if there is none."""
@@ -306,7 +312,7 @@ class Build:
             result = json.loads(self.read("result.json"))
             path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            log = end(self.end_of_log())
+            log = end(self.read_log())
             raise BuildError(f"the build ended without a result\nThe log ends:\n{log}") from error
         allowed = {self.environment} if new else set(environments(self.site))
         if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
