@@ -120,6 +120,9 @@ def main() -> int:
     except Failed as error:
         (results / "failed").write_text(str(error))
         return 1
+    except OSError as error:  # the disk is full, or a build backend has replaced a folder of the build
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
