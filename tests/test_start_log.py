@@ -256,7 +256,7 @@ def site(tmp_path, monkeypatch) -> Any:
 
 
 def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
-    switch = load("modules", "release_switch")
+    switch = utils("activation")
     asked: list[Any] = []
 
     def log(*arguments: Any) -> str:
@@ -288,10 +288,10 @@ def test_failed_command_has_a_remedy(name, site, monkeypatch):
         {"name": "shop", "database": None, "migrate": "flask go"} if name == "release_migrate" else "shop"
     )
 
-    def fail(msg: str) -> None:
-        raise Ended(msg)
+    def fail(msg: str, details: str) -> None:
+        raise Ended(f"{msg}\n{details}")
 
-    parameters = {"site": wanted, "release": ID, "command": "flask go"}
+    parameters = {"site": wanted, "release": ID, "commands": ["flask go"]}
     monkeypatch.setattr(module, "AnsibleModule", lambda **_: SimpleNamespace(
         params=parameters, check_mode=False, fail_json=fail, exit_json=lambda **_: None
     ))  # fmt: skip

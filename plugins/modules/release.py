@@ -11,6 +11,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.build import Build, BuildError, Wanted, finish, is_complete
 from ansible.module_utils.compressed import compress
 from ansible.module_utils.database import schema
+from ansible.module_utils.failure import failure
 from ansible.module_utils.interpreter import interpreter
 from ansible.module_utils.live import plain_files, publish, reason_to_switch, unfinished
 from ansible.module_utils.log_text import clean, end
@@ -231,15 +232,13 @@ def main() -> None:
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
     if not identifier:
         if missing:
-            module.fail_json(msg=f"{site.name}: no release was made. {missing}")
+            module.fail_json(**failure(f"{site.name}: no release was made. {missing}"))
         try:
             with site.at_work():
                 identifier = make(site, params, wanted, how, files)
         except (BuildError, FilesError) as error:
-            module.fail_json(
-                msg=f"{site.name}: no release was made. {error}\n"
-                f"Still live is {site.live_release() or 'nothing'}."
-            )
+            text = f"{site.name}: no release was made. {error}"
+            module.fail_json(**failure(f"{text}\nStill live is {site.live_release() or 'nothing'}."))
     module.exit_json(**result | {"changed": True, "id": identifier})
 
 
