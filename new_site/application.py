@@ -174,7 +174,7 @@ def guessed(code: Code) -> Application:
 
 
 def in_module(code: Code, module: Module) -> Application:
-    """Return the application of a module. Do not propose a script that calls somebody else's factory."""
+    """Return the application of a module. A script that imports a factory is not proposed."""
     other = Application()
     makes_flask = any(
         code.kind(maker) == "wsgi" and maker.endswith("Flask") for maker in module.objects.values()

@@ -32,7 +32,7 @@ DEVELOPMENT_CLASS = re.compile(r"(?i)(.*[.:])?(\w*(dev|default|local|debug)\w*|c
 
 @dataclass
 class Configurations:
-    """What a module says about configurations."""
+    """The configurations that a module defines and selects."""
 
     names: set[str] = field(default_factory=set)  # keys and comparisons, such as production
     classes: set[str] = field(default_factory=set)  # such as ProductionConfig

@@ -1,4 +1,4 @@
-"""What an application requires: its distributions, its extras and groups, and the file that lists them."""
+"""Read the requirements of an application: distributions, extras and groups, and the file with them."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Source:
 
     @property
     def database(self) -> bool:
-        """Whether the application has a MySQL database of its own."""
+        """Return whether the application has a MySQL database of its own."""
         if self.unsupported:
             return bool(self.uses & MYSQL)
         if self.sqlite and not self.uses & MYSQL:
@@ -99,7 +99,7 @@ class Source:
 
     @property
     def sqlite(self) -> bool:
-        """Whether SQLite is the only database that its code knows."""
+        """Return whether SQLite is the only database that its code uses."""
         return (
             bool(self.urls)
             and all(scheme_of(url) == "sqlite" for url in self.urls)

@@ -51,7 +51,7 @@ VERBS = {"get", "post", "put", "patch", "delete", "dispatch_request"}
 
 @dataclass
 class Scope:
-    """What a function does, by dotted names; a name of the module itself has no dot."""
+    """The effects of a function, by dotted names; a name of the module itself has no dot."""
 
     changes: list[tuple[str, int]] = field(default_factory=list)
     calls: set[str] = field(default_factory=set)

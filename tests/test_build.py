@@ -1,4 +1,4 @@
-"""What root reads of a build's archive, settings and results, none of which it trusts."""
+"""Root trusts neither the archive nor the settings nor the results of a build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What uv installs for each file in which applications declare their requirements."""
+"""The plan of each kind of requirements file, installed by the real uv."""
 
 from __future__ import annotations
 

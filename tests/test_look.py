@@ -1,4 +1,4 @@
-"""What the preflight script of the role base reports of the Pythons that sites need."""
+"""The preflight script of the role base reports the Pythons that sites need."""
 
 from __future__ import annotations
 

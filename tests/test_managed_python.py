@@ -119,7 +119,7 @@ def test_installed_python_is_modifiable_by_its_owner_alone(host):
 
 
 def test_tree_is_given_to_its_owner_without_following_links(tmp_path):
-    """What uv leaves as the archive has it: another uv, or another archive, may."""
+    """An archive, or another uv, may leave modes that other users can write."""
     outside, tree = tmp_path / "outside", tmp_path / "tree"
     outside.touch(mode=0o644)
     outside.chmod(0o666)

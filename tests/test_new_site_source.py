@@ -1,4 +1,4 @@
-"""What `make new-site` reads in a source beside the application."""
+"""`make new-site` reads a source beside the application."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_template_comes_from_a_source(tmp_path):
 def test_a_health_route_below_a_prefix_is_not_guessed(tmp_path):
     text = "bp = Blueprint('x', __name__, url_prefix='/api')\n@bp.get('/health')\ndef health(): ...\n"
     assert read_source(files(tmp_path, {"app.py": text})).health == "", (
-        "expected no path, for nobody knows the prefix"
+        "expected no path, because the prefix is unknown"
     )
 
 

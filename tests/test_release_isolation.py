@@ -53,7 +53,7 @@ STUBS = (
     *("releases", "site_credentials", "balancer_member"),
 )
 PLAY = """
-- name: Make the releases
+- name: Build the releases
   hosts: web
   gather_facts: false
   any_errors_fatal: true

@@ -45,7 +45,7 @@ SERVICES = {
 FETCHED = ("ssm:", "kms:")
 # Where it is while the host runs: in memory, root's alone.
 FETCHED_FOLDER = "/run/decanter-credentials/{}"
-# What stands for the folder of a release in variables and commands.
+# The placeholder for the folder of a release in variables and commands.
 RELEASE = "{release}"
 # Where a Python is looked for: the distribution's first, which has its security updates. The last one is
 # managed: the module managed_python installs it where the host has no other.

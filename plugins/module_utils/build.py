@@ -38,7 +38,7 @@ LONGEST_FAULT = 4000
 
 @dataclass
 class Wanted:
-    """What a build depends on besides the source."""
+    """The inputs of a build besides the source."""
 
     python: str
     server: str  # locked requirements of gunicorn
@@ -48,7 +48,7 @@ class Wanted:
 
     @property
     def identity(self) -> str:
-        """What makes two environments of equal requirements differ. A patch release of Python does not."""
+        """Return the inputs by which environments of equal requirements differ. Patch releases do not."""
         return json.dumps([about(self.python)[:2], self.server, sorted(self.site["packages"])])
 
     @property

@@ -14,7 +14,7 @@ LINKS = (
     "During handling of the above exception, another exception occurred:",
     "The above exception was the direct cause of the following exception:",
 )
-# What differs between the same tracebacks of two workers.
+# Parts in which equal tracebacks of two workers differ.
 VARYING = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,:+Z-]{0,20}(?: [+-]\d{4})?|\[\d{1,10}\]|\bpid[:= ] ?\d{1,10}"
     r"|\b0x[0-9a-fA-F]{1,16}\b|\b(?:Thread|Task|Worker|Process|worker)-\d{1,6}",

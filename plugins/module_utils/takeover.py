@@ -122,7 +122,7 @@ def open_folder(name: str, parent: int | None) -> int | None:
 
 
 def is_equal(given: int, found: os.stat_result, mode: int, name: str, folder: int) -> bool:
-    """Whether a folder of root's has a file of this name with the same mode and content."""
+    """Return whether a folder of root's has a file of this name with the same mode and content."""
     try:
         other = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:

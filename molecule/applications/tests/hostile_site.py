@@ -33,7 +33,7 @@ TAGS = "python_app,gunicorn,certbot,nginx,release"
 
 @dataclass
 class Result:
-    """What a deployment has said."""
+    """The output of a deploy."""
 
     code: int
     output: str

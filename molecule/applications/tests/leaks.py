@@ -1,4 +1,4 @@
-"""Where a secret shows: in files, logs, process lists and the output of a run."""
+"""Search a secret in files, logs, process lists and the output of a run."""
 
 from __future__ import annotations
 

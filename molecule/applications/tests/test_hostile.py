@@ -185,7 +185,7 @@ def test_noise_is_reported_clean_and_bounded(hostile: Hostile):
 @pytest.mark.parametrize("place", ["environment", "tree", "tmp", "cache"])
 def test_deep_nesting_is_rejected_and_removed(hostile: Hostile, place: str):
     result = hostile.deploy("deep", place=place)
-    # What is not copied matters only if it is measured before the build ends.
+    # Files outside of the results count only while the build runs.
     ended = result.code == 0 and place in ("tmp", "cache")
     assert ended or "nested" in result.fault, result.output[-4000:]
     again = hostile.deploy("none", number=place)

@@ -1,4 +1,4 @@
-"""Where requirements come from: locks of other tools, an older Python, source distributions, git, wheels."""
+"""Sources of requirements: locks of other tools, an older Python, source distributions, git, wheels."""
 
 from __future__ import annotations
 

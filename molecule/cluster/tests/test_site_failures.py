@@ -125,7 +125,7 @@ def assert_failed(finished: subprocess.CompletedProcess, site: str, **results: s
 
 
 def state(machine: Callable[[str], Any], host: str, identifier: str, site: str = "whoami") -> dict[str, Any]:
-    """What a host has recorded of a release."""
+    """Return the record of a release on a host."""
     return json.loads(machine(host).check_output("cat /srv/%s/releases/%s.json", site, identifier))
 
 

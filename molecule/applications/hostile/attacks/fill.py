@@ -27,7 +27,7 @@ def run():
     elif SETTINGS["how"] == "large":
         for number in range(megabytes // 20):
             write(folder, number, 20 << 20)
-    else:  # holes only: nothing is on the disk until somebody copies them
+    else:  # holes only: a copy takes the space
         for number in range(10):
             with open(folder / f"fill-{number}", "wb") as file:
                 file.truncate(SETTINGS["megabytes"] << 20)

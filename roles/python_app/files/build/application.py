@@ -1,4 +1,4 @@
-"""What an application's own files declare: its requirements, its Python, whether it is a package."""
+"""Read an application's own declarations: its requirements, its Python, whether it is a package."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def json_of(path: Path) -> Table:
 
 
 def is_package(folder: Path) -> bool:
-    """Whether a folder's pyproject.toml describes a package, by the rule that uv has for projects."""
+    """Return whether a folder's pyproject.toml describes a package, by the rule that uv has for projects."""
     project = toml(folder / "pyproject.toml")
     tool = project.get("tool", {})
     if tool.get("poetry", {}).get("package-mode") is False:

@@ -1,4 +1,4 @@
-"""What uv has to install for an application: from its own files, and from the site's `install`."""
+"""Plan the installation of an application: its own files and the site's `install`, resolved by uv."""
 
 from __future__ import annotations
 
