@@ -57,7 +57,7 @@ def upgrade() -> None:
 BROKEN = {
     "cannot be installed": (
         ("requirements.txt", "\nno-such-package-of-anybody==1.0\n"),
-        "no-such-package-of-anybody==1.0 is not to be had for Python",
+        "no-such-package-of-anybody==1.0 does not exist in the package index",
     ),
     "cannot be imported": (
         ("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"),
