@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +17,13 @@ import pytest
 from python_wheels import project, wheel
 from uv_program import find_uv
 
+VERSION = platform.python_version()
 PROGRAM = Path(__file__).parents[1] / "roles/python_app/files/build"
 sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main__
 
 import application  # noqa: E402  the path is set above
 import plan as plans  # noqa: E402
+from reuse import Contents  # noqa: E402
 from uv import Failed, Uv  # noqa: E402
 
 
@@ -47,7 +53,7 @@ def uv(tmp_path, shelf, monkeypatch) -> Uv:
         monkeypatch.setenv(name, value)
     tree = tmp_path / "tree"
     tree.mkdir()
-    return Uv(tree, tmp_path / "environment", sys.executable, True, find_uv())
+    return Uv(tree, tmp_path / "environment", sys.executable, VERSION, True, find_uv())
 
 
 def write(uv: Uv, files: dict[str, str | bytes]) -> None:
@@ -74,6 +80,20 @@ def installed(uv: Uv, plan: plans.Plan) -> dict[str, str]:
     return {one["name"]: one["version"] for one in found}
 
 
+def built(uv: Uv, environment: Path, requirements: str, shelf: Path) -> Path:
+    """Build an environment as the build program does, with gunicorn, and return it."""
+    uv.environment = environment
+    plan = planned(uv, {"requirements.txt": requirements})
+    digest = hashlib.sha256(next(shelf.glob("gunicorn-*")).read_bytes()).hexdigest()
+    job = {"python": uv.python, "server": f"gunicorn==1.0 --hash=sha256:{digest}"}
+    program = runpy.run_path(str(PROGRAM / "__main__.py"))
+    contents = Contents("", plan.options, plan.packages | program["missing_server"](plan, job))
+    contents.reduce(environment)
+    program["build_environment"](uv, plan, job)
+    contents.write(environment)
+    return environment
+
+
 def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, named: str = "") -> str:
     with pytest.raises(application.Unusable) as refusal:
         planned(uv, files, install, named)
@@ -83,6 +103,46 @@ def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, nam
 def shop(dependencies: str = '["flask"]', more: str = "") -> str:
     """A pyproject.toml of an application that is no package."""
     return f'[project]\nname = "shop"\nversion = "1.0"\ndependencies = {dependencies}\n{more}'
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("Flask_Login==2.0 \\\n    --hash=sha256:abc", "flask-login"),
+        ("flask[async] @ https://files.test/flask-3.0-py3-none-any.whl", "flask"),
+        ("./vendor/my_lib-1.0-py3-none-any.whl\n    # abc", "my-lib"),
+        ("./vendor/my-lib-1.0.tar.gz", "my-lib"),
+        ("./vendor/my_lib-1.0-py3-none-any.whl ; python_version < '4'", "my-lib"),
+        ("backports ; python_version < '3.11'", "backports"),
+        ("backports ; python_version >= '3.11'", ""),
+        ("backports ; python_full_version >= '3.10.5'", ""),
+        ("--index-url https://index.test/simple", ""),
+        ("# a comment", ""),
+        ("", ""),
+    ],
+)
+def test_name_of_a_requirement_that_applies_to_the_python_of_the_site(requirement, expected):
+    found = plans.name_in(requirement, {"python_version": "3.10", "python_full_version": "3.10.4"})
+    assert found == expected, f"expected {expected!r}, got {found!r}"
+
+
+def test_environment_with_reused_packages_equals_a_new_one(uv, shelf, tmp_path):
+    earlier, second, new = (tmp_path / name for name in ("earlier", "second", "new"))
+    for folder in (earlier, new):
+        folder.mkdir()
+    built(uv, earlier, "flask==2.0\npymysql\nredis\n", shelf)
+    shutil.copytree(earlier, second, symlinks=True, copy_function=os.link)
+    for folder in (second, new):
+        built(uv, folder, "flask==3.0\nredis\n", shelf)
+    found, expected = ({str(path.relative_to(one)) for path in one.rglob("*")} for one in (second, new))
+    assert found == expected, f"expected the files of a new environment, got others: {found ^ expected}"
+    linked = {path.parent.name for path in second.rglob("*.py") if path.stat().st_nlink > 1}
+    assert linked == {"click", "redis", "gunicorn"}, (
+        f"expected the unchanged packages to be linked, got {linked}"
+    )
+    modules = {path.relative_to(new) for path in new.rglob("*.py")}
+    differing = [str(path) for path in modules if (second / path).read_text() != (new / path).read_text()]
+    assert not differing, f"expected the modules of a new environment, got others: {differing}"
 
 
 # --- requirements.txt --------------------------------------------------------------------------

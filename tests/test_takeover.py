@@ -46,9 +46,9 @@ def outside(tmp_path) -> Path:
     return path
 
 
-def take(source: Path, target: Path, twin: Path | None = None) -> None:
+def take(source: Path, target: Path, linked: Path | None = None) -> None:
     takeover.give(source, BUILDER, BUILDER)
-    takeover.Takeover(GROUP, LIMIT).take(source, target, twin)
+    takeover.Takeover(GROUP, LIMIT).take(source, target, linked)
 
 
 def rejection(source: Path, target: Path) -> str:
@@ -110,15 +110,16 @@ def test_target_that_exists_is_rejected(source, target):
         takeover.Takeover(GROUP, LIMIT).take(source, target)
 
 
-def test_twin_symlink_is_not_followed(source, target, tmp_path, outside):
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    (twin / "same").symlink_to(outside)
-    (twin / "folder").symlink_to(outside.parent)
+def test_symlink_of_an_earlier_environment_is_not_followed(source, target, tmp_path, outside):
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    (earlier / "same").symlink_to(outside)
+    (earlier / "folder").symlink_to(outside.parent)
     (source / "folder").mkdir()
     for path in (source / "same", source / "folder/outside"):
         path.write_text("secret")
-    take(source, target, twin)
+        os.link(path, f"{path}-2")
+    take(source, target, earlier)
     assert outside.stat().st_nlink == 1, "expected no hard link to a file outside of the earlier environment"
 
 
@@ -250,44 +251,62 @@ def test_names_in_messages_are_printable(source, target, outside, name):
     assert "hard link" in message, f"expected the hard link named, got {message}"
 
 
-def test_twins_become_hard_links_only_when_equal(source, target, tmp_path):
-    twin = tmp_path / "twin"
-    names = {
-        "same": ("text", 0o644),
-        "other": ("text", 0o644),
-        "longer": ("text+", 0o644),
-        "mode": ("text", 0o755),
+@pytest.fixture
+def environment(source, tmp_path) -> Path:
+    """Return an earlier environment; `source` has its linked files, and may be changed as a build does."""
+    environment = tmp_path / "environment"
+    (environment / "below").mkdir(parents=True)
+    for name in ("kept", "replaced", "removed", "below/kept"):
+        (environment / name).write_text("text")
+        (environment / name).chmod(0o644)
+    (environment / "link").symlink_to("kept")
+    takeover.link(environment, source, BUILDER, BUILDER)
+    return environment
+
+
+def test_linked_environment_has_folders_of_the_builder_and_files_of_root(environment, source):
+    found = {path.name: path.lstat().st_uid for path in sorted(source.rglob("*"))}
+    expected = {name: 0 for name in found} | {"below": BUILDER}
+    assert found == expected, f"expected the owners {expected}, got {found}"
+    assert source.stat().st_uid == BUILDER, f"expected the builder, got {source.stat().st_uid}"
+
+
+def test_link_replaces_what_a_build_has_left(environment, source, outside):
+    takeover.remove(source)
+    source.symlink_to(outside.parent)
+    before = sorted(os.listdir(outside.parent))
+    takeover.link(environment, source, BUILDER, BUILDER)
+    assert not source.is_symlink() and (source / "kept").exists(), "expected a new folder"
+    found = sorted(os.listdir(outside.parent))
+    assert found == before, f"expected nothing behind the symlink, got {found} instead of {before}"
+
+
+def test_linked_files_are_linked_again_and_others_copied(environment, source, target):
+    (source / "removed").unlink()
+    (source / "replaced").unlink()
+    for name in ("replaced", "new"):
+        (source / name).write_text("TEXT")
+    takeover.Takeover(GROUP, LIMIT).take(source, target, environment)
+    same = {
+        str(path.relative_to(target))
+        for path in target.rglob("*")
+        if not path.is_dir() and path.lstat().st_ino in {one.lstat().st_ino for one in environment.rglob("*")}
     }
-    for folder in (source, twin):
-        (folder / "below").mkdir(parents=True)
-        (folder / "below/same").write_text("text")
-    for name, (content, mode) in names.items():
-        (source / name).write_text(content)
-        (source / name).chmod(mode)
-        (twin / name).write_text("text" if name != "other" else "TEXT")
-        (twin / name).chmod(0o644)
-    (source / "new").write_text("text")
-    (twin / "only-there").write_text("text")
-    take(source, target, twin)
-    linked = {name for name in (*names, "new", "below/same") if (target / name).stat().st_nlink == 2}
-    assert linked == {"same", "below/same"}, f"expected hard links to equal files alone, got {linked}"
-    found = {name: (target / name).read_text() for name in names}
-    expected = {name: content for name, (content, _) in names.items()}
-    assert found == expected, f"expected {expected}, got {found}"
-    assert not (target / "only-there").exists(), "expected nothing that the build did not write"
+    assert same == {"kept", "below/kept", "link"}, f"expected links to the unchanged files alone, got {same}"
+    found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
+    assert found == ["below", "below/kept", "kept", "link", "new", "replaced"], f"got {found}"
+    assert (target / "replaced").read_text() == "TEXT", "expected the file of the build"
 
 
-def test_twin_that_a_set_user_id_file_equals_keeps_its_mode(source, target, tmp_path):
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    for folder in (source, twin):
-        (folder / "tool").write_text("#!/bin/sh\n")
-        (folder / "tool").chmod(0o755)
-    takeover.give(source, BUILDER, BUILDER)
-    (source / "tool").chmod(0o4755)
-    takeover.Takeover(GROUP, LIMIT).take(source, target, twin)
-    found = stat.S_IMODE((target / "tool").stat().st_mode), (target / "tool").stat().st_nlink
-    assert found == (0o755, 2), f"expected the earlier file, mode 755, got {found}"
+def test_linked_file_under_another_name_is_rejected(environment, source, target):
+    (source / "kept").rename(source / "moved")
+    with pytest.raises(takeover.TakeoverError, match="moved, a hard link to a file outside"):
+        takeover.Takeover(GROUP, LIMIT).take(source, target, environment)
+
+
+def test_linked_files_count_towards_the_limit(environment, source, target):
+    with pytest.raises(takeover.TakeoverError, match="more than 0 MiB"):
+        takeover.Takeover(GROUP, 10).take(source, target, environment)
 
 
 def test_modification_times_are_kept(source, target):

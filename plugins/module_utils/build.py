@@ -26,7 +26,7 @@ from ansible.module_utils.build_log import explain, unit_fault
 from ansible.module_utils.interpreter import BuildError, about
 from ansible.module_utils.log_text import clean, end
 from ansible.module_utils.site import Site, read_json, write_file, write_json
-from ansible.module_utils.takeover import Takeover, TakeoverError, give, remove, shown, sync
+from ansible.module_utils.takeover import Takeover, TakeoverError, give, link, remove, shown, sync
 from ansible.module_utils.units import show
 
 PROGRAM = Path("/usr/local/lib/decanter/build")
@@ -108,6 +108,10 @@ class Build:
         try:
             self.prepare(archive)
             self.execute()
+            if self.wants_reuse():
+                earlier = environments(self.site)[0]
+                link(earlier, self.folder / "environment", self.user.pw_uid, self.user.pw_gid)
+                self.execute()
             environment = self.take_environment(self.result())
             self.take(self.folder / "tree", self.site.releases / f".new-{self.identifier}")
         except (BuildError, TakeoverError, OSError) as error:
@@ -282,6 +286,10 @@ class Build:
                 text += b"\n" + file.read()
         return clean(self.redacted(text.decode(errors="replace")))
 
+    def wants_reuse(self) -> bool:
+        """Return whether the builder asks for the files of the newest environment."""
+        return os.path.lexists(self.folder / "results/reuse") and bool(environments(self.site))
+
     def message(self, name: str) -> str:
         """Return a message of the builder, cleaned and bounded; empty if there is none."""
         return end(clean(self.redacted(self.read(name)[:LONGEST_FAULT])))
@@ -338,8 +346,8 @@ class Build:
         write_json(marker(self.environment), note)
         return self.environment
 
-    def take(self, source: Path, target: Path, twin: Path | None = None) -> None:
-        Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, twin)
+    def take(self, source: Path, target: Path, linked: Path | None = None) -> None:
+        Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, linked)
 
 
 def properties(text: str) -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit,
 access list, open descriptor or hard link. Folders are opened one below the other without following symlinks.
-A file that equals the same file of an earlier environment becomes a hard link to it, which saves the space.
+Files of an earlier environment that root has linked into the folder of the build belong to root, who links
+them again.
 """
 
 from __future__ import annotations
@@ -36,11 +37,14 @@ class Takeover:
     # Of each file with several links: where it was seen, how many links it has, and how many were found.
     links: dict[tuple[int, int], tuple[str, int, int]] = field(default_factory=dict)
 
-    def take(self, source: Path, target: Path, twin: Path | None = None) -> None:
-        """Copy `source`, which nothing changes meanwhile, to the new folder `target`. Raise TakeoverError."""
+    def take(self, source: Path, target: Path, linked: Path | None = None) -> None:
+        """Copy `source`, which nothing changes meanwhile, to the new folder `target`. Raise TakeoverError.
+
+        `linked` is the earlier environment whose files `source` may have: see `link`.
+        """
         target.mkdir(mode=0o755)
         os.chown(target, 0, self.group)
-        folders = [os.open(source, FOLDER), os.open(target, FOLDER), os.open(twin, FOLDER) if twin else None]
+        folders = [os.open(path, FOLDER) if path else None for path in (source, target, linked)]
         try:
             self.folder("", *folders)
         finally:
@@ -52,7 +56,7 @@ class Takeover:
                 )
         sync(target)
 
-    def folder(self, path: str, source: int, target: int, twin: int | None) -> None:
+    def folder(self, path: str, source: int, target: int, linked: int | None) -> None:
         """Copy what is in an open folder to another; `path` is for messages."""
         if path.count("/") > DEEPEST:
             raise TakeoverError(
@@ -68,33 +72,36 @@ class Takeover:
                 os.mkdir(name, 0o755, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
                 below = [os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)]
-                below_twin = open_folder(name, twin)
+                below.append(open_folder(name, linked))
                 try:
-                    self.folder(f"{where}/", *below, below_twin)
+                    self.folder(f"{where}/", *below)
                 finally:
-                    close(*below, below_twin)
+                    close(*below)
+            elif is_linked(found, name, linked):
+                self.count(found)
+                os.link(name, name, src_dir_fd=linked, dst_dir_fd=target, follow_symlinks=False)
             elif stat.S_ISLNK(found.st_mode):
                 os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
             elif stat.S_ISREG(found.st_mode):
-                self.file(where, name, source, target, twin)
+                self.file(where, name, source, target)
             # A socket, a pipe or a device is no part of a release.
 
-    def file(self, where: str, name: str, source: int, target: int, twin: int | None) -> None:
-        """Copy a file, or link to its equal twin."""
+    def count(self, found: os.stat_result) -> None:
+        self.copied += found.st_size
+        if self.copied > self.limit:
+            raise TakeoverError(f"found more than {self.limit >> 20} MiB of files, expected less")
+
+    def file(self, where: str, name: str, source: int, target: int) -> None:
+        """Copy a file."""
         given = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
         try:
             found = os.fstat(given)
-            self.copied += found.st_size
-            if self.copied > self.limit:
-                raise TakeoverError(f"found more than {self.limit >> 20} MiB of files, expected less")
+            self.count(found)
             if found.st_nlink > 1:
                 key = (found.st_dev, found.st_ino)
                 self.links[key] = (where, found.st_nlink, self.links.get(key, ("", 0, 0))[2] + 1)
             mode = 0o755 if found.st_mode & 0o100 else 0o644
-            if twin is not None and is_equal(given, found, mode, name, twin):
-                os.link(name, name, src_dir_fd=twin, dst_dir_fd=target, follow_symlinks=False)
-                return
             copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
             try:
                 while block := os.read(given, BLOCK):
@@ -121,26 +128,15 @@ def open_folder(name: str, parent: int | None) -> int | None:
         return None
 
 
-def is_equal(given: int, found: os.stat_result, mode: int, name: str, folder: int) -> bool:
-    """Return whether a folder of root's has a file of this name with the same mode and content."""
-    try:
-        other = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except OSError:
+def is_linked(found: os.stat_result, name: str, folder: int | None) -> bool:
+    """Return whether a file is the one that a folder of root's has under this name."""
+    if folder is None or found.st_nlink < 2:
         return False
     try:
-        there = os.fstat(other)
-        if not stat.S_ISREG(there.st_mode) or (there.st_size, there.st_mode & 0o7777) != (
-            found.st_size,
-            mode,
-        ):
-            return False
-        same = True
-        while same and (block := os.read(given, BLOCK)):
-            same = os.read(other, BLOCK) == block
-        os.lseek(given, 0, os.SEEK_SET)
-        return same
-    finally:
-        close(other)
+        there = os.lstat(name, dir_fd=folder)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)
 
 
 def close(*descriptors: int | None) -> None:
@@ -197,6 +193,20 @@ def give(path: Path, user: int, group: int) -> None:
             os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)
     finally:
         os.close(top)
+
+
+def link(source: Path, target: Path, user: int, group: int) -> None:
+    """Link the files of an environment into a new folder below a root-only one, for a user to build on.
+
+    Folders become the user's, who can thus remove and replace files, but not change them: they stay root's.
+    """
+    remove(target)  # a build may have left a symlink there
+    commands = [
+        ("cp", "-al", "--", str(source), str(target)),
+        ("find", str(target), "-type", "d", "-exec", "chown", f"{user}:{group}", "{}", "+"),
+    ]
+    for command in commands:
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def size_of(path: Path) -> tuple[int, int]:

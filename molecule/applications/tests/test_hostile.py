@@ -175,6 +175,23 @@ def test_other_builds_cannot_be_poisoned(hostile: Hostile):
     assert not written, f"expected every attempt to fail, got {written}"
 
 
+def test_environments_share_the_files_of_unchanged_packages(hostile: Hostile):
+    for number in (1, 2):
+        result = hostile.deploy("none", number=number)
+        assert result.code == 0, result.output
+    for pattern, shared in (
+        ("flask/app.py", True),
+        ("flask/__pycache__/app.*.pyc", True),
+        ("attack.py", False),
+    ):
+        # Environments have the names of their releases, which have the time in front.
+        last = sorted(hostile.find(f"-path '*/site-packages/{pattern}' -printf '%p|%i\\n'"))[-2:]
+        inodes = {path.partition("|")[2] for path in last}
+        assert len(last) == 2 and (len(inodes) == 1) is shared, (
+            f"{pattern}: expected {'one file' if shared else 'two files'} in two environments, got {last}"
+        )
+
+
 def test_noise_is_reported_clean_and_bounded(hostile: Hostile):
     result = hostile.deploy("noise")
     assert result.code != 0 and "attack" in result.fault, (

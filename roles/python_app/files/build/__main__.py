@@ -5,8 +5,9 @@ All third-party code that runs before the application itself runs here. Five fol
 release's tree, the new environment, the cache of uv, /tmp and the folder of the results. Root copies the
 results out when the unit has ended.
 
-Results, all of them untrusted: `result.json` (environment, key, new), `resolved.txt`, `fault` (why nothing
-was built) and `failed` (the command that failed).
+Results, all of them untrusted: `result.json` (environment, key, new), `reuse` (a request to start again with
+the packages of the previous environment), `resolved.txt`, `fault` (why nothing was built) and `failed` (the
+command that failed).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +22,8 @@ from typing import Any
 
 import local_packages
 from application import Unusable, requirement_file, suits
-from plan import Plan, make_plan
+from plan import Plan, blocks, make_plan
+from reuse import Contents
 from uv import Failed, Uv
 
 Job = dict[str, Any]
@@ -46,24 +47,28 @@ def missing_packages(plan: Plan, job: Job) -> str:
     return ""
 
 
+def missing_server(plan: Plan, job: Job) -> dict[str, str]:
+    """Return the locked requirements of gunicorn that the application does not have, by name."""
+    locked = {lines.partition("==")[0]: f"{lines}\n" for lines in blocks(job["server"])}
+    return {name: lines for name, lines in locked.items() if name not in plan.packages}
+
+
 def build_environment(uv: Uv, plan: Plan, job: Job) -> None:
     """Build a new environment with the requirements, and with gunicorn unless they include it."""
-    uv.run(
-        "venv", "--quiet", "--no-project", "--python", job["python"], "--allow-existing", str(uv.environment)
-    )
+    # Programs of the environment find its interpreter by a relative path, so that another one can share them.
+    options = ["--quiet", "--no-project", "--relocatable", "--allow-existing"]
+    uv.run("venv", *options, "--python", job["python"], str(uv.environment))
     for arguments in plan.install:
         uv.run(*arguments)
-    locked = re.split(r"\n(?=\S)", job["server"])
-    if server := [lines for lines in locked if lines.partition("==")[0] not in plan.names]:
-        file = uv.write("server.txt", "\n".join(server) + "\n")
+    if server := missing_server(plan, job):
+        file = uv.write("server.txt", "".join(server.values()))
         uv.run(*uv.pip_install, "--require-hashes", "--requirements", file)
-    previous = [f"--previous={job['previous']}"] if job["previous"] else []
-    compile_bytecode(uv.environment / "bin/python", uv.environment, *previous)
+    compile_bytecode(uv.environment / "bin/python", uv.environment)
 
 
-def compile_bytecode(python: Path, folder: Path, *options: str) -> None:
+def compile_bytecode(python: Path, folder: Path) -> None:
     """Compile with the application's own interpreter, whose bytecode differs from this one's."""
-    program = [str(python), "-I", "-S", str(OWN / "bytecode.py"), *options, str(folder)]
+    program = [str(python), "-I", "-S", str(OWN / "bytecode.py"), str(folder)]
     if (status := subprocess.run(program, check=False).returncode) != 0:
         raise Failed(f"bytecode of {folder.name}", status)
 
@@ -87,8 +92,9 @@ def run_commands(job: Job, tree: Path, environment: Path) -> None:
 
 def build(job: Job, results: Path) -> None:
     tree = Path(job["tree"])
-    uv = Uv(tree, Path(job["environment"]), job["python"], bool(job["offline"]))
-    suits(tree, job["python_version"])
+    version = job["python_version"]
+    uv = Uv(tree, Path(job["environment"]), job["python"], version, bool(job["offline"]))
+    suits(tree, version)
     (results / "resolved.txt").write_text(job["resolved"])
     plan = make_plan(
         uv, requirement_file(tree, job["requirements"]), job["install"], results / "resolved.txt"
@@ -100,7 +106,13 @@ def build(job: Job, results: Path) -> None:
     if known:
         uv.environment = Path(known)
     else:
+        contents = Contents(job["identity"], plan.options, plan.packages | missing_server(plan, job))
+        if job["previous"] and not os.listdir(uv.environment) and contents.overlap(Path(job["previous"])):
+            (results / "reuse").touch()  # root links the previous environment, and starts this again
+            return
+        contents.reduce(uv.environment)
         build_environment(uv, plan, job)
+        contents.write(uv.environment)
     local_packages.install(uv, plan.local)
     run_commands(job, tree, uv.environment)
     # The site cannot write bytecode later.

@@ -1,6 +1,6 @@
 """Compile all modules below a folder, by the interpreter that runs this; part of a build's sandbox.
 
-usage: bytecode.py [--previous=FOLDER] FOLDER
+usage: bytecode.py FOLDER
 
 The bytecode is never checked against its source, because neither changes after the build. It contains
 relative paths (the import system replaces them), so that equal modules of two environments have equal
@@ -12,11 +12,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import py_compile
-import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from filecmp import cmp
 from functools import partial
 from pathlib import Path
 
@@ -25,17 +23,12 @@ def compiled(source: Path) -> Path:
     return Path(importlib.util.cache_from_source(str(source)))
 
 
-def compile_one(source: Path, folder: Path, previous: Path | None) -> None:
-    """Compile one module, or copy the bytecode of an equal module of the previous environment."""
+def compile_one(source: Path, folder: Path) -> None:
+    """Compile one module, unless its bytecode exists."""
     target = compiled(source)
-    if target.exists():
+    # Files of the previous environment have several links. Its bytecode is not that of a new module.
+    if target.exists() and not (links(target) > 1 and links(source) == 1):
         return
-    if previous:
-        twin = previous / source.relative_to(folder)
-        if twin.is_file() and compiled(twin).is_file() and cmp(source, twin, shallow=False):
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(compiled(twin), target)
-            return
     # A template or a test that looks like Python and is not stays without bytecode.
     with suppress(py_compile.PyCompileError, ValueError, RecursionError):
         py_compile.compile(
@@ -45,6 +38,10 @@ def compile_one(source: Path, folder: Path, previous: Path | None) -> None:
             quiet=2,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
+
+
+def links(path: Path) -> int:
+    return path.stat().st_nlink
 
 
 def sources_of(folder: Path) -> list[Path]:
@@ -59,12 +56,9 @@ def sources_of(folder: Path) -> list[Path]:
 
 
 def main(arguments: list[str]) -> int:
-    folder = Path(arguments[-1])
-    previous = Path(arguments[0].removeprefix("--previous=")) if len(arguments) > 1 else None
+    folder = Path(arguments[0])
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        list(
-            pool.map(partial(compile_one, folder=folder, previous=previous), sources_of(folder), chunksize=32)
-        )
+        list(pool.map(partial(compile_one, folder=folder), sources_of(folder), chunksize=32))
     return 0
 
 

@@ -6,13 +6,20 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from application import INCLUDE, Unusable, is_package, json_of, kind_of, text_of, texts_of, toml
 from lock_converter import LockError, Requirements, pipfile_requirements, poetry_requirements
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from uv import Uv
 
 # Debian's own pip once wrote this line for `pip freeze`; no index has the package.
@@ -29,10 +36,28 @@ LOCAL = re.compile(
 class Plan:
     """The installation of one environment."""
 
-    text: str  # all requirements with their versions and hashes: equal texts are equal environments
+    packages: dict[str, str]  # by normalised name: version, hashes and origin of what is installed
+    options: str  # what applies to all of them, such as an index
     install: list[list[str]]  # the arguments of each call of uv
+    markers: dict[str, str]  # the site's Python, for conditions such as `python_version < "3.11"`
     local: list[Path] = field(default_factory=list)  # folders of packages that belong to the release itself
-    names: set[str] = field(default_factory=set)  # normalised names of what is installed
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.packages)
+
+    @property
+    def text(self) -> str:
+        """All that decides what is installed: equal texts are equal environments."""
+        return self.options + "".join(text for _, text in sorted(self.packages.items()))
+
+    def add(self, requirements: Iterable[str]) -> None:
+        """Note requirements, each with its options and hashes; anything else applies to all packages."""
+        for one in requirements:
+            if name := name_in(one, self.markers):
+                self.packages[name] = self.packages.get(name, "") + one
+            else:
+                self.options += one
 
 
 @dataclass
@@ -135,7 +160,7 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
             hashed_constraints(uv, text),
             *([] if plan.local else ["--require-hashes"]),
         ]
-        plan.text += text
+        plan.add(f"{lines}\n" for lines in blocks(text))
         return with_additions(uv, plan, [*wanted.requirements])
     return plan
 
@@ -163,24 +188,29 @@ def hashed_constraints(uv: Uv, text: str) -> str:
 
 def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
     """Return the plan for resolved requirements, of which local folders belong to the release."""
-    local, lines, archives, written = [], [], [], []
-    for line in re.split(r"\n(?=\S)", text.strip()):
+    local, lines, written = [], [], []
+    for line in blocks(text):
         match = LOCAL.match(line)
         path = match and located(uv.tree, name, match["path"] or match["editable"] or match["bare"])
         if path and path.is_dir():
             local.append(path)
             continue
-        if path and path.is_file():
-            archives.append(f"# {path.name}: {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
-        lines.append(f"{line}\n")
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
+        lines.append(f"{line}\n    # {content}\n" if content else f"{line}\n")
         if links := re.match(r"--find-links[\s=]+(?![\w+]+:|/)(\S+)", line):
             # uv reads it relative to the file that contains it. Only there the release is part of the path.
             line = f"--find-links {located(uv.tree, name, links[1])}"
         written.append(f"{line}\n")
-    kept = "".join(lines)
     arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", "".join(written))]
     has_any = any(not line.startswith("-") and line.strip() for line in lines)
-    return Plan(kept + "".join(archives), [arguments] if has_any else [], local, names_in(lines))
+    plan = Plan({}, "", [arguments] if has_any else [], uv.markers, local)
+    plan.add(lines)
+    return plan
+
+
+def blocks(text: str) -> list[str]:
+    """Split requirements; the hashes and comments of one are on indented lines below it."""
+    return re.split(r"\n(?=\S)", text.strip())
 
 
 def located(tree: Path, name: str, path: str) -> Path:
@@ -194,39 +224,38 @@ def located(tree: Path, name: str, path: str) -> Path:
     return found
 
 
-def names_in(lines: Iterable[str]) -> set[str]:
-    """Return the normalised names of requirements that apply to this machine."""
-    names = set()
-    for line in lines:
-        text = re.split(r"\s(?:--hash|\\)", line.strip(), maxsplit=1)[0]
-        try:
-            one = Requirement(text)
-        except InvalidRequirement:  # an option, or a bare path
-            if match := re.match(r"\S*?([\w.]+)-[\w.]+(?:-[\w.]+){3}\.whl", text):
-                names.add(canonicalize_name(match[1].rpartition("/")[2]))
-            continue
-        if one.marker is None or one.marker.evaluate():
-            names.add(canonicalize_name(one.name))
-    return names
+def name_in(requirement: str, markers: dict[str, str]) -> str:
+    """Return the normalised name of a requirement; empty for anything else, or if it does not apply."""
+    text = re.split(r"\s(?:--hash|\\)", requirement.partition("\n")[0].strip(), maxsplit=1)[0]
+    try:
+        one = Requirement(text)
+    except InvalidRequirement:  # an option, or a bare path
+        file = text.partition(" ")[0].rpartition("/")[2]
+        for parse in (parse_wheel_filename, parse_sdist_filename):
+            with suppress(InvalidWheelFilename, InvalidSdistFilename):
+                return parse(file)[0]
+        return ""
+    applies = one.marker is None or one.marker.evaluate(markers)
+    return canonicalize_name(one.name) if applies else ""
 
 
 def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
     """Add requirements of the site to a locked plan, none of whose versions changes."""
     if not additions:
         return plan
-    pins = [re.split(r"\s(?:--hash|\\)", line, maxsplit=1)[0] for line in re.split(r"\n(?=\S)", plan.text)]
+    known = [line for text in plan.packages.values() for line in blocks(text)]
+    pins = [re.split(r"\s(?:--hash|\\)", line, maxsplit=1)[0] for line in known]
     pins = [pin for pin in pins if re.match(r"[A-Za-z0-9]", pin) and "==" in pin]
     constraints = uv.write("locked.txt", "\n".join(pins) + "\n")
     source = uv.write("install.in", "".join(f"{line}\n" for line in additions))
     found = uv.read(
         *COMPILE, "--generate-hashes", f"--python={uv.python}", f"--constraints={constraints}", source
     )
-    added = [line for line in re.split(r"\n(?=\S)", found.strip()) if not names_in([line]) & plan.names]
+    added = [line for line in blocks(found) if line and name_in(line, uv.markers) not in plan.packages]
     if added:
         file = uv.write("additions.txt", "\n".join(added) + "\n")
         plan.install.append([*uv.pip_install, "--requirements", file])
-        plan.text += "\n".join(added) + "\n"
-        plan.names |= names_in(added)
+        plan.add(f"{line}\n" for line in added)
     return plan
 
 
@@ -239,8 +268,11 @@ def from_uv_lock(uv: Uv, name: str, wanted: Wanted) -> Plan:
     plan.install = [
         ["sync", "--active", "--inexact", "--no-install-workspace", "--no-install-local", *common]
     ]
-    # The same versions from another index are another environment.
-    plan.text += hashlib.sha256((uv.tree / name).read_bytes()).hexdigest() if "registry" in text else ""
+    # The same version from another index is another package.
+    for package in toml(uv.tree / name).get("package", []):
+        known, registry = canonicalize_name(package["name"]), package.get("source", {}).get("registry")
+        if registry and known in plan.packages:
+            plan.packages[known] += f"    # from {registry}\n"
     return plan
 
 
@@ -248,17 +280,21 @@ def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
     """Install what a pylock.toml (PEP 751) has; its local folders belong to the release."""
     path = uv.tree / name
     packages = toml(path).get("packages", [])
-    head, *blocks = re.split(r"(?m)^(?=\[\[packages\]\])", text_of(path.read_bytes()))
-    if len(blocks) != len(packages):
+    head, *texts = re.split(r"(?m)^(?=\[\[packages\]\])", text_of(path.read_bytes()))
+    if len(texts) != len(packages):
         raise Unusable(
             f"{name}: found packages in a form that no tool writes, expected [[packages]]. Lock again."
         )
     local, kept = [], [head]
-    for block, package in zip(blocks, packages, strict=True):
+    found: dict[str, str] = {}
+    for text, package in zip(texts, packages, strict=True):
         if "directory" in package:
             local.append(located(uv.tree, name, package["directory"].get("path", ".")))
         else:
-            kept.append(block)
+            kept.append(text)
+            own = canonicalize_name(package["name"])
+            pin = f"{own}=={package['version']}\n" if "version" in package else ""
+            found[own] = found.get(own, "") + pin + text
     file = path.with_name("pylock.decanter.toml")
     file.write_text("".join(kept))
     install = [
@@ -268,9 +304,7 @@ def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
         "--requirements",
         str(file),
     ]
-    names = {canonicalize_name(one["name"]) for one in packages if "directory" not in one}
-    pins = "".join(f"{one['name']}=={one['version']}\n" for one in packages if "version" in one)
-    return Plan(pins + "".join(kept), [install], local, names)
+    return Plan(found, head, [install], uv.markers, local)
 
 
 def from_other_lock(uv: Uv, name: str, kind: str, wanted: Wanted) -> Plan:
@@ -283,6 +317,6 @@ def from_other_lock(uv: Uv, name: str, kind: str, wanted: Wanted) -> Plan:
         found = pipfile_requirements(json_of(path), wanted.groups)
     indexes = [word for url in found.indexes for word in ("--index", os.path.expandvars(url))]
     plan = plan_of(uv, name, "\n".join(found.lines), *indexes)
-    plan.text += "".join(f"{url}\n" for url in found.indexes)
+    plan.options += "".join(f"{url}\n" for url in found.indexes)
     plan.local = [located(uv.tree, name, folder) for folder in found.local]
     return plan

@@ -21,8 +21,15 @@ class Failed(Exception):
 class Uv:
     """Runs uv in the tree of a release, for one interpreter and one environment."""
 
-    def __init__(self, tree: Path, environment: Path, python: str, offline: bool, program: str = UV) -> None:
+    def __init__(
+        self, tree: Path, environment: Path, python: str, version: str, offline: bool, program: str = UV
+    ) -> None:
         self.tree, self.environment, self.python = tree, environment, python
+        # Of the site's interpreter: conditions of requirements would have the version of this one.
+        self.markers = {
+            "python_version": ".".join(version.split(".")[:2]),
+            "python_full_version": version,
+        }
         self.program, self.folder = program, Path(tempfile.mkdtemp(prefix="requirements-"))
         self.options = ["--offline"] if offline else []
 
