@@ -40,7 +40,7 @@ ssh: ## Log in to a host: make ssh HOST=lab1
 
 ## Hosts of an inventory
 new-site: setup ## Add a site, by questions or make new-site ARGS='--source … --server-names …'
-	@$(bin)/python bin/new-site --env $(ENV) $(ARGS)
+	@bin/new-site --env $(ENV) $(ARGS)
 
 converge: setup ## Bring every host to what the inventory says
 	@$(playbook) playbooks/site.yml $(ARGS)
@@ -97,20 +97,20 @@ screenshots: ## Make the README's pictures anew, by the browser's tests (eight m
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench
-	@$(bin)/python bin/bench-front
+	@bin/bench
+	@bin/bench-front
 
 audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
 	@bin/setup lab
-	@$(bin)/python bin/audit $(ARGS)
+	@bin/audit $(ARGS)
 
 bench-front: ## Measure the front door against what most people copy (five minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench-front $(ARGS)
+	@bin/bench-front $(ARGS)
 
 bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench-hosts
+	@bin/bench-hosts
 
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sites_check import SCHEMA, site_errors
+from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA, site_errors
 
 from new_site.configurations import REPLACE_ME
 from new_site.databases import DATABASE_PIECE, DATABASE_URL, MYSQL, scheme_of

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates_check import covers, provided_errors, provided_faults
+from ansible_collections.decanter.stack.plugins.filter.certificates_check import (
+    covers,
+    provided_errors,
+    provided_faults,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec

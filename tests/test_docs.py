@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sites_check import site_errors
+from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
 
 ROOT = Path(__file__).parents[1]
 

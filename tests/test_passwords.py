@@ -7,8 +7,13 @@ import shutil
 import subprocess
 
 import pytest
-from passwords import hashed, mysql_replaced, mysql_salt, password_files, sha512_crypt
-from plugin_loader import find_plugins
+from ansible_collections.decanter.stack.plugins.filter.passwords import (
+    hashed,
+    mysql_replaced,
+    mysql_salt,
+    password_files,
+    sha512_crypt,
+)
 
 # From the specification that the function is made by.
 KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
@@ -57,7 +62,6 @@ ADA = {"name": "ada", "host": "%", "auth": "password", "password": "secret"}
 @pytest.fixture
 def kept() -> dict[str, object]:
     """What a server has that ADA was made on."""
-    find_plugins()
     from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
         mysql_sha256_password_hash,
     )

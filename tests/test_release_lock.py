@@ -9,10 +9,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from ours import load, utils
+from ansible_collections.decanter.stack.plugins.action import release_lock
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site
+from ansible_collections.decanter.stack.plugins.modules import release_lock as module
+from collection import COLLECTIONS
 
-release_lock = load("action", "release_lock")
-module = load("modules", "release_lock")
 run_of = release_lock.run_of
 
 # --- Which run it is ---------------------------------------------------------------------------
@@ -73,7 +74,7 @@ class Ended(Exception):
 @pytest.fixture
 def site(monkeypatch, tmp_path):
     """A site whose folder is here."""
-    one = utils("site").Site("plain")
+    one = Site("plain")
     one.root, one.lock, one.provisional = tmp_path, tmp_path / "lock.json", tmp_path / "provisional.json"
     monkeypatch.setattr(module, "Site", lambda name: one)
     return one
@@ -215,17 +216,18 @@ def test_the_run_is_ansible_playbooks_and_not_a_tasks(tmp_path):
         "- hosts: all\n  connection: local\n  gather_facts: false\n  tasks:\n    - shown:\n    - shown:\n"
     )
     (tmp_path / "action_plugins").mkdir()
-    path = release_lock.__file__
     (tmp_path / "action_plugins/shown.py").write_text(
-        f"import importlib.util, os\nspec = importlib.util.spec_from_file_location('x', {path!r})\n"
-        "x = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(x)\n"
+        "import os\nfrom ansible_collections.decanter.stack.plugins.action import release_lock as x\n"
         "class ActionModule(x.ActionModule):\n"
         "    def run(self, tmp=None, task_vars=None):\n"
         f"        open({str(tmp_path / 'runs')!r}, 'a').write(x.run_of(os.getppid()) + '\\n')\n"
         "        return {'changed': False}\n"
     )
     command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "a,b,", "play.yml"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         said = process.communicate(timeout=60)[0].decode()
     runs = (tmp_path / "runs").read_text().split()
     assert len(runs) == 4 and {run.split(".")[0] for run in runs} == {str(process.pid)}, (runs, said)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ours import load, utils
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site
+from ansible_collections.decanter.stack.plugins.modules import release_task
 
-release_task = load("modules", "release_task")
 ID = "20260101T000000Z-aaaa"
 
 
@@ -20,7 +20,7 @@ class Ended(Exception):
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Return the result of the module for commands, and the commands that were run; `break` fails."""
-    site = utils("site").Site("plain")
+    site = Site("plain")
     site.root, site.once, site.log = tmp_path, tmp_path / "once.json", tmp_path / "log/plain.log"
     site.releases, site.current = tmp_path / "releases", tmp_path / "current"
     site.live_socket = tmp_path / "live.sock"

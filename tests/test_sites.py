@@ -7,10 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import sites as filters
 import yaml
 from ansible.errors import AnsibleFilterError
-from sites_check import OWN_PATH, PIECES, VERIFYING_SCHEMES, with_defaults
+from ansible_collections.decanter.stack.plugins.filter import sites as filters
+from ansible_collections.decanter.stack.plugins.filter.sites_check import (
+    OWN_PATH,
+    PIECES,
+    VERIFYING_SCHEMES,
+    with_defaults,
+)
 
 ROOT = Path(__file__).parents[1]
 PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}

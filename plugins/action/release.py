@@ -245,7 +245,7 @@ class ActionModule(ActionBase):
             if archive:
                 arguments = arguments | {"archive": place(folder, "source.tar.gz")}
                 self._transfer_file(archive, arguments["archive"])
-            return self._execute_module("release", arguments, task_vars=task_vars)
+            return self._execute_module("decanter.stack.release", arguments, task_vars=task_vars)
         finally:
             self._remove_tmp_path(folder)
 

@@ -1,0 +1,13 @@
+"""Where Python and Ansible find the collection."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COLLECTIONS = ROOT / ".ansible/collections"
+# Created by bin/setup.
+LINK = ".ansible/collections/ansible_collections/decanter/stack"
+# For a process that imports the collection without Ansible, such as a module on a host.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(COLLECTIONS)}
