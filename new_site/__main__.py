@@ -102,7 +102,7 @@ def folder_entry(given: str) -> tuple[Path, dict[str, Any]]:
     """A folder, and how `sites` has it: relative within this checkout, ~/ within one's home."""
     folder = Path(given).expanduser().resolve()
     if folder.is_relative_to(ROOT):
-        return folder, {"path": os.path.relpath(folder, entries.PLAYBOOKS)}
+        return folder, {"path": os.path.relpath(folder, entries.ROOT)}
     if folder.is_relative_to(Path.home()):
         return folder, {"path": f"~/{folder.relative_to(Path.home())}"}
     return folder, {"path": str(folder)}

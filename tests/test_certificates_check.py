@@ -166,4 +166,4 @@ def test_it_is_part_of_the_check_of_an_inventory(tmp_path, monkeypatch):
     left = (now - NOW).days
     assert provided_errors(sites(own(ends=left + 89)), str(tmp_path)) == []
     text = (Path(__file__).parents[1] / "playbooks/check.yml").read_text()
-    assert "provided_errors(playbook_dir)" in text
+    assert "provided_errors(project_directory)" in text

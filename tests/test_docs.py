@@ -85,7 +85,7 @@ def test_an_entry_can_be_copied(page, sites):
             return {"SECRET_KEY": "a secret"}
         return value
 
-    errors = site_errors(known(sites), str(ROOT / "playbooks"))
+    errors = site_errors(known(sites), str(ROOT))
     assert not errors, f"{page}: {errors}"
 
 

@@ -24,7 +24,7 @@ sites:
   harbour:
     # The first is canonical.
     server_names:   [harbour.example.com]
-    source: {path: ../app}
+    source: {path: app}
     wsgi: harbour:create_app()
     secrets: !vault |
       $ANSIBLE_VAULT;1.1;AES256
@@ -360,11 +360,10 @@ def test_certificates_come_from_where_all_others_do(inventory, shop):
 
 
 def test_a_folder_of_this_checkout_is_relative(inventory, tmp_path, monkeypatch):
-    monkeypatch.setattr(entries, "PLAYBOOKS", tmp_path / "checkout/playbooks")
-    (tmp_path / "checkout/playbooks").mkdir()
+    monkeypatch.setattr(entries, "ROOT", tmp_path / "checkout")
     files(tmp_path / "checkout/shop", {"app.py": APP})
     assert run("--source", "checkout/shop", "--server-names", "a.test") == 0
-    assert added(inventory)["source"] == {"path": "../shop"}, f"got {added(inventory)}"
+    assert added(inventory)["source"] == {"path": "shop"}, f"got {added(inventory)}"
 
 
 # --- A git repository --------------------------------------------------------------------------

@@ -240,11 +240,11 @@ def test_a_path_may_begin_at_home(root: str, monkeypatch: pytest.MonkeyPatch) ->
 # --- Each refusal and its words ----------------------------------------------------------------
 
 HOST = "a host name (such as www.example.com) or an IP address"
-FOLDER = "a folder on the controller (a relative path starts at the playbook's folder)"
+FOLDER = "a folder on the controller (a relative path starts at the folder of ansible.cfg)"
 WSGI = 'module:object or module:factory(), such as "harbour:create_app()"'
 COMMAND = "a command on one line, such as flask db upgrade"
 ENV_NAME = "upper-case letters, digits and underscores, a letter first"
-SOURCE = "a dictionary such as {path: ../app} or {git: URL, version: main}"
+SOURCE = "a dictionary such as {path: app} or {git: URL, version: main}"
 PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
 TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
 TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
