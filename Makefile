@@ -39,6 +39,9 @@ ssh: ## Log in to a host: make ssh HOST=lab1
 	@bin/ssh inventories/$(ENV) $(HOST)
 
 ## Hosts of an inventory
+init: ## Create a project that uses the collection: make init DIR=../servers [SOURCE=archive or git address]
+	@bin/init "$(DIR)" "$(SOURCE)"
+
 new-site: setup ## Add a site, by questions or make new-site ARGS='--source … --server-names …'
 	@bin/new-site --env $(ENV) $(ARGS)
 
@@ -118,7 +121,7 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
 	@bin/lock
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
+.PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup

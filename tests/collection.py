@@ -9,5 +9,8 @@ ROOT = Path(__file__).parents[1]
 COLLECTIONS = ROOT / ".ansible/collections"
 # Created by bin/setup.
 LINK = ".ansible/collections/ansible_collections/decanter/stack"
-# For a process that imports the collection without Ansible, such as a module on a host.
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(COLLECTIONS)}
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that imports the collection without Ansible, such as a module."""
+    return os.environ | {"PYTHONPATH": str(COLLECTIONS)}

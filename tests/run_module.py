@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any, NamedTuple
 
-from collection import ENVIRONMENT, ROOT
+from collection import ROOT, environment
 
 MODULES = ROOT / "plugins/modules"
 
@@ -24,7 +24,7 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = False, **argum
     given = arguments | {"_ansible_check_mode": check, "_ansible_diff": diff}
     done = subprocess.run(
         [sys.executable, MODULES / f"{name}.py"],
-        env=ENVIRONMENT,
+        env=environment(),
         input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
         capture_output=True,
         text=True,

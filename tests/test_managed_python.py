@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.modules.managed_python import own_by_root
-from collection import ENVIRONMENT
+from collection import environment
 from python_mirror import Mirror, archive
 from run_module import MODULES, Done
 from uv_program import find_uv
@@ -58,7 +58,7 @@ class Host:
 
     def start(self, check: bool = False, **more: Any) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, MODULES / "managed_python.py"], env=ENVIRONMENT,
+            [sys.executable, MODULES / "managed_python.py"], env=environment(),
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         given = self.arguments(**more) | {"_ansible_check_mode": check}
