@@ -101,7 +101,7 @@ def lab(what: str, playbook: str, setup: str) -> None:
         "lab_images_kept": True,
         "lab_hosts": [{"name": setup, "suite": "trixie", "groups": ["web", "database"]}],
     }
-    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"playbooks/{playbook}.yml"]
+    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"decanter.stack.{playbook}"]
     step(what, playbook, [*command, "-e", json.dumps(variables)])
 
 
@@ -233,7 +233,7 @@ def release(setup: str, host: Record) -> Record:
     (WORK / "sites.json").write_text(json.dumps(sites))
     given = ["-e", f"@{WORK}/sites.json"]
     result: Record = {}
-    deploy, rollback = ([*command, *given, f"playbooks/{name}.yml"] for name in ("deploy", "rollback"))
+    deploy, rollback = ([*command, *given, f"decanter.stack.{name}"] for name in ("deploy", "rollback"))
     result["deploy"], _ = until_page("deploy", f"{setup}-deploy", deploy, env, (host, "/", line))
     result["rollback"], _ = until_page(
         "rollback", f"{setup}-rollback", rollback, env, (host, "/", line, False)
@@ -263,11 +263,11 @@ def environment_figures(host: Record) -> Record:
     sites[environments.SITE] = pins | {"tls": {"mode": "ca"}, "health": {"path": "/health", "watch": 0}}
     (WORK / "sites.json").write_text(json.dumps({"sites": sites}))
     command = [f"{BIN}/ansible-playbook", *INVENTORY, "-e", f"@{WORK}/sites.json"]
-    step("another application", "pins", [*command, "playbooks/site.yml"], MITOGEN)
+    step("another application", "pins", [*command, "decanter.stack.site"], MITOGEN)
 
     def deploy(log: str, pattern: str) -> float:
         what = "deploy with an empty cache" if log.endswith("-0") else "deploy that changes one pin"
-        run = [*command, "-e", f"site={environments.SITE}", "playbooks/deploy.yml"]
+        run = [*command, "-e", f"site={environments.SITE}", "decanter.stack.deploy"]
         return until_page(what, log, run, MITOGEN, (host, "/", pattern))[0]
 
     def root(remote: str) -> str:
@@ -321,7 +321,7 @@ def by_hand(host: Record) -> Record:
 def converge(what: str, setup: str, host: Record) -> Record:
     """Seconds that a converge takes, and how many of its tasks ran, changed and were skipped."""
     log = f"{setup}-{what}"
-    command = [f"{BIN}/ansible-playbook", *INVENTORY, "playbooks/site.yml"]
+    command = [f"{BIN}/ansible-playbook", *INVENTORY, "decanter.stack.site"]
     # Each pays for a connection of its own, as the first of the day does.
     with tempfile.TemporaryDirectory(prefix="bench-") as sockets:
         env = (MITOGEN if setup == "mitogen" else PLAIN) | {"ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}

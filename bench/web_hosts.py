@@ -51,7 +51,7 @@ def lab(playbook: str) -> None:
         "lab_images_kept": True,
         "lab_hosts": [*hosts, {"name": "balancer1", "suite": "trixie", "groups": ["balancer"]}],
     }
-    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"playbooks/{playbook}.yml"]
+    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"decanter.stack.{playbook}"]
     run(playbook, [*command, "-e", json.dumps(variables)])
 
 
@@ -73,17 +73,17 @@ def measure(source: Path) -> dict[int, dict[str, float]]:
     for size in SIZES:
         print(f"{size} web host{'s' if size > 1 else ''}")
         command = [f"{BIN}/ansible-playbook", "-i", str(inventory(size)), "-e", f"bench_source={source}"]
-        run("first converge", [*command, "playbooks/site.yml"], next(iter(SETUPS.values())))
+        run("first converge", [*command, "decanter.stack.site"], next(iter(SETUPS.values())))
         results[size] = {}
         for name, env in SETUPS.items():
-            took, output = run(f"nothing to change, {name}", [*command, "playbooks/site.yml"], env)
+            took, output = run(f"nothing to change, {name}", [*command, "decanter.stack.site"], env)
             if set(re.findall(r"changed=(\d+)", output)) != {"0"}:
                 sys.exit(f"it changed something:\n{output}")
             results[size][f"converge, {name}"] = took
             with (source / "whoami.py").open("a") as file:
                 file.write(f"# {secrets.token_hex(8)}\n")
             results[size][f"deploy, {name}"], _ = run(
-                f"deploy, {name}", [*command, "playbooks/deploy.yml"], env
+                f"deploy, {name}", [*command, "decanter.stack.deploy"], env
             )
     return results
 
