@@ -281,7 +281,7 @@ def test_link_replaces_what_a_build_has_left(environment, source, outside):
     assert found == before, f"expected nothing behind the symlink, got {found} instead of {before}"
 
 
-def test_linked_files_are_linked_again_and_others_copied(environment, source, target):
+def test_linked_files_are_moved_and_others_copied(environment, source, target):
     (source / "removed").unlink()
     (source / "replaced").unlink()
     for name in ("replaced", "new"):

@@ -2,8 +2,8 @@
 
 Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit,
 access list, open descriptor or hard link. Folders are opened one below the other without following symlinks.
-Files of an earlier environment that root has linked into the folder of the build belong to root, who links
-them again.
+Files of an earlier environment that root has linked into the folder of the build are still root's, and are
+moved.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Takeover:
                     close(*below)
             elif is_linked(found, name, linked):
                 self.count(found)
-                os.link(name, name, src_dir_fd=linked, dst_dir_fd=target, follow_symlinks=False)
+                os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
             elif stat.S_ISLNK(found.st_mode):
                 os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
