@@ -1,7 +1,7 @@
 """Reuse the packages of the previous environment that a new one has unchanged.
 
-Only the other packages are built. Root links the files of the unchanged ones into the new environment. Copying
-them from the cache, compiling them and copying them out of the build takes most of the time of a build.
+Only the other packages are built. Root links the files of the unchanged ones into the new environment.
+Most of the time of a build is spent copying packages from the cache, compiling them and copying them out.
 """
 
 from __future__ import annotations
