@@ -203,7 +203,7 @@ class ActionModule(ActionBase):
             self._display.display(
                 f"{site} stays on release {pin['release']}, to which {pin['by']} went back at "
                 f"{pin['since']}; make deploy ends that",
-                color=C.COLOR_WARN,
+                color=C.config.get_config_value("COLOR_WARN"),
             )
         return result
 

@@ -11,5 +11,6 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         for line in self._task.args["lines"]:
             # Not as a warning, which would wait for the task's result and be hidden with it.
-            self._display.display(f"[WARNING]: {line}", color=constants.COLOR_WARN, stderr=True)
+            color = constants.config.get_config_value("COLOR_WARN")
+            self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
         return {"changed": False}

@@ -14,6 +14,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from operator import getitem
 from os.path import expanduser, isdir, isfile, lexists  # unlike Path's, these never raise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -119,9 +121,9 @@ def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
             return Unreadable("data that is nested too deeply")
         if isinstance(value, Mapping):
             keys = list(value)
-            return {_key(k, depth): _plain(lambda k=k: value[k], depth + 1) for k in keys}
+            return {_key(k, depth): _plain(partial(getitem, value, k), depth + 1) for k in keys}
         if isinstance(value, list | tuple):
-            return [_plain(lambda i=i: value[i], depth + 1) for i in range(len(value))]
+            return [_plain(partial(getitem, value, i), depth + 1) for i in range(len(value))]
         return _plain_scalar(value)
     except Exception:  # whatever a lazy value raises: it is one that cannot be read
         return Unreadable("a value that cannot be read")
@@ -266,7 +268,9 @@ def _validator() -> Draft202012Validator:
 
 
 def _schema_lines(error: ValidationError) -> Iterator[str]:
-    steps, value, schema = tuple(error.absolute_path), error.instance, error.schema
+    steps = tuple(error.absolute_path)
+    value: Any = error.instance
+    schema: Any = error.schema
     if error.validator == "required":
         yield from (_line((*steps, key)) for key in schema["required"] if key not in value)
     elif error.validator == "additionalProperties":
@@ -489,8 +493,13 @@ def _static_lines(
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
         # What a build makes is not there yet.
-        looked_for = source and path and isdir(source) and (lexists(source / path) or not built)
-        if looked_for and not _is_inside(source, source / path):
+        looked_for = source / path if source and path and isdir(source) else None
+        if (
+            source
+            and looked_for
+            and (lexists(looked_for) or not built)
+            and not _is_inside(source, looked_for)
+        ):
             yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"

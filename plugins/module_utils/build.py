@@ -230,6 +230,7 @@ class Build:
             stderr=subprocess.PIPE,
             text=True,
         ) as running:
+            assert running.stderr
             try:
                 result = self.watch(running)
             finally:

@@ -44,7 +44,10 @@ class Takeover:
         """
         target.mkdir(mode=0o755)
         os.chown(target, 0, self.group)
-        folders = [os.open(path, FOLDER) if path else None for path in (source, target, linked)]
+        folders = (
+            *(os.open(source, FOLDER), os.open(target, FOLDER)),
+            os.open(linked, FOLDER) if linked else None,
+        )
         try:
             self.folder("", *folders)
         finally:
@@ -71,8 +74,10 @@ class Takeover:
             if stat.S_ISDIR(found.st_mode):
                 os.mkdir(name, 0o755, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
-                below = [os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)]
-                below.append(open_folder(name, linked))
+                below = (
+                    *(os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)),
+                    open_folder(name, linked),
+                )
                 try:
                     self.folder(f"{where}/", *below)
                 finally:

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -308,7 +309,7 @@ def main() -> None:
     else:
         action = "stop" if any(kernel.on() for kernel in kernels.values()) else "none"
     _, unit, _ = module.run_command(["systemctl", "is-enabled", "ufw.service"])
-    result = {
+    result: dict[str, Any] = {
         "changed": bool(stale) or action != "none" or unit.strip() != "enabled",
         "action": action,
         "ssh_ports": ssh_ports,

@@ -62,8 +62,8 @@ def kept_files(environment: Path, names: set[str]) -> set[str]:
 
     A package that shares a file with one that changes is left out: whose version of it is there is unknown.
     """
-    owners = defaultdict(set)
-    files = {}
+    owners: dict[str, set[str]] = defaultdict(set)
+    files: dict[str, set[str]] = {}
     for record in environment.glob("lib/*/site-packages/*.dist-info/RECORD"):
         name = canonicalize_name(record.parent.name.partition("-")[0])
         site = record.parents[1]
