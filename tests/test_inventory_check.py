@@ -327,13 +327,13 @@ SCALED = {"all": ["web1", "web2"], "web": ["web1", "web2"]}
 
 def alb_lines(groups: Any = SCALED, **changed: Any) -> list[str]:
     of_all = {name: value for name, value in (BEHIND_ALB | changed).items() if value is not None}
-    return inventory_errors({host: of_all for host in groups["all"]}, groups, {})
+    return inventory_errors(dict.fromkeys(groups["all"], of_all), groups, {})
 
 
 def test_web_hosts_behind_an_alb_are_right():
     assert alb_lines() == []
     acme = {"s": {"tls": {"mode": "acme"}}}
-    assert inventory_errors({host: BEHIND_ALB for host in SCALED["all"]}, SCALED, acme) == []
+    assert inventory_errors(dict.fromkeys(SCALED["all"], BEHIND_ALB), SCALED, acme) == []
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def environment(source, tmp_path) -> Path:
 
 def test_linked_environment_has_folders_of_the_builder_and_files_of_root(environment, source):
     found = {path.name: path.lstat().st_uid for path in sorted(source.rglob("*"))}
-    expected = {name: 0 for name in found} | {"below": BUILDER}
+    expected = dict.fromkeys(found, 0) | {"below": BUILDER}
     assert found == expected, f"expected the owners {expected}, got {found}"
     assert source.stat().st_uid == BUILDER, f"expected the builder, got {source.stat().st_uid}"
 
