@@ -156,8 +156,8 @@ class ActionModule(ActionBase):
         told = self._task.args
         try:
             import boto3
-        except ImportError as error:
-            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from error
+        except ImportError:
+            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from None
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -165,9 +165,9 @@ class ActionModule(ActionBase):
             bucket = Bucket(client, told["bucket"], told["prefix"], self._task.check_mode)
             self.publish(bucket, told)
         except (PublishError, release.SourceError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from error
+            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from None
         return {"changed": bucket.changed}
 
     def publish(self, bucket, told):

@@ -193,7 +193,8 @@ class ActionModule(ActionBase):
                     raise SourceError(f"{record['source']}: it was changed in this moment; run this again")
                 return self._made(arguments, private, folder, paths, task_vars)
         except SourceError as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Ansible would append the message of the cause to this one.
+            raise AnsibleActionFail(str(error)) from None
 
     def _told(self, result):
         """Say so when a site stays where somebody went back to."""
@@ -214,11 +215,17 @@ class ActionModule(ActionBase):
             if "content" in file:
                 text = file["content"]
             else:
-                here = Path(file.get("path") or file["template"])
+                key = "path" if "path" in file else "template"
+                here = Path(file[key])
+                where = f"sites.{self._task.args['site']['name']}.files[{json.dumps(path)}].{key}"
                 try:
-                    text = here.read_text()
-                except (OSError, UnicodeDecodeError) as error:
-                    raise SourceError(f"files.{path}: {here} cannot be read ({error})") from error
+                    text = here.read_text("utf-8")
+                except OSError as error:
+                    expected = f"a file that can be read ({error.strerror})"
+                    raise SourceError(f"{where}: found {here}, expected {expected}") from None
+                except UnicodeDecodeError as error:
+                    expected = f"text in UTF-8 ({error.reason} at byte {error.start})"
+                    raise SourceError(f"{where}: found {here}, expected {expected}") from None
                 if "template" in file:
                     text = self._render(here, text, task_vars)
             texts[path] = {"text": text}
