@@ -65,7 +65,7 @@ def full() -> dict[str, Any]:
             "state": "present",
             "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
             "source": {"path": "app"},
-            "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
+            "wsgi": "harbour.web:make_app(town='St. John', debug=False)",
             "requirements": "pyproject.toml",
             "python": "3.12",
             "packages": ["libmagic1", "g++"],
@@ -257,7 +257,8 @@ def test_a_path_may_begin_at_home(root: str, monkeypatch: pytest.MonkeyPatch) ->
 
 HOST = "a host name (such as www.example.com) or an IP address"
 FOLDER = "a folder on the controller (a relative path starts at the playbook's folder)"
-WSGI = 'module:object or module:factory(), such as "harbour:create_app()"'
+WSGI = 'module:object or module:factory(), such as "harbour:create_app()", without a dot after the colon'
+LITERALS = 'literal values as arguments, such as create_app("production", debug=False)'
 COMMAND = "a command on one line, such as flask db upgrade"
 ENV_NAME = "upper-case letters, digits and underscores, a letter first"
 SOURCE = "a dictionary such as {path: ../app} or {git: URL, version: main}"
@@ -421,6 +422,16 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("harbour:app\n", '"harbour:app\\n"'),
         ("1a:app", '"1a:app"'),
         ("a:b(", '"a:b("'),
+        ("app:app.server", '"app:app.server"'),
+        ("web:make.app()", '"web:make.app()"'),
+    ),
+    *rows(
+        "wsgi",
+        LITERALS,
+        ("a:b(os.environ)", '"a:b(os.environ)"'),
+        ("a:b(debug=not True)", '"a:b(debug=not True)"'),
+        ("a:b(1,,)", '"a:b(1,,)"'),
+        ("a:b()()", '"a:b()()"'),
     ),
     # requirements, python, build, uploads
     *rows(

@@ -6,6 +6,7 @@ plugins/schema/sites.yml says what each key may be; this file adds what a schema
 
 from __future__ import annotations
 
+import ast
 import datetime
 import difflib
 import functools
@@ -306,6 +307,10 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
         yield from _source_lines((site_id, "source"), site["source"], root)
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
+    wsgi = _part(site, "wsgi", kind=str)
+    if re.fullmatch(_schema_at((site_id, "wsgi"))[0]["pattern"], wsgi, re.ASCII) and not _is_importable(wsgi):
+        expected = 'literal values as arguments, such as create_app("production", debug=False)'
+        yield _line((site_id, "wsgi"), wsgi, expected=expected)
     source = _home(_part(site, "source", "path", kind=str))
     if source and not isdir(root / source):
         yield _line((site_id, "source", "path"), site["source"]["path"])
@@ -388,6 +393,19 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
     if tcp and isinstance(site, dict) and site.get("outbound") is False:
         expected = "true, for with database.auth password the database is reached by TCP"
         yield _line((site_id, "outbound"), False, expected=expected)
+
+
+def _is_importable(wsgi: str) -> bool:
+    """Return whether gunicorn can evaluate what is after the colon (gunicorn.util.import_app)."""
+    try:
+        expression = ast.parse(wsgi.partition(":")[2], mode="eval").body
+        if isinstance(expression, ast.Call):
+            for value in [*expression.args, *(keyword.value for keyword in expression.keywords)]:
+                ast.literal_eval(value)
+            expression = expression.func
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+        return False
+    return isinstance(expression, ast.Name)
 
 
 def _is_its_own(path: Path, site_id: Any) -> bool:
