@@ -354,12 +354,6 @@ def test_empty_plan_is_rejected(uv, files, install):
     assert "found" in message and "expected" in message, message
 
 
-@pytest.mark.parametrize("name", sorted(application.EXPORTS))
-def test_files_of_other_tools_are_rejected_with_the_export(uv, name):
-    message = refused(uv, {name: "x"}, named=name)
-    assert application.EXPORTS[name] in message, message
-
-
 def test_missing_file_is_rejected_with_the_list(uv):
     assert "found none of requirements.txt, uv.lock" in refused(uv, {"app.py": ""})
 
