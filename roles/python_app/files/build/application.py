@@ -31,8 +31,8 @@ class Unusable(Exception):
 def requirement_file(tree: Path, named: str) -> str:
     """Return the path in the tree of the file that declares the requirements.
 
-    Raise Unusable if there is none, or if it is outside of the tree. The controller rejects files of other tools,
-    such as Pipfile (plugins/filter/sites_check.py).
+    Raise Unusable if there is none, or if it is outside of the tree. The controller rejects files of other
+    tools, such as Pipfile (plugins/filter/sites_check.py).
     """
     name = named or next((name for name in FILES if (tree / name).is_file()), "")
     if not name:
