@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
@@ -167,6 +168,27 @@ def files_of(
         yield folder, taken, {"source": source["git"], "commit": commit, "uncommitted": False}
 
 
+def detailed_once(site: str, host: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return a failure without the details that another host of this run has returned for the site.
+
+    A failed build has the same log on all hosts. The processes of a run share its folder of temporary files.
+    """
+    if not result.get("details"):
+        return result
+    digest = hashlib.sha256(f"{site}\n{result['details']}".encode()).hexdigest()
+    folder = Path(vars(C)["DEFAULT_LOCAL_TMP"])
+    try:
+        with open(folder / f"decanter-{digest}", "a+") as note:
+            fcntl.flock(note, fcntl.LOCK_EX)
+            note.seek(0)
+            first = note.read()
+            if not first:
+                note.write(host)
+    except OSError:  # printed twice rather than never
+        return result
+    return result if first in ("", host) else result | {"details": f"the same as on {first}"}
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
@@ -252,7 +274,9 @@ class ActionModule(ActionBase):
             if archive:
                 arguments = arguments | {"archive": place(folder, "source.tar.gz")}
                 self._transfer_file(archive, arguments["archive"])
-            return self._execute_module("release", arguments, task_vars=task_vars)
+            result = self._execute_module("release", arguments, task_vars=task_vars)
+            host = (task_vars or {}).get("inventory_hostname", "")
+            return detailed_once(arguments["site"]["name"], host, result)
         finally:
             self._remove_tmp_path(folder)
 
