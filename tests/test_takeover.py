@@ -260,8 +260,8 @@ def test_kept_files_of_an_earlier_environment_become_hard_links(source, target, 
     takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, kept)
     inodes = {path.lstat().st_ino for path in earlier.rglob("*") if not path.is_dir()}
     found = {str(path.relative_to(target)): path.lstat().st_ino in inodes for path in target.rglob("*")}
-    expected = {name: True for name in ("kept", "below/deep/kept", "link")}
-    expected |= {name: False for name in ("below", "below/deep", "below/new", "new", "replaced")}
+    expected = dict.fromkeys(("kept", "below/deep/kept", "link"), True)
+    expected |= dict.fromkeys(("below", "below/deep", "below/new", "new", "replaced"), False)
     assert found == expected, f"expected these files, linked or not: {expected}, got {found}"
     assert (target / "replaced").read_text() == "TEXT", "expected the file of the build"
     assert (earlier / "replaced").read_text() == "text", "expected the earlier environment unchanged"

@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 ROOT = Path(__file__).parents[2]
 # How a site's files are chosen and counted is said once; action plugins are no package.
 spec = importlib.util.spec_from_file_location("decanter_release", Path(__file__).with_name("release.py"))
+assert spec and spec.loader
 release = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(release)
 
@@ -138,7 +139,7 @@ def agreed(looks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
             name, identifier = look["item"]["name"], look["live"]
             if not identifier:
                 raise PublishError(f"{name}: found no release on {host}, expected one that is live")
-            record = next((one for one in look["releases"] if one["id"] == identifier), {})
+            record: dict[str, Any] = next((one for one in look["releases"] if one["id"] == identifier), {})
             one = {"id": identifier, "pinned": bool(look["pin"]), "commit": record.get("commit", "")}
             if live.setdefault(name, one)["id"] != identifier:
                 other = next(iter(looks))
@@ -155,8 +156,8 @@ class ActionModule(ActionBase):
         told = self._task.args
         try:
             import boto3
-        except ImportError as error:
-            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from error
+        except ImportError:
+            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from None
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -164,9 +165,9 @@ class ActionModule(ActionBase):
             bucket = Bucket(client, told["bucket"], told["prefix"], self._task.check_mode)
             self.publish(bucket, told)
         except (PublishError, release.SourceError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from error
+            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from None
         return {"changed": bucket.changed}
 
     def publish(self, bucket, told):

@@ -248,6 +248,7 @@ class Build:
             stderr=subprocess.PIPE,
             text=True,
         ) as running:
+            assert running.stderr
             try:
                 result = self.watch(running)
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.units import log, newest, own_files, seconds, show, systemctl
@@ -74,7 +75,7 @@ def main() -> None:
         "enabled",
         "disabled",
     )
-    result = {
+    result: dict[str, Any] = {
         "changed": stale_manager or enable or action != "none",
         "action": action,
         "running": action != "start" or not module.check_mode,

@@ -75,8 +75,9 @@ def kept(environment: Path, names: set[str]) -> Kept:
     """
     if not names:
         return NOTHING
-    owners = defaultdict(set)
-    records, files = {}, {}
+    owners: dict[str, set[str]] = defaultdict(set)
+    records: dict[str, str] = {}
+    files: dict[str, set[str]] = {}
     for record in environment.glob("lib/*/site-packages/*.dist-info/RECORD"):
         name = canonicalize_name(record.parent.name.partition("-")[0])
         records[name] = str(record.parent.relative_to(environment))
@@ -89,16 +90,15 @@ def kept(environment: Path, names: set[str]) -> Kept:
     shared = [found for found in owners.values() if len(found) > 1]
     while left_out := {name for found in shared if not found <= stay for name in found & stay}:
         stay -= left_out
-    wanted = set().union(*(files[name] for name in stay))
-    found = [
-        path
-        for here, folders, names in os.walk(environment)
-        for path in (f"{here}/{name}" for name in (*names, *folders))
+    wanted: set[str] = set().union(*(files[name] for name in stay))
+    start = len(f"{environment}/")
+    paths = [
+        path[start:]
+        for here, folders, entries in os.walk(environment)
+        for path in (f"{here}/{entry}" for entry in (*entries, *folders))
         if path in wanted or source_of(path) in wanted
     ]
-    return Kept(
-        environment, [records[name] for name in stay], [path[len(f"{environment}/") :] for path in found]
-    )
+    return Kept(environment, [records[name] for name in stay], paths)
 
 
 def source_of(path: str) -> str:
