@@ -9,7 +9,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from ours import load, utils
+import site_module
+from ours import load
 
 release_lock = load("action", "release_lock")
 module = load("modules", "release_lock")
@@ -66,15 +67,10 @@ def test_without_proc_a_run_is_its_number(monkeypatch, tmp_path, sleeper):
 # --- Who holds a site --------------------------------------------------------------------------
 
 
-class Ended(Exception):
-    """A module has answered."""
-
-
 @pytest.fixture
 def site(monkeypatch, tmp_path):
     """A site whose folder is here."""
-    one = utils("site").Site("plain")
-    one.root, one.lock, one.provisional = tmp_path, tmp_path / "lock.json", tmp_path / "provisional.json"
+    one = site_module.temporary_site(tmp_path)
     monkeypatch.setattr(module, "Site", lambda name: one)
     return one
 
@@ -93,18 +89,7 @@ class Action(release_lock.ActionModule):
         self.shown: list[str] = []
 
     def _execute_module(self, name, arguments, task_vars):
-        def ended(**result):
-            raise Ended(result)
-
-        params = {"holder": {}, "stale": {}} | arguments
-        fake = SimpleNamespace(params=params, check_mode=self._task.check_mode, exit_json=ended)
-        module.AnsibleModule, kept = (lambda **_: fake), module.AnsibleModule
-        try:
-            module.main()
-        except Ended as end:
-            return end.args[0]
-        finally:
-            module.AnsibleModule = kept
+        return site_module.call(module, {"holder": {}, "stale": {}} | arguments, self._task.check_mode)
 
 
 def held(site, **more: str) -> dict[str, str]:

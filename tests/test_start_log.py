@@ -6,10 +6,10 @@ import contextlib
 import re
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import site_module
 import yaml
 from ours import load, utils
 
@@ -246,8 +246,8 @@ ID = "20261130T031045Z-0123456789ab"
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Any:
-    site = utils("site").Site("shop")
-    site.live_socket, site.log, site.once = tmp_path / "live.sock", tmp_path / "log", tmp_path / "once.json"
+    site = site_module.temporary_site(tmp_path, "shop")
+    site.root = Path("/srv/shop")  # of the captured logs
     monkeypatch.setattr(site, "at_work", contextlib.nullcontext)
     monkeypatch.setattr(site, "fail", lambda *_: None)
     monkeypatch.setattr(site, "live_release", lambda: "")
@@ -277,10 +277,6 @@ def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
     )
 
 
-class Ended(Exception):
-    """The module ended; the message is its own."""
-
-
 @pytest.mark.parametrize("name", ["release_migrate", "release_task"])
 def test_failed_command_has_a_remedy(name, site, monkeypatch):
     module = load("modules", name)
@@ -288,22 +284,14 @@ def test_failed_command_has_a_remedy(name, site, monkeypatch):
         {"name": "shop", "database": None, "migrate": "flask go"} if name == "release_migrate" else "shop"
     )
 
-    def fail(msg: str, details: str) -> None:
-        raise Ended(f"{msg}\n{details}")
-
-    parameters = {"site": wanted, "release": ID, "commands": ["flask go"]}
-    monkeypatch.setattr(module, "AnsibleModule", lambda **_: SimpleNamespace(
-        params=parameters, check_mode=False, fail_json=fail, exit_json=lambda **_: None
-    ))  # fmt: skip
     monkeypatch.setattr(module, "Site", lambda _: site)
 
     def run(*_: Any) -> str:
         raise task.Failed(read("module_mysqldb"))
 
     monkeypatch.setattr(module, "run", run)
-    with pytest.raises(Ended) as ended:
-        module.main()
-    first, remedy, heading, *_ = str(ended.value).split("\n")
+    got = site_module.call(module, {"site": wanted, "release": ID, "commands": ["flask go"]})
+    first, remedy, heading, *_ = f"{got['msg']}\n{got['details']}".split("\n")
     assert f"`flask go` failed in release {ID}." in first, f"got {first!r}"
     assert (
         remedy
