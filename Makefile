@@ -85,10 +85,10 @@ teardown: cloud ## Destroy it, but for backups: make teardown ENV=staging [CONFI
 	  $(if $(PRODUCTION),-e production=$(PRODUCTION)) $(ARGS)
 
 ## Working on Decanter
-lint: setup ## Check how everything is written
+lint: setup ## Check style, types, shell scripts and playbooks
 	@bin/test lint
 
-test: ## Prove everything that CI proves
+test: ## Prove everything that CI proves; of the unit tests alone some: bin/test unit -- -k nginx
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
@@ -118,8 +118,8 @@ bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, 
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs
 
-lock: setup ## Lock the requirements of the controller, gunicorn and certbot anew
-	@bin/lock
+lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
+	@bin/lock $(ONLY)
 
 .PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
 

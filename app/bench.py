@@ -67,9 +67,7 @@ def main(number: int) -> None:
     """Fill the database, ask for each page, and print a table."""
     with tempfile.TemporaryDirectory() as folder:
         url = os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/harbour.db"
-        filling = multiprocessing.get_context("spawn").Process(
-            target=fill, args=(url, number, PASSWORD)
-        )
+        filling = multiprocessing.get_context("spawn").Process(target=fill, args=(url, number, PASSWORD))
         filling.start()
         filling.join()
         if filling.exitcode:

@@ -40,9 +40,7 @@ def films(database: sqlite3.Connection) -> Iterator[dict[str, Any]]:
     # The cast is in alphabetical order. Who is in more of all the films is better known; clues
     # begin with the others.
     known = Counter(
-        name
-        for (cast,) in database.execute('SELECT "Cast" FROM omdb')
-        for name in set(_names(cast))
+        name for (cast,) in database.execute('SELECT "Cast" FROM omdb') for name in set(_names(cast))
     )
     for row in database.execute(CHOSEN):
         cast = sorted(set(_names(row["Cast"])), key=lambda name: (known[name], name))

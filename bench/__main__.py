@@ -178,7 +178,8 @@ class Clients(threading.Thread):
 
     def __init__(self, host: Record, rate: float) -> None:
         super().__init__(daemon=True)
-        self.host, self.rate, self.took, self.over = host, rate, [], threading.Event()
+        self.host, self.rate, self.over = host, rate, threading.Event()
+        self.took: list[float] = []
 
     def run(self) -> None:
         context = ssl._create_unverified_context()

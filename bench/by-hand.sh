@@ -29,6 +29,7 @@ umask 022
 
 cd /srv/harbour/app
 set -a
+# shellcheck disable=SC1091  # written above
 . /etc/harbour.env
 set +a
 runuser -u harbour -- ../venv/bin/flask db upgrade

@@ -42,7 +42,7 @@ def measure(
     root(f"rm -rf /var/cache/decanter/{SITE}")
     for number, pin in enumerate(pins):
         write(pin)
-        version = re.match(r"humanize==(\S+)", pin)[1]
+        version = pin.partition("==")[2].split()[0]
         seconds.append(deploy(f"pins-{number}", rf"humanize {re.escape(version)}"))
     # The environments of the pins, not that of the first release, which has Flask alone. du counts a file
     # with several links once.

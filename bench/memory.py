@@ -16,7 +16,8 @@ def memory(pid: str) -> tuple[str, int]:
     """What was read, and the memory of one process in KiB; a kernel thread has none."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
-            return "PSS", int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1])
+            found = re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)
+            return "PSS", int(found[1]) if found else 0
     except FileNotFoundError:
         with open(f"/proc/{pid}/status") as status:
             found = re.search(r"^VmRSS:\s+(\d+)", status.read(), re.M)

@@ -57,8 +57,8 @@ class Code:
         if depth > 9 or not dotted or dotted == "tuple":
             return ""
         if dotted.startswith("object "):
-            module, _, name = dotted.removeprefix("object ").rpartition(".")
-            known = self.by_name.get(module)
+            owner, _, name = dotted.removeprefix("object ").rpartition(".")
+            known = self.by_name.get(owner)
             return self.kind(known.objects.get(name, ""), depth + 1) or "unknown" if known else "unknown"
         owner, _, name = dotted.rpartition(".")
         module = self.by_name.get(owner)

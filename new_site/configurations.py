@@ -137,8 +137,8 @@ def value_for(name: str, default: str, names: set[str], modules: list[Module]) -
         for other in module.configurations.classes
         if PRODUCTION_CLASS.fullmatch(other)
     }
-    if re.search(r"[.:]", default):
-        prefix = re.match(r".*[.:]", default)[0]
+    if dotted := re.match(r".*[.:]", default):
+        prefix = dotted[0]
         return next((prefix + other for module, other in sorted(classes) if prefix[:-1] == module), "")
     if (
         any(name in module.configurations.is_object for module in modules)
@@ -152,7 +152,8 @@ def value_for(name: str, default: str, names: set[str], modules: list[Module]) -
             names, key=lambda text: (text[:1].isupper() != default[:1].isupper(), (len(text) > 4) == short)
         )[0]
     if classes and any(module.configurations.composes_class for module in modules):
-        word = PRODUCTION_CLASS.fullmatch(sorted(classes)[0][1])[1] or "Production"
+        found = PRODUCTION_CLASS.fullmatch(min(classes)[1])
+        word = (found and found[1]) or "Production"
         return word if default[:1].isupper() else word.lower()
     return ""
 

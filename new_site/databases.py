@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from new_site.scopes import last_name
+from new_site.scopes import last_name, text_in
 
 # Drivers of MySQL by the name of the distribution. `mysqldb` is the module of mysqlclient.
 MYSQL = {"pymysql", "mysqlclient", "mysqldb", "mysql-connector-python"}
@@ -74,16 +74,15 @@ def database_urls(tree: ast.Module) -> set[str]:
                 found |= set(urls_in(first, constants))
                 owner = function.value if isinstance(function, ast.Attribute) else None
                 if last_name(owner) in {"sqlite3", "aiosqlite"} and ":memory:" not in ast.unparse(first):
-                    path = first.value if isinstance(first, ast.Constant) else ""
-                    found.add(f"sqlite+file://{path}")
+                    found.add(f"sqlite+file://{text_in(first) or ''}")
             case ast.Call(func=function, args=[ast.Constant(value=str(path)), *_]) if last_name(function) in {
                 "SqliteDatabase",
                 "SqliteExtDatabase",
             }:
                 found.add(f"sqlite+file://{path}")
-        for name, value in settings(node):
+        for name, setting in settings(node):
             if SETTING.fullmatch(name):
-                found |= set(urls_in(value, constants))
+                found |= set(urls_in(setting, constants))
     return {url for url in found if ":memory:" not in url and url != "sqlite://"}
 
 
@@ -99,8 +98,9 @@ def settings(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         case ast.AnnAssign(target=target, value=ast.expr() as value):
             yield from ((name, value) for name in [setting_name(target)] if name)
         case ast.Dict(keys=keys, values=values):
-            pairs = zip(keys, values, strict=True)
-            yield from ((key.value, value) for key, value in pairs if is_text(key))
+            for key, item in zip(keys, values, strict=True):
+                if (text := text_in(key)) is not None:
+                    yield text, item
         case ast.Call(func=function, args=[ast.Constant(value=str(name)), value, *_]) if (
             last_name(function) == "setdefault"
         ):
@@ -114,10 +114,6 @@ def setting_name(target: ast.expr) -> str:
         case ast.Subscript(slice=ast.Constant(value=str(name))):
             return name
     return last_name(target)
-
-
-def is_text(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def urls_in(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:

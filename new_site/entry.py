@@ -133,7 +133,9 @@ def variables(source: Source, database: bool) -> tuple[list[str], list[str], lis
 
     `database` sets those of the application's own database. The address of another one is a secret.
     """
-    secrets, needed, optional = [], [], []
+    secrets: list[str] = []
+    needed: list[str] = []
+    optional: list[str] = []
     for name, required in sorted(source.env.items()):
         if name in source.settings:
             needed.append(name)

@@ -95,7 +95,9 @@ class EnvironmentVisitor(Visitor):
         self.note(node)
         self.generic_visit(node)
 
-    visit_Call = visit_Subscript
+    def visit_Call(self, node: ast.Call) -> None:
+        self.note(node)
+        self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         if isinstance(node.op, ast.Or):
@@ -119,8 +121,8 @@ class EnvironmentVisitor(Visitor):
         for child in node.body:
             self.visit(child)
         self.caught -= handled
-        for child in (*node.handlers, *node.orelse, *node.finalbody):
-            self.visit(child)
+        for part in (*node.handlers, *node.orelse, *node.finalbody):
+            self.visit(part)
 
 
 def names_in(node: ast.expr) -> set[str]:

@@ -27,8 +27,8 @@ def resolver(name: str, is_package: bool, tree: ast.Module) -> Resolver:
     for node in statements(tree.body):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             known[node.name] = f"{name}.{node.name}"
-    for node in ast.walk(tree):
-        match node:
+    for part in ast.walk(tree):
+        match part:
             case ast.Import(names=names):
                 for alias in names:
                     known[alias.asname or alias.name.partition(".")[0]] = (

@@ -115,7 +115,7 @@ class MistakesVisitor(Visitor):
                 )
 
 
-def texts_in(node: ast.expr) -> Iterator[str]:
+def texts_in(node: ast.AST) -> Iterator[str]:
     return (text for part in ast.walk(node) if (text := text_in(part)))
 
 

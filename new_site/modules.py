@@ -134,18 +134,16 @@ def read_objects(module: Module, tree: ast.Module, resolve: Resolver) -> None:
                 if owner in module.objects:
                     module.objects[name] = f"{module.objects[owner]}.server"
             case ast.ImportFrom(names=names) if module.path.stem == "wsgi":
-                names = [alias.asname or alias.name for alias in names]
-                imported = [name for name in names if name in OBJECTS]
+                imported = [name for alias in names if (name := alias.asname or alias.name) in OBJECTS]
                 module.objects |= {name: f"object {resolve(ast.Name(id=name))}" for name in imported}
 
 
 def read_imports(module: Module, tree: ast.Module, resolve: Resolver) -> None:
     """Separate imports of the module itself from those in functions and in `try`."""
     required: set[ast.AST] = set()
-    for node in tree.body:
-        required |= (
-            set(ast.walk(node)) if isinstance(node, ast.If) and not is_main_guard(node.test) else {node}
-        )
+    for statement in tree.body:
+        is_branch = isinstance(statement, ast.If) and not is_main_guard(statement.test)
+        required |= set(ast.walk(statement)) if is_branch else {statement}
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):

@@ -103,7 +103,7 @@ def last_name(node: ast.expr | None) -> str:
     return ""
 
 
-def text_in(node: ast.expr | None) -> str | None:
+def text_in(node: ast.AST | None) -> str | None:
     """Return the text of a constant, or None."""
     match node:
         case ast.Constant(value=str(text)):

@@ -76,8 +76,7 @@ class SitesFile:
                 f"{path}: found no YAML of one document ({' '.join(str(error).split())})"
             ) from error
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        key, node = pairs[-1] if pairs else (None, None)
-        if key is None or key.value != "sites" or not self._is_block(node):
+        if not pairs or pairs[-1][0].value != "sites" or not self._is_block(node := pairs[-1][1]):
             raise Refused(
                 f"{path}: found another form, expected `sites:` as its last key, an indented block a site"
             )

@@ -196,7 +196,7 @@ def served_modules(code: Code, source: Source) -> list[Module]:
 def place_commands(source: Source, folder: Path, starts: Starts, application: Application) -> None:
     """Turn the commands before the server into `migrate` and `build`; mention all others."""
     start = application.start or next(iter(starts.starts), None)
-    before = list(start.before) if start else []
+    before, origin = (list(start.before), start.origin) if start else ([], "")
     migrations = list(dict.fromkeys(command for command in before if MIGRATION.search(command)))
     source.migrate = starts.release or " && ".join(migrations) or migration(folder, source.uses)
     source.build = [command for command in before if BUILD.search(command)]
@@ -204,7 +204,7 @@ def place_commands(source: Source, folder: Path, starts: Starts, application: Ap
     for command in before:
         if command not in source.build and command not in migrations and command not in starts.release:
             source.command_notes.append(
-                f"{start.origin} runs `{command}` before the server, which the entry does not. "
+                f"{origin} runs `{command}` before the server, which the entry does not. "
                 "Put it in `build`, `migrate` or `once` if it is needed."
             )
     for command, origin in starts.others.items():

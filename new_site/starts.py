@@ -54,9 +54,9 @@ def read_starts(folder: Path) -> Starts:
         read_dockerfile(found, folder, path)
     paths = [start.server.options.get("--config", "") for start in found.starts]
     others = named(folder, ("gunicorn*.py", "conf*/gunicorn*.py", "etc/gunicorn*.py"))
-    others = [path.relative_to(folder).as_posix() for path in others]
-    for path in dict.fromkeys([*paths, "gunicorn.conf.py", *others]):
-        read_configuration(found, folder, path)
+    names = [path.relative_to(folder).as_posix() for path in others]
+    for name in dict.fromkeys([*paths, "gunicorn.conf.py", *names]):
+        read_configuration(found, folder, name)
     lines = re.findall(
         r"""^(?:export\s+)?FLASK_APP\s*=\s*["']?([^"'#\s]+)""", untemplated(folder / ".flaskenv"), re.M
     )
@@ -93,7 +93,7 @@ def add(found: Starts, folder: Path, origin: str, command: str, depth: int = 0) 
             start.server = server
             start.folder = server.folder or start.folder
             found.starts.append(start)
-            return
+            return None
         elif (
             len(words) > 2
             and PurePosixPath(words[0]).name in {"sh", "bash"}

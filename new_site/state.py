@@ -209,9 +209,10 @@ def shared_state(modules: list[Module]) -> Iterator[str]:
     pending = [f"{module.name}.{name}" for module in modules for name in sorted(module.state.views)]
     visited, reported = set(pending), set()
     while pending:
-        module, scope = scopes.get(pending.pop(0), (None, None))
-        if not module:
+        found = scopes.get(pending.pop(0))
+        if not found:
             continue
+        module, scope = found
         for name, number in scope.changes:
             dotted = name if name in containers else f"{module.name}.{name}"
             if dotted in containers and dotted not in reported:

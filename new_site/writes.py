@@ -74,8 +74,10 @@ class WritesVisitor(Visitor):
         match node:
             case ast.Constant(value=str(text)):
                 self.add(text)
-            case ast.Call(func=ast.Attribute(attr="join"), args=[base, *parts]) if all(map(text_in, parts)):
-                self.add_beside(base, [part.value for part in parts])
+            case ast.Call(func=ast.Attribute(attr="join"), args=[base, *parts]):
+                texts = [found for part in parts if (found := text_in(part))]
+                if len(texts) == len(parts):
+                    self.add_beside(base, texts)
             case ast.BinOp(left=base, op=ast.Div(), right=ast.Constant(value=str(text))):
                 self.add_beside(base, [text])
 

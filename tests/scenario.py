@@ -83,7 +83,7 @@ def main(name: str) -> int:
     # Neither frames nor colours, which are read here.
     told = {"MOLECULE_COMMAND_BORDERS": "false", "NO_COLOR": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
     callbacks = {"ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks,decanter.stack.preload"}
-    command = [ROOT / ".venv/bin/molecule", "test", "--scenario-name", name]
+    command = [str(ROOT / ".venv/bin/molecule"), "test", "--scenario-name", name]
     environment = os.environ | told | callbacks | ({} if name == PLAIN else ACCELERATED)
     # Ended from outside, it does as on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

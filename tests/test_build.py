@@ -153,13 +153,14 @@ def one(tmp_path, monkeypatch) -> build.Build:
 
 
 def report(one: build.Build, **keys) -> None:
-    valid = {"environment": str(one.environment), "key": KEY, "new": True}
+    valid = {"environment": str(one.environment), "key": KEY, "new": True, "again": False}
     (one.folder / "results/result.json").write_text(json.dumps(valid | keys))
 
 
 def test_result_with_the_new_environment_is_accepted(one):
     report(one)
-    assert one.result() == {"environment": one.environment, "key": KEY, "new": True}
+    expected = {"environment": one.environment, "key": KEY, "new": True, "again": False}
+    assert one.result() == expected
 
 
 def test_result_with_a_complete_environment_is_accepted(one):
@@ -191,6 +192,25 @@ def test_result_with_another_environment_is_rejected(one, path, new):
     with pytest.raises(build.BuildError, match="rejected: found the environment") as error:
         one.result()
     assert str(error.value).isprintable(), f"expected one printable line, got {str(error.value)!r}"
+
+
+def test_result_of_a_second_run_has_the_environment_of_the_first(one):
+    one.environment.mkdir()
+    build.marker(one.environment).write_text('{"key": "", "resolved": ""}')
+    assert one.new_environment() == [], (
+        "expected a complete environment not to be replaced by an empty folder"
+    )
+    report(one, new=False, again=True)
+    assert one.result()["again"] is False, "expected no third run"
+    report(one, new=True)
+    with pytest.raises(build.BuildError, match="rejected"):
+        one.result()
+
+
+def test_list_of_kept_files_may_be_long(one):
+    text = "\0".join(f"lib/python3.13/site-packages/package/module_{number}.py" for number in range(100_000))
+    (one.folder / "results/kept").write_text(text)
+    assert one.read("kept", guard.LARGEST_LIST) == text, "expected the whole list"
 
 
 def test_result_with_a_known_environment_as_new_is_rejected(one):

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main_
 
 import application  # noqa: E402  the path is set above
 import plan as plans  # noqa: E402
-from reuse import Contents  # noqa: E402
+from reuse import NOTHING, Contents, kept  # noqa: E402
 from uv import Failed, Uv  # noqa: E402
 
 
@@ -80,17 +79,20 @@ def installed(uv: Uv, plan: plans.Plan) -> dict[str, str]:
     return {one["name"]: one["version"] for one in found}
 
 
-def built(uv: Uv, environment: Path, requirements: str, shelf: Path) -> Path:
-    """Build an environment as the build program does, with gunicorn, and return it."""
+def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: Path | None = None) -> Path:
+    """Build an environment as the build program does, with gunicorn and what is kept, and return it."""
     uv.environment = environment
     plan = planned(uv, {"requirements.txt": requirements})
     digest = hashlib.sha256(next(shelf.glob("gunicorn-*")).read_bytes()).hexdigest()
     job = {"python": uv.python, "server": f"gunicorn==1.0 --hash=sha256:{digest}"}
     program = runpy.run_path(str(PROGRAM / "__main__.py"))
     contents = Contents("", plan.options, plan.packages | program["missing_server"](plan, job))
-    contents.reduce(environment)
-    program["build_environment"](uv, plan, job)
+    reused = kept(previous, contents.unchanged(previous)) if previous else NOTHING
+    program["build_environment"](uv, plan, job, reused)
     contents.write(environment)
+    for path in reused.files:
+        (environment / path).parent.mkdir(parents=True, exist_ok=True)
+        os.link(previous / path, environment / path)
     return environment
 
 
@@ -126,14 +128,21 @@ def test_name_of_a_requirement_that_applies_to_the_python_of_the_site(requiremen
     assert found == expected, f"expected {expected!r}, got {found!r}"
 
 
+def test_comments_do_not_change_the_environment(uv, shelf):
+    digest = hashlib.sha256(next(shelf.glob("redis-*")).read_bytes()).hexdigest()
+    texts = [
+        f"# {comment}\nredis==1.0 \\\n    --hash=sha256:{digest}\n    # via {comment}\n" for comment in "ab"
+    ]
+    one, other = (planned(uv, {"requirements.txt": text}) for text in texts)
+    assert one.text == other.text, f"expected equal environments, got {one.text!r} and {other.text!r}"
+    assert "#" not in one.options, f"expected no comment, got {one.options!r}"
+
+
 def test_environment_with_reused_packages_equals_a_new_one(uv, shelf, tmp_path):
     earlier, second, new = (tmp_path / name for name in ("earlier", "second", "new"))
-    for folder in (earlier, new):
-        folder.mkdir()
     built(uv, earlier, "flask==2.0\npymysql\nredis\n", shelf)
-    shutil.copytree(earlier, second, symlinks=True, copy_function=os.link)
-    for folder in (second, new):
-        built(uv, folder, "flask==3.0\nredis\n", shelf)
+    for folder, previous in ((second, earlier), (new, None)):
+        built(uv, folder, "flask==3.0\nredis\n", shelf, previous)
     found, expected = ({str(path.relative_to(one)) for path in one.rglob("*")} for one in (second, new))
     assert found == expected, f"expected the files of a new environment, got others: {found ^ expected}"
     linked = {path.parent.name for path in second.rglob("*.py") if path.stat().st_nlink > 1}
@@ -354,12 +363,6 @@ def test_empty_plan_is_rejected(uv, files, install):
     assert "found" in message and "expected" in message, message
 
 
-@pytest.mark.parametrize("name", sorted(application.EXPORTS))
-def test_files_of_other_tools_are_rejected_with_the_export(uv, name):
-    message = refused(uv, {name: "x"}, named=name)
-    assert application.EXPORTS[name] in message, message
-
-
 def test_missing_file_is_rejected_with_the_list(uv):
     assert "found none of requirements.txt, uv.lock" in refused(uv, {"app.py": ""})
 
@@ -372,6 +375,7 @@ def test_requires_python_is_checked_beside_requirements(uv, wanted, version, fit
     more = f'requires-python = "{wanted}"\n'
     write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
     if fits:
-        return application.suits(uv.tree, version)
+        application.suits(uv.tree, version)
+        return
     with pytest.raises(application.Unusable, match=rf"requires-python {wanted}.*{version}"):
         application.suits(uv.tree, version)

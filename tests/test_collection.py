@@ -87,7 +87,15 @@ def test_archive_has_what_operators_use(archive):
         names = {name for name in tar.getnames() if "/" in name or "." in name}
     tops = {name.split("/")[0] for name in names}
     assert tops == {
-        *("MANIFEST.json", "FILES.json", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "ansible.cfg"),
+        *(
+            "MANIFEST.json",
+            "FILES.json",
+            "README.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "ansible.cfg",
+        ),
         *("docs", "meta", "playbooks", "plugins", "roles"),
     }, sorted(tops)
     assert not [name for name in names if "__pycache__" in name]

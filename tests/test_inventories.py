@@ -77,6 +77,15 @@ def test_there_is_something_to_check():
     assert all(role_variables().values()), role_variables()
 
 
+@pytest.mark.parametrize("inventory", sorted(path.name for path in ROOT.glob("inventories/*")))
+def test_inventory_shows_how_to_open_a_port(inventory):
+    path = ROOT / "inventories" / inventory / "group_vars/all/firewall.yml"
+    example = re.search(r"^# ?(firewall_extra_rules:.*)", path.read_text(), re.M)
+    assert example, f"{path}: expected an example of firewall_extra_rules"
+    (rule,) = yaml.safe_load(example[1])["firewall_extra_rules"]
+    assert rule.keys() == {"port", "from", "comment"}, rule
+
+
 MISTYPED = {
     "group_vars/all/a.yml": "nginx_sitse: []\n",
     "host_vars/web1.yml": "nginx_sitse: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00\n",

@@ -118,6 +118,56 @@ def database_lines(web: str, database: str, **variables: dict[str, object]) -> l
     return inventory_errors({host: common | variables.get(host, {}) for host in groups["all"]}, groups, SITES)
 
 
+WEB_RULES = [{"port": 80}, {"port": "443"}]
+
+
+class Unresolved(dict):
+    """Stand in for a rule with templates that only a contacted host could resolve."""
+
+    def __getitem__(self, key):
+        raise RuntimeError(key)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"firewall_rules": [*WEB_RULES, {"port": 8000}]},
+        {"firewall_rules": [{"port": "80:443"}]},
+        {"firewall_rules": [], "firewall_extra_rules": WEB_RULES},
+        {"firewall_extra_rules": [{"port": 8000}]},
+        {"firewall_rules": [], "firewall_enabled": False},
+        {"firewall_rules": [], "firewall_enabled": "false"},
+        {"firewall_rules": [{"port": 80, "from": []}, {"port": 443, "from": ["10.0.0.0/8"]}]},
+        {"firewall_rules": [Unresolved()]},
+        {"firewall_rules": "8000"},
+        {"firewall_rules": [8000]},
+    ],
+)
+def test_firewall_rules_with_the_ports_of_sites_are_accepted(variables):
+    assert inventory_errors({"web1": variables}, GROUPS, SITES) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ([], "no rule for ports 80 and 443"),
+        ([{"port": 8000}], "no rule for ports 80 and 443"),
+        ([{"port": 443}], "no rule for port 80"),
+        ([{"port": 80}, {"port": 443, "proto": "udp"}], "no rule for port 443"),
+        ([{"port": "81:443"}], "no rule for port 80"),
+    ],
+)
+def test_firewall_rules_that_close_the_ports_of_sites_are_rejected(rules, found):
+    hosts = {host: {"firewall_rules": rules} for host in ("web1", "balancer1", "other")}
+    hosts["balancer1"]["balancer_address"] = hosts["web1"]["balancer_address"] = "10.1.2.3"
+    groups = {"all": list(hosts), "web": ["web1"], "balancer": ["balancer1"]}
+    (got,) = inventory_errors(hosts, groups, {"plain": {}})
+    assert got == (
+        f"hosts.web1.firewall_rules: found {found}, expected ports 80 and 443, at which sites are served. "
+        "Use firewall_extra_rules to open further ports."
+    )
+
+
 ELSEWHERE = {"mysql_host": "db.test", "mysql_ca_file": "ca.pem"}
 
 
@@ -281,13 +331,13 @@ SCALED = {"all": ["web1", "web2"], "web": ["web1", "web2"]}
 
 def alb_lines(groups: Any = SCALED, **changed: Any) -> list[str]:
     of_all = {name: value for name, value in (BEHIND_ALB | changed).items() if value is not None}
-    return inventory_errors({host: of_all for host in groups["all"]}, groups, {})
+    return inventory_errors(dict.fromkeys(groups["all"], of_all), groups, {})
 
 
 def test_web_hosts_behind_an_alb_are_right():
     assert alb_lines() == []
     acme = {"s": {"tls": {"mode": "acme"}}}
-    assert inventory_errors({host: BEHIND_ALB for host in SCALED["all"]}, SCALED, acme) == []
+    assert inventory_errors(dict.fromkeys(SCALED["all"], BEHIND_ALB), SCALED, acme) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter.passwords import (
@@ -12,15 +13,34 @@ from ansible_collections.decanter.stack.plugins.filter.passwords import (
     mysql_replaced,
     mysql_salt,
     password_files,
-    sha512_crypt,
 )
 
-# From the specification that the function is made by.
+ROOT = Path(__file__).parents[1]
+# https://www.akkadia.org/drepper/SHA-crypt.txt
 KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
 
 
-def test_a_hash_is_crypts():
-    assert sha512_crypt("Hello world!", "saltstring") == KNOWN
+@pytest.mark.parametrize(
+    ("password", "salt", "digest"),
+    [
+        (
+            *("correct horse", "YNU1qWOfy4WNALPb"),
+            "4W45F2b5JQMIcMoAK//x6Eal8ROZPgzCqN6.ctP8ereoX7NMfO2E2yQmV5xtbL18BFqqBSFCQdHudT/rQehE7.",
+        ),
+        (
+            *("pässwörd € 漢", "QRz8OqC2KWT59LZk"),
+            "DbNU6VbZFNC2U6WlJLaiMhO5q49rvDcgid.nrR08LIWyDiGor2YF1k46e4ccf.qgVThdCyniuZ1VCENpX81OW1",
+        ),
+    ],
+)
+def test_hash_is_the_same_in_every_version(password, salt, digest):
+    """Another hash of the same password would change a file on each host."""
+    assert hashed(password, "harbour/ada") == f"$6${salt}${digest}"
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "roles/fleet/files/ansible.txt"])
+def test_library_is_locked_wherever_playbooks_run(lock):
+    assert "libpass==" in (ROOT / lock).read_text(), f"{lock}: expected libpass"
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed here")

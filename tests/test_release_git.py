@@ -336,6 +336,7 @@ class Action(release.ActionModule):
         self.shown: list[str] = []
         self.calls: list[dict[str, object]] = []
         self.pin: dict[str, str] = {}
+        self.failure: dict[str, object] = {}
 
     def _make_tmp_path(self) -> None: ...
 
@@ -347,7 +348,7 @@ class Action(release.ActionModule):
 
     def _execute_module(self, name, arguments, task_vars):
         self.calls.append(arguments)
-        return {"changed": True, "pin": self.pin}
+        return {"changed": True, "pin": self.pin} | self.failure
 
 
 def test_neither_the_source_nor_its_key_reaches_the_host(repository, ssh):
@@ -394,6 +395,47 @@ def test_a_folder_that_changes_meanwhile_is_no_release(tmp_path):
     with pytest.raises(release.AnsibleActionFail, match="changed in this moment; run this again"):
         action.run()
     assert action.calls == []
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch) -> Path:
+    """The folder that the processes of a run share, as ansible-core makes it for each run."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setitem(vars(release.C), "DEFAULT_LOCAL_TMP", str(folder))
+    return folder
+
+
+def failure_of(repository: Repository, host: str, site: str = "shop", **failure: object) -> dict[str, object]:
+    """Return what the action returns for a host on which the module fails."""
+    action = Action(make=False, site={"name": site}, source=source(repository))
+    action.failure = {"failed": True, "msg": f"{site}: no release was made.", **failure}
+    return action.run(task_vars={"inventory_hostname": host})
+
+
+def test_details_that_are_equal_on_two_hosts_are_returned_once(repository, run_folder):
+    repository.commit(app="one")
+    log = "The log of the build ends:\nerror: no C compiler"
+    first, second, other = (failure_of(repository, f"web{number}", details=log) for number in (1, 2, 1))
+    assert first["details"] == other["details"] == log, "expected the log on the first host"
+    assert second["details"] == "the same as on web1"
+    assert first["msg"] == second["msg"], "expected the reason on each host"
+
+
+def test_details_that_differ_are_returned_on_each_host(repository, run_folder):
+    repository.commit(app="one")
+    logs = {"web1": "error: no C compiler", "web2": "error: no space left"}
+    got = {host: failure_of(repository, host, details=log)["details"] for host, log in logs.items()}
+    assert got == logs
+    assert failure_of(repository, "web2", site="blog", details=logs["web1"])["details"] == logs["web1"]
+    assert "details" not in failure_of(repository, "web3")
+
+
+def test_details_are_returned_where_they_cannot_be_compared(repository, run_folder):
+    repository.commit(app="one")
+    run_folder.rmdir()
+    got = [failure_of(repository, host, details="a log")["details"] for host in ("web1", "web2")]
+    assert got == ["a log"] * 2
 
 
 def test_a_check_looks_and_sends_nothing(repository):

@@ -9,10 +9,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import site_module
 from ansible_collections.decanter.stack.plugins.action import release_lock
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 from ansible_collections.decanter.stack.plugins.modules import release_lock as module
-from collection import COLLECTIONS
 
 run_of = release_lock.run_of
 
@@ -67,15 +66,10 @@ def test_without_proc_a_run_is_its_number(monkeypatch, tmp_path, sleeper):
 # --- Who holds a site --------------------------------------------------------------------------
 
 
-class Ended(Exception):
-    """A module has answered."""
-
-
 @pytest.fixture
 def site(monkeypatch, tmp_path):
     """A site whose folder is here."""
-    one = Site("plain")
-    one.root, one.lock, one.provisional = tmp_path, tmp_path / "lock.json", tmp_path / "provisional.json"
+    one = site_module.temporary_site(tmp_path)
     monkeypatch.setattr(module, "Site", lambda name: one)
     return one
 
@@ -94,18 +88,7 @@ class Action(release_lock.ActionModule):
         self.shown: list[str] = []
 
     def _execute_module(self, name, arguments, task_vars):
-        def ended(**result):
-            raise Ended(result)
-
-        params = {"holder": {}, "stale": {}} | arguments
-        fake = SimpleNamespace(params=params, check_mode=self._task.check_mode, exit_json=ended)
-        module.AnsibleModule, kept = (lambda **_: fake), module.AnsibleModule
-        try:
-            module.main()
-        except Ended as end:
-            return end.args[0]
-        finally:
-            module.AnsibleModule = kept
+        return site_module.call(module, {"holder": {}, "stale": {}} | arguments, self._task.check_mode)
 
 
 def held(site, **more: str) -> dict[str, str]:
@@ -216,18 +199,17 @@ def test_the_run_is_ansible_playbooks_and_not_a_tasks(tmp_path):
         "- hosts: all\n  connection: local\n  gather_facts: false\n  tasks:\n    - shown:\n    - shown:\n"
     )
     (tmp_path / "action_plugins").mkdir()
+    path = release_lock.__file__
     (tmp_path / "action_plugins/shown.py").write_text(
-        "import os\nfrom ansible_collections.decanter.stack.plugins.action import release_lock as x\n"
+        f"import importlib.util, os\nspec = importlib.util.spec_from_file_location('x', {path!r})\n"
+        "x = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(x)\n"
         "class ActionModule(x.ActionModule):\n"
         "    def run(self, tmp=None, task_vars=None):\n"
         f"        open({str(tmp_path / 'runs')!r}, 'a').write(x.run_of(os.getppid()) + '\\n')\n"
         "        return {'changed': False}\n"
     )
     command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "a,b,", "play.yml"]
-    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         said = process.communicate(timeout=60)[0].decode()
     runs = (tmp_path / "runs").read_text().split()
     assert len(runs) == 4 and {run.split(".")[0] for run in runs} == {str(process.pid)}, (runs, said)

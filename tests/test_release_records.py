@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import site_module
 from ansible_collections.decanter.stack.plugins.action.releases import table
 from ansible_collections.decanter.stack.plugins.module_utils import database, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
@@ -267,10 +268,6 @@ def test_without_a_release_there_is_none_to_go_back_to(site):
 # --- What is to be done ------------------------------------------------------------------------
 
 
-class Ended(Exception):
-    """A module has answered."""
-
-
 @pytest.mark.parametrize(
     ("pinned", "pin", "expected"),
     [
@@ -285,9 +282,6 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     if pin:
         site.pin.write_text(json.dumps(pin))
 
-    def ended(**result):
-        raise Ended(result)
-
     wanted = {"name": "plain", "packages": []}
     params = {
         "site": wanted,
@@ -297,15 +291,11 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
         "python": "p",
         "server_requirements": "s",
     }
-    fake = SimpleNamespace(params=params | {"pinned": pinned}, check_mode=False, exit_json=ended)
-    monkeypatch.setattr(release, "AnsibleModule", lambda **_: fake)
     monkeypatch.setattr(release, "Site", lambda name: site)
     monkeypatch.setattr(release, "interpreter", lambda _: "p")
     monkeypatch.setattr(release, "find", lambda *_: identifier(2))
     monkeypatch.setattr(release, "look", lambda *_: "")
-    with pytest.raises(Ended) as end:
-        release.main()
-    got = end.value.args[0]
+    got = site_module.call(release, params | {"pinned": pinned})
     assert (got["current"], got["id"]) == expected, got
     assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
 

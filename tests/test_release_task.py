@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site
+import site_module
 from ansible_collections.decanter.stack.plugins.modules import release_task
 
 ID = "20260101T000000Z-aaaa"
 
 
-class Ended(Exception):
-    """The module has returned a result."""
-
-
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Return the result of the module for commands, and the commands that were run; `break` fails."""
-    site = Site("plain")
-    site.root, site.once, site.log = tmp_path, tmp_path / "once.json", tmp_path / "log/plain.log"
-    site.releases, site.current = tmp_path / "releases", tmp_path / "current"
-    site.live_socket = tmp_path / "live.sock"
+    site = site_module.temporary_site(tmp_path)
     site.releases.mkdir()
     site.write_record(ID, {"id": ID, "state": "built"})
 
@@ -36,18 +28,10 @@ def call(tmp_path, monkeypatch):
                 raise release_task.Failed("Traceback\nKeyError")
             return f"{command} printed this"
 
-        def ended(**result: Any) -> None:
-            raise Ended(result)
-
-        params = {"site": "plain", "release": ID, "commands": list(commands)}
-        failed = {"fail_json": lambda **result: ended(failed=True, **result)}
-        fake = SimpleNamespace(params=params, check_mode=False, exit_json=ended, **failed)
-        monkeypatch.setattr(release_task, "AnsibleModule", lambda **_: fake)
         monkeypatch.setattr(release_task, "Site", lambda _: site)
         monkeypatch.setattr(release_task, "run", run)
-        with pytest.raises(Ended) as end:
-            release_task.main()
-        return end.value.args[0], ran
+        params = {"site": "plain", "release": ID, "commands": list(commands)}
+        return site_module.call(release_task, params), ran
 
     call.site = site
     return call

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import site_module
 from ansible_collections.decanter.stack.plugins.module_utils import activation, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
@@ -14,21 +14,11 @@ OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
 WANTED = {"name": "plain", "static": [], "once": [], "database": "", "health": {"watch": 0}}
 
 
-class Ended(Exception):
-    """A module has returned a result."""
-
-
 class Host:
     """A host with one site, and releases that start or do not."""
 
     def __init__(self, root, monkeypatch) -> None:
-        self.site, self.broken = module_site.Site("plain"), set()
-        for name in ("releases", "venvs", "assets", "current"):
-            setattr(self.site, name, root / name)
-        self.site.root, self.site.run, self.site.live_socket = root, root, root / "live.sock"
-        for name in ("lock", "pin", "once", "provisional"):
-            setattr(self.site, name, root / f"{name}.json")
-        self.site.log = root / "log/plain.log"
+        self.site, self.broken = site_module.temporary_site(root), set()
         self.site.releases.mkdir()
         for identifier in (OLD, NEW):
             self.site.write_record(identifier, {"id": identifier, "created": "x", "state": "built"})
@@ -54,23 +44,8 @@ class Host:
 
     def call(self, module, identifier: str, **more: Any) -> dict[str, Any]:
         """Return the result of a module."""
-
-        def ended(**result):
-            raise Ended(result)
-
-        def failed(**result):
-            raise Ended({"failed": True, **result})
-
         usual = {"keep": 5, "pin": False, "elsewhere": False, "fault": "it failed on web2: it ended"}
-        params = {**usual, "site": WANTED, "release": identifier, **more}
-        fake = SimpleNamespace(params=params, check_mode=False, exit_json=ended, fail_json=failed)
-        module.AnsibleModule, kept = (lambda **_: fake), module.AnsibleModule
-        try:
-            module.main()
-        except Ended as end:
-            return end.args[0]
-        finally:
-            module.AnsibleModule = kept
+        return site_module.call(module, {**usual, "site": WANTED, "release": identifier, **more})
 
     def activate(self, identifier: str, **more: Any) -> dict[str, Any]:
         return self.call(release_switch, identifier, **more)

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined, Undefined
 from jsonschema import Draft202012Validator
 
-ROOT = Path(__file__).parents[1]
 SCHEMA = sites_check.SCHEMA
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
@@ -49,7 +48,7 @@ def full() -> dict[str, Any]:
             "state": "present",
             "server_names": ["harbour.test", "www.xn--mller-kva.test", "10.0.0.7", "2001:db8::1"],
             "source": {"path": "app"},
-            "wsgi": "harbour.web:make.app(town='St. John', debug=False)",
+            "wsgi": "harbour.web:make_app(town='St. John', debug=False)",
             "requirements": "pyproject.toml",
             "python": "3.12",
             "packages": ["libmagic1", "g++"],
@@ -240,8 +239,10 @@ def test_a_path_may_begin_at_home(root: str, monkeypatch: pytest.MonkeyPatch) ->
 # --- Each refusal and its words ----------------------------------------------------------------
 
 HOST = "a host name (such as www.example.com) or an IP address"
+ROOT = Path(__file__).parents[1]
 FOLDER = "a folder on the controller (a relative path starts at the folder of ansible.cfg)"
-WSGI = 'module:object or module:factory(), such as "harbour:create_app()"'
+WSGI = 'module:object or module:factory(), such as "harbour:create_app()", without a dot after the colon'
+LITERALS = 'literal values as arguments, such as create_app("production", debug=False)'
 COMMAND = "a command on one line, such as flask db upgrade"
 ENV_NAME = "upper-case letters, digits and underscores, a letter first"
 SOURCE = "a dictionary such as {path: app} or {git: URL, version: main}"
@@ -405,6 +406,16 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("harbour:app\n", '"harbour:app\\n"'),
         ("1a:app", '"1a:app"'),
         ("a:b(", '"a:b("'),
+        ("app:app.server", '"app:app.server"'),
+        ("web:make.app()", '"web:make.app()"'),
+    ),
+    *rows(
+        "wsgi",
+        LITERALS,
+        ("a:b(os.environ)", '"a:b(os.environ)"'),
+        ("a:b(debug=not True)", '"a:b(debug=not True)"'),
+        ("a:b(1,,)", '"a:b(1,,)"'),
+        ("a:b()()", '"a:b()()"'),
     ),
     # requirements, python, build, uploads
     *rows(
@@ -1292,6 +1303,22 @@ def test_a_static_folder_is_not_looked_for_without_a_source(root: str) -> None:
     assert lines == [f'sites.harbour.source.path: found "missing", expected {FOLDER}']
     lines = sites_check.site_errors(changed(sites, "source", {}), root)
     assert lines == [f"sites.harbour.source.path: found nothing, expected {FOLDER}"]
+
+
+@pytest.mark.parametrize("name", sorted(sites_check.OTHER_TOOLS))
+def test_requirements_of_other_tools_are_rejected_with_the_export(name: str, root: str) -> None:
+    sites = minimal()
+    sites["harbour"]["source"] = {"git": "https://git.test/web", "version": "main"}
+    sites["harbour"]["requirements"] = f"sub/{name}"
+    (line,) = sites_check.site_errors(sites, root)
+    expected = f"a file that uv reads: {sites_check.OTHER_TOOLS[name]}"
+    assert line == f'sites.harbour.requirements: found "sub/{name}", expected {expected}'
+
+
+def test_files_of_other_tools_are_listed_once() -> None:
+    programs = [path for part in ("plugins", "roles") for path in (ROOT / part).rglob("*.py")]
+    listing = [path.name for path in programs if "conda-lock.yml" in path.read_text()]
+    assert listing == ["sites_check.py"]
 
 
 def test_reports_all_errors_at_once_in_order(root: str) -> None:

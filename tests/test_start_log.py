@@ -6,14 +6,13 @@ import contextlib
 import re
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import site_module
 import yaml
 from ansible_collections.decanter.stack.plugins.module_utils import activation as switch
 from ansible_collections.decanter.stack.plugins.module_utils import start_log, start_path, task
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 from ansible_collections.decanter.stack.plugins.modules import release_migrate, release_task
 
 LOGS = Path(__file__).parent / "start_logs"
@@ -248,8 +247,8 @@ ID = "20261130T031045Z-0123456789ab"
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Any:
-    site = Site("shop")
-    site.live_socket, site.log, site.once = tmp_path / "live.sock", tmp_path / "log", tmp_path / "once.json"
+    site = site_module.temporary_site(tmp_path, "shop")
+    site.root = Path("/srv/shop")  # of the captured logs
     monkeypatch.setattr(site, "at_work", contextlib.nullcontext)
     monkeypatch.setattr(site, "fail", lambda *_: None)
     monkeypatch.setattr(site, "live_release", lambda: "")
@@ -278,32 +277,20 @@ def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
     )
 
 
-class Ended(Exception):
-    """The module ended; the message is its own."""
-
-
 @pytest.mark.parametrize("module", [release_migrate, release_task])
 def test_failed_command_has_a_remedy(module, site, monkeypatch):
     wanted: Any = (
         {"name": "shop", "database": None, "migrate": "flask go"} if module is release_migrate else "shop"
     )
 
-    def fail(msg: str, details: str) -> None:
-        raise Ended(f"{msg}\n{details}")
-
-    parameters = {"site": wanted, "release": ID, "commands": ["flask go"]}
-    monkeypatch.setattr(module, "AnsibleModule", lambda **_: SimpleNamespace(
-        params=parameters, check_mode=False, fail_json=fail, exit_json=lambda **_: None
-    ))  # fmt: skip
     monkeypatch.setattr(module, "Site", lambda _: site)
 
     def run(*_: Any) -> str:
         raise task.Failed(read("module_mysqldb"))
 
     monkeypatch.setattr(module, "run", run)
-    with pytest.raises(Ended) as ended:
-        module.main()
-    first, remedy, heading, *_ = str(ended.value).split("\n")
+    got = site_module.call(module, {"site": wanted, "release": ID, "commands": ["flask go"]})
+    first, remedy, heading, *_ = f"{got['msg']}\n{got['details']}".split("\n")
     assert f"`flask go` failed in release {ID}." in first, f"got {first!r}"
     assert (
         remedy

@@ -45,9 +45,9 @@ def outside(tmp_path) -> Path:
     return path
 
 
-def take(source: Path, target: Path, linked: Path | None = None) -> None:
+def take(source: Path, target: Path) -> None:
     takeover.give(source, BUILDER, BUILDER)
-    takeover.Takeover(GROUP, LIMIT).take(source, target, linked)
+    takeover.Takeover(GROUP, LIMIT).take(source, target)
 
 
 def rejection(source: Path, target: Path) -> str:
@@ -107,19 +107,6 @@ def test_target_that_exists_is_rejected(source, target):
     target.symlink_to("/etc")
     with pytest.raises(FileExistsError):
         takeover.Takeover(GROUP, LIMIT).take(source, target)
-
-
-def test_symlink_of_an_earlier_environment_is_not_followed(source, target, tmp_path, outside):
-    earlier = tmp_path / "earlier"
-    earlier.mkdir()
-    (earlier / "same").symlink_to(outside)
-    (earlier / "folder").symlink_to(outside.parent)
-    (source / "folder").mkdir()
-    for path in (source / "same", source / "folder/outside"):
-        path.write_text("secret")
-        os.link(path, f"{path}-2")
-    take(source, target, earlier)
-    assert outside.stat().st_nlink == 1, "expected no hard link to a file outside of the earlier environment"
 
 
 def test_hard_link_to_a_file_outside_is_rejected(source, target, outside):
@@ -251,61 +238,73 @@ def test_names_in_messages_are_printable(source, target, outside, name):
 
 
 @pytest.fixture
-def environment(source, tmp_path) -> Path:
-    """Return an earlier environment; `source` has its linked files, and may be changed as a build does."""
-    environment = tmp_path / "environment"
-    (environment / "below").mkdir(parents=True)
-    for name in ("kept", "replaced", "removed", "below/kept"):
-        (environment / name).write_text("text")
-        (environment / name).chmod(0o644)
-    (environment / "link").symlink_to("kept")
-    takeover.link(environment, source, BUILDER, BUILDER)
-    return environment
+def earlier(tmp_path) -> Path:
+    """Return an earlier environment, which is root's."""
+    earlier = tmp_path / "earlier"
+    (earlier / "below/deep").mkdir(parents=True)
+    (earlier / "empty").mkdir()
+    for name in ("kept", "replaced", "removed", "below/deep/kept"):
+        (earlier / name).write_text("text")
+        (earlier / name).chmod(0o644)
+    (earlier / "link").symlink_to("kept")
+    return earlier
 
 
-def test_linked_environment_has_folders_of_the_builder_and_files_of_root(environment, source):
-    found = {path.name: path.lstat().st_uid for path in sorted(source.rglob("*"))}
-    expected = {name: 0 for name in found} | {"below": BUILDER}
-    assert found == expected, f"expected the owners {expected}, got {found}"
-    assert source.stat().st_uid == BUILDER, f"expected the builder, got {source.stat().st_uid}"
-
-
-def test_link_replaces_what_a_build_has_left(environment, source, outside):
-    takeover.remove(source)
-    source.symlink_to(outside.parent)
-    before = sorted(os.listdir(outside.parent))
-    takeover.link(environment, source, BUILDER, BUILDER)
-    assert not source.is_symlink() and (source / "kept").exists(), "expected a new folder"
-    found = sorted(os.listdir(outside.parent))
-    assert found == before, f"expected nothing behind the symlink, got {found} instead of {before}"
-
-
-def test_linked_files_are_linked_again_and_others_copied(environment, source, target):
-    (source / "removed").unlink()
-    (source / "replaced").unlink()
-    for name in ("replaced", "new"):
+def test_kept_files_of_an_earlier_environment_become_hard_links(source, target, earlier):
+    (source / "below").mkdir()
+    for name in ("replaced", "new", "below/new"):
         (source / name).write_text("TEXT")
-    takeover.Takeover(GROUP, LIMIT).take(source, target, environment)
-    same = {
-        str(path.relative_to(target))
-        for path in target.rglob("*")
-        if not path.is_dir() and path.lstat().st_ino in {one.lstat().st_ino for one in environment.rglob("*")}
-    }
-    assert same == {"kept", "below/kept", "link"}, f"expected links to the unchanged files alone, got {same}"
-    found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
-    assert found == ["below", "below/kept", "kept", "link", "new", "replaced"], f"got {found}"
+    takeover.give(source, BUILDER, BUILDER)
+    kept = ["kept", "replaced", "below/deep/kept", "link"]
+    takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, kept)
+    inodes = {path.lstat().st_ino for path in earlier.rglob("*") if not path.is_dir()}
+    found = {str(path.relative_to(target)): path.lstat().st_ino in inodes for path in target.rglob("*")}
+    expected = dict.fromkeys(("kept", "below/deep/kept", "link"), True)
+    expected |= dict.fromkeys(("below", "below/deep", "below/new", "new", "replaced"), False)
+    assert found == expected, f"expected these files, linked or not: {expected}, got {found}"
     assert (target / "replaced").read_text() == "TEXT", "expected the file of the build"
+    assert (earlier / "replaced").read_text() == "text", "expected the earlier environment unchanged"
+    assert rights(target / "below/deep") == (0, GROUP, 0o755), f"got {rights(target / 'below/deep')}"
 
 
-def test_linked_file_under_another_name_is_rejected(environment, source, target):
-    (source / "kept").rename(source / "moved")
-    with pytest.raises(takeover.TakeoverError, match="moved, a hard link to a file outside"):
-        takeover.Takeover(GROUP, LIMIT).take(source, target, environment)
+@pytest.mark.parametrize(
+    "path",
+    ["missing", "/etc/hostname", "../outside", "below/../kept", "./kept", "kept/", "behind/inside", ""],
+)
+def test_kept_file_that_the_earlier_environment_does_not_have_is_rejected(
+    source, target, earlier, outside, path
+):
+    (outside.parent / "inside").write_text("secret")
+    (earlier / "behind").symlink_to(outside.parent)
+    with pytest.raises(takeover.TakeoverError, match="among the files to keep") as error:
+        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", path])
+    assert str(error.value).isprintable(), f"expected one printable line, got {str(error.value)!r}"
+    linked = [path for path in (outside, outside.parent / "inside") if path.stat().st_nlink > 1]
+    assert not linked, f"expected no hard link to a file outside of the earlier environment, got {linked}"
 
 
-def test_linked_files_count_towards_the_limit(environment, source, target):
+def test_kept_folder_is_rejected(source, target, earlier):
+    with pytest.raises(OSError):
+        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["below"])
+
+
+@pytest.mark.parametrize("kind", ["folder in place of a kept file", "file in place of a kept folder"])
+def test_build_that_contradicts_what_it_keeps_is_rejected(source, target, earlier, kind):
+    if kind.startswith("folder"):
+        (source / "kept").mkdir()
+    else:
+        (source / "below").write_text("text")
+    with pytest.raises(OSError):
+        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "below/deep/kept"])
+
+
+def test_kept_files_count_towards_the_limits(source, target, earlier, monkeypatch):
     with pytest.raises(takeover.TakeoverError, match="more than 0 MiB"):
-        takeover.Takeover(GROUP, 10).take(source, target, environment)
+        takeover.Takeover(GROUP, 3).take(source, target, earlier, ["kept"])
+    takeover.remove(target)
+    monkeypatch.setattr(takeover, "MOST_ENTRIES", 1)
+    with pytest.raises(takeover.TakeoverError, match="more than 1 files"):
+        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "replaced"])
 
 
 def test_modification_times_are_kept(source, target):

@@ -73,9 +73,7 @@ def listings() -> Response:
 @bp.get("/listings/<int(max=2147483647):listing_id>")
 def listing(listing_id: int) -> Response:
     """Return one published listing, or 404."""
-    found = db.one_or_404(
-        published().where(Listing.id == listing_id).options(selectinload(Listing.photos))
-    )
+    found = db.one_or_404(published().where(Listing.id == listing_id).options(selectinload(Listing.photos)))
     return jsonify(_listing(found))
 
 

@@ -65,9 +65,7 @@ def _sample(kind: str, days_ago: int, pending: bool = False, **fields: str | int
 def pending() -> None:
     """List what waits to be published, the oldest first."""
     waiting = db.session.scalars(
-        select(Listing)
-        .where(Listing.status == Status.PENDING)
-        .order_by(Listing.created_at, Listing.id)
+        select(Listing).where(Listing.status == Status.PENDING).order_by(Listing.created_at, Listing.id)
     ).all()
     if not waiting:
         click.echo("Nothing is pending.")
@@ -172,9 +170,7 @@ def add_moderator(name: str, password: str) -> None:
         raise click.ClickException("A name has 1 to 64 characters.")
     if _moderator(name):
         raise click.ClickException(f"There is a moderator {name} already.")
-    db.session.add(
-        Moderator(name=name, password_hash=_hash(password), session_key=secrets.token_hex(16))
-    )
+    db.session.add(Moderator(name=name, password_hash=_hash(password), session_key=secrets.token_hex(16)))
     db.session.commit()
     click.echo(f"{name} may log in at /admin/.")
 

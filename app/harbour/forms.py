@@ -61,9 +61,7 @@ class WholeNumberField(Field):
         if self.data is None:
             raise ValidationError("Use digits only, such as 3 or 425,000.")
         if not self.low <= self.data <= self.high:
-            raise ValidationError(
-                f"This must be between {thousands(self.low)} and {thousands(self.high)}."
-            )
+            raise ValidationError(f"This must be between {thousands(self.low)} and {thousands(self.high)}.")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 (whatever was sent)
@@ -160,9 +158,7 @@ class ListingForm(SentOnceForm):
         missing="Say how large it is.",
     )
     street = _line("Street and number", LISTING.street, "Say which street it is in.")
-    neighbourhood = _line(
-        "Neighbourhood", LISTING.neighbourhood, "Say which neighbourhood it is in."
-    )
+    neighbourhood = _line("Neighbourhood", LISTING.neighbourhood, "Say which neighbourhood it is in.")
     description = TextAreaField(
         "Description",
         description="What would you tell a friend who might move in?",
@@ -212,9 +208,7 @@ class ListingForm(SentOnceForm):
 class ContactForm(SentOnceForm):
     """A message to whoever looks after the portal."""
 
-    name = _line(
-        "Your name", MESSAGE.name, "Tell us your name.", render_kw={"autocomplete": "name"}
-    )
+    name = _line("Your name", MESSAGE.name, "Tell us your name.", render_kw={"autocomplete": "name"})
     email = address(
         "Your e-mail address",
         MESSAGE.email,

@@ -35,11 +35,7 @@ def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False
         whole: whether the descriptions are wanted too.
     """
     numbers = db.session.scalars(
-        search.select()
-        .with_only_columns(Listing.id)
-        .order_by(*search.order())
-        .limit(limit)
-        .offset(offset)
+        search.select().with_only_columns(Listing.id).order_by(*search.order()).limit(limit).offset(offset)
     ).all()
     if not numbers:
         return []
@@ -75,7 +71,5 @@ def index() -> str:
 @bp.get("/<int(max=2147483647):listing_id>")
 def show(listing_id: int) -> str:
     """Show one published listing, or 404."""
-    listing = db.one_or_404(
-        published().where(Listing.id == listing_id).options(selectinload(Listing.photos))
-    )
+    listing = db.one_or_404(published().where(Listing.id == listing_id).options(selectinload(Listing.photos)))
     return render_template("listings/show.html", listing=listing)

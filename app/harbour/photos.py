@@ -123,9 +123,7 @@ class Bucket:
 
     def save(self, name: str, content: bytes) -> None:
         """Keep a file."""
-        self.s3.put_object(
-            Bucket=self.bucket, Key=self.prefix + name, Body=content, ContentType="image/jpeg"
-        )
+        self.s3.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content, ContentType="image/jpeg")
 
     def load(self, name: str) -> bytes | None:
         """Return a file's content, or None when there is none of this name."""

@@ -56,9 +56,7 @@ class Sessions(SecureCookieSessionInterface):
         super().save_session(app, session, response)
         if "Cache-Control" not in response.headers:
             shared = (
-                request.method in {"GET", "HEAD"}
-                and response.status_code in SHARED
-                and not session.accessed
+                request.method in {"GET", "HEAD"} and response.status_code in SHARED and not session.accessed
             )
             response.headers["Cache-Control"] = PUBLIC if shared else PRIVATE
 

@@ -80,11 +80,7 @@ class OpenWeatherMap:
         else:
             return _send(start, "404 Not Found", {"cod": "404", "message": "Internal error"})
         fault = self._next_fault()
-        return (
-            self._faulty(fault, answer, start)
-            if fault != "none"
-            else _send(start, "200 OK", answer)
-        )
+        return self._faulty(fault, answer, start) if fault != "none" else _send(start, "200 OK", answer)
 
     def _next_fault(self) -> str:
         if self.faults is not None:
@@ -118,8 +114,7 @@ class OpenWeatherMap:
             spoilt = {**WRONG_TYPES, "dt": answer.get("dt"), "main": answer.get("main")}
             answer = {**answer, **spoilt}
             answer["list"] = [
-                step if n % 2 else {**step, **WRONG_TYPES}
-                for n, step in enumerate(answer.get("list", []))
+                step if n % 2 else {**step, **WRONG_TYPES} for n, step in enumerate(answer.get("list", []))
             ]
             whole = json.dumps(answer).encode()
         elif fault == "big":

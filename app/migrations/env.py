@@ -68,9 +68,7 @@ class ResumedSQLite(Resumed, SQLiteImpl):
 
 def write_sql() -> None:
     """Write the statements instead of running them (`flask db upgrade --sql`)."""
-    context.configure(
-        url=migrate.db.engine.url, target_metadata=migrate.db.metadata, literal_binds=True
-    )
+    context.configure(url=migrate.db.engine.url, target_metadata=migrate.db.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -35,33 +35,27 @@ EARLY = {
     "DP05_0066": "HISPANIC OR LATINO AND RACE!!Hispanic or Latino (of any race)",
 }
 LATE = {
-    "DP02_0067": "EDUCATIONAL ATTAINMENT!!Population 25 years and over!!High school graduate or"
-    " higher",
-    "DP02_0068": "EDUCATIONAL ATTAINMENT!!Population 25 years and over!!Bachelor's degree or"
-    " higher",
+    "DP02_0067": "EDUCATIONAL ATTAINMENT!!Population 25 years and over!!High school graduate or higher",
+    "DP02_0068": "EDUCATIONAL ATTAINMENT!!Population 25 years and over!!Bachelor's degree or higher",
     "DP03_0062": "INCOME AND BENEFITS (IN {year} INFLATION-ADJUSTED DOLLARS)!!Total"
     " households!!Median household income (dollars)",
     "DP03_0128": EARLY["DP03_0128"],
     "DP04_0046": "HOUSING TENURE!!Occupied housing units!!Owner-occupied",
     "DP04_0089": "VALUE!!Owner-occupied units!!Median (dollars)",
-    "DP04_0101": "SELECTED MONTHLY OWNER COSTS (SMOC)!!Housing units with a mortgage!!Median"
-    " (dollars)",
+    "DP04_0101": "SELECTED MONTHLY OWNER COSTS (SMOC)!!Housing units with a mortgage!!Median (dollars)",
     "DP04_0134": "GROSS RENT!!Occupied units paying rent:!!Median (dollars)",
     "DP05_0001": "SEX AND AGE!!Total population",
     "DP05_0018": "SEX AND AGE!!Total population!!Median age (years)",
     "DP05_0037": "RACE!!Total population!!One race!!White",
     "DP05_0038": "RACE!!Total population!!One race!!Black or African American",
-    "DP05_0064": "RACE ALONE OR IN COMBINATION WITH ONE OR MORE OTHER RACES!!Total"
-    " population!!White",
+    "DP05_0064": "RACE ALONE OR IN COMBINATION WITH ONE OR MORE OTHER RACES!!Total population!!White",
     "DP05_0071": "HISPANIC OR LATINO AND RACE!!Total population!!Hispanic or Latino (of any race)",
 }
 
 
 def lines(year: int) -> dict[str, str]:
     """Return a year's numbers and labels."""
-    return {
-        name: label.format(year=year) for name, label in (EARLY if year < 2015 else LATE).items()
-    }
+    return {name: label.format(year=year) for name, label in (EARLY if year < 2015 else LATE).items()}
 
 
 def value(name: str, fips: str, year: int) -> str:
@@ -131,11 +125,7 @@ def running() -> Iterator[FakeCensus]:
             fake.asked.append(self.path)
             url = urlsplit(self.path)
             fault = next(
-                (
-                    left.pop(0)
-                    for part, left in fake.faults.items()
-                    if re.search(part, url.path) and left
-                ),
+                (left.pop(0) for part, left in fake.faults.items() if re.search(part, url.path) and left),
                 None,
             )
             answer = fake.answer(url.path, parse_qs(url.query))

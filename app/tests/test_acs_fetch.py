@@ -126,9 +126,7 @@ def test_jam_values_are_missing(app: Flask, runner: FlaskCliRunner, fake: FakeCe
     assert figures["median_home_value", 2016, "48"][1] is None
 
 
-def test_2020_is_explained_and_left_out(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus
-) -> None:
+def test_2020_is_explained_and_left_out(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     code, said = fetch(runner, "2019-2021")
     assert code == 0
     assert "2020: passed over. The Census Bureau published no one-year estimates" in said
@@ -150,9 +148,7 @@ def test_a_year_to_come_is_no_failure(app: Flask, runner: FlaskCliRunner) -> Non
     assert fetch(runner, "2031")[0] == 1, "expected a failure where there is nothing at all"
 
 
-def test_what_is_here_is_not_fetched_twice(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus
-) -> None:
+def test_what_is_here_is_not_fetched_twice(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fetch(runner, "2015-2016")
     before, asked = kept(app), len(fake.asked)
     code, said = fetch(runner, "2015-2016")
@@ -166,9 +162,7 @@ def test_what_is_here_is_not_fetched_twice(
     assert after["median_home_value", 2015, "06"][0] == 7
 
 
-def test_a_measure_whose_label_is_gone_is_said(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus
-) -> None:
+def test_a_measure_whose_label_is_gone_is_said(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fake.faults = {"groups/DP04": [{"variables": {}}]}
     code, said = fetch(runner, "2016")
     assert code == 0
@@ -262,9 +256,7 @@ def table(**changes: object) -> object:
     """Return a whole table of 2016 with something else in it."""
     service = FakeCensus()
     names = [f"{n}{end}" for n in LATE for end in ("E", "M", "PE", "PM")]
-    answer = service.answer(
-        "/2016/acs/acs1/profile", {"get": [",".join(names)], "for": ["state:*"]}
-    )
+    answer = service.answer("/2016/acs/acs1/profile", {"get": [",".join(names)], "for": ["state:*"]})
     for name, cell in changes.items():
         answer[3][answer[0].index(name)] = cell
     return answer

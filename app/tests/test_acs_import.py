@@ -48,9 +48,7 @@ def kept(app: Flask) -> set[tuple[object, ...]]:
         return {(one.measure, one.year, one.fips, one.estimate, one.moe) for one in rows}
 
 
-def test_a_panel_is_imported_once_or_twice_alike(
-    app: Flask, runner: FlaskCliRunner, panel: Path
-) -> None:
+def test_a_panel_is_imported_once_or_twice_alike(app: Flask, runner: FlaskCliRunner, panel: Path) -> None:
     code, said = bring_in(runner, panel)
     assert code == 0, said
     assert "Imported 11 figures of 4 measures, 2007 to 2008; 5 are missing" in said
@@ -164,9 +162,7 @@ def test_what_is_written_can_be_read_back(
 ) -> None:
     series = [Series("hs_pct", one), Series("median_age", other)]
     text = write(series, range(2001, 2020), areas())
-    back = {
-        (row.measure, row.year, row.fips): row.value for row in read(io.StringIO(text)) if row.value
-    }
+    back = {(row.measure, row.year, row.fips): row.value for row in read(io.StringIO(text)) if row.value}
     expected = {(s.key, *place): value for s in series for place, value in s.figures.items()}
     assert back == expected
 
@@ -223,9 +219,7 @@ def test_surveys_are_not_mixed(app: Flask, runner: FlaskCliRunner, tmp_path: Pat
         assert load("rent_share_personal")["rent_share_personal"].figures == {}
 
 
-def test_ratios_follow_from_what_is_imported(
-    app: Flask, runner: FlaskCliRunner, panel: Path
-) -> None:
+def test_ratios_follow_from_what_is_imported(app: Flask, runner: FlaskCliRunner, panel: Path) -> None:
     bring_in(runner, panel)
     with app.app_context():
         found = load("value_to_income")["value_to_income"]

@@ -31,9 +31,7 @@ def key(page: str) -> str:
     return re.search(r'name="csrf_token"[^>]* value="(.*?)"', page)[1]
 
 
-def log_in(
-    client: FlaskClient, name: str = "ada", password: str = PASSWORD, path: str = "/admin/login"
-):
+def log_in(client: FlaskClient, name: str = "ada", password: str = PASSWORD, path: str = "/admin/login"):
     data = {"name": name, "password": password, "csrf_token": key(client.get(path).text)}
     return client.post(path, data=data)
 
@@ -103,9 +101,7 @@ def test_a_login_leads_nowhere_else(client: FlaskClient, moderator: str, elsewhe
     ("name", "password"),
     [("ada", "wrong"), ("ADA", "x"), ("bob", PASSWORD), ("ada", ""), ("", PASSWORD), ("ada", "\0")],
 )
-def test_what_is_wrong_is_not_said(
-    client: FlaskClient, moderator: str, name: str, password: str
-) -> None:
+def test_what_is_wrong_is_not_said(client: FlaskClient, moderator: str, name: str, password: str) -> None:
     answer = log_in(client, name, password)
     assert answer.status_code == 422
     assert PASSWORD not in answer.text
@@ -115,9 +111,7 @@ def test_what_is_wrong_is_not_said(
     assert moderator
 
 
-def test_an_account_rests_after_ten_wrong_passwords(
-    app: Flask, client: FlaskClient, moderator: str
-) -> None:
+def test_an_account_rests_after_ten_wrong_passwords(app: Flask, client: FlaskClient, moderator: str) -> None:
     for _ in range(admin.MOST_FAILURES):
         log_in(client, moderator, "wrong")
     assert log_in(client, moderator).status_code == 422  # the right one, too early
@@ -181,12 +175,8 @@ def test_logging_out_ends_every_copy_of_the_cookie(app: Flask, inside: FlaskClie
     assert copy.get("/admin/").status_code == 303
 
 
-@pytest.mark.parametrize(
-    "command", [["password", "ada", "--password", PASSWORD], ["remove", "ada"]]
-)
-def test_an_operator_can_end_them(
-    inside: FlaskClient, runner: FlaskCliRunner, command: list[str]
-) -> None:
+@pytest.mark.parametrize("command", [["password", "ada", "--password", PASSWORD], ["remove", "ada"]])
+def test_an_operator_can_end_them(inside: FlaskClient, runner: FlaskCliRunner, command: list[str]) -> None:
     assert runner.invoke(args=["moderators", *command]).exit_code == 0
     assert inside.get("/admin/").status_code == 303
 
@@ -257,9 +247,7 @@ def test_who_decides_later_changes_nothing(
     seen = key(inside.get(f"/admin/listings/{listing.id}").text)
     with app.app_context():
         assert Listing.move(listing.id, Status.PENDING, Status.WITHDRAWN)
-    answer = inside.post(
-        f"/admin/listings/{listing.id}", data={"decision": "publish", "csrf_token": seen}
-    )
+    answer = inside.post(f"/admin/listings/{listing.id}", data={"decision": "publish", "csrf_token": seen})
     assert answer.status_code == 409
     assert "it is withdrawn now" in answer.text
     assert status(app, listing.id) is Status.WITHDRAWN
@@ -299,9 +287,7 @@ def test_accounts_are_made_on_the_command_line(runner: FlaskCliRunner) -> None:
         return f"{result.exit_code}: {result.output}"
 
     assert "0: " in run("add", "ada", "--password", PASSWORD)
-    assert "1: Error: There is a moderator ada already." in run(
-        "add", "ada", "--password", PASSWORD
-    )
+    assert "1: Error: There is a moderator ada already." in run("add", "ada", "--password", PASSWORD)
     assert "12 characters at least" in run("add", "bob", "--password", "short")
     assert "1 to 64 characters" in run("add", " ", "--password", PASSWORD)
     assert "There is no moderator bob." in run("password", "bob", "--password", PASSWORD)

@@ -75,9 +75,7 @@ def test_no_stylesheet_names_another_file(built: Path) -> None:
         assert "url(" not in path.read_text()
 
 
-def test_pages_use_the_built_names(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_use_the_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
     page = create_app(settings).test_client().get("/nowhere").text
@@ -95,9 +93,7 @@ def test_pages_use_the_built_names(
             assert got == set(cached.split(", ")), path
 
 
-def test_who_edits_a_file_sees_the_edit(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_edits_a_file_sees_the_edit(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
     monkeypatch.setenv("FLASK_DEBUG", "1")
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}

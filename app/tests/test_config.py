@@ -69,9 +69,7 @@ def test_proxies_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("value", ["yes", "-1", "1.5"])
-def test_proxies_must_be_a_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_proxies_must_be_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HARBOUR_PROXIES", value)
     with pytest.raises(config.ConfigurationError, match="HARBOUR_PROXIES"):
         config.load(tmp_path, {})

@@ -45,9 +45,7 @@ def test_a_message_is_stored(app: Flask, client: FlaskClient) -> None:
     assert (message.listing_id, message.mailed_at, message.done_at) == (None, None, None)
 
 
-def test_it_may_be_about_a_listing(
-    app: Flask, client: FlaskClient, make_listing: MakeListing
-) -> None:
+def test_it_may_be_about_a_listing(app: Flask, client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
     assert f'href="/contact?listing={listing.id}"' in client.get(f"/listings/{listing.id}").text
     path = f"/contact?listing={listing.id}"
@@ -58,9 +56,7 @@ def test_it_may_be_about_a_listing(
     assert stored(app)[0].listing_id == listing.id
 
 
-def test_it_is_about_nothing_that_is_not_public(
-    client: FlaskClient, make_listing: MakeListing
-) -> None:
+def test_it_is_about_nothing_that_is_not_public(client: FlaskClient, make_listing: MakeListing) -> None:
     pending = make_listing(status=Status.PENDING, title="Secret")
     for number in (pending.id, pending.id + 1, "x", "9" * 40, "-1", "٣", ""):
         page = client.get(f"/contact?listing={number}")
@@ -77,9 +73,7 @@ def test_what_is_missing_is_said(app: Flask, client: FlaskClient, name: str) -> 
     assert stored(app) == []
 
 
-def test_a_program_that_fills_in_everything_is_thanked_and_forgotten(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_a_program_that_fills_in_everything_is_thanked_and_forgotten(app: Flask, client: FlaskClient) -> None:
     data = {**GOOD, "website": "https://spam.example", "csrf_token": token(client)}
     assert client.post("/contact", data=data).status_code == 303
     assert stored(app) == []

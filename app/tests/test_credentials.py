@@ -55,9 +55,7 @@ def test_a_file_that_is_no_text_is_an_error(folder: Path) -> None:
         credentials.find("SECRET_KEY")
 
 
-def test_a_missing_one_is_named_with_every_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_one_is_named_with_every_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(credentials.MissingCredentialError) as caught:
         credentials.require("SECRET_KEY", "to start")
     message = str(caught.value)
@@ -97,9 +95,7 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
     return entries
 
 
-def test_the_keyring_comes_last(
-    keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_keyring_comes_last(keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     keyring["harbour", "SECRET_KEY"] = "from the keyring"
     keyring["another", "DATABASE_URL"] = "somebody else's"
     assert credentials.find("SECRET_KEY") == "from the keyring"
@@ -146,9 +142,7 @@ def test_what_is_encrypted_is_decrypted(encrypt, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["kms:", "kms:?", "kms:aGVsbG8=", "kms:aGVsbG8"])
-def test_what_cannot_be_decrypted_is_an_error(
-    encrypt, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_what_cannot_be_decrypted_is_an_error(encrypt, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SECRET_KEY", value)
     with pytest.raises(credentials.MissingCredentialError, match="cannot be decrypted by AWS KMS"):
         credentials.find("SECRET_KEY")

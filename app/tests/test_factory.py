@@ -78,9 +78,7 @@ def test_forwarded_headers_count_only_behind_a_proxy(
     fresh_app: Callable[..., Flask], hops: int, expected: str
 ) -> None:
     app = fresh_app(HARBOUR_PROXIES=hops)
-    app.add_url_rule(
-        "/who", "who", lambda: f"{request.remote_addr} {request.scheme} {request.host}"
-    )
+    app.add_url_rule("/who", "who", lambda: f"{request.remote_addr} {request.scheme} {request.host}")
     assert app.test_client().get("/who", headers=FORWARDED).text == expected
 
 
@@ -190,9 +188,7 @@ def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", [*VIEWS, *FORMS, "/listings/ID", "/contact/thanks", "/weather/digest", "/nowhere"]
 )
-def test_every_page_is_whole_and_strict(
-    client: FlaskClient, make_listing: MakeListing, path: str
-) -> None:
+def test_every_page_is_whole_and_strict(client: FlaskClient, make_listing: MakeListing, path: str) -> None:
     answer = client.get(path.replace("ID", str(make_listing().id)), follow_redirects=True)
     page = Page(answer.text)
     assert page.all("html") == [{"lang": "en"}]

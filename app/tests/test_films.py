@@ -81,8 +81,7 @@ def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         {"imdbID": "tt1", "Title": "The same once more"},
     ]
     columns = {
-        "omdb": "ID imdbID Title Year Runtime Genre Director Cast Metacritic Language Country"
-        " Oscars",
+        "omdb": "ID imdbID Title Year Runtime Genre Director Cast Metacritic Language Country Oscars",
         "tomatoes": "ID Meter Reviews Fresh Rating BoxOffice",
     }
     with closing(sqlite3.connect(tmp_path / "movies.db")) as database:
@@ -158,10 +157,7 @@ def test_without_the_file_there_are_no_films(tmp_path: Path) -> None:
         ("Blues Brothers 2000", 1998, "Blues Brothers 2000 (1998)"),
         ("Fantasia 2000 (1999)", 1999, "Fantasia 2000 (1999)"),
         ("Fantasia 2000", 1999, "Fantasia 2000 (1999)"),
-        *(
-            (nothing, 1975, None)
-            for nothing in ("", "!!!", "(1975)", "1975", "the", "\u0301", "鮫")
-        ),
+        *((nothing, 1975, None) for nothing in ("", "!!!", "(1975)", "1975", "the", "\u0301", "鮫")),
     ],
 )
 def test_what_is_meant(typed: str, year: int, meant: str | None) -> None:
@@ -356,9 +352,7 @@ def test_notes_that_are_wrong_stop_the_start(
 def test_notes_are_read(tmp_path: Path) -> None:
     path = tmp_path / "notes.json"
     snippet = {"text": "Good.", "source": "Me"}
-    path.write_text(
-        json.dumps({JAWS.id: {"audience": 90, "snippets": [snippet]}, "tt0": {"audience": 1}})
-    )
+    path.write_text(json.dumps({JAWS.id: {"audience": 90, "snippets": [snippet]}, "tt0": {"audience": 1}}))
     film = films.load(str(path)).by_id[JAWS.id]
     assert (film.audience, film.snippets) == (90, (Snippet("Good.", "Me"),))
     assert len(films.load(str(path))) == len(SHIPPED)

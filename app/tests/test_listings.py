@@ -161,9 +161,7 @@ def test_one_listing(client: FlaskClient, make_listing: MakeListing) -> None:
         assert text in response.text
 
 
-def test_the_address_of_the_owner_is_nowhere(
-    client: FlaskClient, make_listing: MakeListing
-) -> None:
+def test_the_address_of_the_owner_is_nowhere(client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
     for path in ("/", "/listings/", f"/listings/{listing.id}"):
         assert listing.contact_email not in client.get(path).text

@@ -37,9 +37,7 @@ def test_who_has_the_token_gets_figures(client: FlaskClient) -> None:
     "headers",
     [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "é"}, {"Authorization": ""}],
 )
-def test_for_everybody_else_there_is_no_such_page(
-    client: FlaskClient, headers: dict[str, str]
-) -> None:
+def test_for_everybody_else_there_is_no_such_page(client: FlaskClient, headers: dict[str, str]) -> None:
     answer = client.get("/metrics", headers=headers)
     assert answer.status_code == 404
     assert "Nothing moored here" in answer.text
@@ -48,9 +46,7 @@ def test_for_everybody_else_there_is_no_such_page(
 
 def test_without_a_token_nothing_is_counted(fresh_app) -> None:
     app: Flask = fresh_app()
-    assert (
-        app.test_client().get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
-    )
+    assert app.test_client().get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
     assert "metrics" not in app.view_functions
 
 

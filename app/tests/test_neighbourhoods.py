@@ -159,9 +159,7 @@ def test_lines_are_broken_where_there_is_no_year(full: FlaskClient) -> None:
     assert [len(line) for line in lines] == [3, 3], "expected 2017 to 2019 and 2021 to 2023"
     assert "2020: not published" in texts(drawing(page), "text")
     assert "There is no 2020." in page
-    assert re.search(
-        r'<th scope="row">2020</th><td class="number"><span class="hint">not publ', page
-    )
+    assert re.search(r'<th scope="row">2020</th><td class="number"><span class="hint">not publ', page)
     broken = full.get("/neighbourhoods/over-time?measure=median_home_value&area=06").text
     lines = [line.get("points").split() for line in drawing(broken).iter("polyline")]
     assert [len(line) for line in lines] == [3], "expected 2017 and 2019 to stand alone"
@@ -336,9 +334,7 @@ def test_a_scatter_stays_within_its_frame(points: dict[str, tuple[float, float]]
     )
 )
 def test_a_line_has_each_year_and_nothing_else(values: dict[int, Estimate]) -> None:
-    drawn = charts.time_series(
-        [charts.Line("a", values)], gap=2020, title="t", description="d", show=str
-    )
+    drawn = charts.time_series([charts.Line("a", values)], gap=2020, title="t", description="d", show=str)
     chart = ElementTree.fromstring(drawn)  # noqa: S314 (ours)
     assert len([one for one in chart.iter("path") if one.get("class") == "mark"]) == len(values)
     joined = [len(one.get("points").split()) for one in chart.iter("polyline")]

@@ -76,9 +76,7 @@ def test_what_is_beside_the_picture_is_gone() -> None:
     exif[0x010F] = "SECRET camera"  # Make
     exif[0x013B] = "SECRET artist"
     exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 33.0, 41.0), 3: "W", 4: (52.0, 42.0, 25.0)})
-    sent = picture(
-        exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile", xmp=b"SECRET packet"
-    )
+    sent = picture(exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile", xmp=b"SECRET packet")
     sent += b"SECRET tail <?php system($_GET['c']); ?>"
     assert sent.count(b"SECRET") == 6
     assert Image.open(io.BytesIO(sent)).getexif().get_ifd(0x8825)
@@ -273,9 +271,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_they_are_kept_on_s3(bucket: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'harbour.db'}"
-    app = create_app(
-        {"DATABASE_URL": url, "SECRET_KEY": "test", "HARBOUR_PHOTOS": f"s3://{bucket}/a/b/"}
-    )
+    app = create_app({"DATABASE_URL": url, "SECRET_KEY": "test", "HARBOUR_PHOTOS": f"s3://{bucket}/a/b/"})
     with app.app_context():
         db.create_all()
         [photo] = photos.keep([prepare(io.BytesIO(picture()))])

@@ -92,9 +92,7 @@ def full(app: Flask, make_listing: MakeListing) -> int:
                 name = f"{number:030}{position:02}"
                 photo = Photo(listing_id=number, name=name, position=position, width=9, height=9)
                 db.session.add(photo)
-            db.session.add(
-                Message(name="Ada", email="a@example.com", text="Hello", listing_id=number)
-            )
+            db.session.add(Message(name="Ada", email="a@example.com", text="Hello", listing_id=number))
         db.session.commit()
     return numbers[0]
 
@@ -112,9 +110,7 @@ def test_public_pages(client: FlaskClient, queries: list[str], full: int) -> Non
     assert max(got.values()) <= MOST
 
 
-def test_moderators_pages(
-    client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int
-) -> None:
+def test_moderators_pages(client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int) -> None:
     runner.invoke(args=["moderators", "add", "ada", "--password", PASSWORD])
     log_in(client)
     got = {path: counted(client, queries, path, full) for path in MODERATED}

@@ -266,9 +266,7 @@ def test_two_who_are_first_at_once_get_the_same_film(app: Flask, at: Callable[..
         assert len({future.result() for future in [pool.submit(ask) for _ in range(4)]}) == 1
 
 
-def test_without_films_the_page_says_so(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_films_the_page_says_so(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(films, "load", lambda _notes: Films(()))
     assert "There are no films here" in client.get("/quiz/").text
     assert client.get("/quiz/today.json").status_code == 404

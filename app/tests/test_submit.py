@@ -26,9 +26,7 @@ from harbour.models import Kind, Listing, Photo, Status, now
 
 def token(client: FlaskClient) -> str:
     """Open the form, and return its key."""
-    return re.search(r'name="csrf_token" type="hidden" value="(.*?)"', client.get("/submit").text)[
-        1
-    ]
+    return re.search(r'name="csrf_token" type="hidden" value="(.*?)"', client.get("/submit").text)[1]
 
 
 def stored(app: Flask) -> list[Listing]:

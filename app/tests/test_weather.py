@@ -253,9 +253,7 @@ def test_a_short_failure_is_tried_again(site: Flask, fake: Fake) -> None:
     assert fake[0].asked == {service.CURRENT: 3, service.FORECAST: 1}
 
 
-@pytest.mark.parametrize(
-    ("key", "town"), [("wrong", COBH), (KEY, Town("X", "x", (("q", "Nowhere"),)))]
-)
+@pytest.mark.parametrize(("key", "town"), [("wrong", COBH), (KEY, Town("X", "x", (("q", "Nowhere"),)))])
 def test_a_refusal_is_not_tried_again(site: Flask, fake: Fake, key: str, town: Town) -> None:
     site.config["OPENWEATHERMAP_KEY"] = key
     with site.app_context(), pytest.raises(service.ServiceError, match="status 40"):
@@ -356,9 +354,7 @@ PLACES = ["dt", "main", "wind", "weather", "list", "pop", "temp", "temp_min", "t
 def spoil(value: Any, name: str, wrong: Any) -> Any:
     """Return a copy in which whatever has this name is something else."""
     if isinstance(value, dict):
-        return {
-            key: wrong if key == name else spoil(inner, name, wrong) for key, inner in value.items()
-        }
+        return {key: wrong if key == name else spoil(inner, name, wrong) for key, inner in value.items()}
     return [spoil(inner, name, wrong) for inner in value] if isinstance(value, list) else value
 
 
@@ -465,9 +461,7 @@ def test_towns_that_cannot_be_are_refused(setting: str) -> None:
 )
 def test_settings_that_cannot_be_used_are_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(config.ConfigurationError, match=name):
-        create_app(
-            {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test", name: value}
-        )
+        create_app({"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test", name: value})
 
 
 def test_utc_takes_no_package_of_zones(tmp_path: Path) -> None:

@@ -150,9 +150,7 @@ def test_what_it_says(make: Make, office) -> None:
     assert "\n\n\n" not in text
 
     # One click, as RFC 8058 and RFC 2369 have it.
-    leave = re.fullmatch(
-        r"<(https://homes\.example/weather/digest/leave\?\S+)>", first["List-Unsubscribe"]
-    )
+    leave = re.fullmatch(r"<(https://homes\.example/weather/digest/leave\?\S+)>", first["List-Unsubscribe"])
     assert leave, first["List-Unsubscribe"]
     for raw in box.raw:
         # As it is, on one line: mail programs decode no address in a header.
@@ -235,9 +233,7 @@ def test_each_day_has_its_own(make: Make, office) -> None:
             digest.send(day)
         assert box.received() == Counter(EVERYBODY * 2)
         digest.tidy(today + timedelta(days=31))
-        assert {one.day for one in db.session.scalars(select(Delivery))} == {
-            today + timedelta(days=1)
-        }
+        assert {one.day for one in db.session.scalars(select(Delivery))} == {today + timedelta(days=1)}
 
 
 @pytest.mark.parametrize("missing", ["OPENWEATHERMAP_KEY", "SMTP_URL", "HARBOUR_URL"])
@@ -410,9 +406,7 @@ def started(make: Make, port: int) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("stage", ["rcpt", "data", "taken", "kept"])
-def test_a_run_that_is_killed_half_way_reaches_everybody_once(
-    make: Make, office, stage: str
-) -> None:
+def test_a_run_that_is_killed_half_way_reaches_everybody_once(make: Make, office, stage: str) -> None:
     """With SIGKILL: before a message, in the middle, before and after the server keeps it."""
     box, port = office
     app = make(port)

@@ -42,9 +42,7 @@ def parts(page: str) -> set[str]:
         *("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare"),
     ],
 )
-def test_pages_are_light(
-    app: Flask, client: FlaskClient, runner: FlaskCliRunner, path: str
-) -> None:
+def test_pages_are_light(app: Flask, client: FlaskClient, runner: FlaskCliRunner, path: str) -> None:
     runner.invoke(args=["listings", "load-samples"])
     if path.endswith("/1"):
         path = re.search(r'href="(/listings/\d+)"', client.get("/").text)[1]

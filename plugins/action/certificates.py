@@ -45,7 +45,8 @@ class ActionModule(ActionBase):
             "dry_run": boolean(self._task.args.get("dry_run", False)),
             "site": str(self._task.args.get("site", "")),
         }
-        host, result = task_vars["inventory_hostname"], {"changed": False}
+        host = task_vars["inventory_hostname"]
+        result: dict[str, Any] = {"changed": False}
         if request["force"] or request["dry_run"]:
             arguments = {**request, "always": True, "configuration": CONFIGURATION}
             result = self._execute_module("decanter.stack.certificates_run", arguments, task_vars=task_vars)

@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         try:
             files = list(expand(arguments["files"], arguments.get("sites", [])))
         except ValueError as error:
-            raise AnsibleActionFail(f"files: {error}") from error
+            raise AnsibleActionFail(f"files: {error}") from None
         for file in files:
             site, template = file.pop("site", None), file.pop("template", None)
             if template:

@@ -142,7 +142,7 @@ def agreed(looks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
             name, identifier = look["item"]["name"], look["live"]
             if not identifier:
                 raise PublishError(f"{name}: found no release on {host}, expected one that is live")
-            record = next((one for one in look["releases"] if one["id"] == identifier), {})
+            record: dict[str, Any] = next((one for one in look["releases"] if one["id"] == identifier), {})
             one = {"id": identifier, "pinned": bool(look["pin"]), "commit": record.get("commit", "")}
             if live.setdefault(name, one)["id"] != identifier:
                 other = next(iter(looks))
@@ -159,8 +159,8 @@ class ActionModule(ActionBase):
         told = self._task.args
         try:
             import boto3
-        except ImportError as error:
-            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from error
+        except ImportError:
+            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from None
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -168,9 +168,9 @@ class ActionModule(ActionBase):
             bucket = Bucket(client, told["bucket"], told["prefix"], self._task.check_mode)
             self.publish(bucket, told)
         except (PublishError, release.SourceError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from error
+            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from None
         return {"changed": bucket.changed}
 
     def publish(self, bucket, told):

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
@@ -167,6 +168,27 @@ def files_of(
         yield folder, taken, {"source": source["git"], "commit": commit, "uncommitted": False}
 
 
+def detailed_once(site: str, host: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return a failure without the details that another host of this run has returned for the site.
+
+    A failed build has the same log on all hosts. The processes of a run share its folder of temporary files.
+    """
+    if not result.get("details"):
+        return result
+    digest = hashlib.sha256(f"{site}\n{result['details']}".encode()).hexdigest()
+    folder = Path(vars(C)["DEFAULT_LOCAL_TMP"])
+    try:
+        with open(folder / f"decanter-{digest}", "a+") as note:
+            fcntl.flock(note, fcntl.LOCK_EX)
+            note.seek(0)
+            first = note.read()
+            if not first:
+                note.write(host)
+    except OSError:  # printed twice rather than never
+        return result
+    return result if first in ("", host) else result | {"details": f"the same as on {first}"}
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
@@ -193,7 +215,8 @@ class ActionModule(ActionBase):
                     raise SourceError(f"{record['source']}: it was changed in this moment; run this again")
                 return self._made(arguments, private, folder, paths, task_vars)
         except SourceError as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Ansible would append the message of the cause to this one.
+            raise AnsibleActionFail(str(error)) from None
 
     def _told(self, result):
         """Say so when a site stays where somebody went back to."""
@@ -203,7 +226,7 @@ class ActionModule(ActionBase):
             self._display.display(
                 f"{site} stays on release {pin['release']}, to which {pin['by']} went back at "
                 f"{pin['since']}; make deploy ends that",
-                color=C.COLOR_WARN,
+                color=C.config.get_config_value("COLOR_WARN"),
             )
         return result
 
@@ -214,11 +237,17 @@ class ActionModule(ActionBase):
             if "content" in file:
                 text = file["content"]
             else:
-                here = Path(file.get("path") or file["template"])
+                key = "path" if "path" in file else "template"
+                here = Path(file[key])
+                where = f"sites.{self._task.args['site']['name']}.files[{json.dumps(path)}].{key}"
                 try:
-                    text = here.read_text()
-                except (OSError, UnicodeDecodeError) as error:
-                    raise SourceError(f"files.{path}: {here} cannot be read ({error})") from error
+                    text = here.read_text("utf-8")
+                except OSError as error:
+                    expected = f"a file that can be read ({error.strerror})"
+                    raise SourceError(f"{where}: found {here}, expected {expected}") from None
+                except UnicodeDecodeError as error:
+                    expected = f"text in UTF-8 ({error.reason} at byte {error.start})"
+                    raise SourceError(f"{where}: found {here}, expected {expected}") from None
                 if "template" in file:
                     text = self._render(here, text, task_vars)
             texts[path] = {"text": text}
@@ -245,7 +274,9 @@ class ActionModule(ActionBase):
             if archive:
                 arguments = arguments | {"archive": place(folder, "source.tar.gz")}
                 self._transfer_file(archive, arguments["archive"])
-            return self._execute_module("decanter.stack.release", arguments, task_vars=task_vars)
+            result = self._execute_module("decanter.stack.release", arguments, task_vars=task_vars)
+            host = (task_vars or {}).get("inventory_hostname", "")
+            return detailed_once(arguments["site"]["name"], host, result)
         finally:
             self._remove_tmp_path(folder)
 

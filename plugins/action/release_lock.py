@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
             self._display.display(
                 f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew",
-                color=C.COLOR_WARN,
+                color=C.config.get_config_value("COLOR_WARN"),
             )
             result = self._execute_module(
                 "decanter.stack.release_lock", call | {"stale": held}, task_vars=task_vars

@@ -15,15 +15,26 @@ from ansible.plugins.action import ActionBase
 PATIENCE = 10  # seconds: an instance that drains may answer once more, and DNS may take its time
 
 
+class Connection(http.client.HTTPSConnection):
+    """Connect to an address instead of the one that the name resolves to. The certificate is for the name."""
+
+    def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=20, context=context)
+        self.address, self.context = address, context
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.address, self.port), self.timeout)
+        self.sock = self.context.wrap_socket(plain, server_hostname=self.host)
+
+
 def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
     """The status of an answer, and the release that gave it. Raises OSError, or what is no HTTP."""
     parts = urlsplit(url)
     context = ssl.create_default_context(cafile=ca or None)
     if not verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=20, context=context)
-    if address:  # the name stays what is asked for, and what the certificate is for
-        connection._create_connection = lambda place, *_: socket.create_connection((address, place[1]), 20)
+    host = parts.hostname or ""
+    connection = Connection(host, parts.port or 443, address or host, context)
     try:
         connection.request("GET", parts.path or "/", headers={"User-Agent": "decanter-verify"})
         response = connection.getresponse()
@@ -42,7 +53,9 @@ class ActionModule(ActionBase):
         wanted, deadline = given.get("release", ""), time.monotonic() + PATIENCE
         while True:
             try:
-                status, release = ask(given["url"], given.get("address"), given.get("ca"), given["verified"])
+                status, release = ask(
+                    given["url"], given.get("address") or "", given.get("ca") or "", given["verified"]
+                )
                 if given["closed"]:
                     self._display.display(f"{given['url']}: {status}, and closed to visitors")
                     if status == http.HTTPStatus.SERVICE_UNAVAILABLE:  # no page is left open

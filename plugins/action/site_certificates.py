@@ -79,7 +79,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         given = self._task.args
-        found, few = {}, {}
+        found: dict[str, list[str]] = {}
+        few: dict[str, str] = {}
         for site in given["sites"]:
             for name in site["server_names"]:
                 place = given.get("address") or name, int(given.get("port", 443))
@@ -89,7 +90,8 @@ class ActionModule(ActionBase):
                 elif too_few:
                     few[site["name"]] = f"{name}: {days:.1f} days left, which are too few"
         reasons = self._reasons(task_vars) if found else {}
-        warned, failed = [], []
+        warned: list[str] = []
+        failed: list[str] = []
         for name, lines in found.items():
             for line in lines:
                 reason = f", because {reasons[name]}" if name in reasons else ""
@@ -99,7 +101,8 @@ class ActionModule(ActionBase):
                 (warned if helped else failed).append(f"sites.{name}: {line}{reason}")
         warned += [f"sites.{name}: {line}" for name, line in few.items()]
         for line in warned:  # ansible.cfg hides those of a task that changes nothing
-            self._display.display(f"[WARNING]: {line}", color=constants.COLOR_WARN, stderr=True)
+            color = constants.config.get_config_value("COLOR_WARN")
+            self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
         if failed:
             raise AnsibleActionFail("\n".join(failed))
         return {"changed": False}

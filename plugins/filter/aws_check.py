@@ -10,6 +10,7 @@ import difflib
 import functools
 import ipaddress
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -46,9 +47,9 @@ def plain(read: Callable[[], Any]) -> Any:
         if isinstance(value, Undefined):
             return Unreadable("an undefined variable")
         if isinstance(value, Mapping):
-            return {str(key): plain(lambda key=key: value[key]) for key in list(value)}
+            return {str(key): plain(functools.partial(operator.getitem, value, key)) for key in list(value)}
         if isinstance(value, list | tuple):
-            return [plain(lambda index=index: value[index]) for index in range(len(value))]
+            return [plain(functools.partial(operator.getitem, value, index)) for index in range(len(value))]
     except Exception:  # whatever a lazy value raises: it is one that cannot be read
         return Unreadable("a value that cannot be read")
     for kind in (bool, int, float, str):
@@ -137,7 +138,9 @@ def validator() -> Draft202012Validator:
 
 
 def schema_lines(error: ValidationError) -> Iterator[str]:
-    steps, value, node = tuple(error.absolute_path), error.instance, error.schema
+    steps = tuple(error.absolute_path)
+    value: Any = error.instance
+    node: Any = error.schema
     if error.validator == "required":
         yield from (line((*steps, key)) for key in node["required"] if key not in value)
     elif error.validator == "additionalProperties":
@@ -172,8 +175,9 @@ def part(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def other_lines(said: Mapping[str, Any]) -> Iterator[str]:
     dns, web = part(said, "dns"), part(said, "web")
-    zone, names = dns.get("zone"), dns.get("names")
-    for index, name in enumerate(names if isinstance(names, list) else []):
+    zone, found = dns.get("zone"), dns.get("names")
+    names = found if isinstance(found, list) else []
+    for index, name in enumerate(names):
         if isinstance(zone, str) and isinstance(name, str) and not f".{name}".endswith(f".{zone}"):
             yield line(("dns", "names", index), name, expected=f"{zone} or a name below it")
         if name in names[:index]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,17 +128,16 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
     """What is refused, and what somebody should know of; never raises."""
     errors, warnings = [], []
     for site_id in list(sites) if isinstance(sites, Mapping) else []:
-        tls = _mapping(lambda site_id=site_id: sites[site_id]["tls"])
-        state = _text(lambda site_id=site_id: sites[site_id]["state"])
-        if state == "absent" or _text(lambda tls=tls: tls["mode"]) != "provided":
+        tls = _mapping(partial(_at, sites, site_id, "tls"))
+        state = _text(partial(_at, sites, site_id, "state"))
+        if state == "absent" or _text(partial(_at, tls, "mode")) != "provided":
             continue
         certificate, key = (
-            _pem(_text(lambda tls=tls, name=name: tls[name]), Path(source_root))
-            for name in ("certificate", "key")
+            _pem(_text(partial(_at, tls, name)), Path(source_root)) for name in ("certificate", "key")
         )
         if not certificate or not key:
             continue
-        names = [_text(lambda name=name: name) for name in _list(lambda i=site_id: sites[i]["server_names"])]
+        names = [_text(partial(_at, name)) for name in _list(partial(_at, sites, site_id, "server_names"))]
         at = f"sites.{site_id}.tls"
         try:
             chain, _ = _read(certificate, key)
@@ -154,6 +154,13 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
             left = (ends - now) / datetime.timedelta(days=1)
             warnings.append(f"{at}.certificate: ends {_date(ends)}, in {left:.1f} days; provide another")
     return errors, warnings
+
+
+def _at(value: Any, *keys: Any) -> Any:
+    """Return the value at a path of keys; raise what a lazy value raises."""
+    for key in keys:
+        value = value[key]
+    return value
 
 
 def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:

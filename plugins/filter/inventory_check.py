@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.common.yaml import yaml_load
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_path
 
 ROLES = Path(__file__).parents[2] / "roles"
@@ -228,6 +229,47 @@ def successor_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[
                 yield f'hosts.{host}.{name}: found "{address}", expected a list of IP addresses'
 
 
+# Where nginx listens on web hosts and balancers (roles/nginx, roles/balancer).
+WEB_PORTS = (80, 443)
+
+
+def closed_ports(variables: Mapping[str, Any]) -> list[int]:
+    """Return the ports of WEB_PORTS that no rule of the host mentions.
+
+    A rule with an empty list of networks mentions its port: the operator closes it on purpose. Values that
+    cannot be resolved before the host is contacted, and invalid ones, are left to the role.
+    """
+    if "firewall_rules" not in list(variables):
+        return []
+    mentioned: set[int] = set()
+    try:
+        enabled = variables["firewall_enabled"] if "firewall_enabled" in list(variables) else True
+        if not boolean(enabled, strict=False):
+            return []
+        extra = variables["firewall_extra_rules"] if "firewall_extra_rules" in list(variables) else []
+        for rule in [*variables["firewall_rules"], *extra]:
+            first, _, last = str(rule["port"]).partition(":")
+            if str(rule.get("proto") or "tcp") == "tcp":
+                mentioned.update(port for port in WEB_PORTS if int(first) <= port <= int(last or first))
+    except Exception:  # a lazy value raises any type
+        return []
+    return [port for port in WEB_PORTS if port not in mentioned]
+
+
+def firewall_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> Iterator[str]:
+    """Return one line for each combination of closed ports, for the first host that has it."""
+    seen: set[str] = set()
+    for host in hosts:
+        closed = " and ".join(map(str, closed_ports(hostvars[host])))
+        if closed and closed not in seen:
+            seen.add(closed)
+            yield (
+                f"hosts.{host}.firewall_rules: found no rule for port{'s' * (' ' in closed)} {closed}, "
+                "expected ports 80 and 443, at which sites are served. "
+                "Use firewall_extra_rules to open further ports."
+            )
+
+
 MAIL_KEYS = ("to", "server", "security", "port", "from", "user", "password", "ca")
 MAIL_ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
 MAIL_EXAMPLE = "such as ops@myproject.org"
@@ -375,6 +417,8 @@ def inventory_errors(
     errors.extend(python_errors(hostvars, groups.get("web", [])))
     if not groups.get("web"):
         errors.append("groups.web: found no host, expected one at least to serve the sites")
+    serving = dict.fromkeys([*(groups.get("web") or []), *(groups.get("balancer") or [])])
+    errors.extend(firewall_errors(hostvars, serving))
     errors.extend(successor_errors(hostvars, groups.get("all", [])))
     errors.extend(kind_errors(hostvars, groups))
     if groups.get("balancer"):

@@ -9,44 +9,7 @@ from typing import Any
 
 # As crypt(3) writes it: SHA-256, SHA-512, or a bcrypt that the hosts' libc knows.
 HASHED = re.compile(r"\$(5|6|2[aby])\$[!-9;-~]{20,120}")
-DIGITS = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-ROUNDS = 5000  # crypt's own; nginx answers nobody else while it computes them
-
-
-def sha512_crypt(password: str, salt: str) -> str:
-    """A hash as crypt(3) makes it, by https://www.akkadia.org/drepper/SHA-crypt.txt."""
-    key, seasoning = password.encode(), salt.encode()
-    other = hashlib.sha512(key + seasoning + key).digest()
-    first = hashlib.sha512(key + seasoning + _stretched(other, len(key)))
-    length = len(key)
-    while length:
-        first.update(other if length & 1 else key)
-        length >>= 1
-    result = first.digest()
-    long_key = _stretched(hashlib.sha512(key * len(key)).digest(), len(key))
-    long_salt = _stretched(hashlib.sha512(seasoning * (16 + result[0])).digest(), len(seasoning))
-    for number in range(ROUNDS):
-        text = long_key if number & 1 else result
-        text += long_salt if number % 3 else b""
-        text += long_key if number % 7 else b""
-        text += result if number & 1 else long_key
-        result = hashlib.sha512(text).digest()
-    # Three bytes at a time, from all over, and the last alone.
-    order, triple = [], (0, 21, 42)
-    for _ in range(21):
-        order.append(triple)
-        triple = (triple[1] + 1, triple[2] + 1, triple[0] + 1)
-    numbers = [(result[a] << 16 | result[b] << 8 | result[c], 4) for a, b, c in order]
-    coded = "".join(_coded(number, digits) for number, digits in [*numbers, (result[63], 2)])
-    return f"$6${salt}${coded}"
-
-
-def _stretched(digest: bytes, length: int) -> bytes:
-    return (digest * (length // len(digest) + 1))[:length]
-
-
-def _coded(number: int, digits: int) -> str:
-    return "".join(chr(DIGITS[number >> 6 * digit & 63]) for digit in range(digits))
+ROUNDS = 5000  # crypt's own; nginx answers no other request while it computes them
 
 
 def hashed(password: str, whose: str) -> str:
@@ -57,8 +20,10 @@ def hashed(password: str, whose: str) -> str:
     """
     if HASHED.fullmatch(password):
         return password
+    from ansible.utils.encrypt import do_encrypt
+
     salt = hashlib.scrypt(password.encode(), salt=whose.encode(), n=2**14, r=8, p=1, dklen=12)
-    return sha512_crypt(password, base64.b64encode(salt, b"./").decode())
+    return do_encrypt(password, "sha512_crypt", salt=base64.b64encode(salt, b"./").decode(), rounds=ROUNDS)
 
 
 def password_files(passwords: dict[str, dict[str, str]], folder: str) -> list[dict[str, Any]]:

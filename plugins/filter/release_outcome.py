@@ -88,7 +88,8 @@ def release_withdrawals(hostvars: Mapping[str, Any], hosts: Sequence[str], host:
 def release_batches(hosts: Sequence[str], sizes: Any) -> list[list[str]]:
     """Return the hosts in batches. `sizes` has the format and the meaning of the play keyword `serial`."""
     sizes = list(sizes) if isinstance(sizes, Sequence) and not isinstance(sizes, str) else [sizes]
-    left, batches = list(hosts), []
+    left = list(hosts)
+    batches: list[list[str]] = []
     while left:
         size = pct_to_int(sizes[min(len(batches), len(sizes) - 1)], len(hosts)) if sizes else 0
         size = size if size > 0 else len(left)

@@ -47,9 +47,9 @@ def release_plan(
         identifier = look["id"] or _identifier(look, seen)
         # Another host that has this release, and runs nothing now, has done it.
         done = any(one["current"] and one["id"] == identifier for one in others)
-        known = {task for one in others for task in one["once"]}
+        done_once = {task for one in others for task in one["once"]}
         first = due[0] == host
-        once = [task for task in look["item"]["once"] if task not in known] if first else []
+        once = [task for task in look["item"]["once"] if task not in done_once] if first else []
         if shared and missing and [task for task in once if task not in look["once"]]:
             fault = fault or (
                 f"{name}: only {', '.join(missing)} may know whether `{once[0]}` has been run. "

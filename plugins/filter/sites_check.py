@@ -6,6 +6,7 @@ plugins/schema/sites.yml says what each key may be; this file adds what a schema
 
 from __future__ import annotations
 
+import ast
 import datetime
 import difflib
 import functools
@@ -14,6 +15,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from operator import getitem
 from os.path import expanduser, isdir, isfile, lexists  # unlike Path's, these never raise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -119,9 +122,9 @@ def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
             return Unreadable("data that is nested too deeply")
         if isinstance(value, Mapping):
             keys = list(value)
-            return {_key(k, depth): _plain(lambda k=k: value[k], depth + 1) for k in keys}
+            return {_key(k, depth): _plain(partial(getitem, value, k), depth + 1) for k in keys}
         if isinstance(value, list | tuple):
-            return [_plain(lambda i=i: value[i], depth + 1) for i in range(len(value))]
+            return [_plain(partial(getitem, value, i), depth + 1) for i in range(len(value))]
         return _plain_scalar(value)
     except Exception:  # whatever a lazy value raises: it is one that cannot be read
         return Unreadable("a value that cannot be read")
@@ -266,7 +269,9 @@ def _validator() -> Draft202012Validator:
 
 
 def _schema_lines(error: ValidationError) -> Iterator[str]:
-    steps, value, schema = tuple(error.absolute_path), error.instance, error.schema
+    steps = tuple(error.absolute_path)
+    value: Any = error.instance
+    schema: Any = error.schema
     if error.validator == "required":
         yield from (_line((*steps, key)) for key in schema["required"] if key not in value)
     elif error.validator == "additionalProperties":
@@ -302,6 +307,10 @@ def _site_lines(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     if isinstance(site, dict) and isinstance(site.get("source"), dict):  # or the schema has said enough
         yield from _source_lines((site_id, "source"), site["source"], root)
     yield from _companion_lines((site_id, "timers"), _part(site, "processes"), _part(site, "timers"))
+    wsgi = _part(site, "wsgi", kind=str)
+    if re.fullmatch(_schema_at((site_id, "wsgi"))[0]["pattern"], wsgi, re.ASCII) and not _is_importable(wsgi):
+        expected = 'literal values as arguments, such as create_app("production", debug=False)'
+        yield _line((site_id, "wsgi"), wsgi, expected=expected)
     source = _home(_part(site, "source", "path", kind=str))
     if source and not isdir(root / source):
         yield _line((site_id, "source", "path"), site["source"]["path"])
@@ -384,6 +393,19 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
     if tcp and isinstance(site, dict) and site.get("outbound") is False:
         expected = "true, for with database.auth password the database is reached by TCP"
         yield _line((site_id, "outbound"), False, expected=expected)
+
+
+def _is_importable(wsgi: str) -> bool:
+    """Return whether gunicorn can evaluate what is after the colon (gunicorn.util.import_app)."""
+    try:
+        expression = ast.parse(wsgi.partition(":")[2], mode="eval").body
+        if isinstance(expression, ast.Call):
+            for value in [*expression.args, *(keyword.value for keyword in expression.keywords)]:
+                ast.literal_eval(value)
+            expression = expression.func
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+        return False
+    return isinstance(expression, ast.Name)
 
 
 def _is_its_own(path: Path, site_id: Any) -> bool:
@@ -489,8 +511,13 @@ def _static_lines(
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
         # What a build makes is not there yet.
-        looked_for = source and path and isdir(source) and (lexists(source / path) or not built)
-        if looked_for and not _is_inside(source, source / path):
+        looked_for = source / path if source and path and isdir(source) else None
+        if (
+            source
+            and looked_for
+            and (lexists(looked_for) or not built)
+            and not _is_inside(source, looked_for)
+        ):
             yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"

@@ -10,11 +10,14 @@ import re
 import subprocess
 import tarfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.build_guard import (
+    LARGEST_LIST,
+    LARGEST_RESULT,
     bound,
     extract,
     is_nearly_full,
@@ -35,7 +38,6 @@ from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
     Takeover,
     TakeoverError,
     give,
-    link,
     remove,
     shown,
     sync,
@@ -121,14 +123,17 @@ class Build:
         try:
             self.prepare(archive)
             self.execute()
-            if self.wants_reuse():
-                earlier = environments(self.site)[0]
-                link(earlier, self.folder / "environment", self.user.pw_uid, self.user.pw_gid)
+            result = self.result()
+            environment = self.take_environment(result)
+            if result["again"]:
+                self.prepare_folders()
                 self.execute()
-            environment = self.take_environment(self.result())
+                environment = self.result()["environment"]
             self.take(self.folder / "tree", self.site.releases / f".new-{self.identifier}")
         except (BuildError, TakeoverError, OSError) as error:
             self.clear()
+            marker(self.environment).unlink(missing_ok=True)
+            remove(self.environment)
             if isinstance(error, BuildError):
                 raise
             # No space left, for instance.
@@ -163,11 +168,17 @@ class Build:
         for folder, mode in ((self.folder, 0o700), (CACHES, 0o755), (self.cache, 0o700)):
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
         os.chown(self.cache, self.user.pw_uid, self.user.pw_gid)
-        for name in ("tree", "environment", "tmp", "results"):
-            (self.folder / name).mkdir(mode=0o755)
+        (self.folder / "tree").mkdir(mode=0o755)
         with tarfile.open(archive) as tar:
             extract(tar, self.folder / "tree")
-        for name in ("tree", "environment", "tmp", "results"):
+        give(self.folder / "tree", self.user.pw_uid, self.user.pw_gid)
+        self.prepare_folders()
+
+    def prepare_folders(self) -> None:
+        """Lay out empty folders for the results, and the job, for one run of the unit."""
+        for name in ("environment", "tmp", "results"):
+            remove(self.folder / name)
+            (self.folder / name).mkdir(mode=0o755)
             give(self.folder / name, self.user.pw_uid, self.user.pw_gid)
         known = environments(self.site)
         notes = {path: read_json(marker(path)) for path in known}
@@ -200,13 +211,13 @@ class Build:
         root, own = self.site.root, self.folder
         places = [
             ("BindPaths", f"{own}/tree:{self.tree}"),
-            ("BindPaths", f"{own}/environment:{self.environment}"),
             ("BindPaths", f"{own}/tmp:/tmp"),
             ("BindPaths", f"{own}/tmp:/var/tmp"),
             ("BindPaths", f"{own}/results:{root}/build/results"),
             ("BindPaths", str(self.cache)),
             ("BindReadOnlyPaths", f"{own}/job.json:{root}/build/job.json"),
             *(("BindReadOnlyPaths", str(path)) for path in environments(self.site)),
+            *self.new_environment(),
             ("StandardOutput", f"append:{self.log}"),
             ("StandardError", f"append:{self.log}"),
             ("EnvironmentFile", f"{own}/credentials"),
@@ -233,6 +244,12 @@ class Build:
             *(str(PYTHON), "-I", str(PROGRAM), f"{root}/build/job.json"),
         ]
 
+    def new_environment(self) -> list[tuple[str, str]]:
+        """The folder of the new environment, unless this build has completed it."""
+        if is_complete(self.environment):
+            return []
+        return [("BindPaths", f"{self.folder}/environment:{self.environment}")]
+
     def execute(self) -> None:
         """Run the unit to its end, within its limits. Raise BuildError with the reason if it fails."""
         write_file(self.log, "", 0o600)
@@ -243,6 +260,7 @@ class Build:
             stderr=subprocess.PIPE,
             text=True,
         ) as running:
+            assert running.stderr
             try:
                 result = self.watch(running)
             finally:
@@ -299,10 +317,6 @@ class Build:
                 text += b"\n" + file.read()
         return clean(self.redacted(text.decode(errors="replace")))
 
-    def wants_reuse(self) -> bool:
-        """Return whether the builder asks for the files of the newest environment."""
-        return os.path.lexists(self.folder / "results/reuse") and bool(environments(self.site))
-
     def message(self, name: str) -> str:
         """Return a message of the builder, cleaned and bounded; empty if there is none."""
         return end(clean(self.redacted(self.read(name)[:LONGEST_FAULT])))
@@ -323,25 +337,27 @@ class Build:
                 text = text.replace(value, "***")
         return text
 
-    def read(self, name: str) -> str:
-        """Return a result of the builder, an untrusted text; empty if there is none."""
-        return read_result(self.folder / "results" / name)
+    def read(self, name: str, limit: int = LARGEST_RESULT) -> str:
+        """Return a result of the builder, an untrusted text of limited size; empty if there is none."""
+        return read_result(self.folder / "results" / name, limit)
 
     def result(self) -> dict[str, Any]:
         """Return the builder's result. Raise BuildError if it is not one that the job permits."""
         try:
             result = json.loads(self.read("result.json"))
-            path, key, new = Path(result["environment"]), str(result["key"]), bool(result["new"])
+            path, key = Path(result["environment"]), str(result["key"])
+            new, again = bool(result["new"]), bool(result["again"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             log = end(self.read_log())
             raise BuildError(f"the build ended without a result\nThe log ends:\n{log}") from error
-        allowed = {self.environment} if new else set(environments(self.site))
+        known = set(environments(self.site))
+        allowed = {self.environment} - known if new else known
         if path not in allowed or not re.fullmatch("[0-9a-f]{64}", key):
             found = shown(str(path))
             raise BuildError(
                 f"the build was rejected: found the environment {found}, expected one of the site"
             )
-        return {"environment": path, "key": key, "new": new}
+        return {"environment": path, "key": key, "new": new, "again": again and new}
 
     def take_environment(self, result: dict[str, Any]) -> Path:
         """Take over a new environment, complete before it has its name and its marker."""
@@ -349,7 +365,8 @@ class Build:
             return result["environment"]
         known = environments(self.site)
         new = self.site.venvs / f".new-{self.identifier}"
-        self.take(self.folder / "environment", new, known[0] if known else None)
+        kept = [path for path in self.read("kept", LARGEST_LIST).split("\0") if path]
+        self.take(self.folder / "environment", new, known[0] if known else None, kept)
         new.rename(self.environment)
         note = {
             "key": result["key"],
@@ -359,8 +376,8 @@ class Build:
         write_json(marker(self.environment), note)
         return self.environment
 
-    def take(self, source: Path, target: Path, linked: Path | None = None) -> None:
-        Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, linked)
+    def take(self, source: Path, target: Path, earlier: Path | None = None, kept: Iterable[str] = ()) -> None:
+        Takeover(pwd.getpwnam(self.site.name).pw_gid, self.limit).take(source, target, earlier, kept)
 
 
 def properties(text: str) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
 # folder.
 RESERVE = 0.02
 LARGEST_RESULT = 4 * 1024 * 1024
+# Paths of all files of a large environment.
+LARGEST_LIST = 32 * 1024 * 1024
 
 
 def extract(tar: tarfile.TarFile, folder: Path) -> None:
@@ -40,7 +42,7 @@ def extract(tar: tarfile.TarFile, folder: Path) -> None:
         tar.extract(member, folder, set_attrs=not member.issym())
 
 
-def read_result(path: Path) -> str:
+def read_result(path: Path, limit: int) -> str:
     """Return the text of a file that the builder wrote; empty if it is missing or not a file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -50,7 +52,7 @@ def read_result(path: Path) -> str:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return ""
         text = b""
-        while len(text) < LARGEST_RESULT and (block := os.read(descriptor, LARGEST_RESULT - len(text))):
+        while len(text) < limit and (block := os.read(descriptor, limit - len(text))):
             text += block
         return text.decode(errors="replace")
     finally:

@@ -84,7 +84,7 @@ FILES = (
     ),
     (r"^File not found: (.{1,200})$", "{0} does not exist", "correct the site's `requirements`"),
 )  # fmt: skip
-OTHER_TOOLS = {
+REMEDIES = {
     "[": "set `requirements` to a requirements file, pyproject.toml, or the lock file of your tool",
     "<": "resolve the merge conflict in the file",
 }
@@ -115,7 +115,7 @@ def requirements(failure: Failure, python: str, packages: Mapping[str, str]) -> 
         character, expected, path, line = match.groups()
         return (
             f"{path}, line {line}: found {character!r}, expected {expected}",
-            OTHER_TOOLS.get(
+            REMEDIES.get(
                 character, "correct that line, or export the requirements of your tool as a requirements file"
             ),
         )

@@ -50,9 +50,14 @@ def compress(files: Iterable[Path], group: int) -> None:
             continue
         content = file.read_bytes()
         for twin in twins(file):
-            if os.path.lexists(twin) or (twin.suffix == ".br" and not brotli):
+            if os.path.lexists(twin):
                 continue
-            packed = gzip.compress(content, 9, mtime=0) if twin.suffix == ".gz" else _brotli(brotli, content)
+            if twin.suffix == ".gz":
+                packed = gzip.compress(content, 9, mtime=0)
+            elif brotli:
+                packed = _brotli(brotli, content)
+            else:
+                continue
             if len(packed) < size * 0.95:
                 _write(twin, packed, file, group)
 

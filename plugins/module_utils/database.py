@@ -80,6 +80,7 @@ def dump(site: str, name: str, path: Path) -> None:
     ]
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout and process.stderr
             with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6) as packed:
                 shutil.copyfileobj(process.stdout, packed, 1 << 20)
             error = process.stderr.read().decode(errors="replace")

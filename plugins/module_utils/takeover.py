@@ -2,8 +2,7 @@
 
 Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit,
 access list, open descriptor or hard link. Folders are opened one below the other without following symlinks.
-Files of an earlier environment that root has linked into the folder of the build belong to root, who links
-them again.
+Files of an earlier environment, which are root's, become hard links.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,14 +37,15 @@ class Takeover:
     # Of each file with several links: where it was seen, how many links it has, and how many were found.
     links: dict[tuple[int, int], tuple[str, int, int]] = field(default_factory=dict)
 
-    def take(self, source: Path, target: Path, linked: Path | None = None) -> None:
+    def take(self, source: Path, target: Path, earlier: Path | None = None, kept: Iterable[str] = ()) -> None:
         """Copy `source`, which nothing changes meanwhile, to the new folder `target`. Raise TakeoverError.
 
-        `linked` is the earlier environment whose files `source` may have: see `link`.
+        `kept` are the paths of files of the tree `earlier`, which is root's, that the new one has, too.
         """
-        target.mkdir(mode=0o755)
-        os.chown(target, 0, self.group)
-        folders = [os.open(path, FOLDER) if path else None for path in (source, target, linked)]
+        self.make(target)
+        if earlier:
+            self.link(earlier, target, set(kept))
+        folders = [os.open(path, FOLDER) for path in (source, target)]
         try:
             self.folder("", *folders)
         finally:
@@ -56,39 +57,61 @@ class Takeover:
                 )
         sync(target)
 
-    def folder(self, path: str, source: int, target: int, linked: int | None) -> None:
+    def make(self, folder: Path) -> None:
+        folder.mkdir(mode=0o755)
+        os.chown(folder, 0, self.group)
+
+    def link(self, earlier: Path, target: Path, kept: set[str]) -> None:
+        """Link files of an earlier tree. Only paths that it has itself are used, not those that are given."""
+        for here, folders, names in os.walk(earlier):
+            below = Path(here).relative_to(earlier)
+            prefix = "" if here == str(earlier) else f"{below}/"
+            wanted = [name for name in (*names, *folders) if f"{prefix}{name}" in kept]
+            for folder in reversed((target / below, *(target / each for each in below.parents))):
+                if wanted and not folder.exists():
+                    self.make(folder)
+            for name in wanted:
+                self.enter(os.lstat(f"{here}/{name}"))
+                os.link(f"{here}/{name}", target / below / name, follow_symlinks=False)
+                kept.remove(f"{prefix}{name}")
+        if kept:
+            raise TakeoverError(
+                f"found {shown(min(kept))} among the files to keep, expected files of the earlier environment"
+            )
+
+    def folder(self, path: str, source: int, target: int) -> None:
         """Copy what is in an open folder to another; `path` is for messages."""
         if path.count("/") > DEEPEST:
             raise TakeoverError(
                 f"found folders nested more than {DEEPEST} deep at {shown(path)}, expected less"
             )
         for name in sorted(os.listdir(source)):
-            self.entries += 1
-            if self.entries > MOST_ENTRIES:
-                raise TakeoverError(f"found more than {MOST_ENTRIES} files and folders, expected less")
             found = os.lstat(name, dir_fd=source)
+            self.enter(found)
             where = f"{path}{name}"
             if stat.S_ISDIR(found.st_mode):
-                os.mkdir(name, 0o755, dir_fd=target)
-                os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
+                with suppress(FileExistsError):  # a folder of the earlier tree
+                    os.mkdir(name, 0o755, dir_fd=target)
+                    os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
                 below = [os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)]
-                below.append(open_folder(name, linked))
                 try:
                     self.folder(f"{where}/", *below)
                 finally:
                     close(*below)
-            elif is_linked(found, name, linked):
-                self.count(found)
-                os.link(name, name, src_dir_fd=linked, dst_dir_fd=target, follow_symlinks=False)
             elif stat.S_ISLNK(found.st_mode):
+                unlink(name, target)
                 os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
             elif stat.S_ISREG(found.st_mode):
                 self.file(where, name, source, target)
             # A socket, a pipe or a device is no part of a release.
 
-    def count(self, found: os.stat_result) -> None:
-        self.copied += found.st_size
+    def enter(self, found: os.stat_result) -> None:
+        """Count a file, symlink or folder, and the size of a file."""
+        self.entries += 1
+        if self.entries > MOST_ENTRIES:
+            raise TakeoverError(f"found more than {MOST_ENTRIES} files and folders, expected less")
+        self.copied += found.st_size if stat.S_ISREG(found.st_mode) else 0
         if self.copied > self.limit:
             raise TakeoverError(f"found more than {self.limit >> 20} MiB of files, expected less")
 
@@ -97,11 +120,11 @@ class Takeover:
         given = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
         try:
             found = os.fstat(given)
-            self.count(found)
             if found.st_nlink > 1:
                 key = (found.st_dev, found.st_ino)
                 self.links[key] = (where, found.st_nlink, self.links.get(key, ("", 0, 0))[2] + 1)
             mode = 0o755 if found.st_mode & 0o100 else 0o644
+            unlink(name, target)
             copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
             try:
                 while block := os.read(given, BLOCK):
@@ -118,25 +141,10 @@ class Takeover:
             close(given)
 
 
-def open_folder(name: str, parent: int | None) -> int | None:
-    """Open a folder below another; None if there is none of this name."""
-    if parent is None:
-        return None
-    try:
-        return os.open(name, FOLDER, dir_fd=parent)
-    except OSError:
-        return None
-
-
-def is_linked(found: os.stat_result, name: str, folder: int | None) -> bool:
-    """Return whether a file is the one that a folder of root's has under this name."""
-    if folder is None or found.st_nlink < 2:
-        return False
-    try:
-        there = os.lstat(name, dir_fd=folder)
-    except OSError:
-        return False
-    return (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)
+def unlink(name: str, folder: int) -> None:
+    """Remove a file of the earlier tree that the build has, too."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def close(*descriptors: int | None) -> None:
@@ -193,20 +201,6 @@ def give(path: Path, user: int, group: int) -> None:
             os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)
     finally:
         os.close(top)
-
-
-def link(source: Path, target: Path, user: int, group: int) -> None:
-    """Link the files of an environment into a new folder below a root-only one, for a user to build on.
-
-    Folders become the user's, who can thus remove and replace files, but not change them: they stay root's.
-    """
-    remove(target)  # a build may have left a symlink there
-    commands = [
-        ("cp", "-al", "--", str(source), str(target)),
-        ("find", str(target), "-type", "d", "-exec", "chown", f"{user}:{group}", "{}", "+"),
-    ]
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True)
 
 
 def size_of(path: Path) -> tuple[int, int]:

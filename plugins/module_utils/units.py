@@ -47,8 +47,8 @@ def seconds(timestamp: str) -> float:
     """Seconds since 1970 of systemd's `Sat 2026-11-21 03:27:43.123456 UTC`; 0 for an empty one."""
     if not timestamp:
         return 0.0
-    moment = datetime.strptime(timestamp.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
+    moment, form = timestamp.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC"
+    return datetime.strptime(moment, form).replace(tzinfo=timezone.utc).timestamp()
 
 
 def own_files(name: str, unit: dict[str, str]) -> list[str]:

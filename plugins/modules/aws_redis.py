@@ -132,7 +132,7 @@ def run(module: AnsibleAWSModule) -> None:
                 ReplicationGroupId=name, CacheNodeType=options["type"], ApplyImmediately=True
             )
     if not module.check_mode:
-        found = wait(module, client, "available")
+        found = wait(module, client, "available") or found
     replicas = len(found.get("MemberClusters", [])) - 1
     if replicas != options["replicas"]:
         changed = True

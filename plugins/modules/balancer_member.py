@@ -53,7 +53,8 @@ class Balancer:
     def __init__(self, name: str) -> None:
         self.name, self.marker = name, STATE / name
         self.configuration: dict[str, Any] = read_json(CONFIGURATION) if STATE.is_dir() else {}
-        self.host = next((host for host in self.configuration.get("hosts", []) if host["name"] == name), None)
+        hosts: list[dict[str, Any]] = self.configuration.get("hosts", [])
+        self.host = next((host for host in hosts if host["name"] == name), {})
 
     @property
     def sites(self) -> list[str]:
@@ -133,7 +134,7 @@ def take_out(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
 
 def put_in(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
     changed, sites = balancer.marker.exists(), module.params["sites"]
-    result = {"changed": changed, "out": False}
+    result: dict[str, Any] = {"changed": changed, "out": False}
     if module.check_mode:
         return result
     asked = time.time()

@@ -136,7 +136,7 @@ def take_out(module: AnsibleModule, groups: Groups) -> dict[str, Any]:
 
 def put_in(module: AnsibleModule, groups: Groups) -> dict[str, Any]:
     missing = [name for name in groups.arns if name not in groups.having()]
-    result = {"changed": bool(missing), "out": False}
+    result: dict[str, Any] = {"changed": bool(missing), "out": False}
     if module.check_mode:
         return result
     for name in missing:

@@ -89,8 +89,8 @@ def check(folder: str, site: dict[str, Any], days: int) -> None:
     end = datetime.strptime(told["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc)
     if end.timestamp() - time.time() < days * 86400:
         raise Due(f"it ends at {end:%Y-%m-%d %H:%M} UTC")
-    arguments = ("x509", "-in", chain, "-noout", "-ext", "subjectAltName")
-    found = names_of(openssl(*arguments, otherwise="it has no names"))
+    names = openssl("x509", "-in", chain, "-noout", "-ext", "subjectAltName", otherwise="it has no names")
+    found = names_of(names)
     if not found:
         raise Due("it has no names")
     if found != {canonical(name) for name in site["server_names"]}:

@@ -246,7 +246,7 @@ def main() -> None:
             because = "somebody went back to it, and a converge would stay on it"
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
     if not identifier:
-        if missing:
+        if wanted is None:
             module.fail_json(**failure(f"{site.name}: no release was made. {missing}"))
         try:
             with site.at_work():

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -141,12 +142,13 @@ def declared(params: dict, ssh_ports: list[int]) -> list[Rule]:
     ):
         for network in networks(names, f"ssh ({comment})"):
             rules += [Rule(action, port(number, "ssh"), "tcp", network, comment) for number in ssh_ports]
-    for index, entry in enumerate(params["rules"]):
-        where = f"firewall_rules[{index}]"
+    for number, entry in enumerate(params["rules"], 1):
+        where = f"rule {number} of firewall_rules and firewall_extra_rules"
         comment = entry.get("comment") or ""
         if "'" in comment or not comment.isprintable():
             raise Refused(f"{where}: found the comment {comment!r}, expected printable text without '")
-        sources = entry.get("from") or list(ANYWHERE.values())
+        # An empty list opens the port to no network.
+        sources = list(ANYWHERE.values()) if entry.get("from") is None else entry["from"]
         for network in networks([sources] if isinstance(sources, str) else sources, where):
             rules.append(
                 Rule("allow", port(entry["port"], where), entry.get("proto") or "tcp", network, comment)
@@ -307,7 +309,7 @@ def main() -> None:
     else:
         action = "stop" if any(kernel.on() for kernel in kernels.values()) else "none"
     _, unit, _ = module.run_command(["systemctl", "is-enabled", "ufw.service"])
-    result = {
+    result: dict[str, Any] = {
         "changed": bool(stale) or action != "none" or unit.strip() != "enabled",
         "action": action,
         "ssh_ports": ssh_ports,

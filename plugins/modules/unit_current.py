@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils.units import (
@@ -81,7 +82,7 @@ def main() -> None:
         "enabled",
         "disabled",
     )
-    result = {
+    result: dict[str, Any] = {
         "changed": stale_manager or enable or action != "none",
         "action": action,
         "running": action != "start" or not module.check_mode,

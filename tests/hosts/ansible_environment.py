@@ -15,7 +15,7 @@ ACCELERATED: dict[str, str] = (
         "ANSIBLE_STRATEGY_PLUGINS": f"{_FOUND.submodule_search_locations[0]}/plugins/strategy",
         "ANSIBLE_DEPRECATION_WARNINGS": "false",
     }
-    if _FOUND
+    if _FOUND and _FOUND.submodule_search_locations
     else {}
 )
 # Of commands that are measured: what is set in the caller's shell must not decide what is found.

@@ -104,12 +104,11 @@ def test_the_port_of_ssh(host, visitor, variables, converge, address, session):
 
 
 def test_a_rule_of_the_firewall(host, visitor, converge, address, session):
-    rules = [{"port": port} for port in (80, 443, 8000)]
     before = firewalled(host)
     # Nobody listens: `refused` is what comes back from behind the firewall.
     assert reach(address, 8000) == "dropped", "expected the port to be closed at first, got a way through"
     with Reader(visitor, SITE) as reader:
-        converge("firewall", firewall_rules=rules)
+        converge("firewall", firewall_extra_rules=[{"port": 8000}])
         opened = reach(address, 8000)
         converge("firewall")
     assert opened == "refused", f"expected a way through to the port that was added, got {opened}"

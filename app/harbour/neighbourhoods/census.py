@@ -72,9 +72,7 @@ class Client:
         labels: dict[str, str] = {}
         for group in GROUPS:
             labels.update(_labels(self.ask(f"{profile}/groups/{group}.json")))
-        wanted = {
-            key: find(measure, labels) for key, measure in MEASURES.items() if measure.section
-        }
+        wanted = {key: find(measure, labels) for key, measure in MEASURES.items() if measure.section}
         names = {key: name for key, name in wanted.items() if name}
         if not names:
             raise CensusError("no variable has a label that is known here")
@@ -186,15 +184,11 @@ def _margin(name: str) -> str:
 
 def _rows(table: object, year: int, names: Mapping[str, str]) -> Iterable[Row]:
     """Yield the figures of an answer: a list of rows, the first of which names the columns."""
-    if not (
-        isinstance(table, list) and len(table) > 1 and all(isinstance(row, list) for row in table)
-    ):
+    if not (isinstance(table, list) and len(table) > 1 and all(isinstance(row, list) for row in table)):
         raise CensusError("expected a list of rows")
     header = table[0]
     lost = [
-        column
-        for column in ("state", *names.values(), *map(_margin, names.values()))
-        if column not in header
+        column for column in ("state", *names.values(), *map(_margin, names.values())) if column not in header
     ]
     if lost:
         raise CensusError(f"expected a column {lost[0]}")

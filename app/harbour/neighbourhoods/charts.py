@@ -147,10 +147,7 @@ def _axes(
         for value, _ in y_marks
     ]
     words = [
-        *(
-            element("text", text, x=LEFT - 8, y=y(value) + 5, text_anchor="end")
-            for value, text in y_marks
-        ),
+        *(element("text", text, x=LEFT - 8, y=y(value) + 5, text_anchor="end") for value, text in y_marks),
         *(
             element("text", text, x=x(value), y=HEIGHT - BOTTOM + 22, text_anchor="middle")
             for value, text in x_marks
@@ -178,9 +175,7 @@ class Line:
     values: Mapping[int, Estimate]
 
 
-def time_series(
-    lines: Sequence[Line], *, gap: int, title: str, description: str, show: Show
-) -> Markup:
+def time_series(lines: Sequence[Line], *, gap: int, title: str, description: str, show: Show) -> Markup:
     """Return figures over time, with bars for their margins of error.
 
     Years that follow each other are joined; nothing is drawn across a year that has no figure.
@@ -204,9 +199,7 @@ def time_series(
     y = Scale(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
     step = 1 if years[-1] - years[0] <= 10 else 2
     shown = [year for year in range(years[0], years[-1] + 1) if (years[-1] - year) % step == 0]
-    parts = [
-        _axes([(year, str(year)) for year in shown], [(mark, show(mark)) for mark in marks], x, y)
-    ]
+    parts = [_axes([(year, str(year)) for year in shown], [(mark, show(mark)) for mark in marks], x, y)]
     if years[0] < gap < years[-1]:
         parts.append(_gap(gap, x))
     for number, line in enumerate(lines):

@@ -87,8 +87,7 @@ def fetch(years: list[int], again: bool) -> None:
             said = "not published, or not yet"
         except CensusError as error:
             raise click.ClickException(
-                f"{progress} {error}. The years before it are kept; the same command goes on from"
-                " here."
+                f"{progress} {error}. The years before it are kept; the same command goes on from here."
             ) from error
         click.echo(f"{progress} {said}")
     if not there and years != [UNPUBLISHED]:

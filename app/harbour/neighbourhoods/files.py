@@ -99,9 +99,7 @@ def _place(row: Mapping[str, str], seen: Mapping[tuple[str, int], int]) -> tuple
     """Return the area and the year of a row, which no row before it has."""
     fips = row["fips"].strip().zfill(2)
     if fips not in areas():
-        raise _CellError(
-            "fips", f"expected a state's number from 01 to 72, got {row['fips']!r:.60}"
-        )
+        raise _CellError("fips", f"expected a state's number from 01 to 72, got {row['fips']!r:.60}")
     name = row.get("state", "").strip()
     if name and name.casefold() != areas()[fips].name.casefold():
         raise _CellError("state", f"{fips} is {areas()[fips].name}, got {name!r:.60}")
@@ -109,9 +107,7 @@ def _place(row: Mapping[str, str], seen: Mapping[tuple[str, int], int]) -> tuple
     if not (len(year) == 4 and year.isascii() and year.isdecimal()) or not (
         FIRST_YEAR <= int(year) <= LAST_YEAR
     ):
-        raise _CellError(
-            "year", f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, got {row['year']!r:.60}"
-        )
+        raise _CellError("year", f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, got {row['year']!r:.60}")
     if (fips, int(year)) in seen:
         raise _CellError("fips", f"this area and year are in row {seen[fips, int(year)]} already")
     return fips, int(year)
@@ -151,9 +147,7 @@ def write(series: Iterable[Series], years: Iterable[int], fips: Iterable[str]) -
     places = [(year, area) for area in fips for year in years]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(
-        ("fips", "state", "year", *(n for one in wanted for n in (one.key, one.key + MARGIN)))
-    )
+    writer.writerow(("fips", "state", "year", *(n for one in wanted for n in (one.key, one.key + MARGIN))))
     for year, area in places:
         values = [one.figures.get((year, area)) for one in wanted]
         if any(values):

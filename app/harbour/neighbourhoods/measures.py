@@ -78,8 +78,7 @@ MEASURES = {
         Measure(
             "poverty_pct",
             *("People in poverty, share", "%", 1, ("all people",)),
-            "percentage of families and people whose income in the past 12 months is below the"
-            " poverty level",
+            "percentage of families and people whose income in the past 12 months is below the poverty level",
             percent=True,
         ),
         Measure("poverty_people", "People in poverty, number", "people"),
@@ -172,6 +171,5 @@ def areas() -> dict[str, Area]:
     """Return all areas by their FIPS code, in the order of their names."""
     found = json.loads((DATA / "states.json").read_text(encoding="utf-8"))
     return {
-        fips: Area(fips, **area)
-        for fips, area in sorted(found.items(), key=lambda item: item[1]["name"])
+        fips: Area(fips, **area) for fips, area in sorted(found.items(), key=lambda item: item[1]["name"])
     }

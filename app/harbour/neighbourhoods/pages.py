@@ -118,9 +118,7 @@ def compare() -> str:
     """Show one measure against another, with the line that fits them best."""
     choices = available()
     x_key = _measure("x", choices, ACROSS)
-    common = {
-        key: [year for year in years if year in choices[x_key]] for key, years in choices.items()
-    }
+    common = {key: [year for year in years if year in choices[x_key]] for key, years in choices.items()}
     others: Choices = {key: years for key, years in common.items() if years and key != x_key}
     y_key = _measure("y", others or choices, UPWARDS)
     series = load(x_key, y_key)
@@ -135,11 +133,7 @@ def compare() -> str:
         labels=(x.label, y.label),
         title=f"{y.label} against {x.label[0].lower()}{x.label[1:]}, {year}",
         description=f"{len(both)} areas, a disc each."
-        + (
-            f" Correlation {found.r:.2f}, from {found.low:.2f} to {found.high:.2f}."
-            if found
-            else ""
-        ),
+        + (f" Correlation {found.r:.2f}, from {found.low:.2f} to {found.high:.2f}." if found else ""),
         show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
     )
     return render_template(
@@ -204,9 +198,7 @@ def _areas(series: Series) -> list[str]:
 def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
     earlier = series.of_year(before)
     return {
-        fips: change(earlier[fips], value)
-        for fips, value in series.of_year(after).items()
-        if fips in earlier
+        fips: change(earlier[fips], value) for fips, value in series.of_year(after).items() if fips in earlier
     }
 
 

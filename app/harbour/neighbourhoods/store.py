@@ -77,9 +77,7 @@ def shipped() -> tuple[Row, ...]:
 
 def available() -> dict[str, list[int]]:
     """Return the years of each measure and ratio that there are figures of, in one query."""
-    stored = db.session.execute(
-        select(Figure.measure, Figure.year, Figure.source).distinct()
-    ).tuples()
+    stored = db.session.execute(select(Figure.measure, Figure.year, Figure.source).distinct()).tuples()
     found: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for measure, year, source in stored:
         found[measure].add((year, source))
@@ -99,9 +97,7 @@ def load(*keys: str) -> dict[str, Series]:
     would be of different surveys.
     """
     needed = {
-        part
-        for key in keys
-        for part in ((RATIOS[key].above, RATIOS[key].below) if key in RATIOS else (key,))
+        part for key in keys for part in ((RATIOS[key].above, RATIOS[key].below) if key in RATIOS else (key,))
     }
     columns = (
         *(Figure.measure, Figure.year, Figure.fips),
@@ -130,9 +126,7 @@ def _measure(key: str, rows: Iterable[Row]) -> Series:
 def _ratio(key: str, rows: Collection[Row]) -> Series:
     """Return a ratio's figures. Its parts have to be of the same survey."""
     asked = RATIOS[key]
-    below = {
-        (row.year, row.fips, row.source): row.value for row in rows if row.measure == asked.below
-    }
+    below = {(row.year, row.fips, row.source): row.value for row in rows if row.measure == asked.below}
     figures: dict[tuple[int, str], Estimate] = {}
     sources = set()
     for row in rows:

@@ -19,9 +19,7 @@ def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -
     before = signed if re.search("[1-9]", text) else ""
     if measure.unit == "$":
         return f"{before}${text}"
-    return (
-        f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
-    )
+    return f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
 
 
 def write_line(line: Fit) -> str:

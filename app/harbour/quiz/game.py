@@ -108,9 +108,7 @@ def _second(film: Film) -> Iterator[Clue]:
     hours, minutes = divmod(film.runtime, 60)
     yield Clue("Running time", f"{hours} h {minutes} min ({film.runtime} minutes)")
     if film.countries:
-        yield Clue(
-            "Country" if len(film.countries) == 1 else "Countries", ", ".join(film.countries)
-        )
+        yield Clue("Country" if len(film.countries) == 1 else "Countries", ", ".join(film.countries))
 
 
 def _third(film: Film) -> Iterator[Clue]:
@@ -141,9 +139,7 @@ def _sixth(film: Film) -> Iterator[Clue]:
     if rest := film.cast[_half(film) :]:
         yield Clue("Also in the cast", ", ".join(rest))
     words = re.findall(r"\w[\w'\u2019]*", film.title)
-    yield Clue(
-        "Title", f"{plural(len(words), 'word')}: {' '.join(f'{word[0]}…' for word in words)}"
-    )
+    yield Clue("Title", f"{plural(len(words), 'word')}: {' '.join(f'{word[0]}…' for word in words)}")
 
 
 def _half(film: Film) -> int:
@@ -220,9 +216,7 @@ class Game:
         return {
             "day": self.day.isoformat(),
             "clues": [{"label": clue.label, "text": clue.text} for clue in self.clues()],
-            "guesses": [
-                {"name": guess.name, "right": guess.id == self.film.id} for guess in self.guesses
-            ],
+            "guesses": [{"name": guess.name, "right": guess.id == self.film.id} for guess in self.guesses],
             "tries": TRIES,
             "left": self.left,
             "over": self.over,

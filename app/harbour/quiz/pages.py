@@ -258,9 +258,7 @@ def _game(player: Player | None, day: date) -> Game:
 def _guesses(player: Player, day: date) -> Iterator[Film]:
     known = _films().by_id
     found: Sequence[str] = db.session.scalars(
-        select(Guess.film)
-        .where(Guess.player_id == player.id, Guess.day == day)
-        .order_by(Guess.number)
+        select(Guess.film).where(Guess.player_id == player.id, Guess.day == day).order_by(Guess.number)
     ).all()
     # A film that is not among the films any more has cost its try all the same.
     nobodys = Film("", "A film", 0, (), 0, 0, 0, None, None, 0, (), (), (), None, None)

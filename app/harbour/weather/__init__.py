@@ -20,6 +20,4 @@ def init_app(app: Flask) -> None:
     Raises:
         config.ConfigurationError: the setting cannot be used.
     """
-    app.extensions["weather"] = towns.parse(
-        app.config["HARBOUR_WEATHER_TOWNS"] or app.config["HARBOUR_TOWN"]
-    )
+    app.extensions["weather"] = towns.parse(app.config["HARBOUR_WEATHER_TOWNS"] or app.config["HARBOUR_TOWN"])

@@ -44,8 +44,7 @@ def send_digest(begin: datetime | None, end: datetime | None) -> None:
     """Mail the day's weather to who has not got it today: for a timer, as often as you like."""
     if not subscribers.offered():
         raise click.ClickException(
-            "The weather is mailed with OPENWEATHERMAP_KEY, SMTP_URL and HARBOUR_URL; one is not"
-            " set."
+            "The weather is mailed with OPENWEATHERMAP_KEY, SMTP_URL and HARBOUR_URL; one is not set."
         )
     moment = reports.local()
     if (begin and moment.time() < begin.time()) or (end and moment.time() > end.time()):

@@ -270,9 +270,7 @@ def _decide(day: date, who: str, subscriber: int) -> bool:
 
     Not if another run was first, and not if the subscriber has left meanwhile.
     """
-    here = select(Subscriber.id).where(
-        Subscriber.id == subscriber, Subscriber.confirmed_at.is_not(None)
-    )
+    here = select(Subscriber.id).where(Subscriber.id == subscriber, Subscriber.confirmed_at.is_not(None))
     if db.session.scalar(here) is None:
         db.session.rollback()
         return False

@@ -71,9 +71,7 @@ def index() -> str:
         every_units=tuple(Units),
         current=found.current,
         current_at=found.current_at,
-        days=service.days(
-            found.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()
-        ),
+        days=service.days(found.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
         old=found.old(moment),
         offered=subscribers.offered(),
     )

@@ -58,9 +58,7 @@ class Weather:
 
 def weather(town: Town) -> Weather:
     """Return what is known about a town's weather, for a page."""
-    text = remembered(
-        f"weather {town.slug}", KEPT, lambda: json.dumps(refreshed(town, FRESH, PATIENCE))
-    )
+    text = remembered(f"weather {town.slug}", KEPT, lambda: json.dumps(refreshed(town, FRESH, PATIENCE)))
     return read(json.loads(text))
 
 
@@ -83,8 +81,7 @@ def refreshed(town: Town, fresh: timedelta, patience: float) -> dict[str, str | 
             db.session.commit()
             report |= found
     return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in report.items()
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in report.items()
     }
 
 
@@ -137,9 +134,7 @@ def _claim(town: Town, *, known: bool) -> bool:
             return False
         return True
     claimed = db.session.execute(
-        update(Report)
-        .where(Report.town == town.slug, Report.asked_at <= now() - REST)
-        .values(asked_at=now())
+        update(Report).where(Report.town == town.slug, Report.asked_at <= now() - REST).values(asked_at=now())
     )
     db.session.commit()
     return bool(claimed.rowcount)  # type: ignore[attr-defined]

@@ -330,15 +330,11 @@ def _sky(value: object) -> Sky:
     picture, rank = "", 0
     if number is not None:
         hundred = int(number) // 100
-        picture = {2: "storm", 3: "rain", 5: "rain", 6: "snow", 7: "mist", 8: "cloud"}.get(
-            hundred, ""
-        )
+        picture = {2: "storm", 3: "rain", 5: "rain", 6: "snow", 7: "mist", 8: "cloud"}.get(hundred, "")
         if number in {800, 801}:
             picture = "sun"
         rank = {2: 600, 6: 500, 5: 400, 3: 300, 7: 200, 8: 0}.get(hundred, 0) + int(number) % 100
-    return Sky(
-        words=clean_line(words)[:60] if isinstance(words, str) else "", picture=picture, rank=rank
-    )
+    return Sky(words=clean_line(words)[:60] if isinstance(words, str) else "", picture=picture, rank=rank)
 
 
 def _object(text: str) -> dict[str, Any]:

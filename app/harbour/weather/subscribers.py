@@ -92,9 +92,7 @@ def _found(email: str) -> Subscriber | None:
 
 
 def _made(email: str, town: str, units: Units) -> Subscriber:
-    subscriber = Subscriber(
-        email=email, town=town, units=units.value, link_key=secrets.token_hex(16)
-    )
+    subscriber = Subscriber(email=email, town=town, units=units.value, link_key=secrets.token_hex(16))
     db.session.add(subscriber)
     try:
         db.session.commit()

@@ -41,9 +41,7 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("height", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_photos"),
-        sa.ForeignKeyConstraint(
-            ["listing_id"], ["listings.id"], name="fk_photos_listing_id_listings"
-        ),
+        sa.ForeignKeyConstraint(["listing_id"], ["listings.id"], name="fk_photos_listing_id_listings"),
         **UTF8,
     )
     op.create_index("ix_photos_listing_id_position", "photos", ["listing_id", "position"])
@@ -61,9 +59,7 @@ def upgrade() -> None:
         sa.Column("done_at", sa.DateTime(), nullable=True),
         sa.Column("submission", sa.String(32), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
-        sa.ForeignKeyConstraint(
-            ["listing_id"], ["listings.id"], name="fk_messages_listing_id_listings"
-        ),
+        sa.ForeignKeyConstraint(["listing_id"], ["listings.id"], name="fk_messages_listing_id_listings"),
         **UTF8,
     )
     op.create_index("ix_messages_done_at_created_at", "messages", ["done_at", "created_at"])

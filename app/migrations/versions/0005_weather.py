@@ -46,9 +46,7 @@ def upgrade() -> None:
         **UTF8,
     )
     op.create_index("ix_weather_subscribers_email", "weather_subscribers", ["email"], unique=True)
-    op.create_index(
-        "ix_weather_subscribers_confirmed_at_id", "weather_subscribers", ["confirmed_at", "id"]
-    )
+    op.create_index("ix_weather_subscribers_confirmed_at_id", "weather_subscribers", ["confirmed_at", "id"])
     op.create_table(
         "weather_deliveries",
         sa.Column("id", sa.Integer(), nullable=False),

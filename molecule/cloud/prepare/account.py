@@ -38,14 +38,20 @@ def balanced(vpc: str, subnet: str, serving: list[str]) -> str:
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     ec2.create_launch_template(LaunchTemplateName="cloud-web", LaunchTemplateData={"ImageId": image})
     scaling.create_auto_scaling_group(
-        **{"AutoScalingGroupName": "cloud-web", "MinSize": 0, "MaxSize": 9, "DesiredCapacity": 0},
-        **{"VPCZoneIdentifier": subnet, "TargetGroupARNs": [arn]},
+        AutoScalingGroupName="cloud-web",
+        MinSize=0,
+        MaxSize=9,
+        DesiredCapacity=0,
+        VPCZoneIdentifier=subnet,
+        TargetGroupARNs=[arn],
         LaunchTemplate={"LaunchTemplateName": "cloud-web"},
     )
     scaling.attach_instances(AutoScalingGroupName="cloud-web", InstanceIds=serving)
     scaling.put_lifecycle_hook(
-        **{"LifecycleHookName": "ready", "AutoScalingGroupName": "cloud-web"},
-        **{"LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING", "DefaultResult": "ABANDON"},
+        LifecycleHookName="ready",
+        AutoScalingGroupName="cloud-web",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        DefaultResult="ABANDON",
     )
     return arn
 

@@ -281,7 +281,9 @@ def get(name: str, address: str, path: str) -> tuple[int, str]:
             # Authorities do not verify it either: there may be no certificate yet.
             unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-            connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=unverified)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=TIMEOUT, context=unverified
+            )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
         with contextlib.closing(connection):
@@ -367,7 +369,7 @@ def authority_time(url: str, authorities: str) -> float | None:
     not looked at.
     """
     context = ssl.create_default_context(cafile=authorities if os.path.exists(authorities) else None)
-    context.verify_flags |= NO_CHECK_TIME  # type: ignore[assignment]
+    context.verify_flags |= NO_CHECK_TIME
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=TIMEOUT) as answer:
@@ -724,10 +726,7 @@ class Run:
             note.setdefault("failing", self.now)
         if json.dumps(note) != before:
             write(path, json.dumps(note).encode())
-        new = made is not None and put(
-            *(self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem")),
-            self.directory / site["name"],
-        )
+        new = made is not None and self.put(site)
         if refused:
             raise (Half if new else Refused)(refused)
         return new
@@ -752,8 +751,8 @@ class Run:
         except Refused as refused:
             times = failed.get("times", 0) + 1
             # Who was not asked may be asked as soon as it is mended.
-            what = None if isinstance(refused, NotAsked) else what
-            note["failed"] = {"at": self.now, "what": what, "why": str(refused), "times": times}
+            refusal = None if isinstance(refused, NotAsked) else what
+            note["failed"] = {"at": self.now, "what": refusal, "why": str(refused), "times": times}
             raise
 
     # All of them
@@ -825,14 +824,16 @@ class Run:
                 shutil.rmtree(self.certbot / folder / name, ignore_errors=True)
             say(f"{name}: its certificate is no longer renewed")
 
+    def put(self, site: dict[str, Any]) -> bool:
+        """Copy a site's chain and key from certbot's folder; return whether they are new."""
+        lineage = self.lineage(site)
+        return put(lineage / "fullchain.pem", lineage / "privkey.pem", self.directory / site["name"])
+
     def install(self) -> None:
         """Put in place what certbot has got, whoever has asked for it, and reload."""
         for site in self.acme_sites():
             if self.present(site):
-                put(
-                    *(self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem")),
-                    self.directory / site["name"],
-                )
+                self.put(site)
         self.reload()
 
     def reload(self) -> None:
@@ -852,8 +853,8 @@ class Run:
                 unread.discard(unit)
                 continue  # it reads them when it starts
             moment = told["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
-            read = datetime.strptime(moment.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC")
-            if newest > read.replace(tzinfo=timezone.utc).timestamp():
+            moment, form = moment.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC"
+            if newest > datetime.strptime(moment, form).replace(tzinfo=timezone.utc).timestamp():
                 begun = time.time()
                 try:
                     systemctl("reload", unit)
@@ -872,7 +873,7 @@ class Run:
 
     def watched(self) -> list[str]:
         """What is wrong with the certificates that are served, of whatever mode."""
-        helps = {"acme": "see above", "provided": "provide another"}
+        remedies = {"acme": "see above", "provided": "provide another"}
         faults = []
         for site in self.sites:
             try:
@@ -887,8 +888,8 @@ class Run:
                     if left > 0
                     else f"has ended {iso(served.ends)}"
                 )
-                help = helps.get(site["mode"], "a converge makes another")
-                faults.append(f"{site['name']}: its certificate {ends}; {help}")
+                remedy = remedies.get(site["mode"], "a converge makes another")
+                faults.append(f"{site['name']}: its certificate {ends}; {remedy}")
             elif self.keeps_failing(site):
                 since = iso(read_json(self.note(site))["failing"])
                 faults.append(f"{site['name']}: it keeps failing, since {since}; see above")
@@ -947,8 +948,8 @@ class Run:
                 values[name].append(f"{name}{label} {value}")
         lines = [
             line
-            for name, help in names.items()
-            for line in (f"# HELP {name} {help}", f"# TYPE {name} gauge", *values[name])
+            for name, text in names.items()
+            for line in (f"# HELP {name} {text}", f"# TYPE {name} gauge", *values[name])
         ]
         last = "decanter_certificates_last_run_seconds"
         lines += [f"# HELP {last} When this was written.", f"# TYPE {last} gauge", f"{last} {self.now:.0f}"]

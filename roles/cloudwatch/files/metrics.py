@@ -43,7 +43,7 @@ def lines(text: str, now: float) -> Iterator[str]:
 
 
 def main() -> None:
-    folder, port = Path(sys.argv[1]), int((*sys.argv, 8125)[2])
+    folder, port = Path(sys.argv[1]), int((*sys.argv, "8125")[2])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         for path in sorted(folder.glob("*.prom")):
             for line in lines(path.read_text(), time.time()):

@@ -60,7 +60,8 @@ class Store:
     """What is asked at AWS; each kind of it when it is first needed."""
 
     def __init__(self) -> None:
-        self.session, self.clients = botocore.session.get_session(), {}
+        self.session = botocore.session.get_session()
+        self.clients: dict[str, Any] = {}
         self.region = os.environ.get("AWS_REGION", "")
 
     def client(self, service: str) -> Any:

@@ -122,7 +122,7 @@ def ansible(tree: Path) -> Path:
     return target / "bin"
 
 
-def source(bucket: Bucket, name: str, site: dict[str, str]) -> str:
+def source(bucket: Bucket, name: str, site: dict[str, Any]) -> str:
     """A site's source, as it was packed: every file of it is one that git would track."""
     tree = bucket.unpacked(site["source"], STATE / "sources" / name / site["id"])
     if not (tree / ".git").exists():
@@ -142,7 +142,7 @@ def inventory(tree: Path, told: dict[str, str]) -> Path:
         "ansible_host": address(),
         **({"ec2_instance_id": told["instance"]} if told["instance"] else {}),
     }
-    groups = {group: {"hosts": {told["name"]: {}}} for group in ("web", "database")}
+    groups: dict[str, Any] = {group: {"hosts": {told["name"]: {}}} for group in ("web", "database")}
     hosts = {"all": {"hosts": {told["name"]: variables}, "children": groups}}
     (target / "hosts.yml").write_text(json.dumps(hosts, indent=2))
     return target

@@ -1,6 +1,4 @@
-"""Write to what other builds read: caches, earlier environments and their files that this one has linked,
-markers, and the build's programs.
-"""
+"""Write to what other builds read: caches, earlier environments, their markers and the build's programs."""
 
 import os
 from pathlib import Path
@@ -27,9 +25,6 @@ def run():
             ("mark", lambda environment=environment: append(f"{environment}.json")),
         ):
             report[f"{what} {environment.name}"] = attempt(call)
-    linked = next(ENVIRONMENT.glob("lib/python3*/site-packages/flask/app.py"))
-    report["append linked"] = attempt(append, linked)
-    report["chmod linked"] = attempt(os.chmod, linked, 0o777)
     for folder in SETTINGS["folders"]:
         report[folder] = attempt(append, Path(folder) / "poison")
     return report

@@ -5,9 +5,9 @@ All third-party code that runs before the application itself runs here. Five fol
 release's tree, the new environment, the cache of uv, /tmp and the folder of the results. Root copies the
 results out when the unit has ended.
 
-Results, all of them untrusted: `result.json` (environment, key, new), `reuse` (a request to start again with
-the packages of the previous environment), `resolved.txt`, `fault` (why nothing was built) and `failed` (the
-command that failed).
+Results, all of them untrusted: `result.json` (environment, key, new, and whether to start this again), `kept`
+(files of the previous environment that the new one has, too), `resolved.txt`, `fault` (why nothing was built)
+and `failed` (the command that failed).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import local_packages
 from application import Unusable, requirement_file, suits
 from plan import Plan, blocks, make_plan
-from reuse import Contents
+from reuse import NOTHING, Contents, Kept, kept
 from uv import Failed, Uv
 
 Job = dict[str, Any]
@@ -53,16 +53,21 @@ def missing_server(plan: Plan, job: Job) -> dict[str, str]:
     return {name: lines for name, lines in locked.items() if name not in plan.packages}
 
 
-def build_environment(uv: Uv, plan: Plan, job: Job) -> None:
-    """Build a new environment with the requirements, and with gunicorn unless they include it."""
+def build_environment(uv: Uv, plan: Plan, job: Job, reused: Kept) -> None:
+    """Build a new environment with the requirements, and with gunicorn unless they include it.
+
+    The files of the reused packages are left out.
+    """
     # Programs of the environment find its interpreter by a relative path, so that another one can share them.
     options = ["--quiet", "--no-project", "--relocatable", "--allow-existing"]
     uv.run("venv", *options, "--python", job["python"], str(uv.environment))
+    reused.lend(uv.environment)
     for arguments in plan.install:
         uv.run(*arguments)
     if server := missing_server(plan, job):
         file = uv.write("server.txt", "".join(server.values()))
         uv.run(*uv.pip_install, "--require-hashes", "--requirements", file)
+    reused.take_back(uv.environment)
     compile_bytecode(uv.environment / "bin/python", uv.environment)
 
 
@@ -107,17 +112,24 @@ def build(job: Job, results: Path) -> None:
         uv.environment = Path(known)
     else:
         contents = Contents(job["identity"], plan.options, plan.packages | missing_server(plan, job))
-        if job["previous"] and not os.listdir(uv.environment) and contents.overlap(Path(job["previous"])):
-            (results / "reuse").touch()  # root links the previous environment, and starts this again
-            return
-        contents.reduce(uv.environment)
-        build_environment(uv, plan, job)
+        previous = Path(job["previous"]) if job["previous"] else None
+        reused = kept(previous, contents.unchanged(previous)) if previous else NOTHING
+        build_environment(uv, plan, job, reused)
         contents.write(uv.environment)
+        if reused.files:
+            # Root adds these, and starts this again with the complete environment.
+            (results / "kept").write_text("\0".join(reused.files))
+            write_result(results, uv, key, new=True, again=True)
+            return
     local_packages.install(uv, plan.local)
     run_commands(job, tree, uv.environment)
     # The site cannot write bytecode later.
     compile_bytecode(uv.environment / "bin/python", tree)
-    result = {"environment": str(uv.environment), "key": key, "new": not known}
+    write_result(results, uv, key, new=not known, again=False)
+
+
+def write_result(results: Path, uv: Uv, key: str, new: bool, again: bool) -> None:
+    result = {"environment": str(uv.environment), "key": key, "new": new, "again": again}
     (results / "result.json").write_text(json.dumps(result))
 
 

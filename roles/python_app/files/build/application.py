@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 # The first that exists decides. A requirements.txt beside a lock file is its export for those who install.
@@ -19,16 +20,6 @@ FILES = (
     *("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml", "pyproject.toml"),
     *("setup.py", "setup.cfg"),
 )
-# Files of other tools, and the command that exports what is needed here.
-EXPORTS = {
-    "Pipfile": "`pipenv lock`, which writes Pipfile.lock",
-    "pdm.lock": "`pdm export --format pylock --output pylock.toml`",
-    "environment.yml": "`pip freeze > requirements.txt` in the conda environment",
-    "environment.yaml": "`pip freeze > requirements.txt` in the conda environment",
-    "conda-lock.yml": "`pip freeze > requirements.txt` in the conda environment",
-    "pixi.lock": "`pixi list --explicit`, written to a requirements.txt",
-    "package.json": "the file of the Python application; `build: [npm ci]` installs packages of npm",
-}
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirements?|--constraints?)[\s=]*(\S+)", re.M)
 Table = dict[str, Any]
 
@@ -40,7 +31,8 @@ class Unusable(Exception):
 def requirement_file(tree: Path, named: str) -> str:
     """Return the path in the tree of the file that declares the requirements.
 
-    Raise Unusable if there is none, or if it is a file of another tool or outside of the tree.
+    Raise Unusable if there is none, or if it is outside of the tree. The controller rejects files of other
+    tools, such as Pipfile (plugins/filter/sites_check.py).
     """
     name = named or next((name for name in FILES if (tree / name).is_file()), "")
     if not name:
@@ -48,8 +40,6 @@ def requirement_file(tree: Path, named: str) -> str:
             f"requirements: found none of {', '.join(FILES)}, expected one of them at the top. "
             "Add one, or name its path in the site's `requirements`."
         )
-    if export := EXPORTS.get(Path(name).name):
-        raise Unusable(f"requirements: found {name}, which uv cannot read. Use {export}.")
     path = tree / name
     if not path.is_file() or not path.resolve().is_relative_to(tree.resolve()):
         raise Unusable(f"requirements: found {name}, expected a file inside the application.")

@@ -26,8 +26,7 @@ def compiled(source: Path) -> Path:
 def compile_one(source: Path, folder: Path) -> None:
     """Compile one module, unless its bytecode exists."""
     target = compiled(source)
-    # Files of the previous environment have several links. Its bytecode is not that of a new module.
-    if target.exists() and not (links(target) > 1 and links(source) == 1):
+    if target.exists():
         return
     # A template or a test that looks like Python and is not stays without bytecode.
     with suppress(py_compile.PyCompileError, ValueError, RecursionError):
@@ -38,10 +37,6 @@ def compile_one(source: Path, folder: Path) -> None:
             quiet=2,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
-
-
-def links(path: Path) -> int:
-    return path.stat().st_nlink
 
 
 def sources_of(folder: Path) -> list[Path]:

@@ -57,7 +57,8 @@ class Converted:
 
 def collect(file: str, command: str, packages: list[tuple[str, Converted, Marker]]) -> Requirements:
     """Return the requirements for (name, package, marker). Raise LockError if they are ambiguous."""
-    result, seen = Requirements(), {}
+    result = Requirements()
+    seen: dict[str, dict[str, tuple[tuple[str, ...], Marker]]] = {}
     for name, package, marker in packages:
         if marker == NEVER:
             continue
@@ -161,7 +162,7 @@ def pipfile_package(name: str, one: Table, sources: list[Table]) -> Converted:
             f"{', '.join(each.get('name', '') for each in sources) or '_meta.sources'}. Run `pipenv lock`."
         )
     url = source["url"] if source else ""
-    public = bool(source) and source.get("name") == "pypi" and DEFAULT_INDEX.fullmatch(url)
+    public = source and source.get("name") == "pypi" and DEFAULT_INDEX.fullmatch(url)
     return Converted(f"{name}{version}", hashes, "" if public else url)
 
 

@@ -222,7 +222,10 @@ def clauses(operator: str, version: str) -> list[Clause]:
         return []
     if operator not in ("^", "~", "~="):
         return [({"": "==", "=": "==", "===": "==", "<>": "!="}.get(operator, operator), version)]
-    release = [int(part) for part in re.match(r"v?(?:\d+!)?([\d.]*\d)", version)[1].split(".")]
+    found = re.match(r"v?(?:\d+!)?([\d.]*\d)", version)
+    if not found:
+        raise ValueError(version)
+    release = [int(part) for part in found[1].split(".")]
     if operator == "^":
         last = next((index for index, part in enumerate(release) if part), len(release) - 1)
     else:
@@ -296,10 +299,11 @@ def platform_marker(constraint: str) -> Marker:
     """Return the marker for Poetry's `platform = "win32"`, which compares sys_platform."""
     found = []
     for alternative in re.split(r"\|\|?", constraint):
-        parts = [re.fullmatch(r"\s*(==|!=)?\s*([\w.-]+)\s*", part) for part in alternative.split(",")]
-        if None in parts:
-            raise ValueError(constraint)
-        found.append(
-            both(ALWAYS, *(comparison("sys_platform", part[1] or "==", f'"{part[2]}"') for part in parts))
-        )
+        marker = ALWAYS
+        for text in alternative.split(","):
+            part = re.fullmatch(r"\s*(==|!=)?\s*([\w.-]+)\s*", text)
+            if not part:
+                raise ValueError(constraint)
+            marker = both(marker, comparison("sys_platform", part[1] or "==", f'"{part[2]}"'))
+        found.append(marker)
     return either(*found)

@@ -160,7 +160,7 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
             hashed_constraints(uv, text),
             *([] if plan.local else ["--require-hashes"]),
         ]
-        plan.add(f"{lines}\n" for lines in blocks(text))
+        plan.add(f"{lines}\n" for lines in blocks(re.sub(r"(?m)(^|\s)#.*$", "", text)))
         return with_additions(uv, plan, [*wanted.requirements])
     return plan
 

@@ -1,8 +1,7 @@
 """Reuse the packages of the previous environment that a new one has unchanged.
 
-Root links the files of the previous environment into the folder of the new one. They belong to root, so a
-build can remove and replace them, and never change them. Copying them from the cache, compiling them and
-copying them again would take most of the time of a build.
+Only the other packages are built. Root links the files of the unchanged ones into the new environment.
+Most of the time of a build is spent copying packages from the cache, compiling them and copying them out.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,44 +38,67 @@ class Contents:
     def write(self, environment: Path) -> None:
         (environment / FILE).write_text(json.dumps(vars(self)))
 
-    def overlap(self, previous: Path) -> set[str]:
+    def unchanged(self, previous: Path) -> set[str]:
         """Return the names of the packages that another environment has unchanged."""
         other = Contents.of(previous)
         if other is None or (other.identity, other.options) != (self.identity, self.options):
             return set()
         return {name for name, text in self.packages.items() if other.packages.get(name) == text}
 
-    def reduce(self, environment: Path) -> None:
-        """Remove from a linked environment everything but the files of the unchanged packages."""
-        kept = kept_files(environment, self.overlap(environment))
-        for here, folders, names in os.walk(environment, topdown=False):
-            links = [name for name in folders if os.path.islink(f"{here}/{name}")]
-            for path in (f"{here}/{name}" for name in (*names, *links)):
-                if path not in kept and source_of(path) not in kept:
-                    os.unlink(path)
-            if here != str(environment) and not os.listdir(here):
-                os.rmdir(here)
+
+@dataclass
+class Kept:
+    """The packages that stay, of an environment."""
+
+    environment: Path
+    metadata: list[str]  # their folders of metadata
+    files: list[str]  # all their files, with bytecode; both relative to the environment
+
+    def lend(self, environment: Path) -> None:
+        """Copy the metadata of the packages to a new environment, so that uv takes them for installed."""
+        for folder in self.metadata:
+            shutil.copytree(self.environment / folder, environment / folder)
+
+    def take_back(self, environment: Path) -> None:
+        """Remove what `lend` has copied."""
+        for folder in self.metadata:
+            shutil.rmtree(environment / folder)
 
 
-def kept_files(environment: Path, names: set[str]) -> set[str]:
-    """Return the paths of the files of some packages.
+NOTHING = Kept(Path(), [], [])
 
-    A package that shares a file with one that changes is left out: whose version of it is there is unknown.
+
+def kept(environment: Path, names: set[str]) -> Kept:
+    """Return the packages of an environment that stay, of those with the given names.
+
+    A package that shares a file with one that goes is left out: whose version of it is there is unknown.
     """
-    owners = defaultdict(set)
-    files = {}
+    if not names:
+        return NOTHING
+    owners: dict[str, set[str]] = defaultdict(set)
+    records: dict[str, str] = {}
+    files: dict[str, set[str]] = {}
     for record in environment.glob("lib/*/site-packages/*.dist-info/RECORD"):
         name = canonicalize_name(record.parent.name.partition("-")[0])
-        site = record.parents[1]
+        records[name] = str(record.parent.relative_to(environment))
         with record.open(newline="") as file:
-            files[name] = {os.path.normpath(site / row[0]) for row in csv.reader(file) if row}
+            rows = [row[0] for row in csv.reader(file) if row]
+        files[name] = {os.path.normpath(record.parents[1] / path) for path in rows}
         for path in files[name]:
             owners[path].add(name)
-    kept = names & set(files)
+    stay = names & set(files)
     shared = [found for found in owners.values() if len(found) > 1]
-    while left_out := {name for found in shared if not found <= kept for name in found & kept}:
-        kept -= left_out
-    return set().union(*(files[name] for name in kept))
+    while left_out := {name for found in shared if not found <= stay for name in found & stay}:
+        stay -= left_out
+    wanted: set[str] = set().union(*(files[name] for name in stay))
+    start = len(f"{environment}/")
+    paths = [
+        path[start:]
+        for here, folders, entries in os.walk(environment)
+        for path in (f"{here}/{entry}" for entry in (*entries, *folders))
+        if path in wanted or source_of(path) in wanted
+    ]
+    return Kept(environment, [records[name] for name in stay], paths)
 
 
 def source_of(path: str) -> str:
