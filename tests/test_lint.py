@@ -6,29 +6,20 @@ import configparser
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import tomllib
 import yaml
+from repository import ROOT, repository_files
 
-ROOT = Path(__file__).parents[1]
 PRODUCT = ("audit", "bench", "bin", "new_site", "plugins", "roles")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
-def tracked(*patterns: str) -> list[str]:
-    """Return the files of the repository that match, without symlinks."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = [path for path in listed.split("\0") if path]
-    return [path for path in paths if (ROOT / path).is_file() and not (ROOT / path).is_symlink()]
-
-
 def commands() -> set[str]:
     """Return the commands that are written in Python, which have no ending."""
-    return {path for path in tracked("bin") if "python" in (ROOT / path).read_text().splitlines()[0]}
+    return {path for path in repository_files("bin") if "python" in (ROOT / path).read_text().splitlines()[0]}
 
 
 def test_ruff_checks_commands_without_an_ending():
@@ -51,7 +42,7 @@ def test_typecheck_covers_all_product_code():
         check=True,
     )
     checked = {(ROOT / word).resolve() for word in done.stdout.split() if not word.startswith("-")}
-    expected = commands() | {path for path in tracked(*PRODUCT) if path.endswith(".py")}
+    expected = commands() | {path for path in repository_files(*PRODUCT) if path.endswith(".py")}
     missing = [
         path for path in sorted(expected) if not checked & {ROOT / path, *(ROOT / path).parents} - {ROOT}
     ]
@@ -84,7 +75,7 @@ def test_files_follow_editorconfig():
     parser.read_string("[root]\n" + (ROOT / ".editorconfig").read_text())
     assert int(parser["*.py"]["max_line_length"]) == SETTINGS["ruff"]["line-length"]
     wrong = []
-    for path in tracked():
+    for path in repository_files():
         content = (ROOT / path).read_bytes()
         if b"\0" in content or not content:
             continue

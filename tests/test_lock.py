@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from repository import ROOT, repository_files
 
 
 @pytest.fixture
@@ -39,11 +38,9 @@ def locked(checkout: Path, *arguments: str) -> list[str]:
 
 
 def test_lock_covers_every_requirements_file(checkout):
-    tracked = subprocess.run(
-        ["git", "ls-files", "*.in"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    present = [path for path in repository_files() if path.endswith(".in")]
     written = locked(checkout)
-    assert sorted(path for path in written if path.endswith(".in")) == sorted(tracked.stdout.split())
+    assert sorted(path for path in written if path.endswith(".in")) == present
     assert written[-2:] == [".venv/bin/uv", "--omit-lockfile-registry-resolved"], written
 
 

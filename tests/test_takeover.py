@@ -288,14 +288,21 @@ def test_kept_folder_is_rejected(source, target, earlier):
         takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["below"])
 
 
-@pytest.mark.parametrize("kind", ["folder in place of a kept file", "file in place of a kept folder"])
-def test_build_that_contradicts_what_it_keeps_is_rejected(source, target, earlier, kind):
-    if kind.startswith("folder"):
-        (source / "kept").mkdir()
-    else:
+@pytest.mark.parametrize("kind", ["file", "symlink", "folder for a file", "folder for a symlink"])
+def test_build_that_contradicts_what_it_keeps_is_rejected(source, target, earlier, outside, kind):
+    if kind == "file":
         (source / "below").write_text("text")
-    with pytest.raises(OSError):
-        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "below/deep/kept"])
+    elif kind == "symlink":
+        (source / "below").symlink_to(outside.parent)
+    else:
+        (earlier / "link").unlink()
+        (earlier / "link").symlink_to(outside.parent)
+        folder = source / ("kept" if kind.endswith("file") else "link")
+        folder.mkdir()
+        (folder / "planted").write_text("text")
+    with pytest.raises(takeover.TakeoverError, match=r"expected a (file|folder) as before"):
+        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "link", "below/deep/kept"])
+    assert not (outside.parent / "planted").exists(), "expected nothing behind the symlink"
 
 
 def test_kept_files_count_towards_the_limits(source, target, earlier, monkeypatch):

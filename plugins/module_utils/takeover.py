@@ -93,13 +93,17 @@ class Takeover:
                 with suppress(FileExistsError):  # a folder of the earlier tree
                     os.mkdir(name, 0o755, dir_fd=target)
                     os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
-                below = [os.open(name, FOLDER, dir_fd=source), os.open(name, FOLDER, dir_fd=target)]
+                below = os.open(name, FOLDER, dir_fd=source)
                 try:
-                    self.folder(f"{where}/", *below)
+                    copy = open_folder(where, name, target)
+                    try:
+                        self.folder(f"{where}/", below, copy)
+                    finally:
+                        close(copy)
                 finally:
-                    close(*below)
+                    close(below)
             elif stat.S_ISLNK(found.st_mode):
-                unlink(name, target)
+                unlink(where, name, target)
                 os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
             elif stat.S_ISREG(found.st_mode):
@@ -124,7 +128,7 @@ class Takeover:
                 key = (found.st_dev, found.st_ino)
                 self.links[key] = (where, found.st_nlink, self.links.get(key, ("", 0, 0))[2] + 1)
             mode = 0o755 if found.st_mode & 0o100 else 0o644
-            unlink(name, target)
+            unlink(where, name, target)
             copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
             try:
                 while block := os.read(given, BLOCK):
@@ -141,10 +145,21 @@ class Takeover:
             close(given)
 
 
-def unlink(name: str, folder: int) -> None:
-    """Remove a file of the earlier tree that the build has, too."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
+def open_folder(where: str, name: str, parent: int) -> int:
+    """Open a folder of root's. Raise TakeoverError if the earlier tree has a file there."""
+    try:
+        return os.open(name, FOLDER, dir_fd=parent)
+    except OSError as error:
+        raise TakeoverError(f"found the folder {shown(where)}, expected a file as before") from error
+
+
+def unlink(where: str, name: str, folder: int) -> None:
+    """Remove a file of the earlier tree that the build has, too. Raise TakeoverError if it is a folder."""
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+    except OSError as error:
+        raise TakeoverError(f"found the file {shown(where)}, expected a folder as before") from error
 
 
 def close(*descriptors: int | None) -> None:
