@@ -9,7 +9,8 @@ from ansible import constants
 
 def project_folder() -> Path:
     """Return the folder of ansible.cfg, or the working folder if Ansible runs without an ansible.cfg."""
-    return Path(constants.CONFIG_FILE).parent if constants.CONFIG_FILE else Path.cwd()
+    file = constants.config.get_config_value("CONFIG_FILE")
+    return Path(file).parent if file else Path.cwd()
 
 
 def project_path(path: str) -> str:
