@@ -217,10 +217,8 @@ def main() -> int:
             results = measure(front)
         finally:
             lab.ask("web1", f"sh {SCRIPT} down && rm {SCRIPT}")
-        data = {
-            **{"how": HOW, "cores": os.cpu_count(), "others_percent": others},
-            **{"results": results, "figures": figures(results)},
-        }
+        data: Record = {"how": HOW, "cores": os.cpu_count(), "others_percent": others}
+        data |= {"results": results, "figures": figures(results)}
         (lab.work / "results.json").write_text(json.dumps(data, indent=2) + "\n")
         report(data)
         return 0

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from playbook_run import ROOT, run_playbook
 
 
 def failure(folder: Path, files: dict[str, dict[str, str]]) -> str:
@@ -30,10 +26,7 @@ def failure(folder: Path, files: dict[str, dict[str, str]]) -> str:
     ]
     play = {"name": "Fail", "hosts": "localhost", "gather_facts": False, "tasks": tasks}
     (folder / "play.yml").write_text(json.dumps([play]))
-    program = Path(sys.executable).with_name("ansible-playbook")
-    command = [program, "-i", "localhost,", "--connection", "local", folder / "play.yml"]
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = run_playbook(folder / "play.yml", "-i", "localhost,", "--connection", "local")
     (message,) = [line for line in done.stdout.splitlines() if line.startswith("msg=")]
     return message.removeprefix("msg=")
 

@@ -145,4 +145,4 @@ def test_what_was_begun_may_end(service, monkeypatch):
 def test_who_is_not_known_is_nobody_s_concern(service, monkeypatch):
     assert member.Balancer("web3").host == {}
     monkeypatch.setattr(member, "STATE", service.state / "none")
-    assert member.Balancer("web1").host == {}, "expected a balancer that was never started to know nobody"
+    assert member.Balancer("web1").host == {}, "expected no host of a balancer that never started"

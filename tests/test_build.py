@@ -207,6 +207,28 @@ def test_result_of_a_second_run_has_the_environment_of_the_first(one):
         one.result()
 
 
+@pytest.mark.parametrize("existed", [True, False])
+def test_failed_build_removes_an_environment_that_it_made_alone(one, monkeypatch, existed):
+    # A release that was pruned may be built again, while others still use the environment of its name.
+    def make() -> None:
+        one.environment.mkdir()
+        build.marker(one.environment).write_text('{"key": "", "resolved": ""}')
+
+    def fail() -> None:
+        if not existed:
+            make()
+        raise build.BuildError("a command failed")
+
+    if existed:
+        make()
+    for name, function in (("clear", lambda: None), ("prepare", lambda archive: None), ("execute", fail)):
+        monkeypatch.setattr(one, name, function)
+    with pytest.raises(build.BuildError, match="a command failed"):
+        one.run("source.tar.gz")
+    found = (one.environment.exists(), build.marker(one.environment).exists())
+    assert found == (existed, existed), f"expected environment and marker: {existed}, got {found}"
+
+
 def test_list_of_kept_files_may_be_long(one):
     text = "\0".join(f"lib/python3.13/site-packages/package/module_{number}.py" for number in range(100_000))
     (one.folder / "results/kept").write_text(text)

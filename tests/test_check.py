@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from playbook_run import ROOT, run_playbook
 
-ROOT = Path(__file__).parents[1]
 
-
-def check(*arguments: str) -> subprocess.CompletedProcess:
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    command = [playbook, ROOT / "playbooks/site.yml", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_playbook(ROOT / "playbooks/site.yml", *arguments)
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])

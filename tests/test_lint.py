@@ -1,4 +1,4 @@
-"""What `make lint` and the hooks check is all that there is to check."""
+"""`make lint` and the hooks run the same programs, on all files of the repository."""
 
 from __future__ import annotations
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from playbook_run import ROOT, run_playbook
 
 
 def play(folder: Path, arguments: str) -> subprocess.CompletedProcess[str]:
     playbook = folder / "play.yml"
     tasks = f"[{{name: Print, decanter.stack.message: {arguments}}}]"
     playbook.write_text(f"[{{name: Print, hosts: localhost, gather_facts: false, tasks: {tasks}}}]\n")
-    program = Path(sys.executable).with_name("ansible-playbook")
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    command = [program, "-i", "localhost,", playbook]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return run_playbook(playbook, "-i", "localhost,")
 
 
 @pytest.mark.parametrize(

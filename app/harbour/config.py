@@ -187,7 +187,7 @@ def _proxies(value: Any) -> int:  # noqa: ANN401 (whatever the environment or a 
     return number
 
 
-def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
+def _switch(name: str, value: object) -> bool:
     """Return whether something is on."""
     if value in (True, "on"):
         return True
@@ -196,7 +196,7 @@ def _switch(name: str, value: Any) -> bool:  # noqa: ANN401 (likewise)
     raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
 
 
-def _zone(value: Any) -> tzinfo:  # noqa: ANN401 (likewise)
+def _zone(value: object) -> tzinfo:
     """Return the site's time zone."""
     if isinstance(value, tzinfo):
         return value

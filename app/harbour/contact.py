@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import logs, mail
-from .extensions import db, limiter
+from .extensions import db, limiter, row_count
 from .forms import ContactForm
 from .models import Listing, Message, now
 from .search import published
@@ -84,8 +84,7 @@ def send_by_mail(message_id: int) -> bool:
     claim = update(Message).where(Message.id == message_id, Message.mailed_at.is_(None))
     claimed = db.session.execute(claim.values(mailed_at=now()))
     db.session.commit()
-    # A change has a count, which the type of any result does not say.
-    if not claimed.rowcount:  # type: ignore[attr-defined]
+    if not row_count(claimed):
         return False
     message = db.session.get_one(Message, message_id)
     town = current_app.config["HARBOUR_TOWN"]

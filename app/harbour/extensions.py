@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
+from typing import Any, cast
 
 from flask import current_app, request
 from flask_caching import Cache
@@ -13,7 +14,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from redis.exceptions import RedisError
-from sqlalchemy import MetaData
+from sqlalchemy import CursorResult, MetaData, Result
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -60,6 +61,12 @@ limiter = Limiter(key_func=visitor)
 def unlimited() -> bool:
     """Whether limits are off, as in a test under load."""
     return not current_app.config["HARBOUR_LIMITS"]
+
+
+def row_count(result: Result[Any]) -> int:
+    """Return how many rows an UPDATE or a DELETE has matched."""
+    # `execute` returns a CursorResult for these statements, although its type is that of any result.
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def remembered(key: str, seconds: int, make: Callable[[], str]) -> str:

@@ -64,7 +64,7 @@ class WholeNumberField(Field):
             raise ValidationError(f"This must be between {thousands(self.low)} and {thousands(self.high)}.")
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 (whatever was sent)
+def _text(value: object) -> str:
     """Return what was typed. A form may come with a file where a text should be."""
     return value if isinstance(value, str) else ""
 

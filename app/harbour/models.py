@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Enum, ForeignKey, Index, String, Text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .extensions import db
+from .extensions import db, row_count
 
 
 class Kind(str, enum.Enum):
@@ -158,7 +158,7 @@ class Listing(db.Model):
             update(cls).where(cls.id == listing_id, cls.status == before).values(**values)
         )
         db.session.commit()
-        return bool(done.rowcount)  # type: ignore[attr-defined]
+        return bool(row_count(done))
 
 
 class Photo(db.Model):

@@ -15,10 +15,10 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(ARGUMENTS)
-        color = constants.config.get_config_value("COLOR_WARN")
         for line in arguments["lines"]:
             if arguments["level"] == "warning":
                 # Display.warning would be shown with the task's result, which is hidden.
+                color = constants.config.get_config_value("COLOR_WARN")
                 self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
             else:
                 self._display.display(line)

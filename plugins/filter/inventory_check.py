@@ -257,7 +257,7 @@ def closed_ports(variables: Mapping[str, Any]) -> list[int]:
 
 
 def firewall_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> Iterator[str]:
-    """Return one line for each combination of closed ports, for the first host that has it."""
+    """Yield one error for each set of closed ports, with the first host that closes this set."""
     seen: set[str] = set()
     for host in hosts:
         closed = " and ".join(map(str, closed_ports(hostvars[host])))

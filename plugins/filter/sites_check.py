@@ -511,13 +511,8 @@ def _static_lines(
             yield _line((*steps, index, "url"), url, expected="a url that is not given twice")
         seen.add(url)
         # What a build makes is not there yet.
-        looked_for = source / path if source and path and isdir(source) else None
-        if (
-            source
-            and looked_for
-            and (lexists(looked_for) or not built)
-            and not _is_inside(source, looked_for)
-        ):
+        is_due = source and path and isdir(source) and (lexists(source / path) or not built)
+        if source and is_due and not _is_inside(source, source / path):
             yield _line((*steps, index, "path"), path)
         if path and any(PurePosixPath(path).is_relative_to(upload) for upload in uploads):
             expected = "a folder that is not among uploads, which the application serves"

@@ -120,6 +120,8 @@ class Build:
         Afterwards the tree is `releases/.new-ID`, all of it root's.
         """
         self.clear()
+        # Environments have the names of the releases that made them, and other releases use them.
+        existed = is_complete(self.environment)
         try:
             self.prepare(archive)
             self.execute()
@@ -132,8 +134,9 @@ class Build:
             self.take(self.folder / "tree", self.site.releases / f".new-{self.identifier}")
         except (BuildError, TakeoverError, OSError) as error:
             self.clear()
-            marker(self.environment).unlink(missing_ok=True)
-            remove(self.environment)
+            if not existed:
+                marker(self.environment).unlink(missing_ok=True)
+                remove(self.environment)
             if isinstance(error, BuildError):
                 raise
             # No space left, for instance.

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 DEEPEST = 100
@@ -67,12 +68,13 @@ class Takeover:
             below = Path(here).relative_to(earlier)
             prefix = "" if here == str(earlier) else f"{below}/"
             wanted = [name for name in (*names, *folders) if f"{prefix}{name}" in kept]
-            for folder in reversed((target / below, *(target / each for each in below.parents))):
-                if wanted and not folder.exists():
-                    self.make(folder)
+            copy = target / below
+            missing = takewhile(lambda folder: not folder.exists(), (copy, *copy.parents)) if wanted else ()
+            for folder in reversed([*missing]):
+                self.make(folder)
             for name in wanted:
                 self.enter(os.lstat(f"{here}/{name}"))
-                os.link(f"{here}/{name}", target / below / name, follow_symlinks=False)
+                os.link(f"{here}/{name}", copy / name, follow_symlinks=False)
                 kept.remove(f"{prefix}{name}")
         if kept:
             raise TakeoverError(
@@ -93,15 +95,11 @@ class Takeover:
                 with suppress(FileExistsError):  # a folder of the earlier tree
                     os.mkdir(name, 0o755, dir_fd=target)
                     os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
-                below = os.open(name, FOLDER, dir_fd=source)
+                below = [os.open(name, FOLDER, dir_fd=source), open_folder(where, name, target)]
                 try:
-                    copy = open_folder(where, name, target)
-                    try:
-                        self.folder(f"{where}/", below, copy)
-                    finally:
-                        close(copy)
+                    self.folder(f"{where}/", *below)
                 finally:
-                    close(below)
+                    close(*below)
             elif stat.S_ISLNK(found.st_mode):
                 unlink(where, name, target)
                 os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)

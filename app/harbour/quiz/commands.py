@@ -9,7 +9,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import delete, select
 
-from ..extensions import db
+from ..extensions import db, row_count
 from ..formats import plural
 from . import game
 from .models import Guess, Player
@@ -29,4 +29,4 @@ def forget(days: int) -> None:
     db.session.execute(delete(Guess).where((Guess.day < before) | Guess.player_id.in_(gone)))
     forgotten = db.session.execute(delete(Player).where(Player.seen < before))
     db.session.commit()
-    click.echo(f"Forgot {plural(forgotten.rowcount, 'player')}.")  # type: ignore[attr-defined]
+    click.echo(f"Forgot {plural(row_count(forgotten), 'player')}.")

@@ -28,7 +28,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import formats, logs, mail
-from ..extensions import db
+from ..extensions import db, row_count
 from ..models import now
 from . import reports, service, subscribers, towns
 from .models import Delivery, State, Subscriber
@@ -294,7 +294,7 @@ def _failed(day: date, who: str, before: State, *, refused: bool) -> None:
         .values(state=State.FAILED, refusals=Delivery.refusals + refused, changed_at=now())
     )
     db.session.commit()
-    if not done.rowcount:  # type: ignore[attr-defined]
+    if not row_count(done):
         _begin(day, who, State.FAILED, int(refused))
 
 
@@ -315,4 +315,4 @@ def _move(day: date, who: str, before: State, after: State) -> bool:
         .values(state=after, changed_at=now())
     )
     db.session.commit()
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return bool(row_count(done))

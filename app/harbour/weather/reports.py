@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import logs
-from ..extensions import db, remembered
+from ..extensions import db, remembered, row_count
 from ..models import now
 from . import service
 from .models import Report
@@ -137,7 +137,7 @@ def _claim(town: Town, *, known: bool) -> bool:
         update(Report).where(Report.town == town.slug, Report.asked_at <= now() - REST).values(asked_at=now())
     )
     db.session.commit()
-    return bool(claimed.rowcount)  # type: ignore[attr-defined]
+    return bool(row_count(claimed))
 
 
 def _ask(town: Town, parts: list[str], deadline: float) -> dict[str, str | datetime]:

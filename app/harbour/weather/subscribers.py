@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import logs, mail
-from ..extensions import db
+from ..extensions import db, row_count
 from ..models import now
 from . import service, towns
 from .models import Subscriber
@@ -64,7 +64,7 @@ def ask(email: str, town: str, units: Units) -> None:
     )
     number, key = subscriber.id, subscriber.link_key
     db.session.commit()
-    if not claimed.rowcount:  # type: ignore[attr-defined]
+    if not row_count(claimed):
         log.info("weather_confirmation_throttled", subscriber=number)
         return
     token = _confirming().dumps([number, key, town, units.value])
@@ -128,9 +128,9 @@ def confirm(token: str, *, really: bool) -> bool:
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
-    if done.rowcount:  # type: ignore[attr-defined]
+    if row_count(done):
         log.info("weather_subscribed", subscriber=number)
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return bool(row_count(done))
 
 
 # --- To leave ----------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def leave(token: str, *, really: bool) -> bool:
             delete(Subscriber).where(Subscriber.id == number, Subscriber.link_key == key)
         )
         db.session.commit()
-        log.info("weather_unsubscribed", known=bool(done.rowcount))  # type: ignore[attr-defined]
+        log.info("weather_unsubscribed", known=bool(row_count(done)))
     return True
 
 
@@ -171,7 +171,7 @@ def forget() -> int:
         )
     )
     db.session.commit()
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return row_count(done)
 
 
 def _confirming() -> URLSafeTimedSerializer:

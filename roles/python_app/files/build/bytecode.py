@@ -3,8 +3,7 @@
 usage: bytecode.py FOLDER
 
 The bytecode is never checked against its source, because neither changes after the build. It contains
-relative paths (the import system replaces them), so that equal modules of two environments have equal
-bytecode, which is stored once.
+relative paths (the import system replaces them), because environments in different folders share it.
 """
 
 from __future__ import annotations

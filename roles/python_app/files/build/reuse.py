@@ -21,7 +21,7 @@ FILE = "contents.json"
 
 @dataclass
 class Contents:
-    """What an environment was built from."""
+    """The inputs of an environment."""
 
     identity: str  # the interpreter and what else the host decides
     options: str
