@@ -68,6 +68,12 @@ def test_link_leads_to_the_repository():
     assert (ROOT / LINK).resolve() == ROOT.resolve()
 
 
+def test_molecule_uses_the_link():
+    """Molecule's prerun would install a copy of the collection, and its dependencies from Ansible Galaxy."""
+    settings = yaml.safe_load((ROOT / ".config/molecule/config.yml").read_text())
+    assert settings["prerun"] is False
+
+
 def test_version_is_in_galaxy_yml_and_the_changelog_only():
     heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert heading and heading[1] == VERSION, heading
@@ -98,7 +104,22 @@ def test_archive_has_what_operators_use(archive):
         ),
         *("docs", "meta", "playbooks", "plugins", "roles"),
     }, sorted(tops)
-    assert not [name for name in names if "__pycache__" in name]
+    leftovers = [name for name in names if "__pycache__" in name or "/." in name]
+    assert not leftovers, leftovers
+    assert archive.stat().st_size < 2_000_000, f"expected less than 2 MB, got {archive.stat().st_size} bytes"
+
+
+def test_clone_finds_the_site_playbook_by_its_full_name():
+    output = succeeded(play(ROOT, "decanter.stack.site", "--list-tasks"))
+    assert f"playbook: {ROOT / LINK}/playbooks/site.yml" in output
+    assert "decanter.stack.nginx : " in output, output
+
+
+def test_clone_rejects_the_example_inventory():
+    done = play(ROOT, "decanter.stack.site")
+    assert done.returncode != 0, done.stdout
+    assert 'hosts.production-web1.ansible_host: found the placeholder "REPLACE_ME"' in done.stdout
+    assert "sites.harbour.source.path" not in done.stdout, f"expected the clone's app/, got {done.stdout}"
 
 
 def test_project_lists_the_tasks_of_the_site_playbook(project):
