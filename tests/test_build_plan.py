@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import json
 import os
 import platform
 import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from python_wheels import project, wheel
@@ -214,6 +217,58 @@ def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
         installed(uv, plan)
     said = capfd.readouterr().err.lower()
     assert "hash" in said, f"expected uv to name the hash, got {said}"
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """An index of packages, and the paths that were asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, *arguments: object) -> None:
+        self.asked.append(self.path)
+
+
+def test_known_requirements_with_hashes_do_not_need_the_index(uv, shelf, tmp_path, monkeypatch):
+    for package in ("click", "flask"):
+        (tmp_path / "simple" / package).mkdir(parents=True)
+        for file in shelf.glob(f"{package}-*"):
+            (tmp_path / "simple" / package / file.name).hardlink_to(file)
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    uv.options = []
+    locked = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+    handler = functools.partial(Index, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+        first = planned(uv, {"requirements.txt": locked})
+        assert "/simple/click/" in Index.asked, f"expected a request for click, got {Index.asked}"
+        Index.asked.clear()
+        second = planned(uv, {"requirements.txt": locked})
+        assert (second.text, Index.asked) == (first.text, [])
+        planned(uv, {"requirements.txt": f"{locked}flask\n"})
+        assert "/simple/flask/" in Index.asked, f"expected the newest flask from the index, got {Index.asked}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("line", "fixed"),
+    [
+        ("--index-url https://example.com/simple", True),
+        ("-r others.txt", True),
+        ("-e .", True),
+        ("./library", True),
+        ("flask", False),
+        ("flask @ git+https://example.com/flask", False),
+        ("git+https://example.com/flask", False),
+        ("-e git+https://example.com/flask", False),
+        ("--editable git+https://example.com/flask", False),
+        ("https://example.com/flask.zip", False),
+    ],
+)
+def test_requirements_that_an_index_or_repository_cannot_change(line, fixed):
+    text = f"{line}  # a comment\nclick==8.0 \\\n    --hash=sha256:{'0' * 64}\n"
+    assert plans.is_fixed(text) is fixed, line
 
 
 def test_hashed_requirements_with_additions_keep_their_versions(uv, shelf):

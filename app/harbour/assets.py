@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
 
-STATIC = Path(__file__).with_name("static")
-BUILT = "dist"
-MANIFEST = "manifest.json"
+# Written by build.py.
+MANIFEST = Path("dist/manifest.json")
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -29,7 +27,7 @@ def init_app(app: Flask) -> None:
     A file that does not exist gets a URL without it, and then a 404 that says so.
     """
     folder = Path(app.static_folder or "")
-    manifest = folder / BUILT / MANIFEST
+    manifest = folder / MANIFEST
     built: dict[str, str] = {}
     # Who edits the files wants to see the edits.
     if manifest.exists() and not app.debug:
@@ -57,20 +55,6 @@ def init_app(app: Flask) -> None:
             if request.args.get("v") == version(filename) or filename in built.values():
                 response.headers["Cache-Control"] = FOR_EVER
         return response
-
-
-def build(folder: Path) -> dict[str, str]:
-    """Copy each static file to a name with its hash, and return the new names by the old."""
-    shutil.rmtree(folder / BUILT, ignore_errors=True)
-    names = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        old = path.relative_to(folder)
-        new = Path(BUILT, old.with_name(f"{old.stem}.{_hash(path)}{old.suffix}"))
-        (folder / new).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / new)
-        names[str(old)] = str(new)
-    (folder / BUILT / MANIFEST).write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
-    return names
 
 
 def _hash(path: Path) -> str:

@@ -13,7 +13,8 @@ import pytest
 from flask import Flask, url_for
 from flask.testing import FlaskClient
 
-from harbour import assets, create_app
+import build
+from harbour import create_app
 
 
 def test_urls_carry_the_hash_of_the_content(app: Flask, client: FlaskClient) -> None:
@@ -48,8 +49,8 @@ def test_every_kind_has_its_drawing(app: Flask) -> None:
 def built(tmp_path: Path) -> Path:
     """Return a folder of static files, built."""
     folder = tmp_path / "static"
-    shutil.copytree(assets.STATIC, folder, ignore=shutil.ignore_patterns(assets.BUILT))
-    assets.build(folder)
+    shutil.copytree(build.STATIC, folder, ignore=shutil.ignore_patterns(build.BUILT))
+    build.build(folder)
     return folder
 
 
@@ -63,9 +64,9 @@ def test_building_gives_each_file_a_name_with_its_hash(built: Path) -> None:
         assert hashlib.sha256(content).hexdigest()[:12] in new
         assert (built / new).read_bytes() == content
     assert re.fullmatch(r"dist/kinds/flat\.[0-9a-f]{12}\.svg", names["kinds/flat.svg"])
-    assert assets.build(built) == names  # once more, and nothing of a file that is gone
+    assert build.build(built) == names  # once more, and nothing of a file that is gone
     (built / "touch.png").unlink()
-    assert "touch.png" not in assets.build(built)
+    assert "touch.png" not in build.build(built)
     assert not list((built / "dist").glob("touch*"))
 
 

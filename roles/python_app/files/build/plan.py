@@ -30,6 +30,7 @@ LOCAL = re.compile(
     r"^(?:(?:-e\s+)?(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?(?:file:(?://)?)?(?P<path>[./][^\s;\[]*)"
     r"|-e\s+(?:file:)?(?P<editable>(?![\w+]+:)[^\s;\[]+)|(?P<bare>[\w.-]+/[^\s;\[@]*))(?=$|[\s;\[])"
 )
+OPTION = re.compile(r"--(?!editable)|-[rcif]\b")
 
 
 @dataclass
@@ -147,7 +148,8 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
         options += ["--generate-hashes", f"--output-file={resolved}"]
     overrides = uv.write("overrides.txt", PHANTOM)
     python = f"--python={uv.python}"
-    found = uv.read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
+    read = uv.read_cached if locked and is_fixed(text) else uv.read
+    found = read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
     if not locked:
         found = resolved.read_text()  # with `--quiet`, uv prints nothing beside an output file
     plan = plan_of(uv, name, found)
@@ -163,6 +165,12 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
         plan.add(f"{lines}\n" for lines in blocks(re.sub(r"(?m)(^|\s)#.*$", "", text)))
         return with_additions(uv, plan, [*wanted.requirements])
     return plan
+
+
+def is_fixed(text: str) -> bool:
+    """Return whether an index cannot change what is installed: each requirement has hashes of its files."""
+    lines = [line for line in blocks(re.sub(r"(?m)(^|\s)#.*$", "", text)) if line]
+    return all("--hash" in line or LOCAL.match(line) or OPTION.match(line) for line in lines)
 
 
 def keep_versions(resolved: Path) -> None:
