@@ -15,7 +15,7 @@ def report(data: dict[str, Any]) -> None:
         value, met = f"{row['value']} {row['unit']}", "met" if row["met"] else "MISSED"
         print(f"{row['figure']:<32}{value:>16}{'≤ ' + str(row['target']):>9}  {met:<6} {row['note']}")
     memory = data["results"]["memory"]
-    print(f"\nBy hand: {data['results']['by-hand']['seconds']:.1f} s. Memory by unit, in MiB:")
+    print("\nMemory by unit, in MiB:")
     for name, row in sorted(memory["units"].items(), key=lambda item: -item[1]["kib"]):
         out = "  not counted" if name.startswith("(") else ""
         print(f"  {name:<40}{row['kib'] / 1024:7.1f}  {row['processes']:>2} processes{out}")
