@@ -32,53 +32,56 @@ up: lab ## Make a throwaway host, converge it and print its address
 	@$(MAKE) --no-print-directory ready ENV=lab
 
 down: setup ## Remove the throwaway host and all that was made for it
-	@bin/quietly 'Removing the lab' $(local_playbook) playbooks/lab_down.yml
+	@bin/quietly 'Removing the lab' $(local_playbook) decanter.stack.lab_down
 	@[ ! -d .lab ] || rmdir --ignore-fail-on-non-empty .lab
 
 ssh: ## Log in to a host: make ssh HOST=lab1
 	@bin/ssh inventories/$(ENV) $(HOST)
 
 ## Hosts of an inventory
+init: ## Create a project that uses the collection: make init DIR=../servers [SOURCE=archive or git address]
+	@bin/init "$(DIR)" "$(SOURCE)"
+
 new-site: setup ## Add a site, by questions or make new-site ARGS='--source … --server-names …'
-	@$(bin)/python bin/new-site --env $(ENV) $(ARGS)
+	@bin/new-site --env $(ENV) $(ARGS)
 
 converge: setup ## Bring every host to what the inventory says
-	@$(playbook) playbooks/site.yml $(ARGS)
+	@$(playbook) decanter.stack.site $(ARGS)
 
 deploy: setup ## Release the sites' sources: make deploy [SITE=name]
-	@$(playbook) playbooks/deploy.yml $(site) $(ARGS)
+	@$(playbook) decanter.stack.deploy $(site) $(ARGS)
 
 rollback: setup ## Go back to the last good release: make rollback [SITE=name] [TO=release]
-	@$(short_playbook) playbooks/rollback.yml $(site) $(if $(TO),-e to=$(TO)) $(if $(FORCE),-e force=true) $(ARGS)
+	@$(short_playbook) decanter.stack.rollback $(site) $(if $(TO),-e to=$(TO)) $(if $(FORCE),-e force=true) $(ARGS)
 
 releases: setup ## Show what is live, and what there is to go back to
-	@$(short_playbook) playbooks/releases.yml $(site) $(ARGS)
+	@$(short_playbook) decanter.stack.releases $(site) $(ARGS)
 
 certs: setup ## Show certificates; DRY_RUN=1 rehearses their renewal, FORCE=1 renews [SITE=name]
-	@$(short_playbook) playbooks/certs.yml $(site) $(if $(FORCE),-e force=true) $(if $(DRY_RUN),-e dry_run=true) $(ARGS)
+	@$(short_playbook) decanter.stack.certs $(site) $(if $(FORCE),-e force=true) $(if $(DRY_RUN),-e dry_run=true) $(ARGS)
 
 carry: setup ## Bring certificates over from another machine: make carry FROM=admin@old HOST=name
 	@bin/carry "$(FROM)" inventories/$(ENV) $(HOST)
 
 maintenance: setup ## Close sites to visitors, or open them: make maintenance ON=1, OFF=1 [SITE=name]
-	@$(short_playbook) playbooks/maintenance.yml $(site) -e maintenance=$(if $(ON),on,$(if $(OFF),off)) $(ARGS)
+	@$(short_playbook) decanter.stack.maintenance $(site) -e maintenance=$(if $(ON),on,$(if $(OFF),off)) $(ARGS)
 
 unlock: setup ## Let go of a site whose deploy was cut off elsewhere: make unlock SITE=name
-	@$(short_playbook) playbooks/unlock.yml $(site) $(ARGS)
+	@$(short_playbook) decanter.stack.unlock $(site) $(ARGS)
 
 verify: setup ## Ask every site by its public address
-	@$(playbook) playbooks/verify.yml $(ARGS)
+	@$(playbook) decanter.stack.verify $(ARGS)
 
 purge: setup ## Destroy the data of a site that is absent: make purge SITE=name
-	@$(playbook) playbooks/purge.yml -e purge_site=$(SITE) $(ARGS)
+	@$(playbook) decanter.stack.purge -e purge_site=$(SITE) $(ARGS)
 
 ## Amazon Web Services
 cloud_playbook = $(accelerated) AWS_EC2_METADATA_DISABLED=true $(local_playbook) -e inventory=$(CURDIR)/inventories/$(ENV)
 provision: cloud ## Have at AWS what the inventory says, after the price: make provision ENV=staging [YES=1] [RESIZE=1]
-	@$(cloud_playbook) playbooks/provision.yml $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
+	@$(cloud_playbook) decanter.stack.provision $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
 
 teardown: cloud ## Destroy it, but for backups: make teardown ENV=staging [CONFIRM=staging] [KEEP=no] [PRODUCTION=production]
-	@$(cloud_playbook) playbooks/teardown.yml $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(if $(KEEP),-e keep=$(KEEP)) \
+	@$(cloud_playbook) decanter.stack.teardown $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(if $(KEEP),-e keep=$(KEEP)) \
 	  $(if $(PRODUCTION),-e production=$(PRODUCTION)) $(ARGS)
 
 ## Working on Decanter
@@ -97,20 +100,20 @@ screenshots: ## Make the README's pictures anew, by the browser's tests (eight m
 
 bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench
-	@$(bin)/python bin/bench-front
+	@bin/bench
+	@bin/bench-front
 
 audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
 	@bin/setup lab
-	@$(bin)/python bin/audit $(ARGS)
+	@bin/audit $(ARGS)
 
 bench-front: ## Measure the front door against what most people copy (five minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench-front $(ARGS)
+	@bin/bench-front $(ARGS)
 
 bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
 	@bin/setup lab
-	@$(bin)/python bin/bench-hosts
+	@bin/bench-hosts
 
 docs: setup ## Write the generated documentation anew
 	@$(bin)/python bin/docs
@@ -118,18 +121,18 @@ docs: setup ## Write the generated documentation anew
 lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
 	@bin/lock $(ONLY)
 
-.PHONY: help up down ssh new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
+.PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup
 
 lab:
 	@bin/setup lab
-	@bin/quietly 'Making the throwaway host' $(local_playbook) playbooks/lab_up.yml
+	@bin/quietly 'Making the throwaway host' $(local_playbook) decanter.stack.lab_up
 
 cloud:
 	@bin/setup
 	@bin/setup aws
 
 ready:
-	@$(playbook) playbooks/ready.yml >/dev/null && cat .lab/lab/ready
+	@$(playbook) decanter.stack.ready >/dev/null && cat .lab/lab/ready

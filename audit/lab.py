@@ -57,7 +57,7 @@ class Lab:
         """Run a playbook of the project on the lab's hosts."""
         inventory = ["-i", str(ROOT / "audit/inventory"), "-i", str(self.work / "hosts.yml")]
         command = [f"{BIN}/ansible-playbook", *inventory, *arguments, playbook]
-        self.step(what, Path(playbook).stem, command, MITOGEN)
+        self.step(what, Path(playbook.removeprefix("decanter.stack.")).stem, command, MITOGEN)
 
     def _role(self, what: str, playbook: str) -> None:
         hosts = [{"name": name, "suite": "trixie", "listed": False} for name in HOSTS]
@@ -69,7 +69,7 @@ class Lab:
             "lab_images_kept": True,
             "lab_hosts": hosts,
         }
-        command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"playbooks/{playbook}.yml"]
+        command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"decanter.stack.{playbook}"]
         self.step(what, playbook, [*command, "-e", json.dumps(variables)])
 
     def hosts(self) -> None:
@@ -94,7 +94,7 @@ class Lab:
         sites["sites"]["harbour"] |= {"server_names": [SITE, f"www.{SITE}"]}
         sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}}
         (self.work / "settings.json").write_text(json.dumps(sites | settings))
-        self.play("Harbour", "playbooks/site.yml", "-e", f"@{self.work}/settings.json")
+        self.play("Harbour", "decanter.stack.site", "-e", f"@{self.work}/settings.json")
         looking = {
             "onlookers": [
                 {

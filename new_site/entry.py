@@ -9,14 +9,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sites_check import SCHEMA, site_errors
+from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA, site_errors
 
 from new_site.configurations import REPLACE_ME
 from new_site.databases import DATABASE_PIECE, DATABASE_URL, MYSQL, scheme_of
 from new_site.source import Source
 
-ROOT = Path(__file__).resolve().parents[1]
-PLAYBOOKS = ROOT / "playbooks"  # relative paths of `sites` start here
+ROOT = Path(__file__).resolve().parents[1]  # relative paths of `sites` start here
 KEYS = SCHEMA["additionalProperties"]["properties"]
 
 # Keys without a question.
@@ -212,7 +211,7 @@ def common_tls(sites: dict[str, Any]) -> dict[str, Any] | None:
 
 def unfinished(sites: dict[str, Any]) -> list[str]:
     """Return the sites with a placeholder, which make a converge fail."""
-    lines = [line for line in site_errors(sites, str(PLAYBOOKS)) if "placeholder" in line] if sites else []
+    lines = [line for line in site_errors(sites, str(ROOT)) if "placeholder" in line] if sites else []
     return [name for name in sites if any(line.startswith(f"sites.{name}.") for line in lines)]
 
 
@@ -224,8 +223,8 @@ def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: l
         settled["env"] = {key: value.replace(REPLACE_ME, stand_in) for key, value in entry["env"].items()}
     if "password" in entry.get("database", {}):
         settled["database"] = entry["database"] | {"password": stand_in}
-    before = site_errors(sites, str(PLAYBOOKS)) if sites else []
-    return [line for line in site_errors(sites | {name: settled}, str(PLAYBOOKS)) if line not in before]
+    before = site_errors(sites, str(ROOT)) if sites else []
+    return [line for line in site_errors(sites | {name: settled}, str(ROOT)) if line not in before]
 
 
 def without_refused(

@@ -6,16 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-import ansible.module_utils
+from ansible_collections.decanter.stack.plugins.module_utils.uploads import code_in
 
 from new_site.files import folders_named
 from new_site.modules import Module
-
-UTILS = Path(__file__).resolve().parents[1] / "plugins/module_utils"
-if str(UTILS) not in ansible.module_utils.__path__:
-    ansible.module_utils.__path__.append(str(UTILS))
-
-from ansible.module_utils.uploads import code_in  # noqa: E402  the path is set above
 
 
 def static_folders(folder: Path, modules: Iterable[Module], wsgi: str) -> list[dict[str, str]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
-MODULES = Path(__file__).parents[1] / "plugins/modules"
+from collection import ROOT, environment
+
+MODULES = ROOT / "plugins/modules"
 
 
 class Done(NamedTuple):
@@ -23,6 +24,7 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = False, **argum
     given = arguments | {"_ansible_check_mode": check, "_ansible_diff": diff}
     done = subprocess.run(
         [sys.executable, MODULES / f"{name}.py"],
+        env=environment(),
         input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
         capture_output=True,
         text=True,

@@ -7,12 +7,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 from unittest import mock
 
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 
 
 def temporary_site(folder: Path, name: str = "plain") -> Any:
     """Return a site with all of its paths below a folder, which is left as it is."""
-    site = utils("site").Site(name)
+    site = Site(name)
     site.root = site.run = folder
     for attribute in ("releases", "venvs", "assets", "current", "pages", "closed"):
         setattr(site, attribute, folder / attribute)

@@ -21,8 +21,8 @@ def failure(folder: Path, files: dict[str, dict[str, str]]) -> str:
         "make": False,
     }
     tasks = [
-        {"name": "Fail", "release": release, "register": "failure", "ignore_errors": True},
-        {"name": "Print", "message": {"lines": ["msg={{ failure.msg }}"]}},
+        {"name": "Fail", "decanter.stack.release": release, "register": "failure", "ignore_errors": True},
+        {"name": "Print", "decanter.stack.message": {"lines": ["msg={{ failure.msg }}"]}},
     ]
     play = {"name": "Fail", "hosts": "localhost", "gather_facts": False, "tasks": tasks}
     (folder / "play.yml").write_text(json.dumps([play]))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from audit import report, tools
 
-from audit import report, tools  # noqa: E402  the path is set above
+ROOT = Path(__file__).parents[1]
 
 # Recorded from the tools themselves, and shortened.
 TESTSSL = [

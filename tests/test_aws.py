@@ -10,8 +10,14 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from aws import aws_farewell, aws_plan, aws_records, aws_size_errors, aws_subnet
-from aws_check import aws_with_defaults
+from ansible_collections.decanter.stack.plugins.filter.aws import (
+    aws_farewell,
+    aws_plan,
+    aws_records,
+    aws_size_errors,
+    aws_subnet,
+)
+from ansible_collections.decanter.stack.plugins.filter.aws_check import aws_with_defaults
 from test_aws_check import settings
 
 ROLE = Path(__file__).parents[1] / "roles/aws"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from aws_check import aws_errors, aws_with_defaults
+from ansible_collections.decanter.stack.plugins.filter.aws_check import aws_errors, aws_with_defaults
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA a@b"
 

@@ -9,9 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ours import load
-
-member = load("modules", "balancer_member")
+from ansible_collections.decanter.stack.plugins.modules import balancer_member as member
 
 
 class Failed(Exception):

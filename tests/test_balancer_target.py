@@ -14,11 +14,10 @@ from typing import Any
 
 import cloud
 import pytest
-from ours import load
+from ansible_collections.decanter.stack.plugins.modules import balancer_target as target
 from run_module import Done, run_module
 
 pytest.importorskip("boto3", reason="requirements-aws.txt is not installed")
-target = load("modules", "balancer_target")
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ours import utils
-
-build, guard = utils("build"), utils("build_guard")
-site_module = utils("site")
+from ansible_collections.decanter.stack.plugins.module_utils import build
+from ansible_collections.decanter.stack.plugins.module_utils import build_guard as guard
+from ansible_collections.decanter.stack.plugins.module_utils import site as site_module
 
 ID = "20260101T000000Z-abcdef"
 KEY = "a" * 64

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils import build_log
+from ansible_collections.decanter.stack.plugins.module_utils import debian_packages as packages
 
-build_log, log_text, packages = utils("build_log"), utils("log_text"), utils("debian_packages")
 LOGS = Path(__file__).parent / "logs"
 EXPECTED = yaml.safe_load((LOGS / "expected.yml").read_text())
 

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ours
 import pytest
+from ansible_collections.decanter.stack.plugins.action import certificates as certificates_action
 from certificate_pair import DAY, lineage, pair
 
 ROOT = Path(__file__).parents[1]
@@ -791,7 +791,7 @@ def test_what_keeps_failing_is_an_alarm_long_before_the_end(host, monkeypatch):
         alarms.append([int(f'alarm{{site="{site}"}} 1' in metrics) for site in "ab"])
     assert alarms == [[0, 0], [0, 0], [1, 0]], alarms
     assert run.faults[-1].startswith("a: it keeps failing, since 20"), run.faults
-    told = ours.load("action", "certificates").table("web1", run.listed())
+    told = certificates_action.table("web1", run.listed())
     assert told.count("    KEEPS FAILING since 20") == 1, told
     (host.root / "fault-a").unlink()
     assert host.run({"force": True}, a={}, b={}).well
@@ -841,7 +841,7 @@ def test_people_read_a_table(host):
     (host.root / "fault-b").write_text("down\n")
     run = host.run(a={"profile": "tlsserver"}, b={})
     pair(host.tls / "b", ["b.test"], ends=DAY / 5)
-    told = ours.load("action", "certificates").table("web1", run.listed()).splitlines()
+    told = certificates_action.table("web1", run.listed()).splitlines()
     assert told[:3] == [
         "web1:",
         "  a                a.test",

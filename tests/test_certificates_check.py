@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates_check import covers, provided_errors, provided_faults
+from ansible_collections.decanter.stack.plugins.filter.certificates_check import (
+    covers,
+    provided_errors,
+    provided_faults,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -162,4 +166,4 @@ def test_it_is_part_of_the_check_of_an_inventory(tmp_path, monkeypatch):
     left = (now - NOW).days
     assert provided_errors(sites(own(ends=left + 89)), str(tmp_path)) == []
     text = (Path(__file__).parents[1] / "playbooks/check.yml").read_text()
-    assert "provided_errors(playbook_dir)" in text
+    assert "provided_errors(project_directory)" in text

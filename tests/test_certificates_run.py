@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import ours
 import pytest
-
-module = ours.load("modules", "certificates_run")
+from ansible_collections.decanter.stack.plugins.modules import certificates_run as module
 
 
 @pytest.fixture

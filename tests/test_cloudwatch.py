@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from cloudwatch import cloudwatch_configuration
+from ansible_collections.decanter.stack.plugins.filter.cloudwatch import cloudwatch_configuration
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((Path(__file__).parent / "cloudwatch_schema.yml").read_text())

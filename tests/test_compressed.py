@@ -8,9 +8,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils import compressed, live
 
-compressed, live = utils("compressed"), utils("live")
 TEXT = b".rule { margin: 0 auto }\n" * 100
 STATIC = [{"url": "/static/", "path": "static"}]
 

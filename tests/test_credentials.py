@@ -140,7 +140,7 @@ def test_what_cannot_be_had_is_named_and_nothing_is_lost(endpoint, fetch, progra
 
 
 def test_the_environment_is_as_systemd_reads_it(endpoint, fetch, program):
-    import sites
+    from ansible_collections.decanter.stack.plugins.filter import sites
 
     assert fetch({"SECRET_KEY": put(endpoint, "/t/a", SECRET)}, "environment") == []
     got = (program.folder / "environment").read_text()

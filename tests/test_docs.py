@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sites_check import site_errors
+from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +31,8 @@ KINDS = "docs/applications/README.md"
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_files_exist(page):
     text = (ROOT / page).read_text()
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    makefiles = [(ROOT / folder / "Makefile").read_text() for folder in (".", "new_project")]
+    targets = set(re.findall(r"^([a-z-]+):", "".join(makefiles), re.M))
     for target in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M):
         assert target in targets, f"{page} names `make {target}`, expected one of {sorted(targets)}"
     for path in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text):
@@ -85,7 +86,7 @@ def test_an_entry_can_be_copied(page, sites):
             return {"SECRET_KEY": "a secret"}
         return value
 
-    errors = site_errors(known(sites), str(ROOT / "playbooks"))
+    errors = site_errors(known(sites), str(ROOT))
     assert not errors, f"{page}: {errors}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import getpass
 import grp
-import importlib.util
 import json
 import os
 import stat
@@ -14,12 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.decanter.stack.plugins.action import files as action
 from run_module import Done, run_module
-
-PLUGIN = Path(__file__).parents[1] / "plugins/action/files.py"
-spec = importlib.util.spec_from_file_location("files_action", PLUGIN)
-action = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(action)
 
 # Whoever runs the tests: only root may give files away.
 OURS = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.decanter.stack.plugins.modules.ufw_current import declared
 
 ROLE = Path(__file__).parents[1] / "roles/firewall"
 SSH = {"admin_networks": [], "ssh_networks": []}
@@ -37,6 +37,5 @@ def test_extra_rules_leave_the_ports_of_sites_open():
     ],
 )
 def test_rule_without_networks_opens_its_port_to_no_address(source, networks):
-    declared = runpy.run_path(str(ROLE / "library/ufw_current.py"))["declared"]
     rules = declared(SSH | {"rules": [{"port": 443, **source}]}, [22])
     assert [str(rule.network) for rule in rules] == networks, rules

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils import interpreter as module
 
-module = utils("interpreter")
 OTHER = 12345
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to root and to other users")
 # Without extended attributes os.setxattr fails; tmpfs before Linux 6.6 has none for users.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from inventory_check import role_variables, undeclared
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import role_variables, undeclared
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [*ROOT.glob("inventories/*"), *ROOT.glob("molecule/*/inventory"), ROOT / "playbooks/group_vars"]

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from inventory_check import database_host, inventory_errors, role_variables
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import (
+    database_host,
+    inventory_errors,
+    role_variables,
+)
 
 SITES = {"harbour": {"database": {"engine": "mysql"}}}
 GROUPS = {"all": ["web1"], "web": ["web1"], "database": ["web1"]}

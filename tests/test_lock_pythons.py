@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils.python_builds import pinned
 from python_mirror import RELEASES
 from uv_program import find_uv
 
@@ -63,7 +63,7 @@ def test_pin_names_its_archive_and_checksum(key):
     assert re.fullmatch("[0-9a-f]{64}", pin["sha256"]), f"{key}: expected a SHA-256, got {pin['sha256']}"
     name = f"cpython-{version}%2B{pin['build']}-{machine}-unknown-linux-gnu-install_only_stripped.tar.gz"
     assert pin["url"] == f"{RELEASES}/{pin['build']}/{name}", pin["url"]
-    assert utils("python_builds").pinned(PINS, f"3.{pin['minor']}", machine).key == key
+    assert pinned(PINS, f"3.{pin['minor']}", machine).key == key
 
 
 def test_uv_reads_the_pins(tmp_path):

@@ -7,18 +7,17 @@ import os
 import sys
 from pathlib import Path
 
-import ours
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.decanter.stack.plugins.module_utils import interpreter
+from ansible_collections.decanter.stack.plugins.modules import locked_environment as module
 from run_module import Done
-
-module = ours.load("modules", "locked_environment")
 
 
 @pytest.fixture
 def build(tmp_path, capsys, monkeypatch):
     # The interpreter of the tests may belong to the user who runs them.
-    monkeypatch.setattr(ours.utils("interpreter"), "unsafe", lambda path: "")
+    monkeypatch.setattr(interpreter, "unsafe", lambda path: "")
 
     def run(requirements: str = "", python: str = sys.executable, check: bool = False) -> Done:
         arguments = {"path": str(tmp_path / "tool"), "requirements": requirements, "python": [python]}

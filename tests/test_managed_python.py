@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ours import load
+from ansible_collections.decanter.stack.plugins.modules.managed_python import own_by_root
+from collection import environment
 from python_mirror import Mirror, archive
 from run_module import MODULES, Done
 from uv_program import find_uv
 
 # Nothing of the machine's counts: its interpreters are not looked at, and its apt does not know the package.
 WANTED = {"version": "3.12", "package": "decanter-has-no-such-package", "instead": []}
-# A process of its own, as on a host, with the module_utils of this repository.
-CODE = "import runpy, sys, ours; runpy.run_path(sys.argv.pop(), run_name='__main__')"
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ class Host:
 
     def start(self, check: bool = False, **more: Any) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-c", CODE, MODULES / "managed_python.py"], cwd=Path(__file__).parent,
+            [sys.executable, MODULES / "managed_python.py"], env=environment(),
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         given = self.arguments(**more) | {"_ansible_check_mode": check}
@@ -132,7 +131,7 @@ def test_tree_is_given_to_its_owner_without_following_links(tmp_path):
     if os.geteuid() == 0:
         for path in tree.rglob("*"):
             os.lchown(path, 1234, 1234)
-    load("modules", "managed_python").own_by_root(tree)
+    own_by_root(tree)
     modes = {path.name: oct(stat.S_IMODE(path.lstat().st_mode)) for path in sorted(tree.rglob("*"))}
     modes.pop("link")
     assert modes == {"python": "0o755", "lib": "0o755", "os.py": "0o644"}, modes

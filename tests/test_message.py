@@ -11,7 +11,7 @@ from playbook_run import ROOT, run_playbook
 
 def play(folder: Path, arguments: str) -> subprocess.CompletedProcess[str]:
     playbook = folder / "play.yml"
-    tasks = f"[{{name: Print, message: {arguments}}}]"
+    tasks = f"[{{name: Print, decanter.stack.message: {arguments}}}]"
     playbook.write_text(f"[{{name: Print, hosts: localhost, gather_facts: false, tasks: {tasks}}}]\n")
     return run_playbook(playbook, "-i", "localhost,")
 
@@ -40,4 +40,4 @@ def test_playbooks_use_no_other_action_for_messages():
     files = [path for part in ("playbooks", "roles", "molecule") for path in (ROOT / part).rglob("*.yml")]
     for path in files:
         for line in path.read_text().splitlines():
-            assert line.strip() not in ("told:", "warned:"), f"{path}: expected message:"
+            assert line.strip() not in ("told:", "warned:"), f"{path}: expected decanter.stack.message:"

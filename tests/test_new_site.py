@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from collection import LINK
 from new_site_command import APP, ROOT, command, entries, files, sites_file
 
 BEFORE = """\
@@ -23,7 +24,7 @@ sites:
   harbour:
     # The first is canonical.
     server_names:   [harbour.example.com]
-    source: {path: ../app}
+    source: {path: app}
     wsgi: harbour:create_app()
     secrets: !vault |
       $ANSIBLE_VAULT;1.1;AES256
@@ -359,11 +360,10 @@ def test_certificates_come_from_where_all_others_do(inventory, shop):
 
 
 def test_a_folder_of_this_checkout_is_relative(inventory, tmp_path, monkeypatch):
-    monkeypatch.setattr(entries, "PLAYBOOKS", tmp_path / "checkout/playbooks")
-    (tmp_path / "checkout/playbooks").mkdir()
+    monkeypatch.setattr(entries, "ROOT", tmp_path / "checkout")
     files(tmp_path / "checkout/shop", {"app.py": APP})
     assert run("--source", "checkout/shop", "--server-names", "a.test") == 0
-    assert added(inventory)["source"] == {"path": "../shop"}, f"got {added(inventory)}"
+    assert added(inventory)["source"] == {"path": "shop"}, f"got {added(inventory)}"
 
 
 # --- A git repository --------------------------------------------------------------------------
@@ -498,7 +498,7 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
     master, slave = pty.openpty()
     # A session of its own, whose terminal this is: or Ctrl-C would be a character.
     process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, checkout / "bin/new-site", *arguments],
+        ["setsid", "--ctty", checkout / "bin/new-site", *arguments],
         stdin=slave, stdout=slave, stderr=slave,
         # Whoever was begun in the background of a shell passes over Ctrl-C, and so does all that it begins.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -533,9 +533,13 @@ def checkout(inventory: Path) -> Path:
     root = inventory.parents[4]
     for folder in ("new_site", "plugins/filter", "plugins/module_utils", "plugins/schema"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in ("bin", "playbooks"):
-        (root / folder).mkdir()
-    shutil.copy(ROOT / "bin/new-site", root / "bin")
+    (root / "bin").mkdir()
+    for name in ("new-site", "python"):
+        shutil.copy(ROOT / "bin" / name, root / "bin")
+    (root / ".venv").symlink_to(sys.prefix)
+    link = root / LINK
+    link.parent.mkdir(parents=True)
+    link.symlink_to((ROOT / LINK).readlink())
     return root
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-
-PLUGIN = Path(__file__).parents[1] / "plugins/action/packages.py"
-spec = importlib.util.spec_from_file_location("packages_action", PLUGIN)
-packages = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(packages)
+from ansible_collections.decanter.stack.plugins.action import packages
 
 HALF = "half-configured nginx"
 

@@ -8,8 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from passwords import hashed, mysql_replaced, mysql_salt, password_files
-from plugin_loader import find_plugins
+from ansible_collections.decanter.stack.plugins.filter.passwords import (
+    hashed,
+    mysql_replaced,
+    mysql_salt,
+    password_files,
+)
 
 ROOT = Path(__file__).parents[1]
 # https://www.akkadia.org/drepper/SHA-crypt.txt
@@ -78,7 +82,6 @@ ADA = {"name": "ada", "host": "%", "auth": "password", "password": "secret"}
 @pytest.fixture
 def kept() -> dict[str, object]:
     """What a server has that ADA was made on."""
-    find_plugins()
     from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
         mysql_sha256_password_hash,
     )

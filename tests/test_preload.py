@@ -11,11 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Tells which of the project's plugins were there before the task needed one.
 SEEN = """
-import json, sys
+import json, os, sys
 from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
-        files = sorted({getattr(module, "__file__", None) or "" for module in sys.modules.values()})
+        paths = (getattr(module, "__file__", None) or "" for module in sys.modules.values())
+        files = sorted(map(os.path.realpath, paths))
         open(%r, "w").write(json.dumps([file for file in files if file.startswith(%r)]))
         return {"changed": False}
 """

@@ -8,9 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils import release_files
 
-release_files = utils("release_files")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another group")
 
 GROUP = 4321

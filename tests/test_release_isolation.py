@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         given, host = self._task.args, task_vars["inventory_hostname"]
         site = given.get("site", "")
         site = site if isinstance(site, str) else site["name"]
-        step = self._task.action
+        step = self._task.action.removeprefix("decanter.stack.")
         if step == "release":
             step = "build" if given["make"] else "look"
         if step == "release_lock":
@@ -48,21 +48,22 @@ class ActionModule(ActionBase):
         usual = {"look": looked, "releases": known, "release_switch": switched}
         return {"changed": False} | usual.get(step, {}) | wanted
 """
-STUBS = (
+STUBS = {
     *("release", "release_lock", "release_migrate", "release_task", "release_switch", "release_withdraw"),
     *("releases", "site_credentials", "balancer_member"),
-)
+}
 PLAY = """
 - name: Build the releases
   hosts: web
   gather_facts: false
   any_errors_fatal: true
-  roles: [release]
-- import_playbook: {root}/playbooks/live.yml
-- import_playbook: {root}/playbooks/failures.yml
+  roles: [decanter.stack.release]
+- import_playbook: decanter.stack.live
+- import_playbook: decanter.stack.failures
 """
 ROLLBACK = PLAY.replace(
-    "roles: [release]", "tasks: [{{include_role: {{name: release, tasks_from: rollback}}}}]"
+    "roles: [decanter.stack.release]",
+    "tasks: [{include_role: {name: decanter.stack.release, tasks_from: rollback}}]",
 )
 
 
@@ -85,15 +86,21 @@ class Run:
 @pytest.fixture
 def run(tmp_path):
     """Run the role on three hosts in batches of one; `wanted` has the result of a `HOST STEP SITE`."""
+    collection = tmp_path / "ansible_collections/decanter/stack"
+    (collection / "plugins/action").mkdir(parents=True)
+    for name in ("galaxy.yml", "meta", "playbooks", "roles"):
+        (collection / name).symlink_to(ROOT / name)
+    for path in {*(ROOT / "plugins").iterdir(), *(ROOT / "plugins/action").iterdir()}:
+        if path.name != "action" and path.stem not in STUBS:
+            (collection / path.relative_to(ROOT)).symlink_to(path)
     for name in STUBS:
-        (tmp_path / f"action/{name}.py").parent.mkdir(exist_ok=True)
-        (tmp_path / f"action/{name}.py").write_text(STUB)
+        (collection / f"plugins/action/{name}.py").write_text(STUB)
     hosts = "\n".join((*WEB, "[web]", *WEB, "[balancer]", "lb", "[all:vars]", "ansible_connection=local"))
     (tmp_path / "hosts").write_text(f"{hosts}\nansible_python_interpreter={sys.executable}\n")
     site = {"migrate": "flask db upgrade", "once": ["flask seed"], "health": {"path": "/"}}
 
     def run(wanted: dict[str, Any], *arguments: str, play: str = PLAY, **variables: Any) -> Run:
-        (tmp_path / "play.yml").write_text(play.format(root=ROOT))
+        (tmp_path / "play.yml").write_text(play)
         known = {
             "release_sites": [site | {"name": name, "host": f"{name}.test"} for name in SITES],
             "release_sources": {name: {"path": "/"} for name in SITES},
@@ -108,7 +115,7 @@ def run(tmp_path):
         environment = {name: text for name, text in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment |= {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_ACTION_PLUGINS": f"{tmp_path}/action:{ROOT}/plugins/action",
+            "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
             "ANSIBLE_NOCOLOR": "true",
             "CALLS": str(tmp_path / "calls"),
             "WANTED": json.dumps(wanted),

@@ -10,10 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 import site_module
-from ours import load
+from ansible_collections.decanter.stack.plugins.action import release_lock
+from ansible_collections.decanter.stack.plugins.modules import release_lock as module
 
-release_lock = load("action", "release_lock")
-module = load("modules", "release_lock")
 run_of = release_lock.run_of
 
 # --- Which run it is ---------------------------------------------------------------------------

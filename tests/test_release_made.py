@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ours import load, utils
+from ansible_collections.decanter.stack.plugins.module_utils import build, live
+from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
+from ansible_collections.decanter.stack.plugins.modules import release
 
-build, live, module_site = utils("build"), utils("live"), utils("site")
-release = load("modules", "release")
 CONTENT = "0123456789ab"
 
 

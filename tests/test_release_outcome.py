@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ours import load
+from ansible_collections.decanter.stack.plugins.filter import release_outcome as outcome
 
-outcome = load("filter", "release_outcome")
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
 HOSTS = ("web1", "web2")
 

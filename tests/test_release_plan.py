@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ours import load
+from ansible_collections.decanter.stack.plugins.filter import releases as plugin
 
-plugin = load("filter", "releases")
 SITE = {"name": "shop", "migrate": "flask db upgrade", "once": ["flask seed"]}
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import site_module
-from ours import load, utils
-
-database, live, module_site = (utils(name) for name in ("database", "live", "site"))
-table = load("action", "releases").table
-releases = load("modules", "releases")
+from ansible_collections.decanter.stack.plugins.action.releases import table
+from ansible_collections.decanter.stack.plugins.module_utils import database, live
+from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
+from ansible_collections.decanter.stack.plugins.modules import release, releases
+from ansible_collections.decanter.stack.plugins.modules import release_migrate as migrate
 
 
 def identifier(number: int) -> str:
@@ -267,8 +267,6 @@ def test_without_a_release_there_is_none_to_go_back_to(site):
 
 # --- What is to be done ------------------------------------------------------------------------
 
-release = load("modules", "release")
-
 
 @pytest.mark.parametrize(
     ("pinned", "pin", "expected"),
@@ -443,7 +441,6 @@ def test_a_dump_that_fails_is_none(programs, tmp_path):
 
 # --- Whether a migration is pending ------------------------------------------------------------
 
-migrate = load("modules", "release_migrate")
 HEADS = {
     "nothing is pending": ("0002 (head)", True),
     "something is": ("0001", False),

@@ -7,9 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ours import load
-
-release = load("action", "release")
+from ansible_collections.decanter.stack.plugins.action import release
 
 
 @pytest.fixture

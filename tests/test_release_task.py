@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import site_module
-from ours import load
+from ansible_collections.decanter.stack.plugins.modules import release_task
 
-release_task = load("modules", "release_task")
 ID = "20260101T000000Z-aaaa"
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import site_module
-from ours import load, utils
+from ansible_collections.decanter.stack.plugins.module_utils import activation, live
+from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
+from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
-module_site, activation = utils("site"), utils("activation")
-release_switch, release_withdraw = load("modules", "release_switch"), load("modules", "release_withdraw")
 WANTED = {"name": "plain", "static": [], "once": [], "database": "", "health": {"watch": 0}}
 
 
@@ -157,4 +157,4 @@ def test_withdrawal_restores_the_pin(host):
 
 def test_look_finds_a_release_of_a_killed_run(host):
     host.activate(OLD)
-    assert "was cut off" in utils("live").unfinished(host.site, OLD, WANTED)
+    assert "was cut off" in live.unfinished(host.site, OLD, WANTED)

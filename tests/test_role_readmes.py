@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from inventory_check import role_variables
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import role_variables
 
 ROOT = Path(__file__).parents[1]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -51,9 +51,14 @@ def examples(role: str) -> Iterator[Example]:
         for item in data:
             variables = item.get("vars", {})
             for use in item.get("roles", []):
-                yield Example(use["role"], "main", variables | use.get("vars", {}))
+                yield Example(name_of(use["role"]), "main", variables | use.get("vars", {}))
             for task in item.get("tasks", [item]):
                 yield from role_tasks(task, variables)
+
+
+def name_of(role: str) -> str:
+    """Return the name of a role without that of the collection."""
+    return role.removeprefix("decanter.stack.")
 
 
 def role_tasks(task: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[Example]:
@@ -62,7 +67,7 @@ def role_tasks(task: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterato
         if key.endswith(("include_role", "import_role")):
             entry_point = use.get("tasks_from", "main")
             common = variables if entry_point == "main" else {}
-            yield Example(use["name"], entry_point, {**common, **task.get("vars", {})})
+            yield Example(name_of(use["name"]), entry_point, {**common, **task.get("vars", {})})
 
 
 def is_template(value: Any) -> bool:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+import scenario
 
 # As Molecule says it, shortened.
 CREATED = """INFO     [default > create] Executing
@@ -39,15 +35,7 @@ default > verify: Executed: Failed (Verifier tests failed)
 """
 
 
-@pytest.fixture(scope="module")
-def scenario() -> ModuleType:
-    loader = SourceFileLoader("scenario_command", str(Path(__file__).parents[1] / "bin/scenario"))
-    module = module_from_spec(spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
-def heard(scenario: ModuleType, *texts: str) -> object:
+def heard(*texts: str) -> object:
     run = scenario.Run()
     for line in "".join(texts).splitlines():
         run.hear(line)
@@ -59,29 +47,29 @@ def told(capsys: pytest.CaptureFixture) -> list[str]:
     return [" ".join(line.split()[:1] + line.split()[3:]) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_each_step_is_a_line(scenario, capsys):
-    run = heard(scenario, CREATED, TESTED, REMOVED)
+def test_each_step_is_a_line(capsys):
+    run = heard(CREATED, TESTED, REMOVED)
     assert told(capsys) == ["create", "verify failed", "destroy"]
     assert run.faults()[0] == "verify failed:"
 
 
-def test_of_tests_that_failed_it_is_said_which_and_where(scenario):
-    faults = heard(scenario, CREATED, TESTED, REMOVED).faults()
+def test_of_tests_that_failed_it_is_said_which_and_where():
+    faults = heard(CREATED, TESTED, REMOVED).faults()
     assert (
         "FAILURES" in faults[1] and "FAILED tests/hosts/test_site.py::test_pages[ansible://trixie]" in faults
     )
     assert not [line for line in faults if "workers" in line or "%]" in line], faults
 
 
-def test_of_a_run_that_failed_its_end_is_said(scenario):
-    faults = heard(scenario, CREATED, CONVERGED, REMOVED).faults()
+def test_of_a_run_that_failed_its_end_is_said():
+    faults = heard(CREATED, CONVERGED, REMOVED).faults()
     assert faults[0] == "converge failed:" and faults[-1] == "fatal: [bookworm]: FAILED! => no", faults
 
 
 @pytest.mark.parametrize(
     ("text", "place"), [(TESTED.split("FAIL")[0], "100%"), (CONVERGED, "nginx : main | Write the sites")]
 )
-def test_where_it_is_when_it_takes_long(scenario, capsys, text, place):
-    run = heard(scenario, text)
+def test_where_it_is_when_it_takes_long(capsys, text, place):
+    run = heard(text)
     run.tell(f"… {run.place}")
     assert told(capsys)[-1].endswith(f"… {place}")

@@ -12,12 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import ours
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible_collections.decanter.stack.plugins.action import site_certificates as plugin
 from certificate_pair import DAY, pair
-
-plugin = ours.load("action", "site_certificates")
 
 
 @contextlib.contextmanager

@@ -7,10 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import sites as filters
 import yaml
 from ansible.errors import AnsibleFilterError
-from sites_check import OWN_PATH, PIECES, VERIFYING_SCHEMES, with_defaults
+from ansible_collections.decanter.stack.plugins.filter import sites as filters
+from ansible_collections.decanter.stack.plugins.filter.sites_check import (
+    OWN_PATH,
+    PIECES,
+    VERIFYING_SCHEMES,
+    with_defaults,
+)
 
 ROOT = Path(__file__).parents[1]
 PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}
@@ -21,11 +26,11 @@ def site(**changes):
 
 
 def source(**source):
-    return filters.release_sources(site(source=source), "/repo/playbooks")["plain"]
+    return filters.release_sources(site(source=source), "/project")["plain"]
 
 
-def test_a_relative_source_is_where_the_playbooks_are():
-    assert source(path="../plain") == {"path": "/repo/playbooks/../plain"}
+def test_a_relative_source_starts_at_the_project():
+    assert source(path="../plain") == {"path": "/project/../plain"}
     assert source(path="/srv/code") == {"path": "/srv/code"}
 
 
@@ -33,7 +38,7 @@ def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert source(path="~/plain")["path"] == f"{tmp_path}/plain"
     assert source(git="a", key="~/.ssh/deploy")["key"] == f"{tmp_path}/.ssh/deploy"
-    assert source(path="~plain")["path"] == "/repo/playbooks/~plain", "expected a folder of this name"
+    assert source(path="~plain")["path"] == "/project/~plain", "expected a folder of this name"
 
 
 def test_a_repository_is_released_from_main_where_nothing_is_said():
@@ -43,9 +48,9 @@ def test_a_repository_is_released_from_main_where_nothing_is_said():
     assert source(**given) == given
 
 
-def test_a_key_is_text_or_a_file_where_the_playbooks_are():
+def test_a_key_is_text_or_a_file_of_the_project():
     git, text = "git@host.test:a/b.git", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"
-    assert source(git=git, key="../deploy")["key"] == "/repo/playbooks/../deploy"
+    assert source(git=git, key="../deploy")["key"] == "/project/../deploy"
     assert source(git=git, key="/root/deploy")["key"] == "/root/deploy"
     assert source(git=git, key=text)["key"] == text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import os
 import pickle
@@ -18,29 +17,13 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecret
-from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.decanter.stack.plugins.filter import sites_check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined, Undefined
 from jsonschema import Draft202012Validator
-from plugin_loader import find_plugins
 
-FILTERS = Path(__file__).parents[1] / "plugins/filter"
-
-
-def load_filters() -> Any:
-    spec = importlib.util.spec_from_file_location("sites_check", FILTERS / "sites_check.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Where @dataclass looks for the module of a class.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-sites_check = load_filters()
 SCHEMA = sites_check.SCHEMA
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
@@ -257,12 +240,12 @@ def test_a_path_may_begin_at_home(root: str, monkeypatch: pytest.MonkeyPatch) ->
 
 HOST = "a host name (such as www.example.com) or an IP address"
 ROOT = Path(__file__).parents[1]
-FOLDER = "a folder on the controller (a relative path starts at the playbook's folder)"
+FOLDER = "a folder on the controller (a relative path starts at the folder of ansible.cfg)"
 WSGI = 'module:object or module:factory(), such as "harbour:create_app()", without a dot after the colon'
 LITERALS = 'literal values as arguments, such as create_app("production", debug=False)'
 COMMAND = "a command on one line, such as flask db upgrade"
 ENV_NAME = "upper-case letters, digits and underscores, a letter first"
-SOURCE = "a dictionary such as {path: ../app} or {git: URL, version: main}"
+SOURCE = "a dictionary such as {path: app} or {git: URL, version: main}"
 PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
 TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
 TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
@@ -1677,8 +1660,6 @@ def test_the_keys_are_those_of_the_design() -> None:
 @pytest.fixture(scope="module")
 def template() -> Callable[[str, dict[str, Any]], Any]:
     """Return what an expression gives inside ansible-core, its variables tagged and lazy."""
-    find_plugins()
-    filter_loader.add_directory(str(FILTERS))
 
     def run(expression: str, variables: dict[str, Any]) -> Any:
         templar = Templar(loader=DataLoader(), variables=variables)
@@ -1693,8 +1674,8 @@ def test_templates_in_sites_are_read(template: Callable[..., Any], root: str) ->
     sites["harbour"]["health"] = {"timeout": trust_as_template("{{ 6 * 7 }}")}
     sites["harbour"]["database"] = {"engine": trust_as_template("{{ 'mysql' }}")}
     variables = {"sites": sites, "root": root, "town": "harbour"}
-    assert template("sites | site_errors(root)", variables) == []
-    filled = template("sites | with_defaults", variables)["harbour"]
+    assert template("sites | decanter.stack.site_errors(root)", variables) == []
+    filled = template("sites | decanter.stack.with_defaults", variables)["harbour"]
     assert filled["server_names"] == ["harbour.test"]
     assert filled["health"] == {"path": "/", "timeout": 42, "watch": 2}
     assert filled["database"] == {**FILLED_DATABASE, "name": "harbour"}
@@ -1705,7 +1686,7 @@ def test_templates_that_fail_are_errors(template: Callable[..., Any], root: str)
     sites["harbour"]["wsgi"] = trust_as_template("{{ nowhere }}")
     sites["harbour"]["env"] = {"A": trust_as_template("{{ 1 / 0 }}"), "B": "b"}
     sites["harbour"]["secrets"] = trust_as_template("{{ vault_sites.harbour }}")
-    lines = template("sites | site_errors(root)", {"sites": sites, "root": root})
+    lines = template("sites | decanter.stack.site_errors(root)", {"sites": sites, "root": root})
     assert lines == [
         "sites.harbour.env.A: found a template that fails, expected a string (put it in quotes)",
         "sites.harbour.secrets: found an undefined variable, expected a dictionary of secrets",
@@ -1714,7 +1695,7 @@ def test_templates_that_fail_are_errors(template: Callable[..., Any], root: str)
 
 
 def test_sites_that_are_undefined_are_an_error(template: Callable[..., Any], root: str) -> None:
-    assert template("sites | site_errors(root)", {"root": root}) == [
+    assert template("sites | decanter.stack.site_errors(root)", {"root": root}) == [
         f"sites: found an undefined variable, expected {SITES}"
     ]
 
@@ -1725,14 +1706,14 @@ PLAY = """
   gather_facts: false
   tasks:
     - ansible.builtin.copy:
-        content: "{{ {'errors': found, 'filled': sites | with_defaults} | to_json }}"
+        content: "{{ {'errors': found, 'filled': sites | decanter.stack.with_defaults} | to_json }}"
         dest: "{{ playbook_dir }}/result.json"
         mode: "0600"
       vars:
-        found: "{{ sites | site_errors(playbook_dir) }}"
+        found: "{{ sites | decanter.stack.site_errors(playbook_dir) }}"
     - ansible.builtin.assert:
-        that: (sites | site_errors(playbook_dir)) == []
-        fail_msg: "{{ sites | site_errors(playbook_dir) | join('\\n') }}"
+        that: (sites | decanter.stack.site_errors(playbook_dir)) == []
+        fail_msg: "{{ sites | decanter.stack.site_errors(playbook_dir) | join('\\n') }}"
 """
 
 
@@ -1753,7 +1734,7 @@ def run_playbook(folder: Path, variables: str) -> tuple[int, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "LC_ALL": "C.UTF-8",
-        "ANSIBLE_FILTER_PLUGINS": str(FILTERS),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_VAULT_PASSWORD_FILE": "vault",
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import site_module
 import yaml
-from ours import load, utils
+from ansible_collections.decanter.stack.plugins.module_utils import activation as switch
+from ansible_collections.decanter.stack.plugins.module_utils import start_log, start_path, task
+from ansible_collections.decanter.stack.plugins.modules import release_migrate, release_task
 
-start_log, start_path, task = utils("start_log"), utils("start_path"), utils("task")
 LOGS = Path(__file__).parent / "start_logs"
 BLUE = "/srv/shop/blue"
 RELEASE = "/srv/shop/releases/20261130T031045Z-0123456789ab"
@@ -256,7 +257,6 @@ def site(tmp_path, monkeypatch) -> Any:
 
 
 def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
-    switch = utils("activation")
     asked: list[Any] = []
 
     def log(*arguments: Any) -> str:
@@ -277,11 +277,10 @@ def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("name", ["release_migrate", "release_task"])
-def test_failed_command_has_a_remedy(name, site, monkeypatch):
-    module = load("modules", name)
+@pytest.mark.parametrize("module", [release_migrate, release_task])
+def test_failed_command_has_a_remedy(module, site, monkeypatch):
     wanted: Any = (
-        {"name": "shop", "database": None, "migrate": "flask go"} if name == "release_migrate" else "shop"
+        {"name": "shop", "database": None, "migrate": "flask go"} if module is release_migrate else "shop"
     )
 
     monkeypatch.setattr(module, "Site", lambda _: site)

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ours import utils
+from ansible_collections.decanter.stack.plugins.module_utils import takeover
 
-takeover = utils("takeover")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
 GROUP, BUILDER = 4321, 54321  # numbers that are neither root's nor this user's

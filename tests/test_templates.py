@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -28,14 +27,11 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.decanter.stack.plugins.action.files import expand
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from plugin_loader import find_plugins
-
-find_plugins()
 
 ROOT = Path(__file__).parents[1]
 # Of those that write to a host.
@@ -285,8 +281,6 @@ class File(NamedTuple):
 
 # --- How it is rendered ------------------------------------------------------------------------
 
-filter_loader.add_directory(str(ROOT / "plugins/filter"))
-FILES = runpy.run_path(str(ROOT / "plugins/action/files.py"))
 LOADER = DataLoader()
 
 
@@ -300,7 +294,7 @@ def template_tasks(node: Any) -> Iterator[dict[str, Any]]:
         for item in node:
             yield from template_tasks(item)
     elif isinstance(node, dict):
-        if {"ansible.builtin.template", "files"} & node.keys():
+        if {"ansible.builtin.template", "decanter.stack.files"} & node.keys():
             yield node
         yield from template_tasks([node.get(part) for part in ("block", "rescue", "always")])
 
@@ -348,7 +342,7 @@ def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> 
     if isinstance(files, list):  # contents come from what tasks have registered
         files = [file for file in files if "content" not in file]
     files, sites = (templar.template(part) for part in (files, arguments.get("sites", [])))
-    for file in FILES["expand"](files, sites):
+    for file in expand(files, sites):
         if "template" not in file:
             continue
         known = variables | ({"site": file["site"]} if file["site"] else {})
@@ -367,8 +361,8 @@ def rendered(host: str, case: str) -> list[File]:
         folder = ROOT / "roles" / role / "templates"
         for task, _ in role_files(role):
             known = ChainMap(task.get("vars", {}), variables)
-            if "files" in task:
-                files.extend(written(role, task["files"], dict(known)))
+            if "decanter.stack.files" in task:
+                files.extend(written(role, task["decanter.stack.files"], dict(known)))
                 continue
             loop = Templar(LOADER, known).template(task.get("loop", [None]))
             for item in loop:

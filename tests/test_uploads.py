@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ours import utils
-
-code_in = utils("uploads").code_in
+from ansible_collections.decanter.stack.plugins.module_utils.uploads import code_in
 
 
 def folder_with(root: Path, contents: dict[str, bytes]) -> Path:

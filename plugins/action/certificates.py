@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = {"changed": False}
         if request["force"] or request["dry_run"]:
             arguments = {**request, "always": True, "configuration": CONFIGURATION}
-            result = self._execute_module("certificates_run", arguments, task_vars=task_vars)
+            result = self._execute_module("decanter.stack.certificates_run", arguments, task_vars=task_vars)
             if result.get("failed"):
                 return result
             self._display.display(

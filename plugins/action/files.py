@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
                 file["content"] = self._rendered(template, task_vars | ({"site": site} if site else {}))
         # Packed, so that nothing of the contents is logged with the call.
         packed = base64.b64encode(zlib.compress(json.dumps(files).encode())).decode()
-        return self._execute_module("files", {"packed": packed}, task_vars=task_vars)
+        return self._execute_module("decanter.stack.files", {"packed": packed}, task_vars=task_vars)
 
     def _rendered(self, template: str, variables: dict[str, Any]) -> str:
         """A template's text, as the module ansible.builtin.template makes it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
+import importlib
 import io
 import json
 import tarfile
@@ -12,21 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import ansible
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.action import release
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_folder
 
 ROOT = Path(__file__).parents[2]
-# How a site's files are chosen and counted is said once; action plugins are no package.
-spec = importlib.util.spec_from_file_location("decanter_release", Path(__file__).with_name("release.py"))
-assert spec and spec.loader
-release = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(release)
-
-# What a host needs to make itself: of the repository, and of the collections that come with `ansible`.
-PARTS = ("ansible.cfg", "playbooks", "plugins", "roles")
+# This collection in the archive.
+NAME = Path("ansible_collections/decanter/stack")
+# What a host needs to make itself: of this collection, and of those that it depends on.
+PARTS = ("meta", "playbooks", "plugins", "roles")
 COLLECTIONS = ("ansible/posix", "community/crypto", "community/general", "community/mysql")
-COLLECTION_PARTS = ("MANIFEST.json", "meta", "plugins")
+COLLECTION_PARTS = ("meta", "plugins")
 PROGRAM = ROOT / "roles/fleet/files/fleet.py"
 
 
@@ -51,35 +48,41 @@ def packed(files: Iterable[tuple[Path, str]]) -> bytes:
     return gzip.compress(plain.getvalue(), 6, mtime=0)
 
 
+def files_below(folder: Path, *parts: str) -> list[Path]:
+    """Return the files in parts of a folder, relative to it and without compiled Python."""
+    found = [path.relative_to(folder) for part in parts for path in sorted((folder / part).rglob("*"))]
+    return [path for path in found if (folder / path).is_file() and "__pycache__" not in path.parts]
+
+
 def repository(inventory: Path, more: Iterable[str]) -> bytes:
-    """The playbooks and what they need, and the variables of one environment: no other's are in it."""
-    paths = [path for path in release.tracked(ROOT) if path.parts[0] in PARTS]
-    for given in more:
-        path = (ROOT / given).resolve()
-        if not path.is_relative_to(ROOT.resolve()) or not path.is_file():
-            raise PublishError(f'fleet_files: found "{given}", expected a file of this repository')
-        paths.append(path.relative_to(ROOT.resolve()))
-    files = [(ROOT / path, str(path)) for path in sorted(set(paths))]
-    of_all = inventory / "group_vars"
-    variables = [path for path in sorted(of_all.rglob("*")) if path.is_file()]
-    return packed(
-        [*files, *((path, f"inventory/group_vars/{path.relative_to(of_all)}") for path in variables)]
-    )
+    """Return an archive of this collection, and of the variables and files of one environment."""
+    files = [(ROOT / "ansible.cfg", "ansible.cfg")]
+    files += [(ROOT / path, str(NAME / path)) for path in files_below(ROOT, *PARTS)]
+    project = project_folder().resolve()
+    for given in sorted(set(more)):
+        path = (project / given).resolve()
+        if not path.is_relative_to(project) or not path.is_file():
+            raise PublishError(f'fleet_files: found "{given}", expected a file in {project}')
+        files.append((path, str(path.relative_to(project))))
+    variables = files_below(inventory, "group_vars")
+    return packed([*files, *((inventory / path, f"inventory/{path}") for path in variables)])
 
 
 def collections() -> tuple[str, list[tuple[Path, str]]]:
     """What stands for their versions, and their files."""
-    home = Path(ansible.__file__).parents[1] / "ansible_collections"
     digest, files = hashlib.sha256(), []
     for name in COLLECTIONS:
-        digest.update((home / name / "MANIFEST.json").read_bytes())
-        for part in COLLECTION_PARTS:
-            place = home / name / part
-            found = [place] if place.is_file() else sorted(place.rglob("*"))
-            files += [
-                (path, f"ansible_collections/{path.relative_to(home)}") for path in found if path.is_file()
-            ]
-    return digest.hexdigest()[:16], [(path, name) for path, name in files if "__pycache__" not in path.parts]
+        # Installed with the package `ansible`, or by ansible-galaxy.
+        package = importlib.import_module(f"ansible_collections.{name.replace('/', '.')}")
+        home = Path(package.__path__[0])
+        manifest = home / "MANIFEST.json"
+        digest.update(manifest.read_bytes())
+        files.append((manifest, f"ansible_collections/{name}/MANIFEST.json"))
+        files += [
+            (home / path, f"ansible_collections/{name}/{path}")
+            for path in files_below(home, *COLLECTION_PARTS)
+        ]
+    return digest.hexdigest()[:16], files
 
 
 class Bucket:

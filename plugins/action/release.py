@@ -274,7 +274,7 @@ class ActionModule(ActionBase):
             if archive:
                 arguments = arguments | {"archive": place(folder, "source.tar.gz")}
                 self._transfer_file(archive, arguments["archive"])
-            result = self._execute_module("release", arguments, task_vars=task_vars)
+            result = self._execute_module("decanter.stack.release", arguments, task_vars=task_vars)
             host = (task_vars or {}).get("inventory_hostname", "")
             return detailed_once(arguments["site"]["name"], host, result)
         finally:

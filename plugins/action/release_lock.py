@@ -47,14 +47,16 @@ class ActionModule(ActionBase):
         }
         call = {"site": site, "state": self._task.args["state"], "holder": holder}
         call["final"] = self._task.args.get("final", False)
-        result = self._execute_module("release_lock", call, task_vars=task_vars)
+        result = self._execute_module("decanter.stack.release_lock", call, task_vars=task_vars)
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
             self._display.display(
                 f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew",
                 color=C.config.get_config_value("COLOR_WARN"),
             )
-            result = self._execute_module("release_lock", call | {"stale": held}, task_vars=task_vars)
+            result = self._execute_module(
+                "decanter.stack.release_lock", call | {"stale": held}, task_vars=task_vars
+            )
             held = result.get("held")
         if held:
             raise AnsibleActionFail(

@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         shown = arguments.pop("shown", False)
-        result = self._execute_module("releases", arguments, task_vars=task_vars)
+        result = self._execute_module("decanter.stack.releases", arguments, task_vars=task_vars)
         if shown and not result.get("failed"):
             self._display.display(table(arguments["site"]["name"], result))
         return result

@@ -18,19 +18,26 @@ short_description: Load plugins before the first task is begun
 description: [Filters, tests, lookups and the project's own actions, which most tasks use.]
 requirements: [enable in configuration]
 """
-OWN = sorted(path.stem for path in (Path(__file__).parents[1] / "action").glob("*.py"))
+PLUGINS = Path(__file__).parents[1]
+
+
+def own(kind: str) -> list[str]:
+    """Return the full names of the collection's plugins of a kind."""
+    return [f"decanter.stack.{path.stem}" for path in sorted((PLUGINS / kind).glob("*.py"))]
 
 
 class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
-    CALLBACK_NAME = "preload"
+    CALLBACK_NAME = "decanter.stack.preload"
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_playbook_on_start(self, playbook: object) -> None:
         for loader in (filter_loader, test_loader):
             list(loader.all())
-        for name in ("normal", *OWN):
-            action_loader.get(f"ansible.legacy.{name}", class_only=True)
+        # Loads every file of the collection's filters, because ansible-core searches all of them for a name.
+        filter_loader.get("decanter.stack.with_defaults")
+        for name in ("ansible.legacy.normal", *own("action")):
+            action_loader.get(name, class_only=True)
         for name in ("file", "password"):
             lookup_loader.get(f"ansible.builtin.{name}", class_only=True)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_path
 
 ROLES = Path(__file__).parents[2] / "roles"
 # No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
@@ -306,7 +307,7 @@ def mail_lines(mail: Any) -> Iterator[str]:
             yield f".{other}: found nothing, expected it beside {key}"
     if security == "none" and "password" in mail:
         yield ".security: found none beside a password, expected starttls or tls"
-    if "ca" in mail and not Path(str(mail["ca"])).expanduser().is_file():
+    if "ca" in mail and not Path(project_path(str(mail["ca"]))).is_file():
         yield f'.ca: found "{mail["ca"]}", expected a file on the controller'
 
 
@@ -335,7 +336,7 @@ def python_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str
         elif mirror and not (parts.scheme in ("http", "https") and parts.hostname):
             expected = "a URL such as https://mirror.example/python"
             lines.append(f'python_mirror: found "{mirror}", expected {expected}')
-        if pins and not Path(pins).is_file():
+        if pins and not Path(project_path(pins)).is_file():
             lines.append(f'python_pins: found "{pins}", expected a file on the controller')
         yield from (f"hosts.{host}.{line}" for line in lines if line not in seen)
         seen.update(lines)

@@ -229,7 +229,7 @@ def python_literal(value: Any) -> str:
 
 
 def release_sources(sites: dict[str, Any], source_root: str) -> dict[str, dict[str, str]]:
-    """Where each site's code comes from. A relative path starts where the playbooks are, as Ansible's do."""
+    """Where each site's code comes from. A relative path starts at source_root."""
     sources = {}
     for site in _sites(sites):
         source = dict(site["source"])

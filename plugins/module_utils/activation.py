@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ansible.module_utils import live
-from ansible.module_utils.site import Site, read_json, write_json
-from ansible.module_utils.start_log import READ_LINES, report
-from ansible.module_utils.units import log
+from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils.start_log import READ_LINES, report
+from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
 
 class Refused(Exception):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.build_guard import (
+from ansible_collections.decanter.stack.plugins.module_utils.build_guard import (
     LARGEST_LIST,
     LARGEST_RESULT,
     bound,
@@ -25,12 +25,24 @@ from ansible.module_utils.build_guard import (
     processes_of,
     read_result,
 )
-from ansible.module_utils.build_log import explain, unit_fault
-from ansible.module_utils.interpreter import BuildError, about
-from ansible.module_utils.log_text import clean, end
-from ansible.module_utils.site import Site, read_json, write_file, write_json
-from ansible.module_utils.takeover import Takeover, TakeoverError, give, remove, shown, sync
-from ansible.module_utils.units import show
+from ansible_collections.decanter.stack.plugins.module_utils.build_log import explain, unit_fault
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about
+from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
+from ansible_collections.decanter.stack.plugins.module_utils.site import (
+    Site,
+    read_json,
+    write_file,
+    write_json,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
+    Takeover,
+    TakeoverError,
+    give,
+    remove,
+    shown,
+    sync,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.units import show
 
 PROGRAM = Path("/usr/local/lib/decanter/build")
 PYTHON = Path("/opt/decanter/uv/current/bin/python")

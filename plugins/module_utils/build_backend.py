@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible.module_utils.build_failure import Explanation, Failure, dotted, search
-from ansible.module_utils.debian_packages import COMPILER, PYTHON_HEADERS
+from ansible_collections.decanter.stack.plugins.module_utils.build_failure import (
+    Explanation,
+    Failure,
+    dotted,
+    search,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.debian_packages import COMPILER, PYTHON_HEADERS
 
 NO_SPACE = r"No space left on device|Disk quota exceeded|os error 28\b"
 NO_MEMORY = (

@@ -7,8 +7,14 @@ import stat
 import tarfile
 from pathlib import Path
 
-from ansible.module_utils.interpreter import BuildError
-from ansible.module_utils.takeover import MOST_ENTRIES, TakeoverError, remove, shown, size_of
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError
+from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
+    MOST_ENTRIES,
+    TakeoverError,
+    remove,
+    shown,
+    size_of,
+)
 
 # The part of a file system that builds leave to sites. Deleted files that are still open have no size in a
 # folder.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ansible.module_utils.build_backend import backend, resources
-from ansible.module_utils.build_failure import Explanation, Failure, parse
-from ansible.module_utils.build_network import git, index
-from ansible.module_utils.build_requirements import requirements, solution
-from ansible.module_utils.debian_packages import PACKAGES
-from ansible.module_utils.log_text import clean, cut, end
+from ansible_collections.decanter.stack.plugins.module_utils.build_backend import backend, resources
+from ansible_collections.decanter.stack.plugins.module_utils.build_failure import Explanation, Failure, parse
+from ansible_collections.decanter.stack.plugins.module_utils.build_network import git, index
+from ansible_collections.decanter.stack.plugins.module_utils.build_requirements import requirements, solution
+from ansible_collections.decanter.stack.plugins.module_utils.debian_packages import PACKAGES
+from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, cut, end
 
 LONGEST_FAULT = 400
 # uv's advice about its own options does not apply: the operator does not run uv.

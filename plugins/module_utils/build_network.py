@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible.module_utils.build_failure import REQUIREMENT, Explanation, Failure, search
+from ansible_collections.decanter.stack.plugins.module_utils.build_failure import (
+    REQUIREMENT,
+    Explanation,
+    Failure,
+    search,
+)
 
 UNREACHABLE = (
     (

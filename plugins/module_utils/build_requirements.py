@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible.module_utils.build_failure import REQUIREMENT, Explanation, Failure, dotted, search
+from ansible_collections.decanter.stack.plugins.module_utils.build_failure import (
+    REQUIREMENT,
+    Explanation,
+    Failure,
+    dotted,
+    search,
+)
 
 LOCK = "lock the requirements again"
 # Pattern of the error or a cause, fault, remedy; {0} is the first group.

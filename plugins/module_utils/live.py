@@ -16,9 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.compressed import TWINS, twins
-from ansible.module_utils.site import Site, read_json, replace_symlink, write_file
-from ansible.module_utils.units import newest, own_files, seconds, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.compressed import TWINS, twins
+from ansible_collections.decanter.stack.plugins.module_utils.site import (
+    Site,
+    read_json,
+    replace_symlink,
+    write_file,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.units import (
+    newest,
+    own_files,
+    seconds,
+    show,
+    systemctl,
+)
 
 Wanted = dict[str, Any]
 

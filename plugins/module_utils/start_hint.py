@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ansible.module_utils.log_text import clean, cut
-from ansible.module_utils.start_path import path_hint
+from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, cut
+from ansible_collections.decanter.stack.plugins.module_utils.start_path import path_hint
 
 # Distributions whose modules have another name.
 DISTRIBUTIONS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ansible.module_utils.log_text import clean, cut
-from ansible.module_utils.start_hint import hint
+from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, cut
+from ansible_collections.decanter.stack.plugins.module_utils.start_hint import hint
 
 LONGEST_LOG = 80  # lines
 READ_LINES = 400  # lines of a journal from which the end is taken, so that it contains whole tracebacks

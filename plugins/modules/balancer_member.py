@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import now, read_json, write_file
-from ansible.module_utils.units import systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.units import systemctl
 
 DOCUMENTATION = r"""
 module: balancer_member

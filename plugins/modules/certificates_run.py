@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import write_file
-from ansible.module_utils.units import log, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.units import log, show, systemctl
 
 DOCUMENTATION = r"""
 module: certificates_run

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.interpreter import BuildError, about, interpreter
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about, interpreter
 
 DOCUMENTATION = r"""
 module: locked_environment

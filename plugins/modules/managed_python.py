@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.interpreter import unsafe
-from ansible.module_utils.python_builds import (
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import unsafe
+from ansible_collections.decanter.stack.plugins.module_utils.python_builds import (
     REMEDY,
     Build,
     Installation,
@@ -29,7 +29,7 @@ from ansible.module_utils.python_builds import (
     location,
     pinned,
 )
-from ansible.module_utils.site import replace_symlink, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.site import replace_symlink, write_file
 
 DOCUMENTATION = r"""
 module: managed_python

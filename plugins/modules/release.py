@@ -8,17 +8,32 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.build import Build, BuildError, Wanted, finish, is_complete
-from ansible.module_utils.compressed import compress
-from ansible.module_utils.database import schema
-from ansible.module_utils.failure import failure
-from ansible.module_utils.interpreter import interpreter
-from ansible.module_utils.live import plain_files, publish, reason_to_switch, unfinished
-from ansible.module_utils.log_text import clean, end
-from ansible.module_utils.release_files import FilesError, digests, write_files
-from ansible.module_utils.site import Site, now, read_json
-from ansible.module_utils.takeover import remove
-from ansible.module_utils.uploads import code_in
+from ansible_collections.decanter.stack.plugins.module_utils.build import (
+    Build,
+    BuildError,
+    Wanted,
+    finish,
+    is_complete,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.compressed import compress
+from ansible_collections.decanter.stack.plugins.module_utils.database import schema
+from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter
+from ansible_collections.decanter.stack.plugins.module_utils.live import (
+    plain_files,
+    publish,
+    reason_to_switch,
+    unfinished,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
+from ansible_collections.decanter.stack.plugins.module_utils.release_files import (
+    FilesError,
+    digests,
+    write_files,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json
+from ansible_collections.decanter.stack.plugins.module_utils.takeover import remove
+from ansible_collections.decanter.stack.plugins.module_utils.uploads import code_in
 
 DOCUMENTATION = r"""
 module: release

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import Site, now, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json, write_json
 
 DOCUMENTATION = r"""
 module: release_lock

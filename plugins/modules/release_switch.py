@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import live
-from ansible.module_utils.activation import (
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     Refused,
     keep_instance,
     restore_pin,
@@ -11,10 +12,9 @@ from ansible.module_utils.activation import (
     switch,
     write_provisional,
 )
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.database import schema
-from ansible.module_utils.failure import failure
-from ansible.module_utils.site import Site, now, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils.database import schema
+from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json, write_json
 
 DOCUMENTATION = r"""
 module: release_switch

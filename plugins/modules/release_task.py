@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.failure import failure
-from ansible.module_utils.site import Site, read_json, write_json
-from ansible.module_utils.start_log import report
-from ansible.module_utils.task import Failed, run
+from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils.start_log import report
+from ansible_collections.decanter.stack.plugins.module_utils.task import Failed, run
 
 DOCUMENTATION = r"""
 module: release_task

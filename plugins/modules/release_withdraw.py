@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import live
-from ansible.module_utils.activation import Refused, keep_instance, restore_pin, switch
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.failure import failure
-from ansible.module_utils.site import Site, read_json
+from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.activation import (
+    Refused,
+    keep_instance,
+    restore_pin,
+    switch,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
 
 DOCUMENTATION = r"""
 module: release_withdraw

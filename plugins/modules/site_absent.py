@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ansible.module_utils import live
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.site import COLOURS, SERVICES, Site
-from ansible.module_utils.units import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
+from ansible_collections.decanter.stack.plugins.module_utils.units import show, systemctl
 
 DOCUMENTATION = r"""
 module: site_absent

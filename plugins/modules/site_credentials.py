@@ -7,7 +7,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.units import log, newest, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.units import log, newest, show, systemctl
 
 DOCUMENTATION = r"""
 module: site_credentials

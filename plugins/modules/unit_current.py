@@ -7,7 +7,14 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.units import log, newest, own_files, seconds, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.units import (
+    log,
+    newest,
+    own_files,
+    seconds,
+    show,
+    systemctl,
+)
 
 DOCUMENTATION = r"""
 module: unit_current

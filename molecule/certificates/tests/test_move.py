@@ -26,7 +26,7 @@ NAME = "moving.test"
 PROOFS = "/.well-known/acme-challenge"
 MOVING = {
     "server_names": [NAME],
-    "source": {"path": "../molecule/cluster/whoami"},
+    "source": {"path": "molecule/cluster/whoami"},
     "wsgi": "whoami:app",
     "health": {"path": "/healthz"},
     "tls": {"mode": "acme", "profile": "tlsserver"},

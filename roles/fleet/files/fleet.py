@@ -36,6 +36,8 @@ STATE = Path("/var/lib/decanter/fleet")
 RUN = Path("/run/decanter-fleet")
 SITES = Path("/srv")
 METADATA = "http://169.254.169.254/latest"
+# The collection in what was published.
+COLLECTION = "ansible_collections/decanter/stack"
 # How often what is live may change while a host is made, before it is given up.
 ROUNDS = 5
 
@@ -108,7 +110,7 @@ def vault_password(told: dict[str, str]) -> dict[str, str]:
 
 def ansible(tree: Path) -> Path:
     """The environment that Ansible runs in, of the lock file that was published with the playbooks."""
-    lock = tree / "roles/fleet/files/ansible.txt"
+    lock = tree / COLLECTION / "roles/fleet/files/ansible.txt"
     target = STATE / "ansible" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if not (target / ".complete").exists():
         say(f"Installing {lock.name}")
@@ -163,7 +165,7 @@ def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
     file = STATE / "variables.json"
     file.write_text(json.dumps(variables(live, sources, told)))
     environment = os.environ | {
-        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_COLLECTIONS_PATH": f"{tree}:{collections}",
         "ANSIBLE_NOCOLOR": "1",
         "HOME": "/root",
     }
@@ -171,7 +173,7 @@ def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
     try:
         environment |= vault_password(told)
         hosts = inventory(tree, told)
-        command = (ansible(tree) / "ansible-playbook", "-i", hosts, "-e", f"@{file}", "playbooks/join.yml")
+        command = (ansible(tree) / "ansible-playbook", "-i", hosts, "-e", f"@{file}", "decanter.stack.join")
         # Who is let into the database is not for a host to say that may know a password of yesterday.
         run(*command, "--skip-tags", "mysql", cwd=tree, env=environment)
     finally:
