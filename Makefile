@@ -92,7 +92,7 @@ test: ## Prove everything that CI proves; of the unit tests alone some: bin/test
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications
+	@bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications upgrade
 
 screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
 	@bin/test browser
