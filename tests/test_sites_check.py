@@ -83,7 +83,7 @@ def full() -> dict[str, Any]:
             },
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
-            "secrets_as": "credentials",
+            "secret_delivery": "credentials",
             "instance_role": False,
             "migrate": "flask db upgrade",
             "migrated": "flask is-migrated",
@@ -189,7 +189,7 @@ VALID = [
         "database",
         {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
     ),
-    ("secrets_as", "environment"),
+    ("secret_delivery", "environment"),
     ("instance_role", True),
     ("migrate", "sh -c 'a\tb && ü'"),
     ("nginx.body_size", "1g"),
@@ -257,7 +257,8 @@ STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
     "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, "
-    "sandbox, secrets, secrets_as, server_names, services, source, state, static, timers, tls, uploads, wsgi"
+    "sandbox, secret_delivery, secrets, server_names, services, source, state, static, timers, tls, uploads, "
+    "wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -1004,6 +1005,20 @@ def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, e
     ]
 
 
+RENAMED = [
+    ("secrets_as", "environment", "secret_delivery"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "new"), RENAMED)
+def test_renamed_key_of_a_site_is_rejected_with_its_new_name(
+    key: str, value: Any, new: str, root: str
+) -> None:
+    assert sites_check.site_errors(changed(minimal(), key, value), root) == [
+        f"sites.harbour.{key}: found a key that was renamed, expected {new}"
+    ]
+
+
 SETTINGS = [
     ("max_request", 1, "an unknown key", None),
     ("max_requests", "1000", '"1000"', "an integer from 0 to 10000000"),
@@ -1157,7 +1172,7 @@ def test_secrets_in_the_environment_are_variables(name, value, found, expected, 
     sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
     if name != "LD_PRELOAD":
         assert sites_check.site_errors(sites, root) == [], "expected a file to take it"
-    assert sites_check.site_errors(changed(sites, "secrets_as", "environment"), root) == [
+    assert sites_check.site_errors(changed(sites, "secret_delivery", "environment"), root) == [
         f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
     ]
 
@@ -1552,7 +1567,7 @@ FILLED = {
     "uploads": [],
     "env": {},
     "secrets": {},
-    "secrets_as": "credentials",
+    "secret_delivery": "credentials",
     "instance_role": False,
     "once": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
@@ -1640,7 +1655,9 @@ def test_every_key_is_described(path: str, node: dict[str, Any]) -> None:
     assert set(types) <= set(sites_check.TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
-    assert not node.get("refused", {}).keys() & node.get("properties", {}).keys()
+    refused, known = node.get("refused", {}), node.get("properties", {}).keys()
+    assert not refused.keys() & known
+    assert {rule["renamed"] for rule in refused.values() if isinstance(rule, dict)} <= known
     if "object" in types:
         closed = node.get("additionalProperties") is False
         assert closed or {"additionalProperties", "propertyNames"} <= node.keys()

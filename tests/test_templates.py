@@ -159,7 +159,7 @@ CASES = {
                 **MINIMAL,
                 "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
                 "secrets": {"SECRET_KEY": "x"},
-                "secrets_as": "environment",
+                "secret_delivery": "environment",
                 "gunicorn": {
                     "worker_class": "gevent",
                     "worker_connections": 500,
@@ -247,7 +247,7 @@ CASES = {
             "plain": {
                 **MINIMAL,
                 "secrets": {"API_KEY": "kms:" + "AQIC" * 12, "OTHER": "x"},
-                "secrets_as": "environment",
+                "secret_delivery": "environment",
                 "instance_role": True,
             },
         },
@@ -830,7 +830,7 @@ def test_secrets_are_handed_over_in_one_way(host, case):
         text = matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text
         files = re.findall(r"^LoadCredential=(\w+):", text, re.M)
         as_variables = f"EnvironmentFile=/etc/decanter/{name}/secrets.env" in text.splitlines()
-        expected = site.get("secrets_as") == "environment"
+        expected = site.get("secret_delivery") == "environment"
         assert as_variables == expected and bool(files) == (bool(site.get("secrets")) and not expected), text
 
 

@@ -192,8 +192,8 @@ def python_app_sites(
         app["release_env"] = _release_env(site)
         app["fetched"] = _fetched(secrets)
         kept = {name: value for name, value in secrets.items() if name not in app["fetched"]}
-        app["secrets_as"] = site["secrets_as"]
-        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = kept
+        app["secret_delivery"] = site["secret_delivery"]
+        app["secret_env" if site["secret_delivery"] == "environment" else "credentials"] = kept
         app["instance_role"] = site["instance_role"]
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
@@ -558,7 +558,7 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, A
             files.append(file | ({"content": text(site[key])} if site.get(key) else {"state": "absent"}))
         file = {"path": f"/etc/decanter/{site['name']}/fetched.json", "mode": "0600"}
         if fetched := site.get("fetched"):
-            told = {"as": site["secrets_as"], "values": fetched}
+            told = {"as": site["secret_delivery"], "values": fetched}
             files.append(file | {"content": json.dumps(told, indent=2, sort_keys=True) + "\n"})
         else:
             files.append(file | {"state": "absent"})

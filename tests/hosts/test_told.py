@@ -72,7 +72,7 @@ def site(sites, source) -> dict:
             },
         },
         "secrets": {"ODD": ODD, "TOKEN": "first"},
-        "secrets_as": "environment",
+        "secret_delivery": "environment",
         "migrate": "python myproject.py task",
         "processes": {"worker": "python myproject.py worker"},
         "gunicorn": {
