@@ -497,7 +497,7 @@ def test_pending_migration_of_another_folder_is_looked_for_there(monkeypatch, op
 
 def test_a_site_may_say_itself(ran):
     for answer, expected in (("true", True), ("false", False)):
-        wanted = {"migrate": "flask db upgrade", "migrated": answer}
+        wanted = {"migrate": "flask db upgrade", "migration_check": answer}
         assert migrate.nothing_is_pending(SimpleNamespace(), "ID", wanted) is expected
     assert ran == ["true", "false"]
 

@@ -424,7 +424,7 @@ def test_roles_are_given_what_their_specs_know(role):
     whole = site(
         database={"engine": "mysql"},
         migrate="flask db upgrade",
-        migrated="true",
+        migration_check="true",
         once=["flask seed"],
         requirements="requirements.txt",
         python="3.12",

@@ -86,7 +86,7 @@ def full() -> dict[str, Any]:
             "secret_delivery": "credentials",
             "instance_role": False,
             "migrate": "flask db upgrade",
-            "migrated": "flask is-migrated",
+            "migration_check": "flask is-migrated",
             "once": ["flask seed"],
             "health": {"path": "/readyz", "timeout": 600, "watch": 0},
             "processes": {"worker": "python -m worker"},
@@ -256,9 +256,9 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
-    "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, "
-    "sandbox, secret_delivery, secrets, server_names, services, source, state, static, timers, tls, uploads, "
-    "wsgi"
+    "instance_role, migrate, migration_check, nginx, once, outbound, packages, processes, python, "
+    "requirements, sandbox, secret_delivery, secrets, server_names, services, source, state, static, "
+    "timers, tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -551,7 +551,7 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("a\nb", '"a\\nb"'),
         (LONG + "\n", f'"{LONG[:59]}…"'),
     ),
-    *rows("migrated", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
+    *rows("migration_check", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
     *rows("once", "a list of commands", ("flask seed", '"flask seed"')),
     *rows("once[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="once"),
     # processes and timers
@@ -1006,6 +1006,7 @@ def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, e
 
 
 RENAMED = [
+    ("migrated", "flask is-migrated", "migration_check"),
     ("secrets_as", "environment", "secret_delivery"),
 ]
 
