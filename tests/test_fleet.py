@@ -353,7 +353,7 @@ def test_who_only_looks_gives_nobody_up(fleet, monkeypatch):
 
 
 def look(**more: Any) -> dict[str, Any]:
-    item = {"name": "plain", "once": ["seed"], "migrate": "flask db upgrade"}
+    item = {"name": "plain", "setup": ["seed"], "migrate": "flask db upgrade"}
     return {
         "item": item,
         "current": False,
@@ -368,7 +368,7 @@ def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
     live = {"plain": {"id": "20261121T000000Z-0123456789ab", "pinned": False}}
     plan = release_plan({"web9": [look()]}, "web9", True, ["web1"], live)["plain"]
     assert (plan["id"], plan["made"]) == (live["plain"]["id"], False)
-    assert (plan["migrates"], plan["once"], plan["elsewhere"]) == (False, [], True)
+    assert (plan["migrates"], plan["setup"], plan["elsewhere"]) == (False, [], True)
     live["plain"]["pinned"] = True
     assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"

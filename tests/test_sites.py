@@ -425,7 +425,7 @@ def test_roles_are_given_what_their_specs_know(role):
         database={"engine": "mysql"},
         migrate="flask db upgrade",
         migration_check="true",
-        once=["flask seed"],
+        setup=["flask seed"],
         requirements="requirements.txt",
         python="3.12",
         build=["flask digest"],

@@ -87,7 +87,7 @@ def full() -> dict[str, Any]:
             "instance_role": False,
             "migrate": "flask db upgrade",
             "migration_check": "flask is-migrated",
-            "once": ["flask seed"],
+            "setup": ["flask seed"],
             "health": {"path": "/readyz", "timeout": 600, "watch": 0},
             "processes": {"worker": "python -m worker"},
             "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30", "on": "all"}},
@@ -256,9 +256,9 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
-    "instance_role, migrate, migration_check, nginx, once, outbound, packages, processes, python, "
-    "requirements, sandbox, secret_delivery, secrets, server_names, services, source, state, static, "
-    "timers, tls, uploads, wsgi"
+    "instance_role, migrate, migration_check, nginx, outbound, packages, processes, python, requirements, "
+    "sandbox, secret_delivery, secrets, server_names, services, setup, source, state, static, timers, "
+    "tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -552,8 +552,8 @@ REFUSED: list[tuple[str, Any, str]] = [
         (LONG + "\n", f'"{LONG[:59]}…"'),
     ),
     *rows("migration_check", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
-    *rows("once", "a list of commands", ("flask seed", '"flask seed"')),
-    *rows("once[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="once"),
+    *rows("setup", "a list of commands", ("flask seed", '"flask seed"')),
+    *rows("setup[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="setup"),
     # processes and timers
     *rows("processes", PROCESSES, (["python -m worker"], "a list")),
     *rows(
@@ -1006,6 +1006,7 @@ def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, e
 
 
 RENAMED = [
+    ("once", ["flask seed"], "setup"),
     ("migrated", "flask is-migrated", "migration_check"),
     ("secrets_as", "environment", "secret_delivery"),
 ]
@@ -1570,7 +1571,7 @@ FILLED = {
     "secrets": {},
     "secret_delivery": "credentials",
     "instance_role": False,
-    "once": [],
+    "setup": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
     "processes": {},
     "timers": {},

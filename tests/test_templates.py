@@ -93,7 +93,7 @@ FULL = {
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
-    "once": ["flask seed"],
+    "setup": ["flask seed"],
     "processes": {"worker": "python -m worker", "odd": "sh -c 'echo \"$HOME\" 5% a\\\\b'"},
     "timers": {
         "digest": {"command": "flask digest --since '1 %'", "calendar": "Mon..Fri *-*-* 06:30:00 UTC"},

@@ -23,7 +23,7 @@ def release_plan(
     hosts have, where this one makes itself. A site that could not be read on a host is left out.
 
     id: the release's ID, the same on all hosts; made: whether this host has it already; migrates: whether
-    its migration is run here; once: what runs once and has to be run here; elsewhere: whether another host
+    its migration is run here; setup: the commands of `setup` to run here; elsewhere: whether another host
     does or has done both; site, commit, pin: as `release` has found them; fault: why the host cannot release
     the site, or an empty string.
     """
@@ -47,12 +47,12 @@ def release_plan(
         identifier = look["id"] or _identifier(look, seen)
         # Another host that has this release, and runs nothing now, has done it.
         done = any(one["current"] and one["id"] == identifier for one in others)
-        done_once = {task for one in others for task in one["once"]}
+        setup_done = {command for one in others for command in one["setup_done"]}
         first = due[0] == host
-        once = [task for task in look["item"]["once"] if task not in done_once] if first else []
-        if shared and missing and [task for task in once if task not in look["once"]]:
+        setup = [task for task in look["item"]["setup"] if task not in setup_done] if first else []
+        if shared and missing and set(setup) - set(look["setup_done"]):
             fault = fault or (
-                f"{name}: only {', '.join(missing)} may know whether `{once[0]}` has been run. "
+                f"{name}: only {', '.join(missing)} may know whether `{setup[0]}` has been run. "
                 "Nothing was changed; run this on all hosts of the site at once"
             )
         migrates = "migrate" in look["item"] and first and not done and not look["pin"]
@@ -63,7 +63,7 @@ def release_plan(
             "commit": look["commit"],
             "pin": look["pin"],
             "migrates": migrates,
-            "once": once,
+            "setup": setup,
             # Nobody goes back with a migration, nor because of one.
             "elsewhere": bool(others) and not look["pin"] and (done or not first),
             "fault": fault,
@@ -83,7 +83,7 @@ def _as_live(look: Look, live: Mapping[str, Any]) -> dict[str, Any]:
         "commit": look["commit"],
         "pin": {"release": live["id"]} if live["pinned"] else {},
         "migrates": False,
-        "once": [],
+        "setup": [],
         "elsewhere": not live["pinned"],
         "fault": fault,
     }

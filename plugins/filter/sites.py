@@ -258,7 +258,7 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
     return [
         {
-            **_pick(site, "name", "packages", "migrate", "migration_check", "once", "health", "static"),
+            **_pick(site, "name", "packages", "migrate", "migration_check", "setup", "health", "static"),
             **_pick(site, "build", "uploads", "install"),
             "requirements": site.get("requirements", ""),
             "driver": _driver(site),
