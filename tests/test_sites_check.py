@@ -101,7 +101,7 @@ def full() -> dict[str, Any]:
                 "settings": {"max_requests": 1000, "preload_app": True, "loglevel": "debug"},
             },
             "nginx": {
-                "body_size": "10m",
+                "client_max_body_size": "10m",
                 "headers": {"X-Frame-Options": False, "Content-Security-Policy": "default-src 'self'"},
                 "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
                 "limits": {"rate": 100, "burst": 300, "connections": 50},
@@ -192,7 +192,7 @@ VALID = [
     ("secret_delivery", "environment"),
     ("instance_role", True),
     ("migrate", "sh -c 'a\tb && ü'"),
-    ("nginx.body_size", "1g"),
+    ("nginx.client_max_body_size", "1g"),
     (
         "nginx.headers",
         {"Report-To": '{"group": "a", "max_age": 1}', "x-own": "a\\b", "X-Frame-Options": False},
@@ -619,7 +619,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
     *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", ("tornado", '"tornado"')),
     *rows(
-        "nginx.body_size",
+        "nginx.client_max_body_size",
         "a number followed by k, m or g, such as 10m",
         ("10 MB", '"10 MB"'),
         ("\u0661m", '"\u0661m"'),
@@ -1006,6 +1006,7 @@ def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, e
 
 
 RENAMED = [
+    ("nginx.body_size", "10m", "client_max_body_size"),
     ("once", ["flask seed"], "setup"),
     ("migrated", "flask is-migrated", "migration_check"),
     ("secrets_as", "environment", "secret_delivery"),
@@ -1578,7 +1579,7 @@ FILLED = {
     "static": [],
     "gunicorn": {"worker_class": "gthread", "timeout": 30},
     "nginx": {
-        "body_size": "1m",
+        "client_max_body_size": "1m",
         "headers": {},
         "hsts": {"subdomains": False, "preload": False},
         "limits": {"rate": 30, "burst": 150, "connections": 100},

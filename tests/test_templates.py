@@ -103,7 +103,7 @@ FULL = {
     "static": [{"url": "/static/", "path": "harbour/static"}, {"url": "/a/b/", "path": "harbour/static"}],
     "gunicorn": {"workers": 3, "threads": 8, "worker_class": "gthread", "timeout": 60},
     "nginx": {
-        "body_size": "10m",
+        "client_max_body_size": "10m",
         "headers": {"X-Frame-Options": False, "content-security-policy": "default-src 'self'; a \"b\\\""},
         "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
         "limits": {"rate": 5, "burst": 10, "connections": 3},

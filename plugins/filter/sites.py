@@ -356,7 +356,7 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
             "upstream": f"/run/decanter/{site['name']}/live.sock",
             "certificate": f"{TLS}/{site['name']}/fullchain.pem",
             "key": f"{TLS}/{site['name']}/privkey.pem",
-            "body_size": site["nginx"]["body_size"],
+            "client_max_body_size": site["nginx"]["client_max_body_size"],
             "timeout": site["gunicorn"]["timeout"],
             "static": [
                 {"url": folder["url"], "directory": f"/srv/{site['name']}/assets/{folder['url'].strip('/')}"}
@@ -398,7 +398,7 @@ def nginx_balanced_sites(
     balanced = {site["name"]: site for site in balancer_sites(sites, authority)}
     return [
         {
-            **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            **_pick(site, "name", "server_names", "certificate", "key", "client_max_body_size", "timeout"),
             **_pick(site, "headers", "hsts", "limits", "health"),
             # Web hosts ask for passwords and keep pages, each its own.
             "basic_auth": False,
