@@ -65,7 +65,7 @@ def test_mirror_and_pins_of_pythons_are_validated_once(variables, expected):
     groups = {name: ["web1"] for name in ("all", "web", "database")}
     groups["all"] = groups["web"] = ["web1", "web2"]
     hosts = {
-        host: variables | {"hosts_are_alone": True, "mysql_host": "a", "mysql_ca_file": "b"}
+        host: variables | {"web_hosts_independent": True, "mysql_host": "a", "mysql_ca_file": "b"}
         for host in groups["all"]
     }
     got = inventory_errors(hosts, groups, SITES)
@@ -175,7 +175,7 @@ ELSEWHERE = {"mysql_host": "db.test", "mysql_ca_file": "ca.pem"}
     ("web", "database", "common"),
     [
         ("a", "a", {}),
-        ("a b", "a b", {"hosts_are_alone": True}),
+        ("a b", "a b", {"web_hosts_independent": True}),
         *((web, database, ELSEWHERE) for web in ("a", "a b") for database in ("a", "c")),
     ],
 )
@@ -186,7 +186,7 @@ def test_each_web_host_has_its_database_or_shares_one(web, database, common):
 def test_several_web_hosts_with_a_database_each_are_refused():
     assert database_lines("a b", "a b") == [
         "groups.web: found 2 hosts with a database each, expected one host, or mysql_host for a database "
-        "that they share (or hosts_are_alone: true, where they have nothing to do with each other)"
+        "that they share (or web_hosts_independent: true, if the hosts share nothing)"
     ]
 
 
@@ -235,6 +235,31 @@ def test_a_mistake_in_group_vars_is_named_once():
     assert len(got) == 1 and got[0].startswith(
         "hosts.web1.nginx_ports: found an undeclared variable (on 5 hosts)"
     ), got
+
+
+RENAMED = [
+    ("hosts_are_alone", True, "web_hosts_independent"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "new"), RENAMED)
+@pytest.mark.parametrize("set_on", [["web1", "web2"], ["web2"], ["other"]])
+def test_renamed_variable_of_any_host_is_rejected_once(name, value, new, set_on):
+    hosts = {
+        host: ELSEWHERE | ({name: value} if host in set_on else {}) for host in ("web1", "web2", "other")
+    }
+    groups = {"all": list(hosts), "web": ["web1", "web2"], "database": ["web1"]}
+    found = "a variable that was renamed" + (" (on 2 hosts)" if len(set_on) == 2 else "")
+    assert inventory_errors(hosts, groups, SITES) == [
+        f"hosts.{set_on[0]}.{name}: found {found}, expected {new}"
+    ]
+
+
+def test_old_name_of_web_hosts_independent_is_the_only_error():
+    found = "a variable that was renamed (on 2 hosts)"
+    assert database_lines("a b", "a b", common={"hosts_are_alone": True}) == [
+        f"hosts.a.hosts_are_alone: found {found}, expected web_hosts_independent"
+    ]
 
 
 ACCEPTED = [
@@ -391,7 +416,7 @@ NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.
 
 
 def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
-    alone = {name: {"ansible_host": f"{name}.provider.net", "hosts_are_alone": True} for name in NAMED}
+    alone = {name: {"ansible_host": f"{name}.provider.net", "web_hosts_independent": True} for name in NAMED}
     passes = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}}
     network = {"lb1": {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28"}}
     one = {"all": ["web1"], "web": ["web1"]}

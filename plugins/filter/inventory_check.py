@@ -56,6 +56,10 @@ def role_variables() -> dict[str, frozenset[str]]:
     return declared
 
 
+# Variables of earlier versions, each with its new name.
+RENAMED = {"hosts_are_alone": "web_hosts_independent"}
+
+
 def undeclared(name: str) -> str | None:
     """What was expected in place of a name that begins as a role's do and that the role does not declare."""
     # The longest name that fits: a variable of python_app_x is none of python_app's.
@@ -67,20 +71,25 @@ def undeclared(name: str) -> str | None:
 
 
 def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
-    """One line for each undeclared variable, whatever the number of hosts that have it."""
+    """Yield one line for each renamed or undeclared variable, whatever the number of hosts that have it."""
     hosts: dict[str, list[str]] = {}
     for host, of_host in names.items():
         for name in of_host:
             hosts.setdefault(str(name), []).append(host)
     for name, having in sorted(hosts.items()):
-        if expected := undeclared(name):
-            found = "an undeclared variable" + (f" (on {len(having)} hosts)" if len(having) > 1 else "")
+        if expected := RENAMED.get(name) or undeclared(name):
+            found = "a variable that was renamed" if name in RENAMED else "an undeclared variable"
+            found += f" (on {len(having)} hosts)" if len(having) > 1 else ""
             yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
 
 
 def said(variables: Mapping[str, Any], name: str) -> str:
-    """The value of one variable, which alone is worked out; an empty string where there is none."""
-    return str(variables.get(name) or "") if name in list(variables) else ""
+    """Return the value of one variable, the only one that is resolved; an empty string if it is not set.
+
+    The variable's old name counts, so that a renamed variable causes one error and not two.
+    """
+    names = [name, *(old for old, new in RENAMED.items() if new == name)]
+    return next((str(variables.get(one) or "") for one in names if one in list(variables)), "")
 
 
 def database_host(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> str:
@@ -108,9 +117,9 @@ def database_errors(
         here, there = ("web", "database") if host in web else ("database", "web")
         expected = "it, or mysql_host for a database elsewhere"
         yield f"groups.{there}: found no {host}, which is in {here}; expected {expected}"
-    if len(web) > 1 and not all(said(hostvars[host], "hosts_are_alone") for host in web):
+    if len(web) > 1 and not all(said(hostvars[host], "web_hosts_independent") for host in web):
         expected = "one host, or mysql_host for a database that they share"
-        alone = "hosts_are_alone: true, where they have nothing to do with each other"
+        alone = "web_hosts_independent: true, if the hosts share nothing"
         yield f"groups.web: found {len(web)} hosts with a database each, expected {expected} (or {alone})"
 
 
@@ -204,7 +213,7 @@ def certificate_errors(
         and site.get("state") != "absent"
     )
     web, balancers = groups.get("web", []), groups.get("balancer") or []
-    alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
+    alone = all(said(hostvars[host], "web_hosts_independent") for host in web)
     # Where TLS ends on an ALB, no authority asks a host.
     behind = any(said(hostvars[host], "balancer_kind") == "alb" for host in web)
     if not by_name or behind or (alone and not balancers):
