@@ -189,7 +189,7 @@ CASES = {
     ),
     # A web host behind balancers, and the balancer; each in both modes.
     "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
-    "behind-passes": Case({"harbour": FULL}, {"balancer_tls": "passes"}, balancers=("balancer1",)),
+    "behind-passes": Case({"harbour": FULL}, {"balancer_tls_mode": "passthrough"}, balancers=("balancer1",)),
     "behind-alb": Case(
         {"harbour": FULL, "plain": {**MINIMAL, "tls": {"mode": "acme"}}},
         {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
@@ -202,7 +202,7 @@ CASES = {
     ),
     "balancer-passes": Case(
         {"harbour": {**FULL, "tls": {"mode": "acme"}}, "plain": MINIMAL},
-        {"balancer_tls": "passes"},
+        {"balancer_tls_mode": "passthrough"},
         groups=("balancer",),
         balancers=("balancer1",),
     ),
@@ -233,7 +233,7 @@ CASES = {
     ),
     "balancer-wildcard": Case(
         {"harbour": {**FULL, "server_names": ["harbour.test", "*.harbour.test"]}, "plain": MINIMAL},
-        {"balancer_tls": "passes"},
+        {"balancer_tls_mode": "passthrough"},
         groups=("balancer",),
         balancers=("balancer1",),
     ),

@@ -57,7 +57,16 @@ def role_variables() -> dict[str, frozenset[str]]:
 
 
 # Variables of earlier versions, each with its new name.
-RENAMED = {"hosts_are_alone": "web_hosts_independent"}
+RENAMED = {"balancer_tls": "balancer_tls_mode", "hosts_are_alone": "web_hosts_independent"}
+# Values of earlier versions, each with its new name, by the variable's new name.
+RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
+
+
+def renamed(name: str) -> str | None:
+    """Return the new name of a renamed variable, with those of its values, or None for other variables."""
+    new = RENAMED.get(name)
+    values = [f"{value} instead of {old}" for old, value in RENAMED_VALUES.get(new or "", {}).items()]
+    return f"{new} ({', '.join(values)})" if values else new
 
 
 def undeclared(name: str) -> str | None:
@@ -77,7 +86,7 @@ def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
         for name in of_host:
             hosts.setdefault(str(name), []).append(host)
     for name, having in sorted(hosts.items()):
-        if expected := RENAMED.get(name) or undeclared(name):
+        if expected := renamed(name) or undeclared(name):
             found = "a variable that was renamed" if name in RENAMED else "an undeclared variable"
             found += f" (on {len(having)} hosts)" if len(having) > 1 else ""
             yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
@@ -138,13 +147,16 @@ def balancer_errors(
         if not is_address(address, network=balances):
             expected = "an IP address: that by which web hosts and balancers know it"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
-    modes = {host: str(hostvars[host].get("balancer_tls", "ends")) for host in groups["balancer"]}
+    modes = {host: str(hostvars[host].get("balancer_tls_mode", "terminate")) for host in groups["balancer"]}
     for host, mode in modes.items():
-        if mode not in ("ends", "passes"):
-            yield f'hosts.{host}.balancer_tls: found "{mode}", expected one of: ends, passes'
+        if new := RENAMED_VALUES["balancer_tls_mode"].get(mode):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", which was renamed, expected {new}'
+        elif mode not in ("terminate", "passthrough"):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", expected one of: terminate, passthrough'
     if len(set(modes.values())) > 1:
         found = ", ".join(f"{mode} ({host})" for host, mode in modes.items())
-        yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
+        first, expected = groups["balancer"][0], "the same on all balancers"
+        yield f"hosts.{first}.balancer_tls_mode: found {found}, expected {expected}"
 
 
 KINDS = ("nginx", "alb")
@@ -219,8 +231,8 @@ def certificate_errors(
     if not by_name or behind or (alone and not balancers):
         return
     # Behind balancers web hosts have addresses (balancer_errors).
-    ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
-    asked = (balancers if ends else []) if balancers else web
+    passthrough = any(said(hostvars[host], "balancer_tls_mode") == "passthrough" for host in balancers)
+    asked = ([] if passthrough else balancers) if balancers else web
     for host in asked if len(asked) > 1 else []:
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
         if not is_address(address, network=False) and (not balancers or is_address(address, network=True)):
