@@ -64,7 +64,7 @@ FACTS = {
     "virtualization_role": "guest",
     "virtualization_type": "kvm",
 }
-# What roles/base/files/look says of a host.
+# The output of roles/base/files/preflight.
 LOOK = {
     "user": "admin",
     "new": True,

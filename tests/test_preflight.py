@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-LOOK = Path(__file__).parents[1] / "roles/base/files/look"
+SCRIPT = Path(__file__).parents[1] / "roles/base/files/preflight"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def look(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
 
     def run(*pythons: str) -> dict[str, Any]:
-        text = f"python=python3 admins=nobody refused=\npythons='{' '.join(pythons)}'\n{LOOK.read_text()}"
+        text = f"python=python3 admins=nobody refused=\npythons='{' '.join(pythons)}'\n{SCRIPT.read_text()}"
         done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=60)
         return yaml.safe_load(done.stdout)
 
