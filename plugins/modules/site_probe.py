@@ -1,8 +1,8 @@
 """Documentation of the action plugin of this name, which does all of the work on the controller."""
 
 DOCUMENTATION = r"""
-module: site_answers
-short_description: Ask a site by its public address, as a visitor does, from the controller
+module: site_probe
+short_description: Probe a site at its public address, as a client does, from the controller
 options:
   url: {description: What to ask for., type: str, required: true}
   address: {description: Where to, if no name leads there yet., type: str}

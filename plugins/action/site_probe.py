@@ -1,4 +1,4 @@
-"""Ask a site by its public address, as a visitor does, from the controller."""
+"""Probe a site at its public address, as a client does, from the controller."""
 
 from __future__ import annotations
 
