@@ -12,7 +12,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS
 from ansible_collections.decanter.stack.plugins.module_utils.units import show, systemctl
 
 DOCUMENTATION = r"""
-module: site_absent
+module: site_disable
 short_description: Stop serving a site
 description:
   - Stops its units, keeps them from starting at boot, and removes them with its configuration and its
