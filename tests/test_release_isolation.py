@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         return {"changed": False} | usual.get(step, {}) | wanted
 """
 STUBS = {
-    *("release", "release_lock", "release_migrate", "release_task", "release_switch", "release_withdraw"),
+    *("release", "release_lock", "release_migrate", "release_setup", "release_switch", "release_withdraw"),
     *("releases", "site_credentials", "balancer_member"),
 }
 PLAY = """
@@ -174,7 +174,7 @@ def test_site_that_fails_before_migration_goes_live_on_no_host(run, step):
     assert done.output.count("the log of it") == 1, f"expected the log once, got {done.output}"
 
 
-@pytest.mark.parametrize("step", ["release_migrate", "release_task"])
+@pytest.mark.parametrize("step", ["release_migrate", "release_setup"])
 def test_site_whose_migration_fails_goes_live_on_no_host(run, step):
     done = run({f"web1 {step} shop": failed("it is broken")})
     assert_blog_is_live(done)

@@ -103,7 +103,7 @@ def moderator(inventory, inside, somebody, live) -> Person:
     command = f"(echo {password}; echo {password}) | flask moderators add {name}"
     told = {"site": "harbour", "release": live("web1"), "commands": [command]}
     host = testinfra.get_host(f"ansible://web1?ansible_inventory={inventory}")
-    done = host.ansible("decanter.stack.release_task", json.dumps(told), become=True, check=False)
+    done = host.ansible("decanter.stack.release_setup", json.dumps(told), become=True, check=False)
     assert "log" in done, f"expected a moderator to be added, got {done.get('msg')}"
     one = somebody()
     answer = one.send("/admin/login", [("name", name), ("password", password)], "web1")

@@ -1,4 +1,4 @@
-"""Run commands once in the life of a site."""
+"""Run the setup commands of a site."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ansible_collections.decanter.stack.plugins.module_utils.start_log import re
 from ansible_collections.decanter.stack.plugins.module_utils.task import Failed, run
 
 DOCUMENTATION = r"""
-module: release_task
-short_description: Run commands once in the life of a site
+module: release_setup
+short_description: Run the setup commands of a site, each once in its life
 description:
   - Runs commands in a release, with its environment, as the site's user, in the site's own sandbox and
     with its credentials, by the unit C(SITE.task@ID). A command continues when the connection is lost.

@@ -1,4 +1,4 @@
-"""Commands that run once in the life of a site."""
+"""Setup commands of a site: each runs once in its life."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import site_module
-from ansible_collections.decanter.stack.plugins.modules import release_task
+from ansible_collections.decanter.stack.plugins.modules import release_setup
 
 ID = "20260101T000000Z-aaaa"
 
@@ -25,13 +25,13 @@ def call(tmp_path, monkeypatch):
         def run(_: Any, __: str, command: str) -> str:
             ran.append(command)
             if command == "break":
-                raise release_task.Failed("Traceback\nKeyError")
+                raise release_setup.Failed("Traceback\nKeyError")
             return f"{command} printed this"
 
-        monkeypatch.setattr(release_task, "Site", lambda _: site)
-        monkeypatch.setattr(release_task, "run", run)
+        monkeypatch.setattr(release_setup, "Site", lambda _: site)
+        monkeypatch.setattr(release_setup, "run", run)
         params = {"site": "plain", "release": ID, "commands": list(commands)}
-        return site_module.call(release_task, params), ran
+        return site_module.call(release_setup, params), ran
 
     call.site = site
     return call
