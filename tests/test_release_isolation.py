@@ -45,12 +45,12 @@ class ActionModule(ActionBase):
         looked |= {"commit": "", "pin": {}, "setup_done": [], "taken": []}
         known = {"target": "20260101T000000Z-aaaa", "fault": "", "differences": []}
         switched = {"changed": True, "live": "20260202T000000Z-bbbb"}
-        usual = {"look": looked, "releases": known, "release_switch": switched}
+        usual = {"look": looked, "release_info": known, "release_switch": switched}
         return {"changed": False} | usual.get(step, {}) | wanted
 """
 STUBS = {
     *("release", "release_lock", "release_migrate", "release_setup", "release_switch", "release_withdraw"),
-    *("releases", "site_credentials", "balancer_member"),
+    *("release_info", "site_credentials", "balancer_member"),
 }
 PLAY = """
 - name: Build the releases

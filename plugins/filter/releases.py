@@ -102,7 +102,10 @@ def _identifier(look: Look, seen: Mapping[str, Look]) -> str:
 
 
 def rollback_faults(looks: Mapping[str, Sequence[Look]], host: str, forced: bool) -> list[str]:
-    """Why a host cannot go back, a text each; `looks` is what `releases` found for each site on each host."""
+    """Return a text for each reason why a host cannot roll back.
+
+    `looks` has the results of `release_info` for each site, by host.
+    """
     faults = []
     for look in looks[host]:
         name = look["item"]["name"]

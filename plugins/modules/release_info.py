@@ -1,4 +1,4 @@
-"""Tell of a site's releases, and which of them to go back to."""
+"""Read the releases of a site, and the target of a rollback."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site, r
 from ansible_collections.decanter.stack.plugins.module_utils.units import show
 
 DOCUMENTATION = r"""
-module: releases
-short_description: Tell of a site's releases, and which of them to go back to
+module: release_info
+short_description: Read the releases of a site, and the target of a rollback
 description: [It changes nothing.]
 options:
   site: {description: The site., type: dict, required: true}

@@ -6,7 +6,7 @@ from ansible.plugins.action import ActionBase
 
 
 def table(name: str, told: dict) -> str:
-    """What the module releases found, as lines to read."""
+    """Return the result of the module release_info as a table."""
     lines = [f"{name}:" if told["releases"] else f"{name}: there is no release"]
     for record in told["releases"]:
         state = "live" if record["id"] == told["live"] else record.get("state", "")
@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         shown = arguments.pop("shown", False)
-        result = self._execute_module("decanter.stack.releases", arguments, task_vars=task_vars)
+        result = self._execute_module("decanter.stack.release_info", arguments, task_vars=task_vars)
         if shown and not result.get("failed"):
             self._display.display(table(arguments["site"]["name"], result))
         return result
