@@ -17,7 +17,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.decanter.stack.plugins.action import fleet_publish
-from ansible_collections.decanter.stack.plugins.filter.releases import release_plan
+from ansible_collections.decanter.stack.plugins.filter.release_plan import release_plan
 
 ROOT = Path(__file__).parents[1]
 

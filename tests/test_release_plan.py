@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.filter import releases as plugin
+from ansible_collections.decanter.stack.plugins.filter import release_plan as plugin
 
 SITE = {"name": "shop", "migrate": "flask db upgrade", "setup": ["flask seed"]}
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
