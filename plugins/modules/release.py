@@ -15,7 +15,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.build import (
     finish,
     is_complete,
 )
-from ansible_collections.decanter.stack.plugins.module_utils.compressed import compress
+from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
 from ansible_collections.decanter.stack.plugins.module_utils.database import schema
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter

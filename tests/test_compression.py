@@ -8,7 +8,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.decanter.stack.plugins.module_utils import compressed, live
+from ansible_collections.decanter.stack.plugins.module_utils import compression, live
 
 TEXT = b".rule { margin: 0 auto }\n" * 100
 STATIC = [{"url": "/static/", "path": "static"}]
@@ -16,7 +16,7 @@ STATIC = [{"url": "/static/", "path": "static"}]
 
 @pytest.fixture(autouse=True)
 def any_owner(monkeypatch):
-    monkeypatch.setattr(compressed.os, "chown", lambda *_, **__: None)
+    monkeypatch.setattr(compression.os, "chown", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def folder(tmp_path):
 
 
 def compress(folder):
-    compressed.compress(live.plain_files(folder), os.getgid())
+    compression.compress(live.plain_files(folder), os.getgid())
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_what_gains_by_it_has_a_version_as_old_as_itself(folder, monkeypatch):
-    monkeypatch.setattr(compressed.shutil, "which", lambda _: None)
+    monkeypatch.setattr(compression.shutil, "which", lambda _: None)
     for name, content in {
         "a.css": TEXT,
         "a.png": TEXT,
@@ -53,7 +53,7 @@ def test_brotli_is_used_where_it_is_there(folder):
 
 
 def test_what_a_build_has_compressed_stays_and_no_link_is_followed(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(compressed.shutil, "which", lambda _: None)
+    monkeypatch.setattr(compression.shutil, "which", lambda _: None)
     for name in ("a.css", "b.css"):
         (folder / name).write_bytes(TEXT)
     (folder / "a.css.gz").write_bytes(b"its own")
