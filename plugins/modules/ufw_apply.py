@@ -1,4 +1,4 @@
-"""Have the kernel filter by a declared set of ufw rules, without a moment open or closed."""
+"""Apply a declared set of ufw rules without a moment in which all ports are open or closed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
-module: ufw_current
-short_description: Have the kernel filter by a declared set of ufw rules
+module: ufw_apply
+short_description: Apply a declared set of ufw rules
 description:
   - Writes ufw's own files (user.rules, user6.rules, ufw.conf) whole, so what was not declared is removed
     and C(ufw status) and C(ufw allow) work as ever. Then has the kernel filter by them.
