@@ -1,4 +1,4 @@
-"""Have a systemd unit run with the configuration that is on disk."""
+"""Apply the configuration on disk to a systemd unit."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ansible_collections.decanter.stack.plugins.module_utils.units import (
 )
 
 DOCUMENTATION = r"""
-module: unit_current
-short_description: Have a systemd unit run with the configuration that is on disk
+module: unit_apply
+short_description: Apply the configuration on disk to a systemd unit
 description:
   - Starts and enables a unit, and reloads or restarts it when a file that it reads, or one of its
     own unit files, has changed since it read them.
