@@ -1,4 +1,4 @@
-"""Which release is found for a source, and what is added to a built tree."""
+"""The module release: the release of a source, and the files added to a built tree."""
 
 from __future__ import annotations
 
