@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from hosts.room import Room
+from hosts.machine_lock import MachineLock
 
 PLUGIN = Path(__file__).parent / "hosts"
 # Nobody logs in anywhere: a host is a name, and `met` waits for the test of the other.
@@ -97,7 +97,7 @@ def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
         (tmp_path / f"{name}.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-n", "2", "--connection", "ssh", "--hosts", "a,b"]
-    another = Room(tmp_path / ".lab")
+    another = MachineLock(tmp_path / ".lab")
     another.enter()
     with subprocess.Popen(
         [*command, "--ansible-inventory", "inventory"], cwd=tmp_path, stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from room import Room
+from machine_lock import MachineLock
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -42,7 +42,7 @@ class Turns:
     """Each test enters the room by itself, or alone."""
 
     def __init__(self, folder: Path) -> None:
-        self.room, self.stays = Room(folder), False
+        self.room, self.stays = MachineLock(folder), False
 
     # After pytest's own, which orders tests by their hosts.
     @pytest.hookimpl(trylast=True)

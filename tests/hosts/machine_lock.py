@@ -1,6 +1,7 @@
-"""Who may have the machine: many at once, or one alone, who measures time.
+"""A lock on this machine: shared, or exclusive for a test that measures time.
 
-Every scenario of a checkout that runs is in the room, but while its tests do, which come in one by one.
+Each scenario of a checkout holds the shared lock while it runs, except for its tests. Each of them takes the
+lock itself.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
 from pathlib import Path
 
 
-class Room:
-    """Locks on files of a folder that all know; who ends without a word has left."""
+class MachineLock:
+    """File locks in a folder that all scenarios use. The kernel releases those of a process that ends."""
 
     def __init__(self, folder: Path) -> None:
         self.inside = False
