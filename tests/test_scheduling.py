@@ -1,4 +1,4 @@
-"""Hosts that are asked side by side (tests/hosts/turns.py): who waits for whom."""
+"""The order of tests of several hosts (tests/hosts/scheduling.py)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
     (tmp_path / "inventory").mkdir()
     (tmp_path / "inventory/hosts.yml").touch()
     files = {
-        "conftest": 'pytest_plugins = ["turns"]',
+        "conftest": 'pytest_plugins = ["scheduling"]',
         "common": COMMON,
         "test_first": FIRST,
         "test_module": MODULE,

@@ -1,4 +1,4 @@
-"""Hosts are asked side by side, each by a worker of its own (pytest -n 2), and scenarios by pairs.
+"""Schedule tests: each host has its own worker (pytest -n 2), and two scenarios run at the same time.
 
 A test minds its own host alone. One that looks at two of them, or measures what takes longer while others are
 busy, is marked `alone`: those come last, and while one of them runs nobody else does.
@@ -23,7 +23,7 @@ def is_alone(item: pytest.Item) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     # With workers, they run the tests and this process none.
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        config.pluginmanager.register(Turns(config.rootpath / ".lab"))
+        config.pluginmanager.register(Scheduling(config.rootpath / ".lab"))
 
 
 class ByHost(LoadScopeScheduling):
@@ -38,8 +38,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost:
     return ByHost(config, log)
 
 
-class Turns:
-    """Each test enters the room by itself, or alone."""
+class Scheduling:
+    """Take the machine lock for each test: exclusive if the test is marked `alone`, else shared."""
 
     def __init__(self, folder: Path) -> None:
         self.room, self.stays = MachineLock(folder), False
