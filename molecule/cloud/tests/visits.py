@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import boto3
-from crowd import Crowd
+from load_generator import LoadGenerator
 from urllib3.filepost import encode_multipart_formdata
 
 NAME = "harbour.test"
@@ -138,7 +138,7 @@ class Routes:
 
 
 @dataclass
-class Visits(Crowd):
+class Visits(LoadGenerator):
     """People who look around, all the time."""
 
     address: tuple[str, int] = ("", 0)

@@ -1,4 +1,4 @@
-"""Visitors who come all the time, over connections that they keep; each third request posts."""
+"""A load generator: requests at a steady rate over persistent connections; each third request posts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass
-class Crowd:
+class LoadGenerator:
     """Connections at a steady rate in all. What is asked, and what is a good answer, says a subclass."""
 
     address: tuple[str, int]
