@@ -1,5 +1,7 @@
-"""An application that knows no socket, no credentials and no threads: it has a password, its environment, and
-gevent. What it is told arrives as it was written, and is seen by nobody else."""
+"""Secrets in the environment of an application with a database password and gevent.
+
+Each secret arrives unchanged, and only the application can read it.
+"""
 
 from __future__ import annotations
 
