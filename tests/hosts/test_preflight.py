@@ -1,4 +1,4 @@
-"""What a converge refuses, it refuses before anything on any host has changed.
+"""The preflight of a converge rejects a host before any host is changed.
 
 What a host is told to be is mounted over what it is, which leaves nothing on its disk. Each run has a
 time zone to set that no host has: where it is refused, no host gets it.
