@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from visits import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
+from alb_client import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
 
 PODMAN = ROOT / "roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")

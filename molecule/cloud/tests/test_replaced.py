@@ -10,8 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 import yaml
+from alb_client import Visits, until
 from conftest import PODMAN, succeeded
-from visits import Visits, until
 
 # Seconds, generously: from its boot until it serves; and until it has what was deployed meanwhile.
 SERVES, FOLLOWS = 480, 180

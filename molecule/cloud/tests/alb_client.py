@@ -1,4 +1,4 @@
-"""Visitors who come by the load balancer: where the target group says, each time to another host."""
+"""Clients of an ALB: each request goes to the next healthy host of the target group."""
 
 from __future__ import annotations
 
