@@ -1,4 +1,4 @@
-"""Web hosts have nothing that another has not: whom a visitor gets makes no difference."""
+"""Web hosts without state: each of them serves every client alike."""
 
 from __future__ import annotations
 
