@@ -1,4 +1,4 @@
-"""A web host is lost, and an instance that nobody has prepared takes its place by itself."""
+"""A new instance of the Auto Scaling group replaces a web host that was lost."""
 
 from __future__ import annotations
 
