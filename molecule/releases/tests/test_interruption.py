@@ -1,4 +1,4 @@
-"""A run that is killed at any moment is finished by the next, and nobody notices."""
+"""The next run completes a run that was killed at any moment, without a failed request."""
 
 from __future__ import annotations
 
