@@ -43,7 +43,7 @@ class Home(NamedTuple):
 @pytest.fixture(scope="session")
 def made(inventory) -> dict[str, Any]:
     """What prepare.yml has made."""
-    told = yaml.load((Path(inventory) / "group_vars/all/made.yml").read_text(), Vault)
+    told = yaml.load((Path(inventory) / "group_vars/all/resources.yml").read_text(), Vault)
     return told["aws_made"] | told["scenario_made"]
 
 
