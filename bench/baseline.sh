@@ -1,6 +1,6 @@
 #!/bin/sh
-# Serves Harbour on a new Debian 13 host with the bare minimum, as somebody in a hurry would by hand:
-# what bin/bench divides by. Root runs it once, in a folder that has app/ and gunicorn.txt.
+# Serve Harbour on a new Debian 13 host with the bare minimum: the baseline of bin/bench.
+# Root runs it once, in a folder that has app/ and gunicorn.txt.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
