@@ -1,4 +1,4 @@
-"""Visit a site at a steady rate and print, as JSON, what came: visitor.py URL SECONDS RATE PATH… [--cookie C]
+"""Send requests at a steady rate and print a summary as JSON: client.py URL SECONDS RATE PATH… [--cookie C]
 
 Each answer counts from the moment it was due, so that waiting for a slow one is not left out of the next. A
 browser's connection is used ten times; then there is another handshake.
