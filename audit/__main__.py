@@ -47,7 +47,7 @@ FLOOD_SECONDS = 15
 
 def visitor(lab: Lab, seconds: float) -> str:
     """The command of somebody who only visits."""
-    command = ["python3", "/opt/onlooker/visitor.py", URL, str(seconds), str(VISITS), *lab.paths()]
+    command = ["python3", "/opt/onlooker/client.py", URL, str(seconds), str(VISITS), *lab.paths()]
     return shlex.join(command)
 
 

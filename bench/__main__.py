@@ -1,4 +1,4 @@
-"""Measure Decanter against a shell script that does the bare minimum: bench/by-hand.sh.
+"""Measure Decanter against a shell script that does the bare minimum: bench/baseline.sh.
 
 Plain Ansible and Ansible with Mitogen each get two new Debian 13 hosts: one for Decanter, one to do the same
 by hand. Both are measured in turn, because the speed of a machine changes within minutes. By hand comes
@@ -60,7 +60,7 @@ ROUNDS = 3  # deploys, rollbacks and pulls
 HOW = f"""\
 Each set-up on new Debian 13 containers of this machine, with systemd, reached over ssh: one for Decanter, one
 by hand. First converge, once: the wall clock from the command, copying the code included, to a page of
-listings over HTTPS. By hand: bench/by-hand.sh, timed alike. Nothing to change: the same command again, over a
+listings over HTTPS. By hand: bench/baseline.sh, likewise. Nothing to change: the same command again, over a
 new ssh connection. Deploy: one line of code changed, from the command to an answer that shows it; rollback:
 to one that does not. By hand: `git pull && systemctl restart` over ssh, the repository being on the host.
 These three in turn, {ROUNDS} times, the median of each.
@@ -331,11 +331,11 @@ def others_percent() -> int:
 
 
 def by_hand(host: Record) -> Record:
-    """Seconds that bench/by-hand.sh takes, the copying included, over one ssh connection."""
-    files = ["app", "-C", "bench", "by-hand.sh", "-C", "../roles/release/files", "gunicorn.txt"]
+    """Seconds that bench/baseline.sh takes, the copying included, over one ssh connection."""
+    files = ["app", "-C", "bench", "baseline.sh", "-C", "../roles/release/files", "gunicorn.txt"]
     # What git does not track: environments, caches, a developer's database.
     tar = ["tar", "-cz", "--exclude=.*", "--exclude=__pycache__", "--exclude=instance", *files]
-    command = f"{shlex.join(tar)} | {shlex.join(ssh(host, 'tar -xz && sudo sh by-hand.sh'))}"
+    command = f"{shlex.join(tar)} | {shlex.join(ssh(host, 'tar -xz && sudo sh baseline.sh'))}"
     return {BY_HAND: step("by hand", "by-hand", ["sh", "-c", command], until=host)[0]}
 
 

@@ -86,7 +86,7 @@ class Front:
 
     def visit(self, seconds: float) -> Record:
         """What an ordinary visitor met."""
-        command = ["python3", "/opt/onlooker/visitor.py", f"https://{SITE}", str(seconds), str(VISITS)]
+        command = ["python3", "/opt/onlooker/client.py", f"https://{SITE}", str(seconds), str(VISITS)]
         return json.loads(self.lab.ask("auditor", shlex.join([*command, *self.lab.paths()])))
 
 

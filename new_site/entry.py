@@ -25,7 +25,7 @@ GUESSED = (
     "packages",
     "services",
     "env",
-    "secrets_as",
+    "secret_delivery",
     "health",
     "processes",
     "build",
@@ -181,7 +181,7 @@ def make_entry(
         entry["secrets"] = vault(name, "secrets")
     # An application that reads CREDENTIALS_DIRECTORY has its secrets from files.
     if needs_vault(entry) and "CREDENTIALS_DIRECTORY" not in source.env:
-        entry |= {"secrets_as": "environment"} if knows("secrets_as", value="environment") else {}
+        entry |= {"secret_delivery": "environment"} if knows("secret_delivery", value="environment") else {}
     if answers.get("migrate"):
         entry["migrate"] = answers["migrate"]
     if source.health:

@@ -205,7 +205,7 @@ def place_commands(source: Source, folder: Path, starts: Starts, application: Ap
         if command not in source.build and command not in migrations and command not in starts.release:
             source.command_notes.append(
                 f"{origin} runs `{command}` before the server, which the entry does not. "
-                "Put it in `build`, `migrate` or `once` if it is needed."
+                "Put it in `build`, `migrate` or `setup` if it is needed."
             )
     for command, origin in starts.others.items():
         if command not in source.processes.values():

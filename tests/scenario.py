@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.hosts.ansible_environment import ACCELERATED
-from tests.hosts.room import Room
+from tests.hosts.machine_lock import MachineLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +37,7 @@ class Run:
 
     def __init__(self) -> None:
         self.step, self.place, self.begun = "", "", time.monotonic()
-        self.room = Room(ROOT / ".lab")
+        self.room = MachineLock(ROOT / ".lab")
         self.said: list[str] = []
         self.failed: dict[str, list[str]] = {}
 

@@ -11,7 +11,7 @@ from ansible_collections.decanter.stack.plugins.module_utils import site as modu
 from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
-WANTED = {"name": "plain", "static": [], "once": [], "database": "", "health": {"watch": 0}}
+WANTED = {"name": "plain", "static": [], "setup": [], "database": "", "health": {"watch": 0}}
 
 
 class Host:

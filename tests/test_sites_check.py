@@ -83,11 +83,11 @@ def full() -> dict[str, Any]:
             },
             "env": {"HARBOUR_TOWN": "St. John's", "EMPTY": ""},
             "secrets": {"SECRET_KEY": SECRET, "pem": f"{SECRET}\n{SECRET}"},
-            "secrets_as": "credentials",
+            "secret_delivery": "credentials",
             "instance_role": False,
             "migrate": "flask db upgrade",
-            "migrated": "flask is-migrated",
-            "once": ["flask seed"],
+            "migration_check": "flask is-migrated",
+            "setup": ["flask seed"],
             "health": {"path": "/readyz", "timeout": 600, "watch": 0},
             "processes": {"worker": "python -m worker"},
             "timers": {"digest": {"command": "flask digest", "calendar": "Mon..Fri 06:30", "on": "all"}},
@@ -101,7 +101,7 @@ def full() -> dict[str, Any]:
                 "settings": {"max_requests": 1000, "preload_app": True, "loglevel": "debug"},
             },
             "nginx": {
-                "body_size": "10m",
+                "client_max_body_size": "10m",
                 "headers": {"X-Frame-Options": False, "Content-Security-Policy": "default-src 'self'"},
                 "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
                 "limits": {"rate": 100, "burst": 300, "connections": 50},
@@ -189,10 +189,10 @@ VALID = [
         "database",
         {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
     ),
-    ("secrets_as", "environment"),
+    ("secret_delivery", "environment"),
     ("instance_role", True),
     ("migrate", "sh -c 'a\tb && ü'"),
-    ("nginx.body_size", "1g"),
+    ("nginx.client_max_body_size", "1g"),
     (
         "nginx.headers",
         {"Report-To": '{"group": "a", "max_age": 1}', "x-own": "a\\b", "X-Frame-Options": False},
@@ -256,8 +256,9 @@ STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
 STATIC_URL = "a path that begins and ends with /, such as /static/"
 KEYS = (
     "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
-    "instance_role, migrate, migrated, nginx, once, outbound, packages, processes, python, requirements, "
-    "sandbox, secrets, secrets_as, server_names, services, source, state, static, timers, tls, uploads, wsgi"
+    "instance_role, migrate, migration_check, nginx, outbound, packages, processes, python, requirements, "
+    "sandbox, secret_delivery, secrets, server_names, services, setup, source, state, static, timers, "
+    "tls, uploads, wsgi"
 )
 TLS_KEY = "a PEM private key or the path of a file on the controller"
 TLS_CERTIFICATE = "a PEM certificate or the path of a file on the controller"
@@ -550,9 +551,9 @@ REFUSED: list[tuple[str, Any, str]] = [
         ("a\nb", '"a\\nb"'),
         (LONG + "\n", f'"{LONG[:59]}…"'),
     ),
-    *rows("migrated", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
-    *rows("once", "a list of commands", ("flask seed", '"flask seed"')),
-    *rows("once[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="once"),
+    *rows("migration_check", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
+    *rows("setup", "a list of commands", ("flask seed", '"flask seed"')),
+    *rows("setup[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="setup"),
     # processes and timers
     *rows("processes", PROCESSES, (["python -m worker"], "a list")),
     *rows(
@@ -618,7 +619,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
     *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", ("tornado", '"tornado"')),
     *rows(
-        "nginx.body_size",
+        "nginx.client_max_body_size",
         "a number followed by k, m or g, such as 10m",
         ("10 MB", '"10 MB"'),
         ("\u0661m", '"\u0661m"'),
@@ -1004,6 +1005,23 @@ def test_refuses_settings_of_gunicorn_that_are_decanters_with_the_reason(name, e
     ]
 
 
+RENAMED = [
+    ("nginx.body_size", "10m", "client_max_body_size"),
+    ("once", ["flask seed"], "setup"),
+    ("migrated", "flask is-migrated", "migration_check"),
+    ("secrets_as", "environment", "secret_delivery"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "new"), RENAMED)
+def test_renamed_key_of_a_site_is_rejected_with_its_new_name(
+    key: str, value: Any, new: str, root: str
+) -> None:
+    assert sites_check.site_errors(changed(minimal(), key, value), root) == [
+        f"sites.harbour.{key}: found a key that was renamed, expected {new}"
+    ]
+
+
 SETTINGS = [
     ("max_request", 1, "an unknown key", None),
     ("max_requests", "1000", '"1000"', "an integer from 0 to 10000000"),
@@ -1157,7 +1175,7 @@ def test_secrets_in_the_environment_are_variables(name, value, found, expected, 
     sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
     if name != "LD_PRELOAD":
         assert sites_check.site_errors(sites, root) == [], "expected a file to take it"
-    assert sites_check.site_errors(changed(sites, "secrets_as", "environment"), root) == [
+    assert sites_check.site_errors(changed(sites, "secret_delivery", "environment"), root) == [
         f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
     ]
 
@@ -1552,16 +1570,16 @@ FILLED = {
     "uploads": [],
     "env": {},
     "secrets": {},
-    "secrets_as": "credentials",
+    "secret_delivery": "credentials",
     "instance_role": False,
-    "once": [],
+    "setup": [],
     "health": {"path": "/", "timeout": 30, "watch": 2},
     "processes": {},
     "timers": {},
     "static": [],
     "gunicorn": {"worker_class": "gthread", "timeout": 30},
     "nginx": {
-        "body_size": "1m",
+        "client_max_body_size": "1m",
         "headers": {},
         "hsts": {"subdomains": False, "preload": False},
         "limits": {"rate": 30, "burst": 150, "connections": 100},
@@ -1640,7 +1658,9 @@ def test_every_key_is_described(path: str, node: dict[str, Any]) -> None:
     assert set(types) <= set(sites_check.TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
-    assert not node.get("refused", {}).keys() & node.get("properties", {}).keys()
+    refused, known = node.get("refused", {}), node.get("properties", {}).keys()
+    assert not refused.keys() & known
+    assert {rule["renamed"] for rule in refused.values() if isinstance(rule, dict)} <= known
     if "object" in types:
         closed = node.get("additionalProperties") is False
         assert closed or {"additionalProperties", "propertyNames"} <= node.keys()

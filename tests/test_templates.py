@@ -64,7 +64,7 @@ FACTS = {
     "virtualization_role": "guest",
     "virtualization_type": "kvm",
 }
-# What roles/base/files/look says of a host.
+# The output of roles/base/files/preflight.
 LOOK = {
     "user": "admin",
     "new": True,
@@ -93,7 +93,7 @@ FULL = {
     "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
-    "once": ["flask seed"],
+    "setup": ["flask seed"],
     "processes": {"worker": "python -m worker", "odd": "sh -c 'echo \"$HOME\" 5% a\\\\b'"},
     "timers": {
         "digest": {"command": "flask digest --since '1 %'", "calendar": "Mon..Fri *-*-* 06:30:00 UTC"},
@@ -103,7 +103,7 @@ FULL = {
     "static": [{"url": "/static/", "path": "harbour/static"}, {"url": "/a/b/", "path": "harbour/static"}],
     "gunicorn": {"workers": 3, "threads": 8, "worker_class": "gthread", "timeout": 60},
     "nginx": {
-        "body_size": "10m",
+        "client_max_body_size": "10m",
         "headers": {"X-Frame-Options": False, "content-security-policy": "default-src 'self'; a \"b\\\""},
         "hsts": {"seconds": 63072000, "subdomains": True, "preload": True},
         "limits": {"rate": 5, "burst": 10, "connections": 3},
@@ -159,7 +159,7 @@ CASES = {
                 **MINIMAL,
                 "database": {"engine": "mysql", "auth": "password", "password": "correct horse"},
                 "secrets": {"SECRET_KEY": "x"},
-                "secrets_as": "environment",
+                "secret_delivery": "environment",
                 "gunicorn": {
                     "worker_class": "gevent",
                     "worker_connections": 500,
@@ -189,7 +189,7 @@ CASES = {
     ),
     # A web host behind balancers, and the balancer; each in both modes.
     "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
-    "behind-passes": Case({"harbour": FULL}, {"balancer_tls": "passes"}, balancers=("balancer1",)),
+    "behind-passes": Case({"harbour": FULL}, {"balancer_tls_mode": "passthrough"}, balancers=("balancer1",)),
     "behind-alb": Case(
         {"harbour": FULL, "plain": {**MINIMAL, "tls": {"mode": "acme"}}},
         {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
@@ -202,7 +202,7 @@ CASES = {
     ),
     "balancer-passes": Case(
         {"harbour": {**FULL, "tls": {"mode": "acme"}}, "plain": MINIMAL},
-        {"balancer_tls": "passes"},
+        {"balancer_tls_mode": "passthrough"},
         groups=("balancer",),
         balancers=("balancer1",),
     ),
@@ -233,7 +233,7 @@ CASES = {
     ),
     "balancer-wildcard": Case(
         {"harbour": {**FULL, "server_names": ["harbour.test", "*.harbour.test"]}, "plain": MINIMAL},
-        {"balancer_tls": "passes"},
+        {"balancer_tls_mode": "passthrough"},
         groups=("balancer",),
         balancers=("balancer1",),
     ),
@@ -247,7 +247,7 @@ CASES = {
             "plain": {
                 **MINIMAL,
                 "secrets": {"API_KEY": "kms:" + "AQIC" * 12, "OTHER": "x"},
-                "secrets_as": "environment",
+                "secret_delivery": "environment",
                 "instance_role": True,
             },
         },
@@ -830,7 +830,7 @@ def test_secrets_are_handed_over_in_one_way(host, case):
         text = matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text
         files = re.findall(r"^LoadCredential=(\w+):", text, re.M)
         as_variables = f"EnvironmentFile=/etc/decanter/{name}/secrets.env" in text.splitlines()
-        expected = site.get("secrets_as") == "environment"
+        expected = site.get("secret_delivery") == "environment"
         assert as_variables == expected and bool(files) == (bool(site.get("secrets")) and not expected), text
 
 

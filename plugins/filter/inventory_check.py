@@ -56,6 +56,19 @@ def role_variables() -> dict[str, frozenset[str]]:
     return declared
 
 
+# Variables of earlier versions, each with its new name.
+RENAMED = {"balancer_tls": "balancer_tls_mode", "hosts_are_alone": "web_hosts_independent"}
+# Values of earlier versions, each with its new name, by the variable's new name.
+RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
+
+
+def renamed(name: str) -> str | None:
+    """Return the new name of a renamed variable, with those of its values, or None for other variables."""
+    new = RENAMED.get(name)
+    values = [f"{value} instead of {old}" for old, value in RENAMED_VALUES.get(new or "", {}).items()]
+    return f"{new} ({', '.join(values)})" if values else new
+
+
 def undeclared(name: str) -> str | None:
     """What was expected in place of a name that begins as a role's do and that the role does not declare."""
     # The longest name that fits: a variable of python_app_x is none of python_app's.
@@ -67,20 +80,25 @@ def undeclared(name: str) -> str | None:
 
 
 def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
-    """One line for each undeclared variable, whatever the number of hosts that have it."""
+    """Yield one line for each renamed or undeclared variable, whatever the number of hosts that have it."""
     hosts: dict[str, list[str]] = {}
     for host, of_host in names.items():
         for name in of_host:
             hosts.setdefault(str(name), []).append(host)
     for name, having in sorted(hosts.items()):
-        if expected := undeclared(name):
-            found = "an undeclared variable" + (f" (on {len(having)} hosts)" if len(having) > 1 else "")
+        if expected := renamed(name) or undeclared(name):
+            found = "a variable that was renamed" if name in RENAMED else "an undeclared variable"
+            found += f" (on {len(having)} hosts)" if len(having) > 1 else ""
             yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
 
 
 def said(variables: Mapping[str, Any], name: str) -> str:
-    """The value of one variable, which alone is worked out; an empty string where there is none."""
-    return str(variables.get(name) or "") if name in list(variables) else ""
+    """Return the value of one variable, the only one that is resolved; an empty string if it is not set.
+
+    The variable's old name counts, so that a renamed variable causes one error and not two.
+    """
+    names = [name, *(old for old, new in RENAMED.items() if new == name)]
+    return next((str(variables.get(one) or "") for one in names if one in list(variables)), "")
 
 
 def database_host(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> str:
@@ -108,9 +126,9 @@ def database_errors(
         here, there = ("web", "database") if host in web else ("database", "web")
         expected = "it, or mysql_host for a database elsewhere"
         yield f"groups.{there}: found no {host}, which is in {here}; expected {expected}"
-    if len(web) > 1 and not all(said(hostvars[host], "hosts_are_alone") for host in web):
+    if len(web) > 1 and not all(said(hostvars[host], "web_hosts_independent") for host in web):
         expected = "one host, or mysql_host for a database that they share"
-        alone = "hosts_are_alone: true, where they have nothing to do with each other"
+        alone = "web_hosts_independent: true, if the hosts share nothing"
         yield f"groups.web: found {len(web)} hosts with a database each, expected {expected} (or {alone})"
 
 
@@ -129,13 +147,16 @@ def balancer_errors(
         if not is_address(address, network=balances):
             expected = "an IP address: that by which web hosts and balancers know it"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
-    modes = {host: str(hostvars[host].get("balancer_tls", "ends")) for host in groups["balancer"]}
+    modes = {host: str(hostvars[host].get("balancer_tls_mode", "terminate")) for host in groups["balancer"]}
     for host, mode in modes.items():
-        if mode not in ("ends", "passes"):
-            yield f'hosts.{host}.balancer_tls: found "{mode}", expected one of: ends, passes'
+        if new := RENAMED_VALUES["balancer_tls_mode"].get(mode):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", which was renamed, expected {new}'
+        elif mode not in ("terminate", "passthrough"):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", expected one of: terminate, passthrough'
     if len(set(modes.values())) > 1:
         found = ", ".join(f"{mode} ({host})" for host, mode in modes.items())
-        yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
+        first, expected = groups["balancer"][0], "the same on all balancers"
+        yield f"hosts.{first}.balancer_tls_mode: found {found}, expected {expected}"
 
 
 KINDS = ("nginx", "alb")
@@ -204,14 +225,14 @@ def certificate_errors(
         and site.get("state") != "absent"
     )
     web, balancers = groups.get("web", []), groups.get("balancer") or []
-    alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
+    alone = all(said(hostvars[host], "web_hosts_independent") for host in web)
     # Where TLS ends on an ALB, no authority asks a host.
     behind = any(said(hostvars[host], "balancer_kind") == "alb" for host in web)
     if not by_name or behind or (alone and not balancers):
         return
     # Behind balancers web hosts have addresses (balancer_errors).
-    ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
-    asked = (balancers if ends else []) if balancers else web
+    passthrough = any(said(hostvars[host], "balancer_tls_mode") == "passthrough" for host in balancers)
+    asked = ([] if passthrough else balancers) if balancers else web
     for host in asked if len(asked) > 1 else []:
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
         if not is_address(address, network=False) and (not balancers or is_address(address, network=True)):

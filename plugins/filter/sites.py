@@ -192,8 +192,8 @@ def python_app_sites(
         app["release_env"] = _release_env(site)
         app["fetched"] = _fetched(secrets)
         kept = {name: value for name, value in secrets.items() if name not in app["fetched"]}
-        app["secrets_as"] = site["secrets_as"]
-        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = kept
+        app["secret_delivery"] = site["secret_delivery"]
+        app["secret_env" if site["secret_delivery"] == "environment" else "credentials"] = kept
         app["instance_role"] = site["instance_role"]
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
@@ -258,7 +258,7 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
     return [
         {
-            **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
+            **_pick(site, "name", "packages", "migrate", "migration_check", "setup", "health", "static"),
             **_pick(site, "build", "uploads", "install"),
             "requirements": site.get("requirements", ""),
             "driver": _driver(site),
@@ -356,7 +356,7 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
             "upstream": f"/run/decanter/{site['name']}/live.sock",
             "certificate": f"{TLS}/{site['name']}/fullchain.pem",
             "key": f"{TLS}/{site['name']}/privkey.pem",
-            "body_size": site["nginx"]["body_size"],
+            "client_max_body_size": site["nginx"]["client_max_body_size"],
             "timeout": site["gunicorn"]["timeout"],
             "static": [
                 {"url": folder["url"], "directory": f"/srv/{site['name']}/assets/{folder['url'].strip('/')}"}
@@ -398,7 +398,7 @@ def nginx_balanced_sites(
     balanced = {site["name"]: site for site in balancer_sites(sites, authority)}
     return [
         {
-            **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            **_pick(site, "name", "server_names", "certificate", "key", "client_max_body_size", "timeout"),
             **_pick(site, "headers", "hsts", "limits", "health"),
             # Web hosts ask for passwords and keep pages, each its own.
             "basic_auth": False,
@@ -558,7 +558,7 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, A
             files.append(file | ({"content": text(site[key])} if site.get(key) else {"state": "absent"}))
         file = {"path": f"/etc/decanter/{site['name']}/fetched.json", "mode": "0600"}
         if fetched := site.get("fetched"):
-            told = {"as": site["secrets_as"], "values": fetched}
+            told = {"as": site["secret_delivery"], "values": fetched}
             files.append(file | {"content": json.dumps(told, indent=2, sort_keys=True) + "\n"})
         else:
             files.append(file | {"state": "absent"})

@@ -268,6 +268,13 @@ def _validator() -> Draft202012Validator:
     return strict(SCHEMA, format_checker=formats)
 
 
+def _refusal(rule: str | Mapping[str, str]) -> dict[str, str]:
+    """Return the words of an error for a key that the schema lists under `refused`."""
+    if isinstance(rule, str):
+        return {"found": "a setting that is Decanter's own", "expected": rule}
+    return {"found": "a key that was renamed", "expected": rule["renamed"]}
+
+
 def _schema_lines(error: ValidationError) -> Iterator[str]:
     steps = tuple(error.absolute_path)
     value: Any = error.instance
@@ -278,7 +285,7 @@ def _schema_lines(error: ValidationError) -> Iterator[str]:
         known = sorted(schema["properties"])
         refused = schema.get("refused", {})
         for key in value.keys() & refused.keys():
-            yield _line((*steps, key), found="a setting that is Decanter's own", expected=refused[key])
+            yield _line((*steps, key), **_refusal(refused[key]))
         for key in value.keys() - set(known) - refused.keys():
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
@@ -369,7 +376,7 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
         for name in names.keys() & others.keys():
             found = f"a name that is in {other} as well"
             yield _line((site_id, *key, name), found=found, expected="it in one of the two")
-    if _part(site, "secrets_as", kind=str) == "environment":
+    if _part(site, "secret_delivery", kind=str) == "environment":
         rules = _schema_at((site_id, "env"))[0]["propertyNames"]
         names = _validator().evolve(schema=rules)
         for name, value in secrets.items():

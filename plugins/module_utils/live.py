@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.decanter.stack.plugins.module_utils.compressed import TWINS, twins
+from ansible_collections.decanter.stack.plugins.module_utils.compression import TWINS, twins
 from ansible_collections.decanter.stack.plugins.module_utils.site import (
     Site,
     read_json,

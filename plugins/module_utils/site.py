@@ -8,7 +8,7 @@
 /srv/SITE/current          the live release, for people and commands
 /srv/SITE/assets/          static files of the live and the previous release together
 /srv/SITE/lock.json        who works on the site now
-/srv/SITE/once.json        commands that are run once, and have been
+/srv/SITE/once.json        commands of `setup` that have run
 /srv/SITE/pin.json         the release that somebody went back to, which a converge respects
 /srv/SITE/provisional.json what to return to while a run activates a release on all hosts of the site
 /var/log/decanter/SITE.log one line for each release that went live, or did not

@@ -21,7 +21,7 @@ import urllib3.util.connection
 import yaml
 from ansible_environment import ACCELERATED
 
-pytest_plugins = ["turns"]
+pytest_plugins = ["scheduling"]
 ROOT = Path(__file__).parents[2]
 
 
