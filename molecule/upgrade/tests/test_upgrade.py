@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from crowd import Connection, Crowd
+from load_generator import Connection, LoadGenerator
 
 # What the old version does not have: builds in a sandbox by uv, and .package in the path of each unit.
 NECESSARY = {
@@ -22,7 +22,7 @@ NECESSARY = {
 
 
 @dataclass
-class Readers(Crowd):
+class Readers(LoadGenerator):
     """Visitors of Harbour who read."""
 
     name: str = "harbour.test"
