@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             step = given["state"]
         with open(os.environ["CALLS"], "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(json.dumps([host, step, site]) + "\\n")
+            file.write(json.dumps([host, step, site or ",".join(given.get("sites", []))]) + "\\n")
         wanted = json.loads(os.environ["WANTED"]).get(" ".join(filter(None, (host, step, site))), {})
         if wanted == "unreachable":
             raise AnsibleConnectionFailure("the connection was closed")
@@ -220,6 +220,14 @@ def test_every_site_failing_leaves_hosts_in_balancer(run):
     done = run(wanted, release_balanced=True, balancer_kind="nginx", balancer_instances=["lb"])
     assert done.status != 0 and "Failed sites: blog, shop." in done.output, done.output
     assert not {"out", "in", "release_switch"} & {step for _, step, _ in done.calls}, done.calls
+
+
+def test_host_without_a_live_release_is_put_back_without_waiting(run):
+    ended = failed("it ended") | {"live": ""}
+    wanted = {f"{host} release_switch {site}": ended for host in WEB for site in SITES}
+    done = run(wanted, release_balanced=True, balancer_kind="nginx", balancer_instances=["lb"])
+    assert ["web1", "in", ""] in done.calls, f"expected web1 to wait for no site, got {done.calls}"
+    assert_result(done, web1="failed: it ended", web2="unchanged", web3="unchanged")
 
 
 def test_rollback_that_fails_on_second_host_returns_on_first_host(run):
