@@ -10,7 +10,6 @@ import difflib
 import functools
 import ipaddress
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.template import accept_args_markers, accept_lazy_markers
-from jinja2 import Undefined
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import Unreadable, plain
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -38,29 +37,6 @@ Steps = tuple[Any, ...]
 @functools.cache
 def schema() -> Mapping[str, Any]:
     return yaml_load((Path(__file__).parents[1] / "schema/aws.yml").read_text("utf-8"))
-
-
-def plain(read: Callable[[], Any]) -> Any:
-    """Plain dicts, lists and scalars; the words for it where a template fails, which no key takes."""
-    try:
-        value = read()
-        if isinstance(value, Undefined):
-            return Unreadable("an undefined variable")
-        if isinstance(value, Mapping):
-            return {str(key): plain(functools.partial(operator.getitem, value, key)) for key in list(value)}
-        if isinstance(value, list | tuple):
-            return [plain(functools.partial(operator.getitem, value, index)) for index in range(len(value))]
-    except Exception:  # whatever a lazy value raises: it is one that cannot be read
-        return Unreadable("a value that cannot be read")
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value if value is None else Unreadable("a value of another type")
-
-
-class Unreadable:
-    def __init__(self, found: str) -> None:
-        self.found = found
 
 
 def line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:

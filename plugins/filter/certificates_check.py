@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.parsing.vault import EncryptedString
 from ansible.template import accept_args_markers, accept_lazy_markers
-from jinja2 import Undefined
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 
 # It takes a fifth of a second to import, and every task's process imports this file.
 if TYPE_CHECKING:
@@ -28,19 +26,11 @@ class Wrong(Exception):
     """One line about one key; the rest cannot be told."""
 
 
-def _text(read: Callable[[], Any]) -> str:
-    """Text that can be read; an empty one where a template fails, a secret is locked or it is no text."""
-    try:
-        value = read()
-        plain = isinstance(value, str | EncryptedString) and not isinstance(value, Undefined)
-        return str(value) if plain else ""
-    except Exception:  # whatever a lazy value raises: site_errors has said it
-        return ""
-
-
-def _pem(value: str, root: Path) -> str:
+def _pem(value: Any, root: Path) -> str:
     """PEM text, whether it was given as such or as the path of a file on the controller."""
-    if "-----BEGIN" in value or not value:
+    if not value or not isinstance(value, str):
+        return ""
+    if "-----BEGIN" in value:
         return value
     path = root / (Path(value).expanduser() if value.startswith("~/") else value)
     try:
@@ -128,23 +118,24 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
     """What is refused, and what somebody should know of; never raises."""
     errors, warnings = [], []
     for site_id in list(sites) if isinstance(sites, Mapping) else []:
-        tls = _mapping(partial(_at, sites, site_id, "tls"))
-        state = _text(partial(_at, sites, site_id, "state"))
-        if state == "absent" or _text(partial(_at, tls, "mode")) != "provided":
-            continue
-        certificate, key = (
-            _pem(_text(partial(_at, tls, name)), Path(source_root)) for name in ("certificate", "key")
+        state, tls, given = (
+            plain(lambda site_id=site_id, key=key: sites[site_id][key])
+            for key in ("state", "tls", "server_names")
         )
+        if state == "absent" or not isinstance(tls, dict) or tls.get("mode") != "provided":
+            continue
+        certificate, key = (_pem(tls.get(name), Path(source_root)) for name in ("certificate", "key"))
         if not certificate or not key:
             continue
-        names = [_text(partial(_at, name)) for name in _list(partial(_at, sites, site_id, "server_names"))]
+        given = given if isinstance(given, list) else []
+        names = [name.lower() for name in given if name and isinstance(name, str)]
         at = f"sites.{site_id}.tls"
         try:
             chain, _ = _read(certificate, key)
         except Wrong as wrong:
             errors.append(f"{at}.{wrong}")
             continue
-        lines = [f"{at}.{line}" for line in _lines([name.lower() for name in names if name], chain, now)]
+        lines = [f"{at}.{line}" for line in _lines(names, chain, now)]
         errors += lines
         ends, life = (
             chain[0].not_valid_after_utc,
@@ -156,31 +147,9 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
     return errors, warnings
 
 
-def _at(value: Any, *keys: Any) -> Any:
-    """Return the value at a path of keys; raise what a lazy value raises."""
-    for key in keys:
-        value = value[key]
-    return value
-
-
-def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
-    try:
-        value = read()
-    except Exception:  # as above
-        return {}
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(read: Callable[[], Any]) -> list[Any]:
-    try:
-        value = read()
-        return [value[index] for index in range(len(value))] if isinstance(value, list | tuple) else []
-    except Exception:  # as above
-        return []
-
-
 def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:
-    return provided_faults(sites, _text(lambda: source_root) or ".", datetime.datetime.now(datetime.UTC))
+    root = plain(lambda: source_root)
+    return provided_faults(sites, root if isinstance(root, str) else ".", datetime.datetime.now(datetime.UTC))
 
 
 @accept_args_markers
