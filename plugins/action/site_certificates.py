@@ -9,9 +9,9 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.plugin_utils.display import warn
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -100,9 +100,8 @@ class ActionModule(ActionBase):
                 helped = STANDS_IN in line or (reason and OTHER_NAMES in line)
                 (warned if helped else failed).append(f"sites.{name}: {line}{reason}")
         warned += [f"sites.{name}: {line}" for name, line in few.items()]
-        for line in warned:  # ansible.cfg hides those of a task that changes nothing
-            color = constants.config.get_config_value("COLOR_WARN")
-            self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
+        for line in warned:
+            warn(self._display, line)
         if failed:
             raise AnsibleActionFail("\n".join(failed))
         return {"changed": False}
