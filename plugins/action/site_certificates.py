@@ -16,7 +16,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.display import warn
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-LISTED = ["/usr/bin/python3", "-I", "/usr/local/lib/decanter/certificates.py", "list"]
+LISTED = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates.py", "list"]
 TIMEOUT = 10.0
 # No warning earlier than that, however long a certificate is good for; as on the hosts.
 LONGEST_WARNING = datetime.timedelta(days=30)

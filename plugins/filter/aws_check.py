@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.template import accept_args_markers, accept_lazy_markers
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import is_example
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import Unreadable, plain
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
 # It begins the names of all that is made; a load balancer's has 32 characters at most.
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]")
 PLACEHOLDER = re.compile(r"changeme|replace_me|(^|[.@])example(\.(com|org|net))?$", re.IGNORECASE)
-EXAMPLE_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
 TYPES = {"integer": "an integer", "boolean": "true or false", "array": "a list", "object": "a dictionary"}
 LONGEST_FOUND = 60
 
@@ -81,8 +81,7 @@ def shown(value: Any) -> str:
 def is_named_network(text: Any) -> bool:
     """An IPv4 network that is somebody's: of a /8 or less, and none of those for examples."""
     network = ipaddress.IPv4Network(text)
-    examples = map(ipaddress.IPv4Network, EXAMPLE_NETWORKS)
-    return network.prefixlen >= 8 and not any(map(network.subnet_of, examples))
+    return network.prefixlen >= 8 and not is_example(network)
 
 
 def is_private_network(text: Any) -> bool:

@@ -6,13 +6,14 @@ What is no path and no PEM at all is for sites_check.py to refuse, and is passed
 from __future__ import annotations
 
 import datetime
-import ipaddress
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.template import accept_args_markers, accept_lazy_markers
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 
 # It takes a fifth of a second to import, and every task's process imports this file.
@@ -55,10 +56,8 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 def covers(name: str, pattern: str) -> bool:
     """Whether a certificate's name is that of a site, as browsers see it: a wildcard is one label."""
-    try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(pattern)
-    except ValueError:
-        pass
+    if address := parse_address(name):
+        return address == parse_address(pattern)
     if pattern.startswith("*.") and not name.startswith("*."):
         return name.partition(".")[2] == pattern[2:]
     return name == pattern
@@ -119,8 +118,7 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
     errors, warnings = [], []
     for site_id in list(sites) if isinstance(sites, Mapping) else []:
         state, tls, given = (
-            plain(lambda site_id=site_id, key=key: sites[site_id][key])
-            for key in ("state", "tls", "server_names")
+            plain(partial(_value, sites, site_id, key)) for key in ("state", "tls", "server_names")
         )
         if state == "absent" or not isinstance(tls, dict) or tls.get("mode") != "provided":
             continue
@@ -145,6 +143,10 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
             left = (ends - now) / datetime.timedelta(days=1)
             warnings.append(f"{at}.certificate: ends {_date(ends)}, in {left:.1f} days; provide another")
     return errors, warnings
+
+
+def _value(sites: Any, site_id: Any, key: str) -> Any:
+    return sites[site_id][key]
 
 
 def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,12 @@ from typing import TYPE_CHECKING, Any
 # jsonschema, which takes a fifteenth of a second, is imported by the one task that validates.
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.template import accept_args_markers, accept_lazy_markers
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import (
+    Address,
+    is_example,
+    parse_address,
+    parse_network,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import (
     Unreadable,
     plain,
@@ -37,7 +42,6 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
 PLACEHOLDER = re.compile("changeme|replace_me", re.IGNORECASE)
 PLACEHOLDER_NAME = re.compile(r"(.*\.)?(example\.(com|org|net)|example)", re.IGNORECASE)
-DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
 PEM = {
     "certificate": re.compile(r"\s*-----BEGIN CERTIFICATE-----"),
     "key": re.compile(r"\s*-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"),
@@ -185,17 +189,12 @@ def _is_server_name(name: Any) -> bool:
 
 
 def _is_network(text: Any) -> bool:
-    try:
-        return not isinstance(text, str) or bool(ipaddress.ip_network(text))
-    except ValueError:
-        return False
+    return not isinstance(text, str) or bool(parse_network(text))
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return None if "%" in name else ipaddress.ip_address(name)
-    except ValueError:
-        return None
+def _address(name: str) -> Address | None:
+    """Return a server name's IP address. nginx and browsers reject one with a zone."""
+    return None if "%" in name else parse_address(name)
 
 
 @functools.cache
@@ -543,9 +542,8 @@ def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:
             steps, address = (site_id, "server_names", index), _address(name)
             if served and (line := _taken(owners, address or name.lower(), steps, name)):
                 yield line
-            documented = address and any(
-                address in ipaddress.ip_network(network) for network in DOCUMENTATION_NETWORKS
-            )
+            # RFC 5737 alone: inventories of tests use addresses of RFC 3849.
+            documented = address and address.version == 4 and is_example(address)
             if documented or PLACEHOLDER_NAME.fullmatch(name):
                 yield _placeholder_line(steps, name, "your own name")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import subprocess
 import time
@@ -10,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import canonical
 
 DOCUMENTATION = r"""
 module: certificates_due
@@ -54,13 +54,6 @@ def openssl(*arguments: str, stdin: str = "", otherwise: str) -> str:
     if done.returncode != 0:
         raise Due(otherwise)
     return done.stdout
-
-
-def canonical(name: str) -> str:
-    try:
-        return ipaddress.ip_address(name).exploded
-    except ValueError:
-        return name
 
 
 def names_of(extension: str) -> set[str]:

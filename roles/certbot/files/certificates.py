@@ -37,7 +37,6 @@ import errno
 import fcntl
 import hashlib
 import http.client
-import ipaddress
 import json
 import os
 import re
@@ -56,6 +55,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from shared.addresses import canonical, parse_address
 
 CONFIGURATION = Path("/etc/decanter/certificates.json")
 # The distribution's authorities have security updates; certbot's own list has none.
@@ -121,19 +122,6 @@ def say(text: str, *, fault: bool = False) -> None:
     """A line for the journal, which knows it for an error by its first characters."""
     prefix = "<3>" if fault and "JOURNAL_STREAM" in os.environ else ""
     print(f"{prefix}{text}", flush=True)
-
-
-def canonical(name: str) -> str:
-    try:
-        return ipaddress.ip_address(name).exploded
-    except ValueError:
-        return name
-
-
-def is_address(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(name))
-    return False
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -249,7 +237,7 @@ def fits(chain: Path, key: Path) -> bool:
 
 def addresses(name: str) -> list[str]:
     """What DNS says of a name. Raises Refused where it says nothing."""
-    if is_address(name):
+    if parse_address(name):
         return [name]
     try:
         found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
@@ -642,7 +630,7 @@ class Run:
         if rehearsal:
             command.append("--dry-run")
         for name in names:
-            command += ["--ip-address" if is_address(name) else "--domain", name]
+            command += ["--ip-address" if parse_address(name) else "--domain", name]
         variables = self.aws() if by_route53 else {}
         done = self.certbot_run(*command, variables=variables)
         if self.unknown_account(done) and self.put_account_aside():
