@@ -513,14 +513,14 @@ def test_a_key_of_another_is_never_put_in_place(host):
 def test_a_full_disk_leaves_what_is_served(host, monkeypatch):
     host.run(a={}, b={})
     host.orders()
-    before, real = host.serial_file("a"), program.write
+    before, real = host.serial_file("a"), program.write_file
 
     def write(path: Path, *rest: Any) -> None:
         if path.is_relative_to(host.full):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, *rest)
 
-    monkeypatch.setattr(program, "write", write)
+    monkeypatch.setattr(program, "write_file", write)
     for full, expected in ((host.state, []), (host.tls, ["a.test", "b.test"])):
         host.full = full
         run = host.run({"force": True}, a={}, b={})
@@ -813,7 +813,7 @@ def test_a_disk_that_is_full_altogether_is_said(host, monkeypatch, capsys):
     def write(path: Path, *_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(program, "write", write)
+    monkeypatch.setattr(program, "write_file", write)
     (host.state / "request.json").write_text('{"force": true}')
     assert program.main([]) == 1
     said = capsys.readouterr().out

@@ -614,7 +614,7 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sites_file.shutil, "copymode", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
     assert "No space left on device; nothing was written." in capsys.readouterr().err
     assert inventory.read_text() == BEFORE, "expected the file as it was"

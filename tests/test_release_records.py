@@ -14,6 +14,7 @@ import site_module
 from ansible_collections.decanter.stack.plugins.action.releases import table
 from ansible_collections.decanter.stack.plugins.module_utils import database, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release, releases
 from ansible_collections.decanter.stack.plugins.modules import release_migrate as migrate
 
@@ -51,8 +52,8 @@ class Site(module_site.Site):
         return name
 
     def goes_live(self, colour: str, name: str) -> None:
-        module_site.replace_symlink(self.slot(colour), f"releases/{name}")
-        module_site.replace_symlink(self.live_socket, f"{colour}.sock")
+        replace_symlink(self.slot(colour), f"releases/{name}")
+        replace_symlink(self.live_socket, f"{colour}.sock")
 
     def kept(self) -> list[int]:
         """The numbers of the releases that have a tree."""
@@ -184,15 +185,6 @@ def test_the_log_has_a_line_for_each_release(site):
     assert moment.endswith("+00:00"), first
     assert rest == 'live ONE by="ada@desk" in="deploy" because="nothing was live"'
     assert second.endswith('in="deploy" because="it said \\"no\\"\\nand more" live="ONE"'), second
-
-
-def test_a_symlink_is_replaced_at_once(site):
-    path = site.root / "link"
-    assert module_site.replace_symlink(path, "one") is True
-    assert module_site.replace_symlink(path, "one") is False
-    (site.root / ".link.new").symlink_to("left behind")
-    assert module_site.replace_symlink(path, "two") is True
-    assert os.readlink(path) == "two" and not (site.root / ".link.new").is_symlink()
 
 
 # --- Which one goes back to --------------------------------------------------------------------

@@ -28,12 +28,8 @@ from ansible_collections.decanter.stack.plugins.module_utils.build_guard import 
 from ansible_collections.decanter.stack.plugins.module_utils.build_log import explain, unit_fault
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
-from ansible_collections.decanter.stack.plugins.module_utils.site import (
-    Site,
-    read_json,
-    write_file,
-    write_json,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
     Takeover,
     TakeoverError,

@@ -17,12 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.compressed import TWINS, twins
-from ansible_collections.decanter.stack.plugins.module_utils.site import (
-    Site,
-    read_json,
-    replace_symlink,
-    write_file,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
 from ansible_collections.decanter.stack.plugins.module_utils.units import (
     newest,
     own_files,

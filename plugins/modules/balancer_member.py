@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json
 from ansible_collections.decanter.stack.plugins.module_utils.units import systemctl
 
 DOCUMENTATION = r"""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.site import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 from ansible_collections.decanter.stack.plugins.module_utils.units import log, show, systemctl
 
 DOCUMENTATION = r"""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 DOCUMENTATION = r"""
 module: ufw_current
@@ -242,17 +243,6 @@ class Kernel:
             self.module.fail_json(msg=f"{self.tool} refuses the rules, nothing was changed: {err}\n{rules}")
 
 
-def write(path: str, contents: str, mode: int) -> None:
-    """All of it or none: renamed into its place when it is on disk."""
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ufw-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(temporary, mode)
-    os.replace(temporary, path)
-
-
 def read(path: str) -> str:
     if not os.path.exists(path):
         return ""
@@ -328,7 +318,7 @@ def main() -> None:
         module.run_command(["systemctl", "start", "ufw.service"], check_rc=True)
         module.run_command(["systemctl", "stop", "ufw.service"], check_rc=True)
     for path in stale:
-        write(path, *wanted[path])
+        write_file(Path(path), *wanted[path])
     if unit.strip() != "enabled":
         module.run_command(["systemctl", "enable", "ufw.service"], check_rc=True)
     if action == "start":

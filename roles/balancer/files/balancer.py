@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.files import write_file
+
 CONFIGURATION = Path("/etc/decanter/balancer.json")
 RUN = Path("/run/decanter/balancer")
 STATE = Path("/var/lib/decanter/balancer")
@@ -217,9 +219,7 @@ class Balancer:
                 for name, members in self.sites.items()
             },
         }
-        new = self.run / ".state.json.new"
-        new.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
-        new.rename(self.run / "state.json")
+        write_file(self.run / "state.json", json.dumps(told, indent=2, sort_keys=True) + "\n", 0o640)
 
     async def tell(self) -> None:
         while True:

@@ -57,6 +57,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.addresses import canonical, parse_address
+from shared.files import write_file
 
 CONFIGURATION = Path("/etc/decanter/certificates.json")
 # The distribution's authorities have security updates; certbot's own list has none.
@@ -131,20 +132,6 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file at once, so that a full disk leaves the old one."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), mode)
-        new.replace(path)
-    except OSError as error:  # a write that fails does not say where
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # --- Certificates ------------------------------------------------------------------------------
@@ -330,7 +317,7 @@ def probe(names: list[str], challenges: Path, shared: bool = False) -> dict[str,
     for path in (folder.parent, folder):
         path.mkdir(mode=0o755, exist_ok=True)
         path.chmod(0o755)
-    write(folder / token, token.encode(), 0o644)
+    write_file(folder / token, token)
     try:
         with ThreadPoolExecutor(8) as pool:
             faults = pool.map(lambda name: does_not_arrive(name, token, shared), names)
@@ -428,7 +415,7 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
     new.mkdir(mode=0o700)
     try:
         for name, content in wanted.items():
-            write(new / name, content)
+            write_file(new / name, content, 0o600)
         if folder.exists():
             exchange(new, folder)
         else:
@@ -557,7 +544,7 @@ class Run:
             raise Refused(f"{self.server} is not told who it writes to: {explained(done.stdout)}")
         say(f"{self.server} knows that it writes to {wanted['email'] or 'nobody'} now")
         self.account_changed = True
-        write(self.state / "account.json", json.dumps(wanted).encode())
+        write_file(self.state / "account.json", json.dumps(wanted), 0o600)
 
     def known_of_account(self) -> dict[str, str]:
         return {"server": self.server, "email": self.configuration["email"]}
@@ -636,7 +623,7 @@ class Run:
         if self.unknown_account(done) and self.put_account_aside():
             done = self.certbot_run(*command, variables=variables)
         if self.new_account and self.account().is_dir():
-            write(self.state / "account.json", json.dumps(self.known_of_account()).encode())
+            write_file(self.state / "account.json", json.dumps(self.known_of_account()), 0o600)
             self.new_account = False
         if done.returncode != 0:
             if told := said_by_route53(done.stdout):
@@ -713,7 +700,7 @@ class Run:
         elif not self.clock:
             note.setdefault("failing", self.now)
         if json.dumps(note) != before:
-            write(path, json.dumps(note).encode())
+            write_file(path, json.dumps(note), 0o600)
         new = made is not None and self.put(site)
         if refused:
             raise (Half if new else Refused)(refused)
@@ -733,7 +720,7 @@ class Run:
         # A disk that is full is found out before the authority is asked, or it would be asked each time.
         # And a run that is cut off leaves a note of what certbot may have got by then.
         asked = {**self.wanted(site), "names": sorted(names), "before": made.identifier if made else ""}
-        write(self.note(site), json.dumps({**note, "asked": asked}).encode())
+        write_file(self.note(site), json.dumps({**note, "asked": asked}), 0o600)
         try:
             self.order(site, names)
         except Refused as refused:
@@ -853,7 +840,7 @@ class Run:
                 say(f"{unit} has read what is new")
             unread.discard(unit)
         if unread != before:
-            write(file, json.dumps({"units": sorted(unread)}).encode())
+            write_file(file, json.dumps({"units": sorted(unread)}), 0o600)
         if faults:
             raise Refused("; ".join(faults))
 
@@ -948,7 +935,7 @@ class Run:
         if not path.parent.exists():  # ours; another's is there
             path.parent.mkdir()
             path.parent.chmod(0o755)
-        write(path, ("\n".join(lines) + "\n").encode(), 0o644)
+        write_file(path, "\n".join(lines) + "\n")
 
 
 # --- From one machine to the next --------------------------------------------------------------
@@ -1013,7 +1000,7 @@ def place(root: Path, entries: dict[str, dict[str, str]]) -> None:
             path.unlink(missing_ok=True)
             path.symlink_to(entry["link"])
         else:
-            write(path, base64.b64decode(entry["content"]))
+            write_file(path, base64.b64decode(entry["content"]), 0o600)
 
 
 NOISE = (
@@ -1101,7 +1088,7 @@ def main(arguments: list[str]) -> int:
             "faults": run.faults,
         }
         try:
-            write(state / "last.json", json.dumps(last).encode())
+            write_file(state / "last.json", json.dumps(last), 0o600)
         except OSError as error:
             well = False
             say(words(error), fault=True)

@@ -36,6 +36,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
 from botocore.utils import IMDSRegionProvider
+from shared.files import write_file
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
@@ -108,17 +109,6 @@ def variables(secrets: dict[str, bytes]) -> bytes:
     return "".join(lines).encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Replace a file at once, where it is another."""
-    if path.exists() and path.read_bytes() == content:
-        return
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    new.replace(path)
-
-
 def fetch(site: str) -> list[str]:
     """Have the folder hold what is wanted; a line for each that cannot be had."""
     settings, folder = SETTINGS / site / "fetched.json", FETCHED / site
@@ -139,7 +129,9 @@ def fetch(site: str) -> list[str]:
         return faults
     files = {"environment": variables(got)} if wanted["as"] == "environment" else got
     for name, content in files.items():
-        write(folder / name, content)
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            write_file(path, content, 0o600)
     for path in folder.iterdir():
         if path.name not in files:
             path.unlink()
