@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import write_file
+from shared.journal import say
 
 CONFIGURATION = Path("/etc/decanter/balancer.json")
 RUN = Path("/run/decanter/balancer")
@@ -136,7 +137,7 @@ class Balancer:
             because = "" if healthy else f", as nobody is healthy: {member.fault or 'not asked yet'}"
         else:
             because = f": {'taken out by an operator' if out else member.fault or 'not asked yet'}"
-        print(f"{site}: {member.name} is {'in' if inside else 'out'}{because}", flush=True)
+        say(f"{site}: {member.name} is {'in' if inside else 'out'}{because}")
 
     # --- How they are ------------------------------------------------------------------------------
 

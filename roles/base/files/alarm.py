@@ -25,9 +25,10 @@ import ssl
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from shared.journal import iso, say
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
@@ -36,15 +37,6 @@ PAUSE = 23 * 3600.0
 TIMEOUT = 30.0  # seconds that a mail server may take for an answer
 LINES = 30
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-
-
-def iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
-def say(text: str, *, fault: bool = False) -> None:
-    """A line for the journal, which knows it for an error by its first characters."""
-    print(f"{'<3>' if fault and 'JOURNAL_STREAM' in os.environ else ''}{text}", flush=True)
 
 
 def show(unit: str) -> dict[str, str]:

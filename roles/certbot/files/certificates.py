@@ -58,6 +58,7 @@ from typing import Any
 
 from shared.addresses import canonical, parse_address
 from shared.files import write_file
+from shared.journal import iso, say
 
 CONFIGURATION = Path("/etc/decanter/certificates.json")
 # The distribution's authorities have security updates; certbot's own list has none.
@@ -100,10 +101,6 @@ class Half(Refused):
     """A certificate is new, and not for all names."""
 
 
-def iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
 def words(error: BaseException) -> str:
     """An error as people read it: the system's own without its number."""
     if isinstance(error, OSError) and error.strerror:
@@ -117,12 +114,6 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds / 3600:.0f} hours"
-
-
-def say(text: str, *, fault: bool = False) -> None:
-    """A line for the journal, which knows it for an error by its first characters."""
-    prefix = "<3>" if fault and "JOURNAL_STREAM" in os.environ else ""
-    print(f"{prefix}{text}", flush=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

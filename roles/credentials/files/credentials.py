@@ -37,6 +37,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
 from botocore.utils import IMDSRegionProvider
 from shared.files import write_file
+from shared.journal import say
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
@@ -143,8 +144,7 @@ def main() -> int:
     os.umask(0o077)
     faults = fetch(sys.argv[1])
     for fault in faults:
-        # The journal knows it for an error by its first characters.
-        print(f"<3>{fault}" if "JOURNAL_STREAM" in os.environ else fault, flush=True)
+        say(fault, fault=True)
     return 1 if faults else 0
 
 
