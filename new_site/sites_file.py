@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import stat
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 LONGEST = 110  # a line of an entry
 
@@ -98,16 +98,7 @@ class SitesFile:
         if "\r\n" in self.text:
             text = self.text + text[len(self.text) :].replace("\n", "\r\n")
         self._expect(text, self.content | {"sites": self.sites | {name: entry}})
-        with tempfile.NamedTemporaryFile("wb", dir=self.path.parent, prefix=".sites-", delete=False) as file:
-            new = Path(file.name)
-            try:
-                file.write(text.encode())
-                file.close()
-                shutil.copymode(self.path, new)
-                new.replace(self.path)
-            except BaseException:
-                new.unlink(missing_ok=True)
-                raise
+        write_file(self.path, text, stat.S_IMODE(self.path.stat().st_mode))
 
     def _expect(self, text: str, content: dict[str, Any]) -> None:
         try:

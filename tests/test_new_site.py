@@ -531,7 +531,13 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
 def checkout(inventory: Path) -> Path:
     """What the command needs of a checkout, beside the inventory."""
     root = inventory.parents[4]
-    for folder in ("new_site", "plugins/filter", "plugins/module_utils", "plugins/schema"):
+    for folder in (
+        "new_site",
+        "plugins/filter",
+        "plugins/module_utils",
+        "plugins/plugin_utils",
+        "plugins/schema",
+    ):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "bin").mkdir()
     for name in ("new-site", "python"):
@@ -608,7 +614,7 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sites_file.shutil, "copymode", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
     assert "No space left on device; nothing was written." in capsys.readouterr().err
     assert inventory.read_text() == BEFORE, "expected the file as it was"

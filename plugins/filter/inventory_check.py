@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +15,17 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import (
+    is_example,
+    parse_address,
+    parse_network,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_path
 
 ROLES = Path(__file__).parents[2] / "roles"
 # No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
 # inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
 WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network", "lab_prefix"}
-
-# RFC 5737 and RFC 3849: addresses for examples.
-EXAMPLE_NETWORKS = [
-    ipaddress.ip_network(network)
-    for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
-]
-
 
 # A member's socket has its host's name, and the path of a socket is short.
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -38,11 +35,8 @@ def is_placeholder(address: str) -> bool:
     """Whether an address was left as it is shipped."""
     if any(word in address.upper() for word in ("REPLACE_ME", "CHANGEME")):
         return True
-    try:
-        number = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(number in network for network in EXAMPLE_NETWORKS)
+    number = parse_address(address)
+    return number is not None and is_example(number)
 
 
 @functools.cache
@@ -144,7 +138,7 @@ def balancer_errors(
             expected = "at most 60 letters, digits, dots, hyphens and underscores behind a balancer"
             yield f"hosts.{host}: found this name, expected {expected}"
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
-        if not is_address(address, network=balances):
+        if not (parse_network if balances else parse_address)(address):
             expected = "an IP address: that by which web hosts and balancers know it"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
     modes = {host: str(hostvars[host].get("balancer_tls_mode", "terminate")) for host in groups["balancer"]}
@@ -209,7 +203,7 @@ def host_kind_errors(variables: Mapping[str, Any], groups: Mapping[str, Sequence
             if not TARGET_GROUP.fullmatch(str(name)):
                 yield f'balancer_target_groups: found "{name}", expected {ALB["balancer_target_groups"]}'
         for network in networks or []:
-            if not is_address(str(network), network=True) or str(network).endswith("/0"):
+            if not parse_network(str(network)) or str(network).endswith("/0"):
                 yield f'balancer_networks: found "{network}", expected {ALB["balancer_networks"]}'
 
 
@@ -235,7 +229,7 @@ def certificate_errors(
     asked = ([] if passthrough else balancers) if balancers else web
     for host in asked if len(asked) > 1 else []:
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
-        if not is_address(address, network=False) and (not balancers or is_address(address, network=True)):
+        if not parse_address(address) and (not balancers or parse_network(address)):
             expected = "an IP address: that at which the other hosts ask it for what proves a name"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
 
@@ -246,7 +240,7 @@ def successor_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[
     for host in hosts:
         found = hostvars[host].get(name, []) if name in list(hostvars[host]) else []
         for address in found if isinstance(found, Sequence) and not isinstance(found, str) else [found]:
-            if is_placeholder(str(address)) or not is_address(str(address), network=False):
+            if is_placeholder(str(address)) or not parse_address(str(address)):
                 yield f'hosts.{host}.{name}: found "{address}", expected a list of IP addresses'
 
 
@@ -403,15 +397,6 @@ def cloud_errors(
             if path.name.endswith(CLOUD_FILES):
                 expected = "one at least (are its regions and filters right, and whose account is it?)"
                 yield f"{path}: found no instance, expected {expected}"
-
-
-def is_address(text: str, network: bool) -> bool:
-    """Whether it is an IP address, or where that will do, a network."""
-    try:
-        (ipaddress.ip_network if network else ipaddress.ip_address)(text)
-    except ValueError:
-        return False
-    return True
 
 
 def inventory_errors(

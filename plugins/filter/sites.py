@@ -6,7 +6,6 @@ says which role's variable it becomes. Paths on the host are said here once.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
 
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
 # What a URL adds beside the authority, so that a driver verifies that and the server's name. PyMySQL needs
@@ -419,7 +419,7 @@ def balancer_sites(sites: dict[str, Any], authority: str) -> list[dict[str, Any]
     """What a balancer asks the web hosts for, and whether their certificates can be verified."""
     result = []
     for site in _sites(sites):
-        names = [name for name in site["server_names"] if not (is_address(name) or is_wildcard(name))]
+        names = [name for name in site["server_names"] if not (parse_address(name) or is_wildcard(name))]
         result.append(
             {
                 **_pick(site, "name", "server_names"),
@@ -619,30 +619,22 @@ def acme_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def is_wildcard(name: str) -> bool:
     return name.startswith("*.")
 
 
 def with_address(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that are asked for by an address, too."""
-    return [site for site in sites if any(is_address(name) for name in site["server_names"])]
+    return [site for site in sites if any(parse_address(name) for name in site["server_names"])]
 
 
 def subject_alternative_names(names: list[str]) -> list[str]:
-    return [f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names]
+    return [f"{'IP' if parse_address(name) else 'DNS'}:{name}" for name in names]
 
 
 def url_host(name: str) -> str:
     """A name as it stands in a URL or an nginx configuration: an IPv6 address in brackets."""
-    return f"[{name}]" if is_address(name) and ":" in name else name
+    return f"[{name}]" if parse_address(name) and ":" in name else name
 
 
 class FilterModule:

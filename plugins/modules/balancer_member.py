@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json, write_file
-from ansible_collections.decanter.stack.plugins.module_utils.units import systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json
 
 DOCUMENTATION = r"""
 module: balancer_member
