@@ -12,8 +12,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json
-from ansible_collections.decanter.stack.plugins.module_utils.units import systemctl
 
 DOCUMENTATION = r"""
 module: balancer_member

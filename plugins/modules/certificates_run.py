@@ -10,7 +10,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
-from ansible_collections.decanter.stack.plugins.module_utils.units import log, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
 DOCUMENTATION = r"""
 module: certificates_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils import live
 from ansible_collections.decanter.stack.plugins.module_utils.database import differences, schema
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
-from ansible_collections.decanter.stack.plugins.module_utils.units import show
 
 DOCUMENTATION = r"""
 module: releases

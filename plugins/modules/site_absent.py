@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
-from ansible_collections.decanter.stack.plugins.module_utils.units import show, systemctl
 
 DOCUMENTATION = r"""
 module: site_absent
@@ -54,9 +53,7 @@ def main() -> None:
     # The sockets in the same call, or a late request would start the site again.
     if running:
         systemctl("stop", *running)
-        subprocess.run(
-            ["systemctl", "reset-failed", *running], capture_output=True
-        )  # those that did not fail
+        systemctl("reset-failed", *running, check=False)  # This fails for units that have not failed.
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

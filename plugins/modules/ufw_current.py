@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import systemctl
 
 DOCUMENTATION = r"""
 module: ufw_current
@@ -298,7 +299,7 @@ def main() -> None:
         action = "start" if not on else "load" if before != expected else "none"
     else:
         action = "stop" if any(kernel.on() for kernel in kernels.values()) else "none"
-    _, unit, _ = module.run_command(["systemctl", "is-enabled", "ufw.service"])
+    unit = systemctl("is-enabled", "ufw.service", check=False)
     result: dict[str, Any] = {
         "changed": bool(stale) or action != "none" or unit.strip() != "enabled",
         "action": action,
@@ -315,16 +316,16 @@ def main() -> None:
         kernel.restore(user_rules(rules, version), "--test")
     if action == "stop":
         # While it is still enabled, or ufw would not stop.
-        module.run_command(["systemctl", "start", "ufw.service"], check_rc=True)
-        module.run_command(["systemctl", "stop", "ufw.service"], check_rc=True)
+        systemctl("start", "ufw.service")
+        systemctl("stop", "ufw.service")
     for path in stale:
         write_file(Path(path), *wanted[path])
     if unit.strip() != "enabled":
-        module.run_command(["systemctl", "enable", "ufw.service"], check_rc=True)
+        systemctl("enable", "ufw.service")
     if action == "start":
         for kernel in kernels.values():
             kernel.clear()
-        module.run_command(["systemctl", "restart", "ufw.service"])
+        systemctl("restart", "ufw.service", check=False)
         if not all(kernel.on() for kernel in kernels.values()):
             for kernel in kernels.values():
                 kernel.clear()

@@ -7,14 +7,13 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.units import (
-    log,
-    newest,
-    own_files,
-    seconds,
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import (
+    SystemdError,
     show,
     systemctl,
+    timestamp_seconds,
 )
+from ansible_collections.decanter.stack.plugins.module_utils.units import log, newest, own_files
 
 DOCUMENTATION = r"""
 module: unit_current
@@ -42,12 +41,12 @@ def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tup
     """What has to be done with the unit, and why."""
     if unit["ActiveState"] not in ("active", "activating", "reloading"):
         return "start", f"it was {unit['ActiveState']}"
-    started = seconds(unit["ActiveEnterTimestamp"])
+    started = timestamp_seconds(unit["ActiveEnterTimestamp"])
     changed, path = newest(own_files(name, unit))
     if changed > started:
         return "restart", f"{path} has changed"
     # A reload that has ended is the last change of a unit's state.
-    read = seconds(unit["StateChangeTimestamp"]) if reload else started
+    read = timestamp_seconds(unit["StateChangeTimestamp"]) if reload else started
     changed, path = newest(reads)
     if changed > read:
         return ("reload" if reload else "restart"), f"{path} has changed"
@@ -70,7 +69,7 @@ def main() -> None:
     unit = show(name)
     stale_manager = unit["NeedDaemonReload"] == "yes"
     if stale_manager and not module.check_mode:
-        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
+        systemctl("daemon-reload")
         unit = show(name)
     if unit["LoadState"] != "loaded":
         if module.check_mode:  # the package that brings it is not installed yet
@@ -98,15 +97,16 @@ def main() -> None:
                 msg=f"{name} was left as it runs: its new configuration is refused.\n{err or out}"
             )
     if enable:
-        module.run_command(["systemctl", "enable" if enabled else "disable", name], check_rc=True)
+        systemctl("enable" if enabled else "disable", name)
     if action in ("start", "restart"):
         # NeedDaemonReload knows nothing of a drop-in whose folder is new, too.
         systemctl("daemon-reload")
     if action != "none":
         begun = time.time()
-        code, _, err = module.run_command(["systemctl", action, name])
-        if code != 0:
-            module.fail_json(msg=f"{name} did not {action}: {err.strip()}\n{log(name, begun)}", **result)
+        try:
+            systemctl(action, name)
+        except SystemdError as error:
+            module.fail_json(msg=f"{name} did not {action}: {error.output}\n{log(name, begun)}", **result)
     module.exit_json(**result)
 
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.journal import iso, say
+from shared.systemd import SystemdError, show
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
@@ -36,14 +37,8 @@ STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
 PAUSE = 23 * 3600.0
 TIMEOUT = 30.0  # seconds that a mail server may take for an answer
 LINES = 30
+PROPERTIES = ("ActiveState", "Result", "InvocationID", "Description")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-
-
-def show(unit: str) -> dict[str, str]:
-    wanted = "ActiveState,Result,InvocationID,Description"
-    command = ["systemctl", "show", unit, f"--property={wanted}"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
 
 def journal(unit: str, invocation: str) -> tuple[list[str], list[str]]:
@@ -101,7 +96,7 @@ def send(settings: dict[str, Any], mail: email.message.EmailMessage) -> None:
 def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str]) -> str:
     said = "\n".join(f"    {line}" for line in lines) or "    nothing"
     return (
-        f"{unit} ({told.get('Description', '')}) fails on {socket.gethostname()}.\n"
+        f"{unit} ({told['Description']}) fails on {socket.gethostname()}.\n"
         f"Since: {iso(since)}\n\n"
         f"What it said:\n\n{said}\n\n"
         f"What to do: look at the host with\n\n"
@@ -114,12 +109,12 @@ def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str])
 
 def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
     """Mail what is new about a unit. Raises OSError where the mail is not taken."""
-    told, now = show(unit), time.time()
+    told, now = show(unit, PROPERTIES), time.time()
     known: dict[str, Any] = {}
     with contextlib.suppress(FileNotFoundError, ValueError):
         known = json.loads(file.read_text())
     if told["ActiveState"] == "failed" or told["Result"] != "success":
-        lines, errors = journal(unit, told.get("InvocationID", ""))
+        lines, errors = journal(unit, told["InvocationID"])
         words = digest(errors or lines)
         known.setdefault("since", now)
         if known.get("words") == words and 0 <= now - known.get("mailed", 0) < PAUSE:
@@ -143,7 +138,7 @@ def main(unit: str) -> int:
     try:
         settings = json.loads(CREDENTIAL.read_text())
         look_at(unit, settings, STATE / f"{unit}.json")
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+    except (OSError, ValueError, SystemdError) as error:
         # Never with a password: smtplib's errors have the server's words.
         say(f"{unit}: no mail could be sent: {error}", fault=True)
         return 1

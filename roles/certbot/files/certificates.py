@@ -59,6 +59,7 @@ from typing import Any
 from shared.addresses import canonical, parse_address
 from shared.files import write_file
 from shared.journal import iso, say
+from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 
 CONFIGURATION = Path("/etc/decanter/certificates.json")
 # The distribution's authorities have security updates; certbot's own list has none.
@@ -416,14 +417,6 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
     return True
 
 
-def systemctl(*arguments: str) -> str:
-    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        said = done.stderr.strip().partition("\n")[0]  # the next lines tell whom to ask
-        raise Refused(f"systemctl {' '.join(arguments)}: {said}")
-    return done.stdout
-
-
 def refusal(unit: str, begun: float) -> str:
     """Why a unit did not reload, in its own words."""
     time.sleep(0.2)  # what was said a moment ago may not be written yet
@@ -775,7 +768,7 @@ class Run:
     def attempt(self, part: Any) -> None:
         try:
             part()
-        except (OSError, Refused, ValueError) as error:
+        except (OSError, Refused, SystemdError, ValueError) as error:
             self.fault(words(error))
 
     def prune(self) -> None:
@@ -812,21 +805,20 @@ class Run:
         unread = set(read_json(file).get("units", []))
         before, faults = set(unread), []
         for unit in self.configuration["reloads"]:
-            wanted = "ActiveState,StateChangeTimestamp,ActiveEnterTimestamp"
-            shown = systemctl("show", unit, "--timestamp=us+utc", f"--property={wanted}")
-            told = dict(line.split("=", 1) for line in shown.splitlines())
-            if told.get("ActiveState") != "active":
+            state = show(unit)
+            if state["ActiveState"] != "active":
                 unread.discard(unit)
                 continue  # it reads them when it starts
-            moment = told["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
-            moment, form = moment.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC"
-            if newest > datetime.strptime(moment, form).replace(tzinfo=timezone.utc).timestamp():
+            moment = state["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
+            if newest > timestamp_seconds(moment):
                 begun = time.time()
                 try:
                     systemctl("reload", unit)
-                except Refused as refused:
+                except SystemdError as error:
                     unread.add(unit)
-                    faults.append(f"{unit} goes on with the old: {refusal(unit, begun) or refused}")
+                    # The next lines name commands that show the log.
+                    reason = refusal(unit, begun) or str(error).partition("\n")[0]
+                    faults.append(f"{unit} goes on with the old: {reason}")
                     continue
                 say(f"{unit} has read what is new")
             unread.discard(unit)
