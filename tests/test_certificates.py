@@ -223,7 +223,7 @@ def test_the_authority_is_asked_by_the_certificates_number(tmp_path, monkeypatch
 
     monkeypatch.setattr(program, "ask", ask)
     pair(tmp_path, ["a.test"])
-    made = program.certificate(tmp_path / "fullchain.pem")
+    made = program.read_certificate(tmp_path / "fullchain.pem")
     told = ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0)
     assert asked[1] == f"https://ca.test/renewal/{made.identifier}", asked
     assert (told["end"] - told["start"], told["again"] - 1000) == (DAY, expected), told
@@ -232,7 +232,7 @@ def test_the_authority_is_asked_by_the_certificates_number(tmp_path, monkeypatch
 def test_an_authority_without_suggestions_is_left_alone_for_a_day(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "ask", lambda *_: ({"newOrder": "https://ca.test/order"}, ""))
     pair(tmp_path, ["a.test"])
-    made = program.certificate(tmp_path / "fullchain.pem")
+    made = program.read_certificate(tmp_path / "fullchain.pem")
     assert ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0) == {"again": 1000 + DAY}
     assert program.renewal_time(made, {"again": 1000 + DAY}) == made.ends - 30 * DAY
 
@@ -241,7 +241,7 @@ def test_a_moment_of_its_own_before_any_alarm(tmp_path):
     now, moments = time.time(), []
     for _ in range(5):
         pair(tmp_path, ["a.test"])
-        made = program.certificate(tmp_path / "fullchain.pem")
+        made = program.read_certificate(tmp_path / "fullchain.pem")
         start, end = made.last_third - DAY, made.last_third + DAY
         moment = program.renewal_time(made, {"start": start, "end": end})
         assert start <= moment <= made.last_third, f"expected it in time, got {moment - start}"

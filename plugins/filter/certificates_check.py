@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.template import accept_args_markers, accept_lazy_markers
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate import (
+    DAY,
+    Certificate,
+    described,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 
 # It takes a fifth of a second to import, and every task's process imports this file.
 if TYPE_CHECKING:
     from cryptography import x509
-
-LONGEST_WARNING = datetime.timedelta(days=30)  # as on the hosts
 
 
 class Wrong(Exception):
@@ -38,20 +42,6 @@ def _pem(value: Any, root: Path) -> str:
         return path.read_text()
     except (OSError, ValueError):
         return ""
-
-
-def _date(moment: datetime.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [str(each.value).lower() for each in extension.value]
 
 
 def covers(name: str, pattern: str) -> bool:
@@ -91,19 +81,16 @@ def _read(certificate: str, key: str) -> tuple[list[x509.Certificate], Any]:
     return chain, secret
 
 
-def _lines(names: list[str], chain: list[x509.Certificate], now: datetime.datetime) -> Iterator[str]:
+def _lines(names: list[str], own: Certificate, chain: list[x509.Certificate], now: float) -> Iterator[str]:
     from cryptography.exceptions import InvalidSignature
 
-    own, known = chain[0], _names(chain[0])
-    if missing := [name for name in names if not any(covers(name, pattern) for pattern in known)]:
-        found = f"one for {', '.join(known) or 'no name'}"
+    if missing := [name for name in names if not any(covers(name, pattern) for pattern in own.names)]:
+        found = f"one for {', '.join(own.names) or 'no name'}"
         yield f"certificate: found {found}, expected one for {', '.join(missing)} as well"
-    if own.not_valid_after_utc <= now:
-        ended = _date(own.not_valid_after_utc)
-        yield f"certificate: found one that has ended {ended}, expected one that is valid"
-    elif own.not_valid_before_utc > now:
-        begins = _date(own.not_valid_before_utc)
-        yield f"certificate: found one that begins {begins}, expected one that is valid"
+    if own.ends <= now:
+        yield f"certificate: found one that has ended {iso(own.ends)}, expected one that is valid"
+    elif own.begins > now:
+        yield f"certificate: found one that begins {iso(own.begins)}, expected one that is valid"
     for place, (issued, issuer) in enumerate(pairwise(chain), 1):
         try:
             issued.verify_directly_issued_by(issuer)
@@ -133,15 +120,12 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
         except Wrong as wrong:
             errors.append(f"{at}.{wrong}")
             continue
-        lines = [f"{at}.{line}" for line in _lines(names, chain, now)]
+        own, moment = described(chain[0]), now.timestamp()
+        lines = [f"{at}.{line}" for line in _lines(names, own, chain, moment)]
         errors += lines
-        ends, life = (
-            chain[0].not_valid_after_utc,
-            chain[0].not_valid_after_utc - chain[0].not_valid_before_utc,
-        )
-        if not lines and now >= ends - min(life / 3, LONGEST_WARNING):
-            left = (ends - now) / datetime.timedelta(days=1)
-            warnings.append(f"{at}.certificate: ends {_date(ends)}, in {left:.1f} days; provide another")
+        if not lines and moment >= own.last_third:
+            left = (own.ends - moment) / DAY
+            warnings.append(f"{at}.certificate: ends {iso(own.ends)}, in {left:.1f} days; provide another")
     return errors, warnings
 
 

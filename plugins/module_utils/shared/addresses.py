@@ -37,7 +37,7 @@ def parse_network(text: str) -> Network | None:
 def canonical(name: str) -> str:
     """Return a name of a certificate in one spelling. IPv6 addresses have several."""
     address = parse_address(name)
-    return address.exploded if address else name
+    return str(address) if address else name
 
 
 def is_example(found: Address | Network) -> bool:

@@ -24,7 +24,7 @@ decide. No site's failure keeps another from its turn.
     certificates.py pack      print the account, certificates and keys, for another machine
     certificates.py unpack    take in what another has packed, where there is no account yet
 
-Standard library of Python 3.10, openssl and certbot.
+Standard library of Python 3.10, cryptography and certbot.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from shared.addresses import canonical, parse_address
+from shared.certificate import DAY, Certificate, fits, read_certificate
 from shared.files import write_file
 from shared.journal import iso, say
 from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
@@ -67,14 +67,11 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 CHALLENGE = "/.well-known/acme-challenge/"
 PORT = 80  # the authority asks there and nowhere else
 
-DAY = 86400.0
 TIMEOUT = 10.0  # seconds for an answer to a probe, and of the authority about a renewal
 ORDER_TIMEOUT = 600.0
 HOPS = 5  # redirects that are followed
 # Let's Encrypt lets an account fail five times an hour for a name.
 PATIENCE = 3600.0
-# No alarm earlier than that, however long a certificate is good for.
-LONGEST_WARNING = 30 * DAY
 # Once is bad luck. After so many orders that fail, or after so long, somebody has to look.
 FAILURES = 3
 # By how much a clock may be off: more than any network's delay, less than matters to a certificate.
@@ -124,91 +121,6 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-# --- Certificates ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What one says; times are in seconds since 1970."""
-
-    names: frozenset[str]
-    issuer: str
-    by_itself: bool
-    begins: float
-    ends: float
-    public_key: str
-    key_type: str
-    identifier: str  # by which an authority is asked about its renewal; empty where it names none
-
-    @property
-    def lifetime(self) -> float:
-        return self.ends - self.begins
-
-    @property
-    def last_third(self) -> float:
-        """From when on there is too little left."""
-        return self.ends - min(self.lifetime / 3, LONGEST_WARNING)
-
-    @property
-    def renewal(self) -> float:
-        """When it is renewed where the authority has nothing to say: as certbot does."""
-        return self.ends - (self.lifetime / 2 if self.lifetime < 10 * DAY else self.lifetime / 3)
-
-
-def openssl(*arguments: str) -> str:
-    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, errors="replace")
-    if done.returncode != 0:
-        raise ValueError(f"openssl cannot read {arguments[2]}")
-    return done.stdout
-
-
-def base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def certificate(chain: Path) -> Certificate:
-    """The first certificate of a chain. Raises ValueError where there is none that can be read."""
-    if not chain.exists():
-        raise ValueError(f"there is no {chain}")
-    said = ("-pubkey", "-serial", "-subject", "-issuer", "-dates")
-    text = openssl("x509", "-in", str(chain), "-noout", *said, "-nameopt", "RFC2253,utf8,-esc_msb")
-    public_key, _, rest = text.rpartition("-----END PUBLIC KEY-----")
-    told = dict(line.split("=", 1) for line in rest.splitlines() if "=" in line)
-    extensions = openssl(
-        *("x509", "-in", str(chain), "-noout", "-ext", "subjectAltName,authorityKeyIdentifier")
-    )
-    names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", extensions)
-    authority = re.search(
-        r"Authority Key Identifier:\s*(?:keyid:)?((?:[0-9A-F]{2}:)+[0-9A-F]{2})", extensions
-    )
-    serial = bytes.fromhex(told["serial"].zfill(len(told["serial"]) + len(told["serial"]) % 2))
-    if serial[0] & 0x80:  # as ASN.1 writes a positive number
-        serial = b"\0" + serial
-    common = re.search(r"(?:^|,)CN=((?:\\.|[^,\\])+)", told["issuer"])
-    begins, ends = (
-        datetime.strptime(told[name], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc).timestamp()
-        for name in ("notBefore", "notAfter")
-    )
-    return Certificate(
-        names=frozenset(canonical(name) for name in names),
-        issuer=common[1] if common else told["issuer"],
-        by_itself=told["subject"] == told["issuer"],
-        begins=begins,
-        ends=ends,
-        public_key=f"{public_key.strip()}\n-----END PUBLIC KEY-----",
-        # A short key is one on a curve.
-        key_type="rsa" if len(public_key) > 250 else "ecdsa",
-        identifier=f"{base64url(bytes.fromhex(authority[1].replace(':', '')))}.{base64url(serial)}"
-        if authority
-        else "",
-    )
-
-
-def fits(chain: Path, key: Path) -> bool:
-    """Whether a key is that of a chain's certificate."""
-    return openssl("pkey", "-in", str(key), "-pubout").strip() == certificate(chain).public_key
 
 
 # --- Whether names lead here -------------------------------------------------------------------
@@ -463,7 +375,7 @@ class Run:
         """What certbot has got for a site, if that can be used."""
         chain, key = (self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem"))
         try:
-            return certificate(chain) if fits(chain, key) else None
+            return read_certificate(chain) if fits(chain, key) else None
         except (ValueError, OSError):
             return None
 
@@ -554,7 +466,7 @@ class Run:
             return f"its renewal is due since {iso(when)}" + (f" ({because})" if because else "")
         # Last, for it may be so for long: a name that does not lead here must not be in a renewal's way.
         names = {canonical(name) for name in site["server_names"]}
-        return OTHER_NAMES if made.names != names else ""
+        return OTHER_NAMES if set(made.names) != names else ""
 
     def astray(self, site: dict[str, Any]) -> dict[str, str]:
         """The names that do not lead here, and why, where that matters and is to be found out."""
@@ -575,11 +487,11 @@ class Run:
         if not left:
             raise Refused("; ".join(wrong))
         if made:
-            lost = made.names & {canonical(name) for name in faults}
+            lost = set(made.names) & {canonical(name) for name in faults}
             # A name that fails for an hour must not be lost for a month; but not at the price of all.
             if lost and made.ends - self.now > made.lifetime / 6:
                 raise Refused("; ".join(wrong))
-            if because == OTHER_NAMES and made.names == {canonical(name) for name in left}:
+            if because == OTHER_NAMES and set(made.names) == {canonical(name) for name in left}:
                 return [], wrong
         return left, wrong
 
@@ -835,7 +747,7 @@ class Run:
         faults = []
         for site in self.sites:
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError) as error:
                 faults.append(f"{site['name']}: {error}")
                 continue
@@ -866,12 +778,12 @@ class Run:
             row = {"name": site["name"], "mode": site["mode"], "server_names": site["server_names"]}
             note = read_json(self.note(site)) if site["mode"] == "acme" else {}
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError) as error:
                 rows.append(row | {"error": str(error)})
                 continue
             row["names"] = sorted(served.names)
-            row["issuer"] = "itself" if served.by_itself else served.issuer
+            row["issuer"] = "itself" if served.self_issued else served.issuer
             row["key_type"] = served.key_type
             row["profile"] = note.get("got", {}).get("profile", "")
             row["ends"], row["days"] = iso(served.ends), round((served.ends - self.now) / DAY, 1)
@@ -897,7 +809,7 @@ class Run:
             if self.done.get(site["name"], {}).get("error") not in (None, "", self.clock) and not times:
                 times = 1
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError):
                 ends, alarm = 0.0, True
             else:
