@@ -72,3 +72,12 @@ def test_replace_symlink_returns_whether_the_target_has_changed(tmp_path):
     (tmp_path / ".link.new").symlink_to("left behind")
     assert files.replace_symlink(path, "two") is True
     assert os.readlink(path) == "two" and names(tmp_path) == ["link"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [('{"a": 1}', {"a": 1}), ('{"a"', {}), ("[1]", {}), (None, {})]
+)
+def test_read_json_returns_a_dictionary(tmp_path, content, expected):
+    if content is not None:
+        (tmp_path / "f").write_text(content)
+    assert files.read_json(tmp_path / "f") == expected

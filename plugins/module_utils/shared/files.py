@@ -1,12 +1,22 @@
-"""Replace files and symlinks atomically."""
+"""Read state files; replace files and symlinks atomically."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the dictionary in a file; an empty one if the file is missing or holds anything else."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextlib.contextmanager

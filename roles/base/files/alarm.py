@@ -12,7 +12,6 @@ Standard library of Python 3.10, systemctl and journalctl.
 
 from __future__ import annotations
 
-import contextlib
 import email.message
 import email.utils
 import hashlib
@@ -28,6 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from shared.files import read_json, write_file
 from shared.journal import iso, say
 from shared.systemd import SystemdError, show
 
@@ -110,9 +110,7 @@ def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str])
 def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
     """Mail what is new about a unit. Raises OSError where the mail is not taken."""
     told, now = show(unit, PROPERTIES), time.time()
-    known: dict[str, Any] = {}
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        known = json.loads(file.read_text())
+    known = read_json(file)
     if told["ActiveState"] == "failed" or told["Result"] != "success":
         lines, errors = journal(unit, told["InvocationID"])
         words = digest(errors or lines)
@@ -121,9 +119,9 @@ def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
             say(f"{unit}: says what was mailed at {iso(known['mailed'])}")
             return
         # Before it is sent: since when it fails is to be known, too, when no mail goes out.
-        file.write_text(json.dumps(known))
+        write_file(file, json.dumps(known), 0o600)
         send(settings, message(settings, f"{unit} fails", failed_body(unit, told, known["since"], lines)))
-        file.write_text(json.dumps({**known, "words": words, "mailed": now}))
+        write_file(file, json.dumps({**known, "words": words, "mailed": now}), 0o600)
         say(f"{unit}: mailed to {', '.join(settings['to'])}")
     elif known and told["ActiveState"] in ("active", "inactive"):
         if "mailed" in known:

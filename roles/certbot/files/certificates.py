@@ -57,7 +57,7 @@ from typing import Any
 
 from shared.addresses import canonical, parse_address
 from shared.certificate import DAY, Certificate, fits, read_certificate
-from shared.files import write_file
+from shared.files import read_json, write_file
 from shared.journal import iso, say
 from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 
@@ -112,15 +112,6 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds / 3600:.0f} hours"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What was written there; nothing where that is none, or was cut off."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 # --- Whether names lead here -------------------------------------------------------------------
