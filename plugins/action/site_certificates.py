@@ -34,7 +34,7 @@ def shown(name: str, place: tuple[str, int], context: ssl.SSLContext) -> bytes:
 
 
 def faults(name: str, made: Certificate, now: float) -> Iterator[str]:
-    """What is wrong with a certificate itself, but for its end."""
+    """Yield the faults of a certificate, except that it ends soon."""
     if made.self_issued:
         yield STANDS_IN
         return

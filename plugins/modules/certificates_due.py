@@ -59,14 +59,14 @@ def check(folder: Path, site: dict[str, Any], days: int) -> None:
     if not (chain.exists() and key.exists()):
         raise Due("there is none")
     try:
-        ours = public_key_of(key)
+        public_key = public_key_of(key)
     except ValueError:
         raise Due("its key cannot be read") from None
     try:
         made = read_certificate(chain)
     except ValueError:
         raise Due("it cannot be read") from None
-    if ours != made.public_key:
+    if public_key != made.public_key:
         raise Due("its key is another's")
     if site["stands_in"]:
         return

@@ -708,11 +708,11 @@ class Run:
         unread = set(read_json(file).get("units", []))
         before, faults = set(unread), []
         for unit in self.configuration["reloads"]:
-            told = show(unit)
-            if told["ActiveState"] != "active":
+            state = show(unit)
+            if state["ActiveState"] != "active":
                 unread.discard(unit)
                 continue  # it reads them when it starts
-            moment = told["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
+            moment = state["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
             if newest > timestamp_seconds(moment):
                 begun = time.time()
                 try:
@@ -720,8 +720,8 @@ class Run:
                 except SystemdError as error:
                     unread.add(unit)
                     # The next lines name commands that show the log.
-                    said = refusal(unit, begun) or str(error).partition("\n")[0]
-                    faults.append(f"{unit} goes on with the old: {said}")
+                    reason = refusal(unit, begun) or str(error).partition("\n")[0]
+                    faults.append(f"{unit} goes on with the old: {reason}")
                     continue
                 say(f"{unit} has read what is new")
             unread.discard(unit)
