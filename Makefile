@@ -116,7 +116,7 @@ bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, 
 	@bin/bench-hosts
 
 docs: setup ## Write the generated documentation anew
-	@$(bin)/python bin/docs
+	@bin/docs
 
 lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
 	@bin/lock $(ONLY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_generated_pages_are_current():
-    run = subprocess.run([sys.executable, ROOT / "bin/docs", "--check"], capture_output=True, text=True)
+    run = subprocess.run([ROOT / "bin/docs", "--check"], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 
 

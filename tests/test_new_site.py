@@ -531,7 +531,7 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
 def checkout(inventory: Path) -> Path:
     """What the command needs of a checkout, beside the inventory."""
     root = inventory.parents[4]
-    for folder in ("new_site", "plugins/filter", "plugins/module_utils", "plugins/schema"):
+    for folder in ("tools", "plugins/filter", "plugins/module_utils", "plugins/schema"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "bin").mkdir()
     for name in ("new-site", "python"):

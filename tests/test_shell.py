@@ -51,7 +51,7 @@ def complaints(script: str) -> str:
 
 def task_files() -> list[Path]:
     found = [
-        path for part in ("roles", "playbooks", "audit", "molecule") for path in (ROOT / part).rglob("*.yml")
+        path for part in ("roles", "playbooks", "tools", "molecule") for path in (ROOT / part).rglob("*.yml")
     ]
     return sorted(path for path in found if "ansible.builtin.shell:" in path.read_text())
 
