@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools.library import ROOT
+
 MARK = "<!-- variables -->"
 TYPES = {"array": "list", "object": "dictionary", "integer": "number", "boolean": "true or false"}
 

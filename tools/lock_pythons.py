@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools.library import ROOT
+
 PINS = ROOT / "roles/python_app/files/pythons.json"
 OLDEST = 10  # 3.10: the oldest Python that roles/release/files/gunicorn.txt is locked for
 MACHINES = ("aarch64", "x86_64")

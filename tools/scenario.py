@@ -12,12 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-from tests.hosts.ansible_environment import ACCELERATED
 from tests.hosts.machine_lock import MachineLock
-
-ROOT = Path(__file__).resolve().parents[1]
+from tools.library import ACCELERATED, BIN, ROOT, exit_on_sigterm
 
 # Proves what plain Ansible does; the others, which take longer, do it with Mitogen.
 PLAIN = "default"
@@ -83,10 +80,9 @@ def main(name: str) -> int:
     # Neither frames nor colours, which are read here.
     told = {"MOLECULE_COMMAND_BORDERS": "false", "NO_COLOR": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
     callbacks = {"ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks,decanter.stack.preload"}
-    command = [str(ROOT / ".venv/bin/molecule"), "test", "--scenario-name", name]
+    command = [str(BIN / "molecule"), "test", "--scenario-name", name]
     environment = os.environ | told | callbacks | ({} if name == PLAIN else ACCELERATED)
-    # Ended from outside, it does as on Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_on_sigterm()
     run, over = Run(), threading.Event()
     threading.Thread(target=run.tell_now_and_then, args=(over,), daemon=True).start()
     with (

@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tools.audit import report, tools
-from tools.audit.lab import SITE, Failure, Lab
-
-ROOT = Path(__file__).resolve().parents[2]
+from tools.audit.lab import CA, SITE, URL, AuditLab
+from tools.library import ROOT, Failure, exit_on_sigterm
 
 ACCEPTED = ROOT / "tools/audit/accepted.yml"
 # As inventories/production has them: the lab's own are short, and hide it from search engines.
@@ -33,9 +29,7 @@ PRODUCTION = {
     # Nobody is exempt but the host itself: who floods is in the lab's network.
     "nginx_admin_networks": ["127.0.0.0/8", "::1/128"],
 }
-URL = f"https://{SITE}"
-CA = "/opt/onlooker/ca.crt"
-VISITS = 8  # a second: more than one person clicks, fewer than a flood
+RATE = 8  # requests of the client a second: more than one person clicks, fewer than a flood
 # Connections that do next to nothing: some at a time, and for how many seconds at most.
 SLOW = {
     "headers": "-H -c 1000 -r 200 -i 4 -x 8 -l 24 -p 3",
@@ -45,75 +39,73 @@ SLOW = {
 FLOOD_SECONDS = 15
 
 
-def visitor(lab: Lab, seconds: float) -> str:
-    """The command of somebody who only visits."""
-    command = ["python3", "/opt/onlooker/client.py", URL, str(seconds), str(VISITS), *lab.paths()]
-    return shlex.join(command)
+def attack(lab: AuditLab, command: str, seconds: float) -> tuple[str, dict[str, Any]]:
+    """Run a command of an attacker on `flooder` and meanwhile the client on `auditor`, for some seconds.
 
-
-def both(lab: Lab, harm: str, visit: str) -> tuple[str, dict[str, Any]]:
-    """What a harmful command prints on the flooder, and what the auditor, a visitor, met meanwhile."""
-    running = lab.start("flooder", harm)
+    Returns the output of the command, and the measurements of the client.
+    """
+    client = lab.client_command(seconds, RATE)
+    running = lab.start("flooder", command)
     try:
-        met = json.loads(lab.ask("auditor", visit))
+        measured = json.loads(lab.output("auditor", client))
         output, errors = running.communicate(timeout=120)
     except BaseException:
         running.kill()
         raise
     if running.returncode:
-        raise Failure(f"on flooder: {harm}\n{output[-1000:]}{errors[-1000:]}")
-    return output, met
+        raise Failure(f"on flooder: {command}\n{output[-1000:]}{errors[-1000:]}")
+    return output, measured
 
 
-def testssl(lab: Lab) -> list[tools.Check]:
+def testssl(lab: AuditLab) -> list[tools.Check]:
     # --nodns min: the lab's names are in no DNS. It ends with the number of what it found.
     options = f"--quiet --color 0 --warnings batch --nodns min --openssl /opt/auditor/openssl --add-ca {CA}"
     command = f"testssl {options} --jsonfile $out {URL}/ >/dev/null </dev/null"
-    text = lab.ask("auditor", f"out=$(mktemp -d)/out.json; {command}; cat $out")
+    text = lab.output("auditor", f"out=$(mktemp -d)/out.json; {command}; cat $out")
     return tools.testssl(text)
 
 
-def sslyze(lab: Lab) -> list[tools.Check]:
+def sslyze(lab: AuditLab) -> list[tools.Check]:
     checks = []
     for profile, option in {
         "5.7": "--mozilla_config intermediate",
         "6.0": "--custom_tls_config /opt/auditor/mozilla-intermediate-6.0.json",
     }.items():
         command = f"/opt/auditor/python/bin/sslyze --certinfo_ca_file {CA} {option} {SITE}:443"
-        checks += tools.sslyze(lab.ask("auditor", command, codes=(0, 1)), profile)
+        checks += tools.sslyze(lab.output("auditor", command, codes=(0, 1)), profile)
     return checks
 
 
-def observatory(lab: Lab) -> list[tools.Check]:
+def observatory(lab: AuditLab) -> list[tools.Check]:
     folder = "/opt/auditor/node/node_modules/@mdn/mdn-http-observatory"
-    return tools.observatory(lab.ask("auditor", f"cd {folder} && node src/scan.js {SITE}", codes=(0, 1)))
+    return tools.observatory(lab.output("auditor", f"cd {folder} && node src/scan.js {SITE}", codes=(0, 1)))
 
 
-def gixy(lab: Lab) -> list[tools.Check]:
+def gixy(lab: AuditLab) -> list[tools.Check]:
     # What nginx reads, all of it in one, is looked at elsewhere: nothing is installed on the host.
-    dump = lab.ask("web1", "nginx -T 2>/dev/null")
+    dump = lab.output("web1", "nginx -T 2>/dev/null")
     command = 'file=$(mktemp); cat > "$file"; /opt/auditor/python/bin/gixy -f json "$file"'
-    return tools.gixy(lab.ask("auditor", command, stdin=dump, codes=(0, 1)))
+    return tools.gixy(lab.output("auditor", command, stdin=dump, codes=(0, 1)))
 
 
-def slow(lab: Lab) -> list[tools.Check]:
+def slow(lab: AuditLab) -> list[tools.Check]:
     checks = []
     for kind, options in SLOW.items():
         path = "/submit" if kind == "body" else "/listings/"
-        text, met = both(lab, f"slowhttptest {options} -u {URL}{path} 2>&1", visitor(lab, 18))
+        text, met = attack(lab, f"slowhttptest {options} -u {URL}{path} 2>&1", 18)
         checks += tools.slow(text, kind, met)
     return checks
 
 
-def flood(lab: Lab) -> list[tools.Check]:
-    quiet = json.loads(lab.ask("auditor", visitor(lab, 10)))
+def flood(lab: AuditLab) -> list[tools.Check]:
+    quiet = json.loads(lab.output("auditor", lab.client_command(10, RATE)))
     # It stands for a machine of its own, so it yields the processor of this one to the other hosts.
     command = f"nice -n 19 wrk -t 1 -c 200 -d {FLOOD_SECONDS} --timeout 5 -s /opt/onlooker/wrk.lua"
-    text, met = both(lab, f"{command} {URL}/listings/ -- count", visitor(lab, FLOOD_SECONDS - 2))
+    text, met = attack(lab, f"{command} {URL}/listings/ -- count", FLOOD_SECONDS - 2)
     return tools.flood(tools.parsed("wrk", text.splitlines()[-1]), met, quiet)
 
 
-CHECKS: dict[str, Callable[[Lab], list[tools.Check]]] = {
+CHECKS: dict[str, Callable[[AuditLab], list[tools.Check]]] = {
     "testssl": testssl,
     "sslyze": sslyze,
     "observatory": observatory,
@@ -135,13 +127,12 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), metavar="CHECK")
     parser.add_argument("--keep", action="store_true", help="leave the hosts for the next run")
     given = parser.parse_args()
-    # Ended from outside, it removes the hosts as on Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    lab = Lab("audit")
+    exit_on_sigterm()
+    lab = AuditLab("audit")
     try:
         reasons = report.accepted(ACCEPTED)
-        lab.hosts()
-        lab.up(PRODUCTION)
+        lab.create()
+        lab.converge(PRODUCTION)
         checks: list[tools.Check] = []
         for name in given.only:
             print(f"  {name}… ", end="", flush=True)
@@ -159,7 +150,7 @@ def main() -> int:
         return 130
     finally:
         if not given.keep:
-            lab.down()
+            lab.remove()
 
 
 if __name__ == "__main__":

@@ -10,39 +10,45 @@ second converge that changes something. See .lab/bench/ for all of it.
 from __future__ import annotations
 
 import contextlib
-import http.client
+import functools
 import json
 import os
-import platform
 import re
 import secrets
 import shlex
 import shutil
 import signal
-import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from tests.hosts.ansible_environment import ACCELERATED, MITOGEN, PLAIN
-from tools.bench import environments
+from tools.bench import environments, report
+from tools.bench.clients import await_listings, clients, p99, time_until_page
+from tools.bench.machine import machine, others_percent
+from tools.library import (
+    ACCELERATED,
+    BIN,
+    MITOGEN,
+    PLAIN,
+    ROOT,
+    Failure,
+    Lab,
+    Record,
+    exit_on_sigterm,
+    inventory_options,
+    playbook_command,
+    run_step,
+    ssh_command,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-
-BIN = ROOT / ".venv/bin"
 WORK = ROOT / ".lab/bench"
-INVENTORY = ["-i", str(ROOT / "tools/bench/inventory"), "-i", str(WORK / "hosts.yml")]
+INVENTORIES = [ROOT / "tools/bench/inventory", WORK / "hosts.yml"]
 TARGETS = [  # the figure, which run of which set-up, and how many times by hand it may take
     ("first converge, with Mitogen", "first", "mitogen", 1.6),
     ("first converge, without", "first", "plain", 1.9),
@@ -69,165 +75,35 @@ processes {SETTLE} s after the last request; see tools/bench/memory.py."""
 
 BY_HAND = "by-hand"
 STOPPING = {signal.SIGINT, signal.SIGTERM}
-Record = dict[str, Any]  # a host's variables, or something measured
-
-
-class Failure(Exception):
-    """A step failed; the text is what to show."""
-
-
-def step(
-    what: str, log: str, command: list[str], env: Record = PLAIN, until: Record | None = None
-) -> tuple[float, str]:
-    """The seconds that a command takes, and until Harbour answers on a given host; and its output."""
-    print(f"  {what}… ", end="", flush=True)
-    path = WORK / f"{log}.log"
-    begun = time.monotonic()
-    with path.open("w") as file:
-        done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-    output = path.read_text(errors="replace")
-    if done.returncode:
-        print("failed")
-        tail = "\n".join(output.splitlines()[-40:])
-        raise Failure(f"{tail}\n{what} failed; all of its output is in {path}")
-    if until:
-        await_listings(until)
-    took = time.monotonic() - begun
-    print(f"{took:.1f} s")
-    return round(took, 2), output
-
-
-def lab(what: str, playbook: str, setup: str) -> None:
-    """Run one of the lab's playbooks on the bench's own lab: a host named for the set-up, and one by hand."""
-    variables = {
-        "lab_name": "bench",
-        "lab_directory": str(WORK / "lab"),
-        "lab_inventory": str(WORK / "hosts.yml"),
-        "lab_images_kept": True,
-        "lab_hosts": [
-            {"name": setup, "suite": "trixie", "groups": ["web", "database"]},
-            {"name": BY_HAND, "suite": "trixie", "groups": ["hand"]},
-        ],
-    }
-    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"decanter.stack.{playbook}"]
-    step(what, playbook, [*command, "-e", json.dumps(variables)])
 
 
 @contextlib.contextmanager
 def new_hosts(setup: str) -> Iterator[tuple[Record, Record]]:
-    """Two hosts that have never been touched, by their variables in the inventory; they are gone afterwards.
+    """Create two new hosts, yield their variables in the inventory, and remove the hosts.
 
-    The first is the set-up's, the second is for what is done by hand.
+    The first is for Decanter, the second for the baseline by hand.
     """
-    lab("removing what an earlier run left", "lab_down", setup)
+    lab = Lab(
+        "bench",
+        [
+            {"name": setup, "suite": "trixie", "groups": ["web", "database"]},
+            {"name": BY_HAND, "suite": "trixie", "groups": ["hand"]},
+        ],
+    )
+    lab.remove("removing the hosts of an earlier run")
     try:
-        lab("new hosts", "lab_up", setup)
-        command = [f"{BIN}/ansible-inventory", *INVENTORY, "--host"]
+        lab.create("new hosts")
+        command = [f"{BIN}/ansible-inventory", *inventory_options(INVENTORIES), "--host"]
         one, other = (
             json.loads(subprocess.check_output([*command, name], cwd=ROOT, env=PLAIN))
             for name in (setup, BY_HAND)
         )
         yield one, other
     finally:
-        # Whoever stops the bench, once or in a hurry, has the hosts removed first.
+        # A second Ctrl-C must not interrupt the removal of the hosts.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-        lab("removing the hosts", "lab_down", setup)
+        lab.remove()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-
-
-def ssh(host: Record, remote: str) -> list[str]:
-    """The command that runs a shell command on a host, as Ansible's user."""
-    options = [*shlex.split(host["ansible_ssh_common_args"]), "-i", host["ansible_ssh_private_key_file"]]
-    target = f"{host['ansible_user']}@{host['ansible_host']}"
-    return ["ssh", *options, "-p", str(host.get("ansible_port", 22)), target, remote]
-
-
-def await_page(host: Record, path: str, pattern: str, present: bool = True) -> None:
-    """Return when a page over HTTPS, or one of its headers, has what a pattern says, or has it no more.
-
-    Raises Failure after 60 s.
-    """
-    url = f"https://{host['ansible_host']}:{host['lab_https_port']}{path}"
-    # The certificate is self-signed, or the lab's own; what is measured is the answer.
-    https = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
-    visitor = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
-    found, end = "", time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            answer = visitor.open(url, timeout=10)
-            found = f"{answer.headers}{answer.read().decode()}"
-            if bool(re.search(pattern, found)) is present:
-                return
-        except OSError as error:
-            found = str(error)
-        time.sleep(0.05)
-    raise Failure(f"{url} answers {'without' if present else 'with'} {pattern}: {found[:300]}")
-
-
-def await_listings(host: Record) -> None:
-    """Return when Harbour answers with a page of listings."""
-    await_page(host, "/listings/", r'href="/listings/\d+"')
-
-
-def until_page(
-    what: str, log: str, command: list[str], env: Record, page: tuple[Any, ...]
-) -> tuple[float, float]:
-    """The seconds from a command to a page that it changes, and to its own end."""
-    print(f"  {what}… ", end="", flush=True)
-    path, fault, served = WORK / f"{log}.log", None, 0.0
-    begun = time.monotonic()
-    with path.open("w") as file:
-        running = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
-    try:
-        await_page(*page)
-        served = round(time.monotonic() - begun, 2)
-    except Failure as error:
-        fault = error
-    if running.wait() or fault:
-        raise Failure(f"{path.read_text()[-3000:]}\n{fault or what} failed; all of its output is in {path}")
-    ended = round(time.monotonic() - begun, 2)
-    print(f"{served:.1f} s, ended after {ended:.1f} s")
-    return served, ended
-
-
-class Clients(threading.Thread):
-    """Ask for a page at a steady rate over a keep-alive connection, and note how long each answer takes."""
-
-    def __init__(self, host: Record, rate: float) -> None:
-        super().__init__(daemon=True)
-        self.host, self.rate, self.over = host, rate, threading.Event()
-        self.took: list[float] = []
-
-    def run(self) -> None:
-        context = ssl._create_unverified_context()
-        place = (self.host["ansible_host"], self.host["lab_https_port"])
-        connection = http.client.HTTPSConnection(*place, context=context, timeout=30)
-        while not self.over.wait(1 / self.rate):
-            begun = time.monotonic()
-            connection.request("GET", "/listings/")
-            connection.getresponse().read()
-            self.took.append(time.monotonic() - begun)
-        connection.close()
-
-
-@contextlib.contextmanager
-def clients(host: Record) -> Iterator[list[Clients]]:
-    """Thirty requests a second over four connections."""
-    all_of_them = [Clients(host, 7.5) for _ in range(4)]
-    for client in all_of_them:
-        client.start()
-    yield all_of_them
-    for client in all_of_them:
-        client.over.set()
-        client.join()
-
-
-def p99(all_of_them: list[Clients]) -> float:
-    """Milliseconds that 99 of 100 answers did not exceed."""
-    took = sorted(seconds for client in all_of_them for seconds in client.took)
-    return round(took[int(len(took) * 0.99)] * 1000, 1)
 
 
 def changed_source() -> tuple[Path, str]:
@@ -245,10 +121,12 @@ def changed_source() -> tuple[Path, str]:
 
 def release(setup: str, host: Record, hand: Record) -> Record:
     """Seconds of deploys, rollbacks and pulls, and the p99 of a quiet site and of one in a deploy."""
-    env, command = (MITOGEN if setup == "mitogen" else PLAIN), [f"{BIN}/ansible-playbook", *INVENTORY]
+    env = MITOGEN if setup == "mitogen" else PLAIN
     sites = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/sites.yml").read_text())
-    command += ["-e", f"@{WORK}/sites.json"]
-    deploy, rollback = ([*command, f"decanter.stack.{name}"] for name in ("deploy", "rollback"))
+    deploy, rollback = (
+        playbook_command(INVENTORIES, "-e", f"@{WORK}/sites.json", f"decanter.stack.{name}")
+        for name in ("deploy", "rollback")
+    )
     taken: dict[str, list[float]] = {"deploy": [], "rollback": [], "pull": []}
     for _ in range(ROUNDS):
         source, line = changed_source()
@@ -256,14 +134,14 @@ def release(setup: str, host: Record, hand: Record) -> Record:
         (WORK / "sites.json").write_text(json.dumps(sites))
         for what, run, present in (("deploy", deploy, True), ("rollback", rollback, False)):
             page = (host, "/", line, present)
-            taken[what].append(until_page(what, f"{setup}-{what}", run, env, page)[0])
+            taken[what].append(time_until_page(what, WORK / f"{setup}-{what}.log", run, env, page))
         taken["pull"].append(pull(hand, source, line))
     with clients(host) as quiet:
         time.sleep(20)
     with clients(host) as busy:
         for _ in range(3):
             source, line = changed_source()
-            until_page("deploy under load", f"{setup}-load", deploy, env, (host, "/", line))
+            time_until_page("deploy under load", WORK / f"{setup}-load.log", deploy, env, (host, "/", line))
     shutil.rmtree(source)
     medians = {what: statistics.median(seconds) for what, seconds in taken.items()}
     return medians | {"taken": taken, "p99_quiet_ms": p99(quiet), "p99_deploy_ms": p99(busy)}
@@ -283,16 +161,17 @@ def environment_figures(host: Record) -> Record:
     # The watch after a release went live is not what is measured.
     sites[environments.SITE] = pins | {"tls": {"mode": "ca"}, "health": {"path": "/health", "watch": 0}}
     (WORK / "sites.json").write_text(json.dumps({"sites": sites}))
-    command = [f"{BIN}/ansible-playbook", *INVENTORY, "-e", f"@{WORK}/sites.json"]
-    step("another application", "pins", [*command, "--limit", "web", "decanter.stack.site"], MITOGEN)
+    command = playbook_command(INVENTORIES, "-e", f"@{WORK}/sites.json")
+    site = [*command, "--limit", "web", "decanter.stack.site"]
+    run_step("another application", WORK / "pins.log", site, MITOGEN)
 
     def deploy(log: str, pattern: str) -> float:
         what = "deploy with an empty cache" if log.endswith("-0") else "deploy that changes one pin"
         run = [*command, "-e", f"site={environments.SITE}", "decanter.stack.deploy"]
-        return until_page(what, log, run, MITOGEN, (host, "/", pattern))[0]
+        return time_until_page(what, WORK / f"{log}.log", run, MITOGEN, (host, "/", pattern))
 
     def root(remote: str) -> str:
-        return subprocess.check_output(ssh(host, f"sudo sh -c {shlex.quote(remote)}"), text=True)
+        return subprocess.check_output(ssh_command(host, remote, root=True), text=True)
 
     try:
         return environments.measure(deploy, root, lambda pin: environments.write_source(source, pin))
@@ -314,20 +193,11 @@ if [ ! -d /root/work ]; then
 fi
 cd /root/work && tar -xz && git add . && git commit -qm next && git push -q"""
     tar = shlex.join(["tar", "-cz", "-C", str(source), "."])
-    remote = shlex.join(ssh(host, f"sudo sh -c {shlex.quote(prepare)}"))
-    step("a commit", "repository", ["sh", "-c", f"{tar} | {remote}"])
-    command = ssh(host, "sudo sh -c 'cd /srv/harbour/app && git pull -q && systemctl restart harbour'")
-    return until_page("git pull and restart", "pull", command, PLAIN, (host, "/", line))[0]
-
-
-def others_percent() -> int:
-    """How busy the machine is with something else: percent of all its cores, over one second."""
-    clocks = []
-    for pause in (1, 0):
-        clocks.append([int(field) for field in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]])
-        time.sleep(pause)
-    spent = [now - then for then, now in zip(*clocks, strict=True)]
-    return round(100 - 100 * (spent[3] + spent[4]) / sum(spent))  # idle, and waiting for a disk
+    remote = shlex.join(ssh_command(host, prepare, root=True))
+    run_step("a commit", WORK / "repository.log", ["sh", "-c", f"{tar} | {remote}"])
+    update = "cd /srv/harbour/app && git pull -q && systemctl restart harbour"
+    command = ssh_command(host, update, root=True)
+    return time_until_page("git pull and restart", WORK / "pull.log", command, PLAIN, (host, "/", line))
 
 
 def by_hand(host: Record) -> Record:
@@ -335,25 +205,27 @@ def by_hand(host: Record) -> Record:
     files = ["app", "-C", "tools/bench", "baseline.sh", "-C", "../../roles/release/files", "gunicorn.txt"]
     # What git does not track: environments, caches, a developer's database.
     tar = ["tar", "-cz", "--exclude=.*", "--exclude=__pycache__", "--exclude=instance", *files]
-    command = f"{shlex.join(tar)} | {shlex.join(ssh(host, 'tar -xz && sudo sh baseline.sh'))}"
-    return {BY_HAND: step("by hand", "by-hand", ["sh", "-c", command], until=host)[0]}
+    command = f"{shlex.join(tar)} | {shlex.join(ssh_command(host, 'tar -xz && sudo sh baseline.sh'))}"
+    served = functools.partial(await_listings, host)
+    return {BY_HAND: run_step("by hand", WORK / "by-hand.log", ["sh", "-c", command], until=served)[0]}
 
 
 def converge(what: str, setup: str, host: Record) -> Record:
     """Seconds that a converge takes, and how many of its tasks ran, changed and were skipped."""
-    log = f"{setup}-{what}"
-    command = [f"{BIN}/ansible-playbook", *INVENTORY, "--limit", setup, "decanter.stack.site"]
+    log = WORK / f"{setup}-{what}.log"
+    command = playbook_command(INVENTORIES, "--limit", setup, "decanter.stack.site")
+    served = functools.partial(await_listings, host)
     # Each pays for a connection of its own, as the first of the day does.
     with tempfile.TemporaryDirectory(prefix="bench-") as sockets:
         env = (MITOGEN if setup == "mitogen" else PLAIN) | {"ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
-        took, output = step(f"{what} converge", log, command, env, until=host)
+        took, output = run_step(f"{what} converge", log, command, env, served)
         for socket in Path(sockets).iterdir():
             end = ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "_"]
             subprocess.run(end, stderr=subprocess.DEVNULL)
     recap = rf"^{setup}\s.*?ok=(?P<ran>\d+)\s+changed=(?P<changed>\d+).*?skipped=(?P<skipped>\d+)"
     counts = re.search(recap, output, re.M)
     if counts is None:
-        raise Failure(f"no recap in {WORK / log}.log")
+        raise Failure(f"no recap in {log}")
     return {"seconds": took} | {name: int(count) for name, count in counts.groupdict().items()}
 
 
@@ -361,7 +233,8 @@ def measure_memory(host: Record) -> Record:
     """The memory of the host's processes, by unit, in KiB: see tools/bench/memory.py."""
     time.sleep(SETTLE)
     script = shlex.quote((ROOT / "tools/bench/memory.py").read_text())
-    found = json.loads(step("memory", "memory", ssh(host, f"sudo python3 -c {script}"))[1])
+    command = ssh_command(host, f"sudo python3 -c {script}")
+    found = json.loads(run_step("memory", WORK / "memory.log", command)[1])
     sizes = ("mysql_buffer_pool_max_mb", "mysql_performance_schema_enabled", "gunicorn_workers")
     return found | {"sized_by": {name: host[name] for name in sizes}}
 
@@ -417,22 +290,8 @@ def figures(results: Record) -> list[Record]:
     return [row | {"met": row["value"] <= row["target"]} for row in rows]
 
 
-def machine() -> Record:
-    """What this ran on, when, and with which versions."""
-    cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
-    versions = {"python": platform.python_version(), "ansible-core": version("ansible-core")}
-    if ACCELERATED:
-        versions["mitogen"] = version("mitogen")
-    for name, command in {"podman": "podman --version", "commit": "git describe --always --dirty"}.items():
-        versions[name] = subprocess.getoutput(f"cd {shlex.quote(str(ROOT))} && {command}").split()[-1]
-    here = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "cores": os.cpu_count()}
-    return here | {"cpu": cpu[1] if cpu else platform.machine(), "versions": versions}
-
-
 def main() -> int:
-    # Ended from outside, it cleans up as on Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    WORK.mkdir(parents=True, exist_ok=True)
+    exit_on_sigterm()
     try:
         results = measure()
         data = {"machine": machine(), "how": HOW, "results": results, "figures": figures(results)}
@@ -441,7 +300,7 @@ def main() -> int:
         return 1
     path = WORK / "results.json"
     path.write_text(json.dumps(data, indent=2) + "\n")
-    subprocess.run([sys.executable, ROOT / "tools/bench/report.py", path], check=True)
+    report.show(path)
     return 0
 
 

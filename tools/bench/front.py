@@ -14,17 +14,14 @@ import json
 import os
 import re
 import shlex
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
 
-from tools.audit.lab import SITE, Failure, Lab
-
-ROOT = Path(__file__).resolve().parents[2]
+from tools.audit.lab import CA, SITE, AuditLab
+from tools.bench.machine import others_percent
+from tools.library import ROOT, Failure, Record, exit_on_sigterm
 
 PAGE = "/listings/"
 # As long as Harbour's, for a page may have its own address in it.
@@ -34,30 +31,29 @@ ROUNDS = 5
 SECONDS = 4  # a measurement
 CONNECTIONS = 32  # kept alive, in one thread: a core is left for the host
 FLOOD_SECONDS = 20
-VISITS = 10  # a second
+RATE = 10  # requests of the client a second
 HOW = f"""\
 One run on one host and one load generator, containers of this machine that share its cores. wrk, one
 thread, {CONNECTIONS} connections that are kept alive over TLS, {SECONDS} s each, once for nothing and then
 {ROUNDS} rounds; a figure is the median of the rounds' ratios. The tutorial's set-up is
 tools/bench/tutorial.sh. Logged in: with the session's cookie, which the cache lets pass. The visitor:
-{VISITS} pages and files a second, a new handshake for every tenth; the flood: 200 connections of another
+{RATE} pages and files a second, a new handshake for every tenth; the flood: 200 connections of another
 address as fast as they are let in, with the lowest priority of this machine, because they stand for another's
 processor."""
-Record = dict[str, Any]
 
 
 class Front:
     """The host and who asks it."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: AuditLab) -> None:
         self.lab = lab
 
     def fetch(self, name: str, path: str, *options: str) -> tuple[str, str]:
         """The headers and the body of an answer that must be 200."""
-        command = ["curl", "-sS", "--max-time", "10", "--cacert", "/opt/onlooker/ca.crt", *options]
+        command = ["curl", "-sS", "--max-time", "10", "--cacert", CA, *options]
         # The lab's certificate is for Harbour's name; the others are asked for with it.
         known = [] if name == SITE else ["--insecure"]
-        answer = self.lab.ask(
+        answer = self.lab.output(
             "auditor", shlex.join([*command, *known, "--include", "--http1.1", f"https://{name}{path}"])
         )
         headers, _, body = answer.partition("\r\n\r\n" if "\r\n\r\n" in answer else "\n\n")
@@ -80,22 +76,21 @@ class Front:
             *("wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", str(SECONDS), "-s", "/opt/onlooker/wrk.lua"),
             *(*given, f"https://{name}{path}"),
         ]
-        measured = json.loads(self.lab.ask("auditor", shlex.join(command)).splitlines()[-1])
+        measured = json.loads(self.lab.output("auditor", shlex.join(command)).splitlines()[-1])
         if measured["failed"] or measured["broken"] or not measured["requests"]:
             raise Failure(f"https://{name}{path}: expected answers of 200 alone, got {measured}")
         return measured | {"a_second": round(measured["requests"] / measured["seconds"], 1)}
 
     def visit(self, seconds: float) -> Record:
-        """What an ordinary visitor met."""
-        command = ["python3", "/opt/onlooker/client.py", f"https://{SITE}", str(seconds), str(VISITS)]
-        return json.loads(self.lab.ask("auditor", shlex.join([*command, *self.lab.paths()])))
+        """Return the measurements of an ordinary client."""
+        return json.loads(self.lab.output("auditor", self.lab.client_command(seconds, RATE)))
 
 
 def measure(front: Front) -> Record:
     """What each of the sites serves a second, round by round; and what a visitor met."""
     _, page = front.fetch(SITE, PAGE)
-    front.lab.ask("web1", f"cat > {SCRIPT}", stdin=(ROOT / "tools/bench/tutorial.sh").read_text())
-    front.lab.ask("web1", f"sh {SCRIPT} up", stdin=page)
+    front.lab.output("web1", f"cat > {SCRIPT}", stdin=(ROOT / "tools/bench/tutorial.sh").read_text())
+    front.lab.output("web1", f"sh {SCRIPT} up", stdin=page)
     time.sleep(3)
     sessions = {name: front.cookie(name) for name in (SITE, TUTORIAL)}
     asked = {
@@ -173,16 +168,6 @@ def figures(results: Record) -> list[Record]:
     return table
 
 
-def others_percent() -> int:
-    """How busy the machine is with something else: percent of all its cores, over one second."""
-    clocks = []
-    for pause in (1, 0):
-        clocks.append([int(field) for field in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]])
-        time.sleep(pause)
-    spent = [now - then for then, now in zip(*clocks, strict=True)]
-    return round(100 - 100 * (spent[3] + spent[4]) / sum(spent))  # idle, and waiting for a disk
-
-
 def report(data: Record) -> None:
     print(f"\n{'figure':<45}{'value':>7}{'target':>9}         how much")
     for row in data["figures"]:
@@ -198,26 +183,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the front door.")
     parser.add_argument("--keep", action="store_true", help="leave the hosts for the next run")
     given = parser.parse_args()
-    # Ended from outside, it removes the hosts as on Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    lab = Lab("bench-front")
+    exit_on_sigterm()
+    lab = AuditLab("bench-front")
     try:
         others = others_percent()
-        lab.hosts()
-        lab.up(
+        lab.create()
+        lab.converge(
             {
                 "nginx_cache_status_shown": True,
                 # Who measures is let in as often as it asks; who floods is not.
                 "nginx_admin_networks": ["127.0.0.0/8", "::1/128", lab.address("auditor")],
             },
             names=(TUTORIAL, FILE),
-            audits=False,
+            scanners=False,
         )
         front = Front(lab)
         try:
             results = measure(front)
         finally:
-            lab.ask("web1", f"sh {SCRIPT} down && rm {SCRIPT}")
+            lab.output("web1", f"sh {SCRIPT} down && rm {SCRIPT}")
         data: Record = {"how": HOW, "cores": os.cpu_count(), "others_percent": others}
         data |= {"results": results, "figures": figures(results)}
         (lab.work / "results.json").write_text(json.dumps(data, indent=2) + "\n")
@@ -231,7 +215,7 @@ def main() -> int:
         return 130
     finally:
         if not given.keep:
-            lab.down()
+            lab.remove()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Print what bin/bench wrote, as tables: tools/bench/report.py RESULTS.json"""
+"""Print the results of bin/bench as tables: bin/python -m tools.bench.report RESULTS.json"""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 
-def report(data: dict[str, Any]) -> None:
-    """Print the table, the memory by unit, the machine and how it was done."""
+def show(path: Path) -> None:
+    """Print the figures, the memory by unit, the machine and the method."""
+    data = json.loads(path.read_text())
     print(f"\n{'figure':<32}{'value':>16}{'target':>9}         how much")
     for row in data["figures"]:
         value, met = f"{row['value']} {row['unit']}", "met" if row["met"] else "MISSED"
@@ -26,8 +26,8 @@ def report(data: dict[str, Any]) -> None:
     print(", ".join(f"{name} {value}" for name, value in here["versions"].items()))
     quiet = "QUIET" if busy <= 10 else "NOT QUIET"
     print(f"{quiet}: before a host was made, others took up to {busy} % of the cores.")
+    print(f"All of it: {path}")
 
 
 if __name__ == "__main__":
-    report(json.loads(Path(sys.argv[1]).read_text()))
-    print(f"All of it: {sys.argv[1]}")
+    show(Path(sys.argv[1]))

@@ -8,83 +8,55 @@ import json
 import re
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.hosts.ansible_environment import ACCELERATED, MITOGEN, PLAIN
+from tools.library import ACCELERATED, MITOGEN, PLAIN, ROOT, Failure, Lab, exit_on_sigterm, playbook_command
 
-ROOT = Path(__file__).resolve().parents[2]
-
-BIN = ROOT / ".venv/bin"
-WORK = ROOT / ".lab/bench-hosts"
 SIZES = (1, 2, 4)
+HOSTS = [
+    *({"name": f"web{number}", "suite": "trixie", "groups": ["web"]} for number in (1, 2, 3, 4)),
+    {"name": "balancer1", "suite": "trixie", "groups": ["balancer"]},
+]
 RATIO = 1.5  # with nothing to change: four web hosts by one, with Mitogen
 SETUPS = {"Mitogen": MITOGEN, "plain": PLAIN} if ACCELERATED else {"plain": PLAIN}
 
 
-def run(what: str, command: list[str], env: dict[str, str] = PLAIN) -> tuple[float, str]:
-    """The seconds that a command takes, and its output. Ends the bench when it fails."""
-    print(f"  {what}… ", end="", flush=True)
-    begun = time.monotonic()
-    done = subprocess.run(
-        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.exit(f"failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
-    took = round(time.monotonic() - begun, 1)
-    print(f"{took} s")
-    return took, done.stdout
-
-
-def lab(playbook: str) -> None:
-    hosts = [{"name": f"web{number}", "suite": "trixie", "groups": ["web"]} for number in (1, 2, 3, 4)]
-    variables = {
-        "lab_name": "bench-hosts",
-        "lab_directory": str(WORK / "lab"),
-        "lab_inventory": str(WORK / "hosts.yml"),
-        "lab_images_kept": True,
-        "lab_hosts": [*hosts, {"name": "balancer1", "suite": "trixie", "groups": ["balancer"]}],
-    }
-    command = [f"{BIN}/ansible-playbook", "-i", "localhost,", f"decanter.stack.{playbook}"]
-    run(playbook, [*command, "-e", json.dumps(variables)])
-
-
-def inventory(size: int) -> Path:
-    """The inventory of so many web hosts."""
-    folder = WORK / str(size)
+def inventory(lab: Lab, size: int) -> Path:
+    """Return the folder of an inventory with `size` web hosts."""
+    folder = lab.work / str(size)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "tools/bench/hosts", folder)
-    hosts = yaml.safe_load((WORK / "hosts.yml").read_text())
+    hosts = yaml.safe_load(lab.hosts_file.read_text())
     for number in range(size + 1, 5):
         del hosts["all"]["hosts"][f"web{number}"], hosts["all"]["children"]["web"]["hosts"][f"web{number}"]
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     return folder
 
 
-def measure(source: Path) -> dict[int, dict[str, float]]:
+def measure(lab: Lab, source: Path) -> dict[int, dict[str, float]]:
     """Seconds by the number of web hosts, of each thing that is measured."""
     results: dict[int, dict[str, float]] = {}
     for size in SIZES:
         print(f"{size} web host{'s' if size > 1 else ''}")
-        command = [f"{BIN}/ansible-playbook", "-i", str(inventory(size)), "-e", f"bench_source={source}"]
-        run("first converge", [*command, "decanter.stack.site"], next(iter(SETUPS.values())))
+        command = playbook_command([inventory(lab, size)], "-e", f"bench_source={source}")
+        site, deploy = ([*command, f"decanter.stack.{name}"] for name in ("site", "deploy"))
+        lab.step("first converge", f"{size}-first", site, next(iter(SETUPS.values())))
         results[size] = {}
         for name, env in SETUPS.items():
-            took, output = run(f"nothing to change, {name}", [*command, "decanter.stack.site"], env)
+            seconds, output = lab.step(f"nothing to change, {name}", f"{size}-idle-{name}", site, env)
             if set(re.findall(r"changed=(\d+)", output)) != {"0"}:
-                sys.exit(f"it changed something:\n{output}")
-            results[size][f"converge, {name}"] = took
+                raise Failure(f"the second converge changed something:\n{output}")
+            results[size][f"converge, {name}"] = seconds
             with (source / "whoami.py").open("a") as file:
                 file.write(f"# {secrets.token_hex(8)}\n")
-            results[size][f"deploy, {name}"], _ = run(
-                f"deploy, {name}", [*command, "decanter.stack.deploy"], env
-            )
+            results[size][f"deploy, {name}"] = lab.step(
+                f"deploy, {name}", f"{size}-deploy-{name}", deploy, env
+            )[0]
     return results
 
 
@@ -98,20 +70,25 @@ def report(results: dict[int, dict[str, Any]]) -> None:
         )
 
 
-def main() -> None:
-    WORK.mkdir(parents=True, exist_ok=True)
-    lab("lab_down")
-    lab("lab_up")
+def main() -> int:
+    exit_on_sigterm()
+    lab = Lab("bench-hosts", HOSTS)
     try:
+        lab.remove("removing the hosts of an earlier run")
+        lab.create()
         with tempfile.TemporaryDirectory(prefix="decanter-bench-") as folder:
             source = Path(folder) / "whoami"
             shutil.copytree(ROOT / "molecule/cluster/whoami", source)
-            results = measure(source)
+            results = measure(lab, source)
+    except (Failure, KeyboardInterrupt) as error:
+        print(str(error) or "\nstopped", file=sys.stderr)
+        return 1
     finally:
-        lab("lab_down")
-    (WORK / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+        lab.remove()
+    (lab.work / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     report(results)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,13 +18,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tools.library import ROOT
 from tools.new_site import entry as entries
 from tools.new_site import sites_file
 from tools.new_site.project import read_source
 from tools.new_site.report import left_to_do, noticed
 from tools.new_site.source import Source
-
-ROOT = Path(__file__).resolve().parents[2]
 
 GIT_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 NONE = {"", "-", "no", "none"}

@@ -11,11 +11,11 @@ from typing import Any
 
 from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA, site_errors
 
+from tools.library import ROOT
 from tools.new_site.configurations import REPLACE_ME
 from tools.new_site.databases import DATABASE_PIECE, DATABASE_URL, MYSQL, scheme_of
 from tools.new_site.source import Source
 
-ROOT = Path(__file__).resolve().parents[2]  # relative paths of `sites` start here
 KEYS = SCHEMA["additionalProperties"]["properties"]
 
 # Keys without a question.
