@@ -182,7 +182,7 @@ def test_init_requires_a_version_of_the_collection(tmp_path, source, expected):
 
 # --- Full names --------------------------------------------------------------------------------
 
-FOLDERS = ("inventories", "molecule", "playbooks", "roles", "tools")
+FOLDERS = ("inventories", "molecule", "playbooks", "roles", "tests/lab", "tools")
 
 
 def own_filters() -> set[str]:

@@ -32,10 +32,10 @@ from ansible_collections.decanter.stack.plugins.action.files import expand
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from repository import ROLES, ROOT
 
-ROOT = Path(__file__).parents[1]
-# Of those that write to a host.
-ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.name != "aws")
+# Roles that write to a host.
+HOST_ROLES = [role for role in ROLES if role != "aws"]
 MANAGED = "Ansible managed"
 # bin/setup may unpack programs into .venv/tools, where nothing is started and root is not needed.
 PROGRAMS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", str(ROOT / ".venv/tools/usr/sbin")])
@@ -303,14 +303,14 @@ def template_tasks(node: Any) -> Iterator[dict[str, Any]]:
 def role_files(role: str) -> list[tuple[dict[str, Any], Path]]:
     return [
         (task, path)
-        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for path in sorted((ROLES[role] / "tasks").glob("*.yml"))
         for task in template_tasks(read(path))
     ]
 
 
 def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
     """What a play would give the role, by Ansible's precedence."""
-    folder = ROOT / "roles" / role
+    folder = ROLES[role]
     facts = {**FACTS, **HOSTS[host], **case.facts}
     facts["distribution_major_version"] = facts["distribution_version"].split(".")[0]
     version = f"{facts['distribution']}-{facts['distribution_major_version']}"
@@ -336,7 +336,7 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
 
 def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
     """What our own module writes from templates."""
-    folder = ROOT / "roles" / role / "templates"
+    folder = ROLES[role] / "templates"
     templar = Templar(LOADER, variables)
     files = arguments["files"]
     if isinstance(files, list):  # contents come from what tasks have registered
@@ -356,9 +356,9 @@ def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> 
 def rendered(host: str, case: str) -> list[File]:
     """Every file that the roles write on this host; an undefined variable raises."""
     files = []
-    for role in ROLES:
+    for role in HOST_ROLES:
         variables = role_variables(role, host, CASES[case])
-        folder = ROOT / "roles" / role / "templates"
+        folder = ROLES[role] / "templates"
         for task, _ in role_files(role):
             known = ChainMap(task.get("vars", {}), variables)
             if "decanter.stack.files" in task:
@@ -418,11 +418,10 @@ def root(host: str, case: str) -> Iterator[Path]:
 
 
 def test_every_template_is_rendered():
-    folder = ROOT / "roles"
     expected = {
-        f"{role}/{path.relative_to(folder / role / 'templates')}"
-        for role in ROLES
-        for path in (folder / role / "templates").rglob("*.j2")
+        f"{role}/{path.relative_to(ROLES[role] / 'templates')}"
+        for role in HOST_ROLES
+        for path in (ROLES[role] / "templates").rglob("*.j2")
         if not path.name.startswith("_")  # included by others
     }
     got = {file.template for host in HOSTS for case in CASES for file in rendered(host, case)}

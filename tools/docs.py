@@ -87,7 +87,7 @@ def sites_page() -> str:
 
 def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs/sites.md", sites_page()
-    for readme in sorted(ROOT.glob("roles/*/README.md")):
+    for readme in sorted([*ROOT.glob("roles/*/README.md"), *ROOT.glob("tests/lab/roles/*/README.md")]):
         specs = yaml.safe_load((readme.parent / "meta/argument_specs.yml").read_text())
         written = readme.read_text().split(MARK)[0]
         variables = table(spec_rows(specs["argument_specs"]["main"]["options"]), "variable")

@@ -111,10 +111,10 @@ class Lab:
 
     def create(self, title: str = "hosts") -> None:
         """Create the hosts; existing ones stay as they are."""
-        self._play(title, "lab_up")
+        self._play(title, "create")
 
     def remove(self, title: str = "removing the hosts") -> None:
-        self._play(title, "lab_down")
+        self._play(title, "destroy")
 
     def _play(self, title: str, playbook: str) -> None:
         variables = {
@@ -124,5 +124,5 @@ class Lab:
             "lab_images_kept": True,
             "lab_hosts": self.hosts,
         }
-        command = playbook_command(["localhost,"], f"decanter.stack.{playbook}", "-e", json.dumps(variables))
-        self.step(title, playbook, command)
+        command = playbook_command(["localhost,"], f"tests/lab/{playbook}.yml", "-e", json.dumps(variables))
+        self.step(title, f"lab_{playbook}", command)
