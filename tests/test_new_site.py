@@ -532,7 +532,7 @@ def checkout(inventory: Path) -> Path:
     """What the command needs of a checkout, beside the inventory."""
     root = inventory.parents[4]
     for folder in (
-        "new_site",
+        "tools",
         "plugins/filter",
         "plugins/module_utils",
         "plugins/plugin_utils",

@@ -23,9 +23,6 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses im
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_path
 
 ROLES = Path(__file__).parents[2] / "roles"
-# No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
-# inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
-WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network", "lab_prefix"}
 
 # A member's socket has its host's name, and the path of a socket is short.
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -67,7 +64,7 @@ def undeclared(name: str) -> str | None:
     """What was expected in place of a name that begins as a role's do and that the role does not declare."""
     # The longest name that fits: a variable of python_app_x is none of python_app's.
     role = max((role for role in role_variables() if name.startswith(f"{role}_")), key=len, default=None)
-    if role is None or name in role_variables()[role] or name in WRITTEN:
+    if role is None or name in role_variables()[role]:
         return None
     near = difflib.get_close_matches(name, sorted(role_variables()[role]), n=1)
     return f"one of the role {role}'s" + (f" (did you mean {near[0]}?)" if near else "")

@@ -23,7 +23,7 @@ pytest_plugins = ["lab"]
 
 from alb_client import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
 
-PODMAN = ROOT / "roles/lab/files/podman"
+PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")
 
 

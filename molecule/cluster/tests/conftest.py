@@ -25,7 +25,7 @@ pytest_plugins = ["lab"]
 
 from load_generator import Connection, LoadGenerator  # noqa: E402 - found by the line above
 
-PODMAN = ROOT / "roles/lab/files/podman"
+PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
 WEB = ("web1", "web2")
 

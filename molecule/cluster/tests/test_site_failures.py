@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_environment import ACCELERATED
 from conftest import ROOT, WEB, succeeded, touch, until
 from lab import run_playbook
+
+from tools.library import ACCELERATED
 
 testinfra_hosts = ["ansible://balancer1"]
 
