@@ -32,7 +32,7 @@ up: lab ## Make a throwaway host, converge it and print its address
 	@$(MAKE) --no-print-directory ready ENV=lab
 
 down: setup ## Remove the throwaway host and all that was made for it
-	@bin/quietly 'Removing the lab' $(local_playbook) decanter.stack.lab_down
+	@bin/quietly 'Removing the lab' $(local_playbook) tests/lab/destroy.yml
 	@[ ! -d .lab ] || rmdir --ignore-fail-on-non-empty .lab
 
 ssh: ## Log in to a host: make ssh HOST=lab1
@@ -92,7 +92,7 @@ test: ## Prove everything that CI proves; of the unit tests alone some: bin/test
 	@bin/test lint unit app default
 
 test-all: ## Prove everything, the long scenarios too
-	@bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications
+	@bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications upgrade
 
 screenshots: ## Make the README's pictures anew, by the browser's tests (eight minutes)
 	@bin/test browser
@@ -116,7 +116,7 @@ bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, 
 	@bin/bench-hosts
 
 docs: setup ## Write the generated documentation anew
-	@$(bin)/python bin/docs
+	@bin/docs
 
 lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
 	@bin/lock $(ONLY)
@@ -128,7 +128,7 @@ setup:
 
 lab:
 	@bin/setup lab
-	@bin/quietly 'Making the throwaway host' $(local_playbook) decanter.stack.lab_up
+	@bin/quietly 'Making the throwaway host' $(local_playbook) tests/lab/create.yml
 
 cloud:
 	@bin/setup

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
+import pytest
 from ansible.plugins.loader import init_plugin_loader
 from collection import COLLECTIONS
 
 init_plugin_loader([str(COLLECTIONS)])
+# Programs of hosts import this package from their own folder.
+sys.modules["shared"] = importlib.import_module(
+    "ansible_collections.decanter.stack.plugins.module_utils.shared"
+)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder that relative paths start from, with an application in it."""
+    path = tmp_path_factory.mktemp("root")
+    (path / "app/src/harbour/static").mkdir(parents=True)
+    (path / "app/pyproject.toml").touch()
+    (path / "tls").mkdir()
+    (path / "tls/site.crt").touch()
+    (path / "outside").mkdir()
+    (path / "app/link").symlink_to(path / "outside")
+    (path / "app/loop").symlink_to(path / "app/loop")
+    return str(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from new_site import __main__ as command
+from tools.new_site import __main__ as command
 
 ROOT = Path(__file__).parents[1]
 APP = "from flask import Flask\napp = Flask(__name__)\n"

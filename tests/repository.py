@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# Folders of the collection's roles, and of the role of tests/lab, by name.
+ROLES = {path.name: path for path in sorted([*ROOT.glob("roles/*"), *ROOT.glob("tests/lab/roles/*")])}
 # Folders that .gitignore names, git's own, and what running Harbour leaves.
 IGNORED = {".git", "dist", "instance"} | {
     line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.endswith("/")

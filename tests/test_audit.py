@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import report, tools
+from tools.audit import report, tools
 
 ROOT = Path(__file__).parents[1]
 
@@ -212,7 +212,7 @@ def test_accepted_findings_are_refused(tmp_path, text, message):
 
 def test_our_own_accepted_findings():
     known = {"testssl", "sslyze 5.7", "sslyze 6.0", "observatory", "gixy"}
-    reasons = report.accepted(ROOT / "audit/accepted.yml")
+    reasons = report.accepted(ROOT / "tools/audit/accepted.yml")
     assert {tool for tool, _ in reasons} <= known, f"expected tools of {known}, got {reasons}"
 
 
@@ -220,8 +220,8 @@ def test_our_own_accepted_findings():
 
 
 def test_node_packages_are_locked_and_name_no_registry():
-    packages = json.loads((ROOT / "audit/auditor/package-lock.json").read_text())["packages"]
-    wanted = json.loads((ROOT / "audit/auditor/package.json").read_text())["dependencies"]
+    packages = json.loads((ROOT / "tools/audit/auditor/package-lock.json").read_text())["packages"]
+    wanted = json.loads((ROOT / "tools/audit/auditor/package.json").read_text())["dependencies"]
     assert packages.pop("")["dependencies"] == wanted, (
         "package-lock.json is stale: npm install --package-lock-only"
     )
@@ -231,9 +231,9 @@ def test_node_packages_are_locked_and_name_no_registry():
 
 
 def test_python_packages_are_locked():
-    lock = (ROOT / "audit/auditor/requirements.txt").read_text()
+    lock = (ROOT / "tools/audit/auditor/requirements.txt").read_text()
     locked = set(re.findall(r"^([\w.-]+)==", lock, re.M))
-    wanted = set(re.findall(r"^([\w.-]+)", (ROOT / "audit/auditor/requirements.in").read_text(), re.M))
+    wanted = set(re.findall(r"^([\w.-]+)", (ROOT / "tools/audit/auditor/requirements.in").read_text(), re.M))
     assert wanted <= locked, f"expected {wanted - locked} in requirements.txt: make lock"
     assert lock.count("==") == len(re.findall(r"== ?[^\n]*\\\n    --hash=sha256:", lock)), (
         "expected hashes of all"

@@ -129,7 +129,7 @@ def checked(endpoint: str, inventory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_check_asks_no_host_and_is_content(endpoint, inventories):
-    (inventories / "production/group_vars/all/alone.yml").write_text("hosts_are_alone: true\n")
+    (inventories / "production/group_vars/all/alone.yml").write_text("web_hosts_independent: true\n")
     finished = checked(endpoint, inventories / "production")
     assert finished.returncode == 0, finished.stdout + finished.stderr
 

@@ -281,7 +281,7 @@ def test_a_certificate_is_verified_where_it_can_be(asked, tmp_path):
 
 
 def test_a_proxy_header_comes_before_the_handshake(balancer):
-    """With balancer_tls: passes, web hosts take no connection without one."""
+    """With balancer_tls_mode: passthrough, web hosts reject connections without a PROXY header."""
 
     async def once() -> bytes:
         got = asyncio.get_running_loop().create_future()

@@ -65,7 +65,7 @@ def service(tmp_path, monkeypatch) -> Service:
 
 
 def do(what: Any, name: str = "web1", check: bool = False, **given: Any) -> dict[str, Any]:
-    params = {"sites": [], "drain": 1, "timeout": 0} | given
+    params = {"sites": None, "drain": 1, "timeout": 0} | given
     module = SimpleNamespace(params=params, check_mode=check, fail_json=failed)
     return what(module, member.Balancer(name))
 
@@ -146,3 +146,11 @@ def test_who_is_not_known_is_nobody_s_concern(service, monkeypatch):
     assert member.Balancer("web3").host == {}
     monkeypatch.setattr(member, "STATE", service.state / "none")
     assert member.Balancer("web1").host == {}, "expected no host of a balancer that never started"
+
+
+def test_in_without_a_served_site_waits_for_none(service):
+    for site in service.healthy:
+        service.healthy[site]["web1"] = False
+    do(member.take_out)
+    assert do(member.put_in, sites=[]) == {"changed": True, "out": False}
+    assert not (service.state / "web1").exists(), "expected no marker of a host that is in"

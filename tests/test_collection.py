@@ -182,7 +182,7 @@ def test_init_requires_a_version_of_the_collection(tmp_path, source, expected):
 
 # --- Full names --------------------------------------------------------------------------------
 
-FOLDERS = ("audit", "bench", "inventories", "molecule", "playbooks", "roles")
+FOLDERS = ("inventories", "molecule", "playbooks", "roles", "tests/lab", "tools")
 
 
 def own_filters() -> set[str]:
@@ -241,7 +241,7 @@ def test_filters_are_used_by_their_full_names():
 
 def test_product_code_is_imported():
     """No Python file is loaded by its path, and sys.path stays as it is."""
-    folders = ("plugins", "roles", "bin", "new_site", "audit", "bench")
+    folders = ("plugins", "roles", "bin", "tools")
     forbidden = re.compile(r"spec_from_file_location|SourceFileLoader|sys\.path\b|__path__\.append")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     programs = [path for path in files if path.suffix in ("", ".py")]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.decanter.stack.plugins.modules.ufw_current import declared
+from ansible_collections.decanter.stack.plugins.modules.ufw_apply import declared
 
 ROLE = Path(__file__).parents[1] / "roles/firewall"
 SSH = {"admin_networks": [], "ssh_networks": []}
@@ -19,9 +19,9 @@ def test_extra_rules_leave_the_ports_of_sites_open():
     (task,) = (
         task
         for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text())
-        if any(name.endswith("ufw_current") for name in task)
+        if any(name.endswith("ufw_apply") for name in task)
     )
-    (arguments,) = (value for name, value in task.items() if name.endswith("ufw_current"))
+    (arguments,) = (value for name, value in task.items() if name.endswith("ufw_apply"))
     variables = defaults | {"firewall_extra_rules": [{"port": 8000}]}
     rules = Templar(DataLoader(), variables=variables).template(trust_as_template(arguments["rules"]))
     got = [str(rule["port"]) for rule in rules]

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.decanter.stack.plugins.action import fleet_published as published
-from ansible_collections.decanter.stack.plugins.filter.releases import release_plan
+from ansible_collections.decanter.stack.plugins.action import fleet_publish
+from ansible_collections.decanter.stack.plugins.filter.release_plan import release_plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +45,7 @@ class Store:
 
 
 def bucket(store: Store, dry: bool = False) -> Any:
-    return published.Bucket(store, "media", "decanter", dry)
+    return fleet_publish.Bucket(store, "media", "decanter", dry)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def app(tmp_path) -> dict[str, str]:
 
 def content(source: dict[str, str]) -> str:
     folder = Path(source["path"])
-    return published.release.content_hash(folder, published.release.tracked(folder))
+    return fleet_publish.release.content_hash(folder, fleet_publish.release.tracked(folder))
 
 
 def looks(app: dict[str, str], **of_host: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def looks(app: dict[str, str], **of_host: str) -> dict[str, Any]:
 
 @pytest.fixture
 def told(app, tmp_path, monkeypatch) -> dict[str, Any]:
-    monkeypatch.setattr(published, "collections", lambda: ("v1", [(ROOT / "LICENSE", "LICENSE")]))
+    monkeypatch.setattr(fleet_publish, "collections", lambda: ("v1", [(ROOT / "LICENSE", "LICENSE")]))
     (tmp_path / "inventory/group_vars/all").mkdir(parents=True)
     (tmp_path / "inventory/group_vars/all/sites.yml").write_text("sites: {}\n")
     (tmp_path / "inventory/hosts.yml").write_text("all:\n")
@@ -100,7 +100,7 @@ def told(app, tmp_path, monkeypatch) -> dict[str, Any]:
 
 def publish(store: Store, told: dict[str, Any], dry: bool = False) -> bool:
     one = bucket(store, dry)
-    published.ActionModule.publish(None, one, told)
+    fleet_publish.ActionModule.publish(None, one, told)
     return one.changed
 
 
@@ -117,7 +117,7 @@ def test_what_is_published_is_of_one_environment_and_has_no_repository(store, to
     with tarfile.open(fileobj=io.BytesIO(store.objects[key][0])) as tar:
         names = tar.getnames()
     assert {
-        f"{published.NAME}/playbooks/join.yml",
+        f"{fleet_publish.NAME}/playbooks/join.yml",
         "LICENSE",
         "inventory/group_vars/all/sites.yml",
         "ansible.cfg",
@@ -129,7 +129,7 @@ def test_what_is_published_is_of_one_environment_and_has_no_repository(store, to
 def test_hosts_that_disagree_are_not_published(store, told, app):
     told["looks"] = looks(app, web1=told["live"], web2="20261120T000000Z-0123456789ab")
     with pytest.raises(
-        published.PublishError, match=r"plain: found 20261120\S+ on web2 and .* on web1, expected one"
+        fleet_publish.PublishError, match=r"plain: found 20261120\S+ on web2 and .* on web1, expected one"
     ):
         publish(store, told)
     assert store.put == []
@@ -137,7 +137,7 @@ def test_hosts_that_disagree_are_not_published(store, told, app):
 
 def test_a_source_that_has_changed_since_is_not_taken_for_what_is_live(store, told, app):
     Path(app["path"], "app.py").write_text("app = 2\n")
-    with pytest.raises(published.PublishError, match="make deploy SITE=plain ends that"):
+    with pytest.raises(fleet_publish.PublishError, match="make deploy SITE=plain ends that"):
         publish(store, told)
     assert "decanter/live.json" not in store.objects
 
@@ -152,7 +152,7 @@ def test_after_a_rollback_the_earlier_source_is_found(store, told, app):
 @pytest.mark.parametrize("path", ["../outside", "nowhere"])
 def test_a_file_that_is_none_of_the_repository_is_refused(store, told, path):
     told["files"] = [path]
-    with pytest.raises(published.PublishError, match=rf'fleet_files: found "{path}"'):
+    with pytest.raises(fleet_publish.PublishError, match=rf'fleet_files: found "{path}"'):
         publish(store, told)
 
 
@@ -353,7 +353,7 @@ def test_who_only_looks_gives_nobody_up(fleet, monkeypatch):
 
 
 def look(**more: Any) -> dict[str, Any]:
-    item = {"name": "plain", "once": ["seed"], "migrate": "flask db upgrade"}
+    item = {"name": "plain", "setup": ["seed"], "migrate": "flask db upgrade"}
     return {
         "item": item,
         "current": False,
@@ -368,7 +368,7 @@ def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
     live = {"plain": {"id": "20261121T000000Z-0123456789ab", "pinned": False}}
     plan = release_plan({"web9": [look()]}, "web9", True, ["web1"], live)["plain"]
     assert (plan["id"], plan["made"]) == (live["plain"]["id"], False)
-    assert (plan["migrates"], plan["once"], plan["elsewhere"]) == (False, [], True)
+    assert (plan["migrates"], plan["setup"], plan["elsewhere"]) == (False, [], True)
     live["plain"]["pinned"] = True
     assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"

@@ -65,7 +65,7 @@ def test_mirror_and_pins_of_pythons_are_validated_once(variables, expected):
     groups = {name: ["web1"] for name in ("all", "web", "database")}
     groups["all"] = groups["web"] = ["web1", "web2"]
     hosts = {
-        host: variables | {"hosts_are_alone": True, "mysql_host": "a", "mysql_ca_file": "b"}
+        host: variables | {"web_hosts_independent": True, "mysql_host": "a", "mysql_ca_file": "b"}
         for host in groups["all"]
     }
     got = inventory_errors(hosts, groups, SITES)
@@ -175,7 +175,7 @@ ELSEWHERE = {"mysql_host": "db.test", "mysql_ca_file": "ca.pem"}
     ("web", "database", "common"),
     [
         ("a", "a", {}),
-        ("a b", "a b", {"hosts_are_alone": True}),
+        ("a b", "a b", {"web_hosts_independent": True}),
         *((web, database, ELSEWHERE) for web in ("a", "a b") for database in ("a", "c")),
     ],
 )
@@ -186,7 +186,7 @@ def test_each_web_host_has_its_database_or_shares_one(web, database, common):
 def test_several_web_hosts_with_a_database_each_are_refused():
     assert database_lines("a b", "a b") == [
         "groups.web: found 2 hosts with a database each, expected one host, or mysql_host for a database "
-        "that they share (or hosts_are_alone: true, where they have nothing to do with each other)"
+        "that they share (or web_hosts_independent: true, if the hosts share nothing)"
     ]
 
 
@@ -237,6 +237,33 @@ def test_a_mistake_in_group_vars_is_named_once():
     ), got
 
 
+MODES = "balancer_tls_mode (terminate instead of ends, passthrough instead of passes)"
+RENAMED = [
+    ("balancer_tls", "passes", MODES),
+    ("hosts_are_alone", True, "web_hosts_independent"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "new"), RENAMED)
+@pytest.mark.parametrize("set_on", [["web1", "web2"], ["web2"], ["other"]])
+def test_renamed_variable_of_any_host_is_rejected_once(name, value, new, set_on):
+    hosts = {
+        host: ELSEWHERE | ({name: value} if host in set_on else {}) for host in ("web1", "web2", "other")
+    }
+    groups = {"all": list(hosts), "web": ["web1", "web2"], "database": ["web1"]}
+    found = "a variable that was renamed" + (" (on 2 hosts)" if len(set_on) == 2 else "")
+    assert inventory_errors(hosts, groups, SITES) == [
+        f"hosts.{set_on[0]}.{name}: found {found}, expected {new}"
+    ]
+
+
+def test_old_name_of_web_hosts_independent_is_the_only_error():
+    found = "a variable that was renamed (on 2 hosts)"
+    assert database_lines("a b", "a b", common={"hosts_are_alone": True}) == [
+        f"hosts.a.hosts_are_alone: found {found}, expected web_hosts_independent"
+    ]
+
+
 ACCEPTED = [
     *("nginx_worker_connections", "mysql_admin_password", "lab_https_port", "release_kept"),  # ours
     *(
@@ -274,8 +301,8 @@ def test_web_hosts_behind_a_balancer_are_right():
     private = {"ansible_host": "web1.provider.net", "balancer_address": "10.1.2.3"}
     assert inventory_errors(BEHIND | {"web1": private}, BALANCED, SITES) == []
     # Balancers may come and go in a network of theirs.
-    network = {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28", "balancer_tls": "passes"}
-    assert inventory_errors(BEHIND | {"lb1": network}, BALANCED, SITES) == []
+    network = {"balancer_address": "10.1.2.0/28", "balancer_tls_mode": "passthrough"}
+    assert inventory_errors(BEHIND | {"lb1": BEHIND["lb1"] | network}, BALANCED, SITES) == []
 
 
 WRONG_BALANCERS = {
@@ -303,14 +330,25 @@ WRONG_BALANCERS = {
         "behind a balancer",
     ),
     "no such mode": (
-        {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "pass"}},
+        {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "pass"}},
         {},
-        'hosts.lb1.balancer_tls: found "pass", expected one of: ends, passes',
+        'hosts.lb1.balancer_tls_mode: found "pass", expected one of: terminate, passthrough',
+    ),
+    "old name of terminate": (
+        {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "ends"}},
+        {},
+        'hosts.lb1.balancer_tls_mode: found "ends", which was renamed, expected terminate',
+    ),
+    "old name of passthrough": (
+        {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passes"}},
+        {},
+        'hosts.lb1.balancer_tls_mode: found "passes", which was renamed, expected passthrough',
     ),
     "two modes": (
-        {"lb2": {"ansible_host": "10.1.2.5", "balancer_tls": "passes"}},
+        {"lb2": {"ansible_host": "10.1.2.5", "balancer_tls_mode": "passthrough"}},
         {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
-        "hosts.lb1.balancer_tls: found ends (lb1), passes (lb2), expected the same on all balancers",
+        "hosts.lb1.balancer_tls_mode: found terminate (lb1), passthrough (lb2), "
+        "expected the same on all balancers",
     ),
 }
 
@@ -391,13 +429,13 @@ NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.
 
 
 def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
-    alone = {name: {"ansible_host": f"{name}.provider.net", "hosts_are_alone": True} for name in NAMED}
-    passes = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}}
+    alone = {name: {"ansible_host": f"{name}.provider.net", "web_hosts_independent": True} for name in NAMED}
+    passthrough = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
     network = {"lb1": {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28"}}
     one = {"all": ["web1"], "web": ["web1"]}
     for hosts, groups in (
         *((NAMED, one), ({"web1": {"ansible_host": "web1.provider.net"}}, one), (NAMED, TWO), (alone, TWO)),
-        *((BEHIND, BALANCED), (BEHIND | passes, BALANCED), (BEHIND | network, BALANCED)),
+        *((BEHIND, BALANCED), (BEHIND | passthrough, BALANCED), (BEHIND | network, BALANCED)),
     ):
         assert inventory_errors(hosts, groups, ACME) == [], (hosts, groups)
 
@@ -435,14 +473,14 @@ def test_a_machine_to_come_has_an_address(found):
 
 BY_DNS = {"harbour": {"tls": {"mode": "acme", "challenge": "route53"}}}
 KEY, SECRET = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
-PASSES = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls": "passes"}}
+PASSTHROUGH = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
 
 
 def test_a_proof_in_dns_is_anybodys_to_give():
     for hosts, groups in (
         (NAMED, {"all": ["web1"], "web": ["web1"]}),
         (NAMED, TWO),
-        (BEHIND | PASSES, BALANCED),
+        (BEHIND | PASSTHROUGH, BALANCED),
         (
             BEHIND | {"lb2": {"ansible_host": "10.1.2.6"}},
             BALANCED | {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},

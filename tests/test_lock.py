@@ -20,7 +20,7 @@ def checkout(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'#!/bin/sh\necho {path.name} "$@"\n')
         path.chmod(0o755)
-    (tmp_path / "audit/auditor").mkdir(parents=True)
+    (tmp_path / "tools/audit/auditor").mkdir(parents=True)
     return tmp_path
 
 

@@ -6,11 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,17 +14,11 @@ from ansible_collections.decanter.stack.plugins.module_utils.python_builds impor
 from python_mirror import RELEASES
 from uv_program import find_uv
 
+from tools import lock_pythons
+
 ROOT = Path(__file__).parents[1]
 PINS = json.loads((ROOT / "roles/python_app/files/pythons.json").read_text())
 MINORS = sorted({pin["minor"] for pin in PINS.values()})
-
-
-@pytest.fixture(scope="module")
-def lock() -> ModuleType:
-    loader = SourceFileLoader("lock_pythons", str(ROOT / "bin/lock-pythons"))
-    module = module_from_spec(spec_from_loader("lock_pythons", loader))
-    loader.exec_module(module)
-    return module
 
 
 def entry(minor: int, patch: int, **more: Any) -> dict[str, Any]:
@@ -48,10 +38,10 @@ def entry(minor: int, patch: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_every_version_has_a_build_for_every_machine(lock):
+def test_every_version_has_a_build_for_every_machine():
     assert list(range(10, MINORS[-1] + 1)) == MINORS and MINORS[-1] >= 14, MINORS
     found = sorted((pin["minor"], pin["arch"]["family"]) for pin in PINS.values())
-    expected = [(minor, machine) for minor in MINORS for machine in lock.MACHINES]
+    expected = [(minor, machine) for minor in MINORS for machine in lock_pythons.MACHINES]
     assert found == expected, f"expected one build each, got {found}"
 
 
@@ -77,7 +67,7 @@ def test_uv_reads_the_pins(tmp_path):
     assert keys == sorted(PINS), f"expected {sorted(PINS)}, got {keys} {done.stderr}"
 
 
-def test_newest_stable_build_is_pinned(lock):
+def test_newest_stable_build_is_pinned():
     known = {
         "old": entry(12, 9),
         "new": entry(12, 10),
@@ -91,40 +81,42 @@ def test_newest_stable_build_is_pinned(lock):
         "other": entry(12, 17, arch={"family": "riscv64", "variant": None}),
         "unsupported": entry(9, 25),
     }
-    assert list(lock.pins(known)) == ["arm", "new"], lock.pins(known)
+    assert list(lock_pythons.pins(known)) == ["arm", "new"], lock_pythons.pins(known)
     with pytest.raises(ValueError, match="new: found no checksum"):
-        lock.pins({"new": entry(12, 10, sha256=None)})
+        lock_pythons.pins({"new": entry(12, 10, sha256=None)})
 
 
-def test_list_is_read_from_sources_and_from_a_program(lock, tmp_path):
+def test_list_is_read_from_sources_and_from_a_program(tmp_path):
     known = {"cpython-3.12.10-linux-x86_64-gnu": entry(12, 10)}
     source = tmp_path / "download-metadata.json"
     source.write_text(json.dumps(known, indent=2))
-    assert lock.metadata(source) == known
+    assert lock_pythons.metadata(source) == known
     if not shutil.which("zstd"):
         pytest.skip("zstd is not installed; make lock needs it")
     text = json.dumps(known, separators=(",", ":")).encode()
     packed = subprocess.run(["zstd", "-c"], input=text, capture_output=True, check=True).stdout
     program = tmp_path / "uv"
-    program.write_bytes(b"\x7fELF" + lock.ZSTD + b"not a frame" + packed + b"and the rest of the program")
-    assert lock.metadata(program) == known
-    program.write_bytes(b"\x7fELF" + lock.ZSTD)
+    program.write_bytes(
+        b"\x7fELF" + lock_pythons.ZSTD + b"not a frame" + packed + b"and the rest of the program"
+    )
+    assert lock_pythons.metadata(program) == known
+    program.write_bytes(b"\x7fELF" + lock_pythons.ZSTD)
     with pytest.raises(ValueError, match="found no list of Pythons"):
-        lock.metadata(program)
+        lock_pythons.metadata(program)
 
 
-def test_list_of_the_locked_uv_is_read(lock):
+def test_list_of_the_locked_uv_is_read():
     """uv has no command that prints checksums: another release may keep its list in another form."""
     if not shutil.which("zstd"):
         pytest.skip("zstd is not installed; make lock needs it")
-    pins = lock.pins(lock.metadata(Path(find_uv()).resolve()))
+    pins = lock_pythons.pins(lock_pythons.metadata(Path(find_uv()).resolve()))
     assert {pin["minor"] for pin in pins.values()} >= set(MINORS), list(pins)
 
 
 def test_program_without_a_list_changes_nothing(tmp_path):
     (tmp_path / "uv").write_text("none")
     before = (ROOT / "roles/python_app/files/pythons.json").read_bytes()
-    command = [sys.executable, ROOT / "bin/lock-pythons", tmp_path / "uv"]
+    command = [ROOT / "bin/lock-pythons", tmp_path / "uv"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr.startswith("lock-pythons: "), done
     assert (ROOT / "roles/python_app/files/pythons.json").read_bytes() == before

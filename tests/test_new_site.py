@@ -97,7 +97,7 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
         worker_class="gevent",
         env={"DB_HOST": True, "DB_NAME": True, "DB_PASSWORD": True, "API_TOKEN": True, "REDIS_URL": True},
     )
-    keys = "services", "uploads", "requirements", "secrets_as", "gunicorn"
+    keys = "services", "uploads", "requirements", "secret_delivery", "gunicorn"
     monkeypatch.setattr(entries, "KEYS", without(*keys) | {"database": {"properties": {}}})
     found = proposed(monkeypatch, source, {}, database=True)
     password = "{{ vault_sites.shop.database_password }}"
@@ -108,7 +108,7 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
         "services": {"items": {"enum": ["redis", "memcached"]}},
         "uploads": {},
         "requirements": {},
-        "secrets_as": {"enum": ["credentials", "environment"]},
+        "secret_delivery": {"enum": ["credentials", "environment"]},
         "gunicorn": {"properties": {"worker_class": {"enum": ["gthread", "gevent"]}}},
         "database": {"properties": {"variables": {}, "scheme": {}}},
     }
@@ -116,7 +116,7 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
     assert found["services"] == ["redis"], f"got {found}"
     assert found["uploads"] == ["uploads"], f"got {found}"
     assert found["requirements"] == "requirements/prod.txt", f"got {found}"
-    assert found["secrets_as"] == "environment", f"got {found}"
+    assert found["secret_delivery"] == "environment", f"got {found}"
     assert found["gunicorn"] == {"worker_class": "gevent"}, f"got {found}"
     expected = {"DB_HOST": "host", "DB_NAME": "name", "DB_PASSWORD": "password"}
     assert found["database"]["variables"] == expected, f"got {found}"
@@ -531,7 +531,13 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
 def checkout(inventory: Path) -> Path:
     """What the command needs of a checkout, beside the inventory."""
     root = inventory.parents[4]
-    for folder in ("new_site", "plugins/filter", "plugins/module_utils", "plugins/schema"):
+    for folder in (
+        "tools",
+        "plugins/filter",
+        "plugins/module_utils",
+        "plugins/plugin_utils",
+        "plugins/schema",
+    ):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "bin").mkdir()
     for name in ("new-site", "python"):
@@ -608,7 +614,7 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(sites_file.shutil, "copymode", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
     assert "No space left on device; nothing was written." in capsys.readouterr().err
     assert inventory.read_text() == BEFORE, "expected the file as it was"

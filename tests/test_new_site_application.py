@@ -286,7 +286,7 @@ def test_other_command_before_gunicorn_is_mentioned(tmp_path, procfile):
     script = "#!/bin/sh\nset -e\nflask init-db\nexec gunicorn app:app\n"
     found = read_source(files(tmp_path, {"app.py": APP, "Procfile": procfile, "bin/start.sh": script}))
     lines = command.noticed(found)
-    assert any("`flask init-db`" in line and "once" in line for line in lines), f"got {lines}"
+    assert any("`flask init-db`" in line and "setup" in line for line in lines), f"got {lines}"
     assert found.wsgi == "app:app", f"expected app:app, got {found.wsgi!r}"
 
 

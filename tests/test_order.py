@@ -13,7 +13,7 @@ SETS = re.compile(r"\|\s*(difference|intersect|symmetric_difference|union)\b")
 def test_no_list_loses_its_order():
     files = [
         path
-        for folder in ("roles", "playbooks", "inventories", "molecule")
+        for folder in ("roles", "playbooks", "inventories", "molecule", "tests/lab")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".yml", ".j2") and path.is_file()
     ]

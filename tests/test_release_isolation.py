@@ -37,20 +37,20 @@ class ActionModule(ActionBase):
             step = given["state"]
         with open(os.environ["CALLS"], "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(json.dumps([host, step, site]) + "\\n")
+            file.write(json.dumps([host, step, site or ",".join(given.get("sites", []))]) + "\\n")
         wanted = json.loads(os.environ["WANTED"]).get(" ".join(filter(None, (host, step, site))), {})
         if wanted == "unreachable":
             raise AnsibleConnectionFailure("the connection was closed")
         looked = {"id": "", "current": False, "content": "bbbb", "moment": "20260202T000000Z"}
-        looked |= {"commit": "", "pin": {}, "once": [], "taken": []}
+        looked |= {"commit": "", "pin": {}, "setup_done": [], "taken": []}
         known = {"target": "20260101T000000Z-aaaa", "fault": "", "differences": []}
         switched = {"changed": True, "live": "20260202T000000Z-bbbb"}
-        usual = {"look": looked, "releases": known, "release_switch": switched}
+        usual = {"look": looked, "release_info": known, "release_switch": switched}
         return {"changed": False} | usual.get(step, {}) | wanted
 """
 STUBS = {
-    *("release", "release_lock", "release_migrate", "release_task", "release_switch", "release_withdraw"),
-    *("releases", "site_credentials", "balancer_member"),
+    *("release", "release_lock", "release_migrate", "release_setup", "release_switch", "release_withdraw"),
+    *("release_info", "site_credentials", "balancer_member"),
 }
 PLAY = """
 - name: Build the releases
@@ -97,7 +97,7 @@ def run(tmp_path):
         (collection / f"plugins/action/{name}.py").write_text(STUB)
     hosts = "\n".join((*WEB, "[web]", *WEB, "[balancer]", "lb", "[all:vars]", "ansible_connection=local"))
     (tmp_path / "hosts").write_text(f"{hosts}\nansible_python_interpreter={sys.executable}\n")
-    site = {"migrate": "flask db upgrade", "once": ["flask seed"], "health": {"path": "/"}}
+    site = {"migrate": "flask db upgrade", "setup": ["flask seed"], "health": {"path": "/"}}
 
     def run(wanted: dict[str, Any], *arguments: str, play: str = PLAY, **variables: Any) -> Run:
         (tmp_path / "play.yml").write_text(play)
@@ -161,7 +161,7 @@ def test_run_without_failure_prints_no_table(run):
 @pytest.mark.parametrize("step", ["site_credentials", "look", "lock", "build"])
 def test_site_that_fails_before_migration_goes_live_on_no_host(run, step):
     sites = [
-        {"name": name, "host": "x", "fetches": True, "migrate": "true", "once": [], "health": {}}
+        {"name": name, "host": "x", "fetches": True, "migrate": "true", "setup": [], "health": {}}
         for name in SITES
     ]
     done = run({f"web2 {step} shop": failed("it cannot be had")}, release_sites=sites)
@@ -174,7 +174,7 @@ def test_site_that_fails_before_migration_goes_live_on_no_host(run, step):
     assert done.output.count("the log of it") == 1, f"expected the log once, got {done.output}"
 
 
-@pytest.mark.parametrize("step", ["release_migrate", "release_task"])
+@pytest.mark.parametrize("step", ["release_migrate", "release_setup"])
 def test_site_whose_migration_fails_goes_live_on_no_host(run, step):
     done = run({f"web1 {step} shop": failed("it is broken")})
     assert_blog_is_live(done)
@@ -222,10 +222,18 @@ def test_every_site_failing_leaves_hosts_in_balancer(run):
     assert not {"out", "in", "release_switch"} & {step for _, step, _ in done.calls}, done.calls
 
 
+def test_host_without_a_live_release_is_put_back_without_waiting(run):
+    ended = failed("it ended") | {"live": ""}
+    wanted = {f"{host} release_switch {site}": ended for host in WEB for site in SITES}
+    done = run(wanted, release_balanced=True, balancer_kind="nginx", balancer_instances=["lb"])
+    assert ["web1", "in", ""] in done.calls, f"expected web1 to wait for no site, got {done.calls}"
+    assert_result(done, web1="failed: it ended", web2="unchanged", web3="unchanged")
+
+
 def test_rollback_that_fails_on_second_host_returns_on_first_host(run):
     returned = {"changed": True, "returned": True, "live": NEW}
     wanted = {"web2 release_switch shop": failed("it ended"), "web1 release_withdraw shop": returned}
-    sites = [{"name": "shop", "host": "shop.test", "once": [], "health": {}}]
+    sites = [{"name": "shop", "host": "shop.test", "setup": [], "health": {}}]
     done = run(wanted, play=ROLLBACK, release_sites=sites)
     assert done.status != 0 and "Failed sites: shop." in done.output, done.output
     assert done.hosts("release_switch") == ["web1", "web2"], done.calls
@@ -234,7 +242,7 @@ def test_rollback_that_fails_on_second_host_returns_on_first_host(run):
 
 
 def test_rollback_of_locked_site_leaves_no_lock(run):
-    sites = [{"name": "shop", "host": "shop.test", "once": [], "health": {}}]
+    sites = [{"name": "shop", "host": "shop.test", "setup": [], "health": {}}]
     done = run({"web2 lock shop": failed("ada works on it")}, play=ROLLBACK, release_sites=sites)
     assert done.status != 0 and "ada works on it" in done.output, done.output
     assert {"web1", "web3"} <= set(done.hosts("unlock")), done.calls
@@ -286,7 +294,7 @@ def test_host_that_leaves_no_balancer_ends_run_and_unlocks_all(run):
 
 def test_failure_of_no_single_site_ends_run(run):
     # Here a result without its list: the plan of all sites is an error of the role.
-    done = run({"web1 look shop": {"once": None}})
+    done = run({"web1 look shop": {"setup_done": None}})
     assert done.status != 0 and "release_plan" in done.output, done.output
     assert {step for _, step, _ in done.calls} == {"look"}, done.calls
     assert "Failed sites" not in done.output, done.output

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.filter import releases as plugin
+from ansible_collections.decanter.stack.plugins.filter import release_plan as plugin
 
-SITE = {"name": "shop", "migrate": "flask db upgrade", "once": ["flask seed"]}
+SITE = {"name": "shop", "migrate": "flask db upgrade", "setup": ["flask seed"]}
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
 
 
@@ -15,14 +15,14 @@ def look(**found: Any) -> dict[str, Any]:
     """What a host has found that needs a release, of content that nobody has released."""
     return {
         **{"item": SITE, "id": "", "current": False, "content": "bbbb", "moment": "20260303T000000Z"},
-        **{"commit": "", "pin": {}, "once": [], "taken": []},
+        **{"commit": "", "pin": {}, "setup_done": [], "taken": []},
         **found,
     }
 
 
 def live(**found: Any) -> dict[str, Any]:
     """What a host has found on which the new content is live."""
-    return look(**{"id": NEW, "current": True, "once": ["flask seed"], **found})
+    return look(**{"id": NEW, "current": True, "setup_done": ["flask seed"], **found})
 
 
 def plan(looks: dict[str, dict], shared: bool = True, missing: list[str] | None = None) -> dict[str, dict]:
@@ -33,7 +33,7 @@ def plan(looks: dict[str, dict], shared: bool = True, missing: list[str] | None 
 
 def roles(plans: dict[str, dict]) -> dict[str, tuple]:
     return {
-        host: (one["migrates"], one["once"], one["elsewhere"]) if one else () for host, one in plans.items()
+        host: (one["migrates"], one["setup"], one["elsewhere"]) if one else () for host, one in plans.items()
     }
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_was_cut_off_between_two_hosts_goes_on():
 
 def test_what_was_run_once_is_not_run_again_by_another_host():
     """A new release on all, of which the first was added since."""
-    got = roles(plan({"one": look(), "two": look(once=["flask seed"])}))
+    got = roles(plan({"one": look(), "two": look(setup_done=["flask seed"])}))
     assert got == {"one": (True, [], False), "two": (False, [], True)}, got
 
 
@@ -86,7 +86,7 @@ def test_only_the_hosts_that_are_left_out_would_know():
     got = plan({"one": look()}, missing=["two"])["one"]["fault"]
     assert got.startswith("shop: only two may know whether `flask seed` has been run"), got
     for case in (
-        plan({"one": look(once=["flask seed"])}, missing=["two"]),
+        plan({"one": look(setup_done=["flask seed"])}, missing=["two"]),
         plan({"one": look()}, shared=False, missing=["two"]),
     ):
         assert case["one"]["migrates"] and not case["one"]["fault"], case

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import site_module
-from ansible_collections.decanter.stack.plugins.action.releases import table
+from ansible_collections.decanter.stack.plugins.action.release_info import table
 from ansible_collections.decanter.stack.plugins.module_utils import database, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
-from ansible_collections.decanter.stack.plugins.modules import release, releases
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
+from ansible_collections.decanter.stack.plugins.modules import release, release_info
 from ansible_collections.decanter.stack.plugins.modules import release_migrate as migrate
 
 
@@ -51,8 +52,8 @@ class Site(module_site.Site):
         return name
 
     def goes_live(self, colour: str, name: str) -> None:
-        module_site.replace_symlink(self.slot(colour), f"releases/{name}")
-        module_site.replace_symlink(self.live_socket, f"{colour}.sock")
+        replace_symlink(self.slot(colour), f"releases/{name}")
+        replace_symlink(self.live_socket, f"{colour}.sock")
 
     def kept(self) -> list[int]:
         """The numbers of the releases that have a tree."""
@@ -186,15 +187,6 @@ def test_the_log_has_a_line_for_each_release(site):
     assert second.endswith('in="deploy" because="it said \\"no\\"\\nand more" live="ONE"'), second
 
 
-def test_a_symlink_is_replaced_at_once(site):
-    path = site.root / "link"
-    assert module_site.replace_symlink(path, "one") is True
-    assert module_site.replace_symlink(path, "one") is False
-    (site.root / ".link.new").symlink_to("left behind")
-    assert module_site.replace_symlink(path, "two") is True
-    assert os.readlink(path) == "two" and not (site.root / ".link.new").is_symlink()
-
-
 # --- Which one goes back to --------------------------------------------------------------------
 
 
@@ -209,60 +201,64 @@ def history(site) -> Site:
 
 
 def test_one_goes_back_to_the_last_good_one(history):
-    assert releases.choose(history, None) == (identifier(3), "")
+    assert release_info.choose(history, None) == (identifier(3), "")
     history.goes_live("green", identifier(3))
-    assert releases.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
+    assert release_info.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
     history.goes_live("blue", identifier(1))
-    assert releases.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
+    assert release_info.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
 
 
 def test_the_last_good_one_is_the_one_that_was_live_last(history):
     """Old content that was deployed again has had its turn then, not when it was made."""
     history.amend_record(identifier(1), went_live="day 03.5")
-    assert releases.choose(history, None) == (identifier(1), "")
+    assert release_info.choose(history, None) == (identifier(1), "")
 
 
 def test_what_was_built_and_never_live_is_not_gone_back_to(history):
     history.amend_record(identifier(3), state="built")
-    assert releases.choose(history, None) == (identifier(1), "")
+    assert release_info.choose(history, None) == (identifier(1), "")
 
 
 def test_what_has_no_tree_is_not_gone_back_to(history):
     """A run was cut off between its record and its name."""
     history.release(identifier(3)).rename(history.releases / f".new-{identifier(3)}")
-    assert releases.choose(history, None) == (identifier(1), "")
-    assert releases.choose(history, identifier(3))[1].startswith(f"found {identifier(3)}, expected one of: ")
+    assert release_info.choose(history, None) == (identifier(1), "")
+    assert release_info.choose(history, identifier(3))[1].startswith(
+        f"found {identifier(3)}, expected one of: "
+    )
 
 
 def test_one_goes_where_one_says(history):
-    assert releases.choose(history, identifier(1)) == (identifier(1), "")
+    assert release_info.choose(history, identifier(1)) == (identifier(1), "")
     history.goes_live("green", identifier(1))
-    assert releases.choose(history, identifier(4)) == (identifier(4), ""), "expected forward to be a way, too"
+    assert release_info.choose(history, identifier(4)) == (identifier(4), ""), (
+        "expected forward to be a way, too"
+    )
 
 
 @pytest.mark.parametrize(("number", "fault"), [(2, "it ended"), (5, "pip failed:")])
 def test_a_failed_one_is_refused(history, number, fault):
     expected = ("", f"{identifier(number)} has failed: {fault}")
-    assert releases.choose(history, identifier(number)) == expected
+    assert release_info.choose(history, identifier(number)) == expected
 
 
 def test_one_that_is_not_there_is_refused_with_those_that_are(history):
     expected = ", ".join(identifier(number) for number in (1, 2, 3))
-    assert releases.choose(history, "x") == ("", f"found x, expected one of: {expected}")
+    assert release_info.choose(history, "x") == ("", f"found x, expected one of: {expected}")
 
 
 def test_who_was_cut_off_on_the_way_back_goes_to_the_same(history):
     pin = {"release": identifier(3), "by": "ada@desk", "since": "then", "done": False}
     history.pin.write_text(json.dumps(pin))
     history.goes_live("green", identifier(3))
-    assert releases.choose(history, None) == (identifier(3), "")
+    assert release_info.choose(history, None) == (identifier(3), "")
     history.pin.write_text(json.dumps(pin | {"done": True}))
-    assert releases.choose(history, None) == (identifier(1), "")
+    assert release_info.choose(history, None) == (identifier(1), "")
 
 
 def test_without_a_release_there_is_none_to_go_back_to(site):
-    assert releases.choose(site, None) == ("", "there is no good release before the first")
-    assert releases.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
+    assert release_info.choose(site, None) == ("", "there is no good release before the first")
+    assert release_info.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
 
 
 # --- What is to be done ------------------------------------------------------------------------
@@ -497,7 +493,7 @@ def test_pending_migration_of_another_folder_is_looked_for_there(monkeypatch, op
 
 def test_a_site_may_say_itself(ran):
     for answer, expected in (("true", True), ("false", False)):
-        wanted = {"migrate": "flask db upgrade", "migrated": answer}
+        wanted = {"migrate": "flask db upgrade", "migration_check": answer}
         assert migrate.nothing_is_pending(SimpleNamespace(), "ID", wanted) is expected
     assert ran == ["true", "false"]
 
@@ -529,7 +525,9 @@ class Systemd:
             | self.states.get(name, {})
         )
 
-    def systemctl(self, *arguments: str) -> None:
+    def systemctl(self, *arguments: str, check: bool = True) -> str:
+        if arguments[0] in ("list-units", "reset-failed"):
+            return ""
         self.told.append(" ".join(argument for argument in arguments if argument != "--quiet"))
         if arguments[0] == "daemon-reload":
             for state in self.states.values():
@@ -537,6 +535,7 @@ class Systemd:
         unread = [name for name in arguments[1:] if self.show(name)["LoadState"] != "loaded"]
         if arguments[0] in ("stop", "start", "restart") and unread:
             raise RuntimeError(f"{unread[0]} not loaded")
+        return ""
 
 
 WANTED = {"processes": ["worker"], "timers": ["digest"], "reads": []}
@@ -547,7 +546,6 @@ def systemd(monkeypatch, programs) -> Systemd:
     one = Systemd()
     monkeypatch.setattr(live, "show", one.show)
     monkeypatch.setattr(live, "systemctl", one.systemctl)
-    program(programs, "systemctl", ":")
     program(programs, "systemd-analyze", 'echo "$3:9: what is wrong" >&2; exit 1')
     return one
 

@@ -8,10 +8,11 @@ import pytest
 import site_module
 from ansible_collections.decanter.stack.plugins.module_utils import activation, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
-WANTED = {"name": "plain", "static": [], "once": [], "database": "", "health": {"watch": 0}}
+WANTED = {"name": "plain", "static": [], "setup": [], "database": "", "health": {"watch": 0}}
 
 
 class Host:
@@ -39,8 +40,8 @@ class Host:
         if identifier in self.broken:
             raise activation.Refused("it did not go live, it ended. Its log ends:\nTraceback")
         colour = "green" if site.live_colour() == "blue" else "blue"
-        module_site.replace_symlink(site.slot(colour), f"releases/{identifier}")
-        module_site.replace_symlink(site.live_socket, f"{colour}.sock")
+        replace_symlink(site.slot(colour), f"releases/{identifier}")
+        replace_symlink(site.live_socket, f"{colour}.sock")
 
     def call(self, module, identifier: str, **more: Any) -> dict[str, Any]:
         """Return the result of a module."""

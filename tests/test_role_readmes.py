@@ -5,16 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import role_variables
+from repository import ROLES, ROOT
 
-ROOT = Path(__file__).parents[1]
-ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 # Modules, actions and filters, whose names may start with the name of a role.
 PLUGINS = {path.stem for path in ROOT.glob("plugins/*/*.py")} | {
     name
@@ -33,11 +30,11 @@ class Example(NamedTuple):
 
 def readme(role: str) -> str:
     """Return the written part of a role's README; the table of variables is generated."""
-    return (ROOT / "roles" / role / "README.md").read_text().split("<!-- variables -->")[0]
+    return (ROLES[role] / "README.md").read_text().split("<!-- variables -->")[0]
 
 
 def specs(role: str) -> dict[str, Any]:
-    path = ROOT / "roles" / role / "meta/argument_specs.yml"
+    path = ROLES[role] / "meta/argument_specs.yml"
     return yaml.safe_load(path.read_text())["argument_specs"]
 
 
@@ -117,7 +114,9 @@ def test_readme_examples_match_the_argument_specs(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_readme_names_variables_that_exist(role):
-    declared = {name for names in role_variables().values() for name in names} | PLUGINS
+    declared = PLUGINS | {
+        name for other in ROLES for spec in specs(other).values() for name in spec.get("options", {})
+    }
     prefix = "|".join(ROLES)
     named = re.findall(rf"`((?:{prefix})_[a-z_]+)`", readme(role))
     unknown = [name for name in named if name not in declared]

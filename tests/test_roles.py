@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
+from repository import ROLES
 
-ROLES = Path(__file__).parents[1] / "roles"
 
-
-@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.iterdir()))
+@pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_specs_agree(role):
-    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text()) or {}
-    specs = yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    defaults = yaml.safe_load((ROLES[role] / "defaults/main.yml").read_text()) or {}
+    specs = yaml.safe_load((ROLES[role] / "meta/argument_specs.yml").read_text())["argument_specs"]
     options = specs["main"]["options"]
     expected = {name: option["default"] for name, option in options.items() if "default" in option}
     assert defaults == expected, f"role {role}: expected the defaults of the specs {expected}, got {defaults}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import scenario
+
+from tools import scenario
 
 # As Molecule says it, shortened.
 CREATED = """INFO     [default > create] Executing

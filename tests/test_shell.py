@@ -50,9 +50,8 @@ def complaints(script: str) -> str:
 
 
 def task_files() -> list[Path]:
-    found = [
-        path for part in ("roles", "playbooks", "audit", "molecule") for path in (ROOT / part).rglob("*.yml")
-    ]
+    folders = ("roles", "playbooks", "molecule", "tests/lab", "tools")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.yml")]
     return sorted(path for path in found if "ansible.builtin.shell:" in path.read_text())
 
 

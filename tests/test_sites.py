@@ -226,12 +226,16 @@ def test_an_application_can_be_told_what_it_may_be_told(database, server):
     )
 
 
-@pytest.mark.parametrize("secrets_as", ["credentials", "environment"])
-def test_a_database_has_the_names_that_an_application_knows(secrets_as):
+@pytest.mark.parametrize("secret_delivery", ["credentials", "environment"])
+def test_a_database_has_the_names_that_an_application_knows(secret_delivery):
     variables = {"DB_HOST": "host", "DB_PORT": "port", "DB_USER": "user", "DB_PASS": "password", "DB": "name"}
-    got = app(site(database=PASSWORD | {"variables": variables}, secrets={"A": "x"}, secrets_as=secrets_as))
+    got = app(
+        site(
+            database=PASSWORD | {"variables": variables}, secrets={"A": "x"}, secret_delivery=secret_delivery
+        )
+    )
     assert got["env"] == {"DB_HOST": "127.0.0.1", "DB_PORT": "3306", "DB_USER": "plain", "DB": "plain"}
-    key = {"credentials": "credentials", "environment": "secret_env"}[secrets_as]
+    key = {"credentials": "credentials", "environment": "secret_env"}[secret_delivery]
     assert got[key] == {"A": "x", "DB_PASS": "p@ss/word:long"}
     assert len({"credentials", "secret_env"} & got.keys()) == 1, got
 
@@ -420,8 +424,8 @@ def test_roles_are_given_what_their_specs_know(role):
     whole = site(
         database={"engine": "mysql"},
         migrate="flask db upgrade",
-        migrated="true",
-        once=["flask seed"],
+        migration_check="true",
+        setup=["flask seed"],
         requirements="requirements.txt",
         python="3.12",
         build=["flask digest"],

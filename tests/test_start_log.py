@@ -13,7 +13,7 @@ import site_module
 import yaml
 from ansible_collections.decanter.stack.plugins.module_utils import activation as switch
 from ansible_collections.decanter.stack.plugins.module_utils import start_log, start_path, task
-from ansible_collections.decanter.stack.plugins.modules import release_migrate, release_task
+from ansible_collections.decanter.stack.plugins.modules import release_migrate, release_setup
 
 LOGS = Path(__file__).parent / "start_logs"
 BLUE = "/srv/shop/blue"
@@ -277,7 +277,7 @@ def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("module", [release_migrate, release_task])
+@pytest.mark.parametrize("module", [release_migrate, release_setup])
 def test_failed_command_has_a_remedy(module, site, monkeypatch):
     wanted: Any = (
         {"name": "shop", "database": None, "migrate": "flask go"} if module is release_migrate else "shop"

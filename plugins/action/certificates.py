@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-PROGRAM = ["/usr/bin/python3", "-I", "/usr/local/lib/decanter/certificates.py", "list"]
+PROGRAM = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates.py", "list"]
 CONFIGURATION = "/etc/decanter/certificates.json"
 
 

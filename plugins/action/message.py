@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.plugin_utils.display import warn
 
 ARGUMENTS = {
     "lines": {"type": "list", "elements": "str", "required": True},
@@ -17,9 +17,7 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(ARGUMENTS)
         for line in arguments["lines"]:
             if arguments["level"] == "warning":
-                # Display.warning would be shown with the task's result, which is hidden.
-                color = constants.config.get_config_value("COLOR_WARN")
-                self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
+                warn(self._display, line)
             else:
                 self._display.display(line)
         return {"changed": False}

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate import (
+    DAY,
+    Certificate,
+    described,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
+from ansible_collections.decanter.stack.plugins.plugin_utils.display import warn
 
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
-LISTED = ["/usr/bin/python3", "-I", "/usr/local/lib/decanter/certificates.py", "list"]
+LISTED = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates.py", "list"]
 TIMEOUT = 10.0
-# No warning earlier than that, however long a certificate is good for; as on the hosts.
-LONGEST_WARNING = datetime.timedelta(days=30)
 STANDS_IN, OTHER_NAMES = "still the one that stands in", "it is for "
 
 
@@ -32,22 +33,15 @@ def shown(name: str, place: tuple[str, int], context: ssl.SSLContext) -> bytes:
         return connection.getpeercert(binary_form=True) or b""
 
 
-def faults(name: str, made: Certificate, now: datetime.datetime) -> Iterator[str]:
-    """What is wrong with a certificate itself, but for its end."""
-    from cryptography import x509
-
-    if made.issuer == made.subject:
+def faults(name: str, made: Certificate, now: float) -> Iterator[str]:
+    """Yield the faults of a certificate, except that it ends soon."""
+    if made.self_issued:
         yield STANDS_IN
         return
-    try:
-        extension = made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = [str(each.value) for each in extension.value]
-    except x509.ExtensionNotFound:
-        names = []
-    if name not in names and f"*.{name.partition('.')[2]}" not in names:
-        yield f"{OTHER_NAMES}{', '.join(names) or 'no name'}"
-    if not made.not_valid_before_utc <= now < made.not_valid_after_utc:
-        begins, ends = (f"{at:%Y-%m-%d}" for at in (made.not_valid_before_utc, made.not_valid_after_utc))
+    if name not in made.names and f"*.{name.partition('.')[2]}" not in made.names:
+        yield f"{OTHER_NAMES}{', '.join(made.names) or 'no name'}"
+    if not made.begins <= now < made.ends:
+        begins, ends = (iso(at).partition(" ")[0] for at in (made.begins, made.ends))
         yield f"it is valid from {begins} to {ends}"
 
 
@@ -58,9 +52,9 @@ def look(name: str, place: tuple[str, int], ca: str, trusted: bool) -> tuple[lis
 
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-    now = datetime.datetime.now(datetime.UTC)
+    now = time.time()
     try:
-        made = x509.load_der_x509_certificate(shown(name, place, unverified))
+        made = described(x509.load_der_x509_certificate(shown(name, place, unverified)))
     except (OSError, ValueError) as error:
         return [f"no handshake with {place[0]} ({error})"], 0.0, False
     wrong = list(faults(name, made, now))
@@ -69,10 +63,8 @@ def look(name: str, place: tuple[str, int], ca: str, trusted: bool) -> tuple[lis
             shown(name, place, ssl.create_default_context(cafile=ca or None))
         except OSError as error:
             said = getattr(error, "verify_message", "") or str(error)
-            wrong = [f"{made.issuer.rfc4514_string()} has given it, whom nobody trusts here ({said})"]
-    life = made.not_valid_after_utc - made.not_valid_before_utc
-    left = made.not_valid_after_utc - now
-    return wrong, left / datetime.timedelta(days=1), left < min(life / 3, LONGEST_WARNING)
+            wrong = [f"{made.issuer_name} has given it, whom nobody trusts here ({said})"]
+    return wrong, (made.ends - now) / DAY, now > made.last_third
 
 
 class ActionModule(ActionBase):
@@ -100,9 +92,8 @@ class ActionModule(ActionBase):
                 helped = STANDS_IN in line or (reason and OTHER_NAMES in line)
                 (warned if helped else failed).append(f"sites.{name}: {line}{reason}")
         warned += [f"sites.{name}: {line}" for name, line in few.items()]
-        for line in warned:  # ansible.cfg hides those of a task that changes nothing
-            color = constants.config.get_config_value("COLOR_WARN")
-            self._display.display(f"[WARNING]: {line}", color=color, stderr=True)
+        for line in warned:
+            warn(self._display, line)
         if failed:
             raise AnsibleActionFail("\n".join(failed))
         return {"changed": False}

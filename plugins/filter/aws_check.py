@@ -10,7 +10,6 @@ import difflib
 import functools
 import ipaddress
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.template import accept_args_markers, accept_lazy_markers
-from jinja2 import Undefined
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import is_example
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import Unreadable, plain
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -28,7 +28,6 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
 # It begins the names of all that is made; a load balancer's has 32 characters at most.
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]")
 PLACEHOLDER = re.compile(r"changeme|replace_me|(^|[.@])example(\.(com|org|net))?$", re.IGNORECASE)
-EXAMPLE_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
 TYPES = {"integer": "an integer", "boolean": "true or false", "array": "a list", "object": "a dictionary"}
 LONGEST_FOUND = 60
 
@@ -38,29 +37,6 @@ Steps = tuple[Any, ...]
 @functools.cache
 def schema() -> Mapping[str, Any]:
     return yaml_load((Path(__file__).parents[1] / "schema/aws.yml").read_text("utf-8"))
-
-
-def plain(read: Callable[[], Any]) -> Any:
-    """Plain dicts, lists and scalars; the words for it where a template fails, which no key takes."""
-    try:
-        value = read()
-        if isinstance(value, Undefined):
-            return Unreadable("an undefined variable")
-        if isinstance(value, Mapping):
-            return {str(key): plain(functools.partial(operator.getitem, value, key)) for key in list(value)}
-        if isinstance(value, list | tuple):
-            return [plain(functools.partial(operator.getitem, value, index)) for index in range(len(value))]
-    except Exception:  # whatever a lazy value raises: it is one that cannot be read
-        return Unreadable("a value that cannot be read")
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value if value is None else Unreadable("a value of another type")
-
-
-class Unreadable:
-    def __init__(self, found: str) -> None:
-        self.found = found
 
 
 def line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:
@@ -105,8 +81,7 @@ def shown(value: Any) -> str:
 def is_named_network(text: Any) -> bool:
     """An IPv4 network that is somebody's: of a /8 or less, and none of those for examples."""
     network = ipaddress.IPv4Network(text)
-    examples = map(ipaddress.IPv4Network, EXAMPLE_NETWORKS)
-    return network.prefixlen >= 8 and not any(map(network.subnet_of, examples))
+    return network.prefixlen >= 8 and not is_example(network)
 
 
 def is_private_network(text: Any) -> bool:

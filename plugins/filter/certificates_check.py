@@ -6,41 +6,36 @@ What is no path and no PEM at all is for sites_check.py to refuse, and is passed
 from __future__ import annotations
 
 import datetime
-import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.parsing.vault import EncryptedString
 from ansible.template import accept_args_markers, accept_lazy_markers
-from jinja2 import Undefined
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate import (
+    DAY,
+    Certificate,
+    described,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 
 # It takes a fifth of a second to import, and every task's process imports this file.
 if TYPE_CHECKING:
     from cryptography import x509
-
-LONGEST_WARNING = datetime.timedelta(days=30)  # as on the hosts
 
 
 class Wrong(Exception):
     """One line about one key; the rest cannot be told."""
 
 
-def _text(read: Callable[[], Any]) -> str:
-    """Text that can be read; an empty one where a template fails, a secret is locked or it is no text."""
-    try:
-        value = read()
-        plain = isinstance(value, str | EncryptedString) and not isinstance(value, Undefined)
-        return str(value) if plain else ""
-    except Exception:  # whatever a lazy value raises: site_errors has said it
-        return ""
-
-
-def _pem(value: str, root: Path) -> str:
+def _pem(value: Any, root: Path) -> str:
     """PEM text, whether it was given as such or as the path of a file on the controller."""
-    if "-----BEGIN" in value or not value:
+    if not value or not isinstance(value, str):
+        return ""
+    if "-----BEGIN" in value:
         return value
     path = root / (Path(value).expanduser() if value.startswith("~/") else value)
     try:
@@ -49,26 +44,10 @@ def _pem(value: str, root: Path) -> str:
         return ""
 
 
-def _date(moment: datetime.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [str(each.value).lower() for each in extension.value]
-
-
 def covers(name: str, pattern: str) -> bool:
     """Whether a certificate's name is that of a site, as browsers see it: a wildcard is one label."""
-    try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(pattern)
-    except ValueError:
-        pass
+    if address := parse_address(name):
+        return address == parse_address(pattern)
     if pattern.startswith("*.") and not name.startswith("*."):
         return name.partition(".")[2] == pattern[2:]
     return name == pattern
@@ -102,19 +81,16 @@ def _read(certificate: str, key: str) -> tuple[list[x509.Certificate], Any]:
     return chain, secret
 
 
-def _lines(names: list[str], chain: list[x509.Certificate], now: datetime.datetime) -> Iterator[str]:
+def _lines(names: list[str], own: Certificate, chain: list[x509.Certificate], now: float) -> Iterator[str]:
     from cryptography.exceptions import InvalidSignature
 
-    own, known = chain[0], _names(chain[0])
-    if missing := [name for name in names if not any(covers(name, pattern) for pattern in known)]:
-        found = f"one for {', '.join(known) or 'no name'}"
+    if missing := [name for name in names if not any(covers(name, pattern) for pattern in own.names)]:
+        found = f"one for {', '.join(own.names) or 'no name'}"
         yield f"certificate: found {found}, expected one for {', '.join(missing)} as well"
-    if own.not_valid_after_utc <= now:
-        ended = _date(own.not_valid_after_utc)
-        yield f"certificate: found one that has ended {ended}, expected one that is valid"
-    elif own.not_valid_before_utc > now:
-        begins = _date(own.not_valid_before_utc)
-        yield f"certificate: found one that begins {begins}, expected one that is valid"
+    if own.ends <= now:
+        yield f"certificate: found one that has ended {iso(own.ends)}, expected one that is valid"
+    elif own.begins > now:
+        yield f"certificate: found one that begins {iso(own.begins)}, expected one that is valid"
     for place, (issued, issuer) in enumerate(pairwise(chain), 1):
         try:
             issued.verify_directly_issued_by(issuer)
@@ -128,59 +104,38 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
     """What is refused, and what somebody should know of; never raises."""
     errors, warnings = [], []
     for site_id in list(sites) if isinstance(sites, Mapping) else []:
-        tls = _mapping(partial(_at, sites, site_id, "tls"))
-        state = _text(partial(_at, sites, site_id, "state"))
-        if state == "absent" or _text(partial(_at, tls, "mode")) != "provided":
-            continue
-        certificate, key = (
-            _pem(_text(partial(_at, tls, name)), Path(source_root)) for name in ("certificate", "key")
+        state, tls, given = (
+            plain(partial(_value, sites, site_id, key)) for key in ("state", "tls", "server_names")
         )
+        if state == "absent" or not isinstance(tls, dict) or tls.get("mode") != "provided":
+            continue
+        certificate, key = (_pem(tls.get(name), Path(source_root)) for name in ("certificate", "key"))
         if not certificate or not key:
             continue
-        names = [_text(partial(_at, name)) for name in _list(partial(_at, sites, site_id, "server_names"))]
+        given = given if isinstance(given, list) else []
+        names = [name.lower() for name in given if name and isinstance(name, str)]
         at = f"sites.{site_id}.tls"
         try:
             chain, _ = _read(certificate, key)
         except Wrong as wrong:
             errors.append(f"{at}.{wrong}")
             continue
-        lines = [f"{at}.{line}" for line in _lines([name.lower() for name in names if name], chain, now)]
+        own, moment = described(chain[0]), now.timestamp()
+        lines = [f"{at}.{line}" for line in _lines(names, own, chain, moment)]
         errors += lines
-        ends, life = (
-            chain[0].not_valid_after_utc,
-            chain[0].not_valid_after_utc - chain[0].not_valid_before_utc,
-        )
-        if not lines and now >= ends - min(life / 3, LONGEST_WARNING):
-            left = (ends - now) / datetime.timedelta(days=1)
-            warnings.append(f"{at}.certificate: ends {_date(ends)}, in {left:.1f} days; provide another")
+        if not lines and moment >= own.last_third:
+            left = (own.ends - moment) / DAY
+            warnings.append(f"{at}.certificate: ends {iso(own.ends)}, in {left:.1f} days; provide another")
     return errors, warnings
 
 
-def _at(value: Any, *keys: Any) -> Any:
-    """Return the value at a path of keys; raise what a lazy value raises."""
-    for key in keys:
-        value = value[key]
-    return value
-
-
-def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
-    try:
-        value = read()
-    except Exception:  # as above
-        return {}
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(read: Callable[[], Any]) -> list[Any]:
-    try:
-        value = read()
-        return [value[index] for index in range(len(value))] if isinstance(value, list | tuple) else []
-    except Exception:  # as above
-        return []
+def _value(sites: Any, site_id: Any, key: str) -> Any:
+    return sites[site_id][key]
 
 
 def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:
-    return provided_faults(sites, _text(lambda: source_root) or ".", datetime.datetime.now(datetime.UTC))
+    root = plain(lambda: source_root)
+    return provided_faults(sites, root if isinstance(root, str) else ".", datetime.datetime.now(datetime.UTC))
 
 
 @accept_args_markers

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +15,14 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import (
+    is_example,
+    parse_address,
+    parse_network,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import project_path
 
 ROLES = Path(__file__).parents[2] / "roles"
-# No mistake, and nobody's to set: what a role leaves for another by set_fact, and what the lab's own
-# inventory says of its hosts (roles/lab/templates/inventory.yml.j2).
-WRITTEN = {"lab_container", "lab_http_port", "lab_https_port", "lab_network", "lab_prefix"}
-
-# RFC 5737 and RFC 3849: addresses for examples.
-EXAMPLE_NETWORKS = [
-    ipaddress.ip_network(network)
-    for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
-]
-
 
 # A member's socket has its host's name, and the path of a socket is short.
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -38,11 +32,8 @@ def is_placeholder(address: str) -> bool:
     """Whether an address was left as it is shipped."""
     if any(word in address.upper() for word in ("REPLACE_ME", "CHANGEME")):
         return True
-    try:
-        number = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(number in network for network in EXAMPLE_NETWORKS)
+    number = parse_address(address)
+    return number is not None and is_example(number)
 
 
 @functools.cache
@@ -56,31 +47,49 @@ def role_variables() -> dict[str, frozenset[str]]:
     return declared
 
 
+# Variables of earlier versions, each with its new name.
+RENAMED = {"balancer_tls": "balancer_tls_mode", "hosts_are_alone": "web_hosts_independent"}
+# Values of earlier versions, each with its new name, by the variable's new name.
+RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
+
+
+def renamed(name: str) -> str | None:
+    """Return the new name of a renamed variable, with those of its values, or None for other variables."""
+    new = RENAMED.get(name)
+    values = [f"{value} instead of {old}" for old, value in RENAMED_VALUES.get(new or "", {}).items()]
+    return f"{new} ({', '.join(values)})" if values else new
+
+
 def undeclared(name: str) -> str | None:
     """What was expected in place of a name that begins as a role's do and that the role does not declare."""
     # The longest name that fits: a variable of python_app_x is none of python_app's.
     role = max((role for role in role_variables() if name.startswith(f"{role}_")), key=len, default=None)
-    if role is None or name in role_variables()[role] or name in WRITTEN:
+    if role is None or name in role_variables()[role]:
         return None
     near = difflib.get_close_matches(name, sorted(role_variables()[role]), n=1)
     return f"one of the role {role}'s" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def variable_errors(names: Mapping[str, Iterable[Any]]) -> Iterator[str]:
-    """One line for each undeclared variable, whatever the number of hosts that have it."""
+    """Yield one line for each renamed or undeclared variable, whatever the number of hosts that have it."""
     hosts: dict[str, list[str]] = {}
     for host, of_host in names.items():
         for name in of_host:
             hosts.setdefault(str(name), []).append(host)
     for name, having in sorted(hosts.items()):
-        if expected := undeclared(name):
-            found = "an undeclared variable" + (f" (on {len(having)} hosts)" if len(having) > 1 else "")
+        if expected := renamed(name) or undeclared(name):
+            found = "a variable that was renamed" if name in RENAMED else "an undeclared variable"
+            found += f" (on {len(having)} hosts)" if len(having) > 1 else ""
             yield f"hosts.{having[0]}.{name}: found {found}, expected {expected}"
 
 
 def said(variables: Mapping[str, Any], name: str) -> str:
-    """The value of one variable, which alone is worked out; an empty string where there is none."""
-    return str(variables.get(name) or "") if name in list(variables) else ""
+    """Return the value of one variable, the only one that is resolved; an empty string if it is not set.
+
+    The variable's old name counts, so that a renamed variable causes one error and not two.
+    """
+    names = [name, *(old for old, new in RENAMED.items() if new == name)]
+    return next((str(variables.get(one) or "") for one in names if one in list(variables)), "")
 
 
 def database_host(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> str:
@@ -108,9 +117,9 @@ def database_errors(
         here, there = ("web", "database") if host in web else ("database", "web")
         expected = "it, or mysql_host for a database elsewhere"
         yield f"groups.{there}: found no {host}, which is in {here}; expected {expected}"
-    if len(web) > 1 and not all(said(hostvars[host], "hosts_are_alone") for host in web):
+    if len(web) > 1 and not all(said(hostvars[host], "web_hosts_independent") for host in web):
         expected = "one host, or mysql_host for a database that they share"
-        alone = "hosts_are_alone: true, where they have nothing to do with each other"
+        alone = "web_hosts_independent: true, if the hosts share nothing"
         yield f"groups.web: found {len(web)} hosts with a database each, expected {expected} (or {alone})"
 
 
@@ -126,16 +135,19 @@ def balancer_errors(
             expected = "at most 60 letters, digits, dots, hyphens and underscores behind a balancer"
             yield f"hosts.{host}: found this name, expected {expected}"
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
-        if not is_address(address, network=balances):
+        if not (parse_network if balances else parse_address)(address):
             expected = "an IP address: that by which web hosts and balancers know it"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
-    modes = {host: str(hostvars[host].get("balancer_tls", "ends")) for host in groups["balancer"]}
+    modes = {host: str(hostvars[host].get("balancer_tls_mode", "terminate")) for host in groups["balancer"]}
     for host, mode in modes.items():
-        if mode not in ("ends", "passes"):
-            yield f'hosts.{host}.balancer_tls: found "{mode}", expected one of: ends, passes'
+        if new := RENAMED_VALUES["balancer_tls_mode"].get(mode):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", which was renamed, expected {new}'
+        elif mode not in ("terminate", "passthrough"):
+            yield f'hosts.{host}.balancer_tls_mode: found "{mode}", expected one of: terminate, passthrough'
     if len(set(modes.values())) > 1:
         found = ", ".join(f"{mode} ({host})" for host, mode in modes.items())
-        yield f"hosts.{groups['balancer'][0]}.balancer_tls: found {found}, expected the same on all balancers"
+        first, expected = groups["balancer"][0], "the same on all balancers"
+        yield f"hosts.{first}.balancer_tls_mode: found {found}, expected {expected}"
 
 
 KINDS = ("nginx", "alb")
@@ -188,7 +200,7 @@ def host_kind_errors(variables: Mapping[str, Any], groups: Mapping[str, Sequence
             if not TARGET_GROUP.fullmatch(str(name)):
                 yield f'balancer_target_groups: found "{name}", expected {ALB["balancer_target_groups"]}'
         for network in networks or []:
-            if not is_address(str(network), network=True) or str(network).endswith("/0"):
+            if not parse_network(str(network)) or str(network).endswith("/0"):
                 yield f'balancer_networks: found "{network}", expected {ALB["balancer_networks"]}'
 
 
@@ -204,17 +216,17 @@ def certificate_errors(
         and site.get("state") != "absent"
     )
     web, balancers = groups.get("web", []), groups.get("balancer") or []
-    alone = all(said(hostvars[host], "hosts_are_alone") for host in web)
+    alone = all(said(hostvars[host], "web_hosts_independent") for host in web)
     # Where TLS ends on an ALB, no authority asks a host.
     behind = any(said(hostvars[host], "balancer_kind") == "alb" for host in web)
     if not by_name or behind or (alone and not balancers):
         return
     # Behind balancers web hosts have addresses (balancer_errors).
-    ends = not any(said(hostvars[host], "balancer_tls") == "passes" for host in balancers)
-    asked = (balancers if ends else []) if balancers else web
+    passthrough = any(said(hostvars[host], "balancer_tls_mode") == "passthrough" for host in balancers)
+    asked = ([] if passthrough else balancers) if balancers else web
     for host in asked if len(asked) > 1 else []:
         address = str(hostvars[host].get("balancer_address", hostvars[host].get("ansible_host", host)))
-        if not is_address(address, network=False) and (not balancers or is_address(address, network=True)):
+        if not parse_address(address) and (not balancers or parse_network(address)):
             expected = "an IP address: that at which the other hosts ask it for what proves a name"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
 
@@ -225,7 +237,7 @@ def successor_errors(hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[
     for host in hosts:
         found = hostvars[host].get(name, []) if name in list(hostvars[host]) else []
         for address in found if isinstance(found, Sequence) and not isinstance(found, str) else [found]:
-            if is_placeholder(str(address)) or not is_address(str(address), network=False):
+            if is_placeholder(str(address)) or not parse_address(str(address)):
                 yield f'hosts.{host}.{name}: found "{address}", expected a list of IP addresses'
 
 
@@ -382,15 +394,6 @@ def cloud_errors(
             if path.name.endswith(CLOUD_FILES):
                 expected = "one at least (are its regions and filters right, and whose account is it?)"
                 yield f"{path}: found no instance, expected {expected}"
-
-
-def is_address(text: str, network: bool) -> bool:
-    """Whether it is an IP address, or where that will do, a network."""
-    try:
-        (ipaddress.ip_network if network else ipaddress.ip_address)(text)
-    except ValueError:
-        return False
-    return True
 
 
 def inventory_errors(

@@ -19,7 +19,7 @@ STEPS = (
     "__release_held",
     "__release_built",
     "__release_migrated",
-    "__release_once",
+    "__release_setup",
     "__release_switched",
     "__release_withdrawn",
 )

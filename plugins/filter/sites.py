@@ -6,7 +6,6 @@ says which role's variable it becomes. Paths on the host are said here once.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
 
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
 # What a URL adds beside the authority, so that a driver verifies that and the server's name. PyMySQL needs
@@ -192,8 +192,8 @@ def python_app_sites(
         app["release_env"] = _release_env(site)
         app["fetched"] = _fetched(secrets)
         kept = {name: value for name, value in secrets.items() if name not in app["fetched"]}
-        app["secrets_as"] = site["secrets_as"]
-        app["secret_env" if site["secrets_as"] == "environment" else "credentials"] = kept
+        app["secret_delivery"] = site["secret_delivery"]
+        app["secret_env" if site["secret_delivery"] == "environment" else "credentials"] = kept
         app["instance_role"] = site["instance_role"]
         app["processes"] = [
             {"name": name, "command": command} for name, command in sorted(site["processes"].items())
@@ -258,7 +258,7 @@ def release_sites(sites: dict[str, Any], only: str = "", first: bool = True) -> 
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {', '.join(names)}")
     return [
         {
-            **_pick(site, "name", "packages", "migrate", "migrated", "once", "health", "static"),
+            **_pick(site, "name", "packages", "migrate", "migration_check", "setup", "health", "static"),
             **_pick(site, "build", "uploads", "install"),
             "requirements": site.get("requirements", ""),
             "driver": _driver(site),
@@ -356,7 +356,7 @@ def nginx_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
             "upstream": f"/run/decanter/{site['name']}/live.sock",
             "certificate": f"{TLS}/{site['name']}/fullchain.pem",
             "key": f"{TLS}/{site['name']}/privkey.pem",
-            "body_size": site["nginx"]["body_size"],
+            "client_max_body_size": site["nginx"]["client_max_body_size"],
             "timeout": site["gunicorn"]["timeout"],
             "static": [
                 {"url": folder["url"], "directory": f"/srv/{site['name']}/assets/{folder['url'].strip('/')}"}
@@ -398,7 +398,7 @@ def nginx_balanced_sites(
     balanced = {site["name"]: site for site in balancer_sites(sites, authority)}
     return [
         {
-            **_pick(site, "name", "server_names", "certificate", "key", "body_size", "timeout"),
+            **_pick(site, "name", "server_names", "certificate", "key", "client_max_body_size", "timeout"),
             **_pick(site, "headers", "hsts", "limits", "health"),
             # Web hosts ask for passwords and keep pages, each its own.
             "basic_auth": False,
@@ -419,7 +419,7 @@ def balancer_sites(sites: dict[str, Any], authority: str) -> list[dict[str, Any]
     """What a balancer asks the web hosts for, and whether their certificates can be verified."""
     result = []
     for site in _sites(sites):
-        names = [name for name in site["server_names"] if not (is_address(name) or is_wildcard(name))]
+        names = [name for name in site["server_names"] if not (parse_address(name) or is_wildcard(name))]
         result.append(
             {
                 **_pick(site, "name", "server_names"),
@@ -558,7 +558,7 @@ def credential_files(python_app_sites: list[dict[str, Any]]) -> list[dict[str, A
             files.append(file | ({"content": text(site[key])} if site.get(key) else {"state": "absent"}))
         file = {"path": f"/etc/decanter/{site['name']}/fetched.json", "mode": "0600"}
         if fetched := site.get("fetched"):
-            told = {"as": site["secrets_as"], "values": fetched}
+            told = {"as": site["secret_delivery"], "values": fetched}
             files.append(file | {"content": json.dumps(told, indent=2, sort_keys=True) + "\n"})
         else:
             files.append(file | {"state": "absent"})
@@ -619,30 +619,22 @@ def acme_sites(sites: dict[str, Any], only: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def is_wildcard(name: str) -> bool:
     return name.startswith("*.")
 
 
 def with_address(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that are asked for by an address, too."""
-    return [site for site in sites if any(is_address(name) for name in site["server_names"])]
+    return [site for site in sites if any(parse_address(name) for name in site["server_names"])]
 
 
 def subject_alternative_names(names: list[str]) -> list[str]:
-    return [f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names]
+    return [f"{'IP' if parse_address(name) else 'DNS'}:{name}" for name in names]
 
 
 def url_host(name: str) -> str:
     """A name as it stands in a URL or an nginx configuration: an IPv6 address in brackets."""
-    return f"[{name}]" if is_address(name) and ":" in name else name
+    return f"[{name}]" if parse_address(name) and ":" in name else name
 
 
 class FilterModule:

@@ -7,16 +7,11 @@ plugins/schema/sites.yml says what each key may be; this file adds what a schema
 from __future__ import annotations
 
 import ast
-import datetime
 import difflib
 import functools
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from operator import getitem
 from os.path import expanduser, isdir, isfile, lexists  # unlike Path's, these never raise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -24,9 +19,18 @@ from typing import TYPE_CHECKING, Any
 # Every task's process imports this file. So YAML is read by its C library where there is one, and
 # jsonschema, which takes a fifteenth of a second, is imported by the one task that validates.
 from ansible.module_utils.common.yaml import yaml_load
-from ansible.parsing.vault import EncryptedString
 from ansible.template import accept_args_markers, accept_lazy_markers
-from jinja2 import Undefined
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import (
+    Address,
+    is_example,
+    parse_address,
+    parse_network,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import (
+    Unreadable,
+    plain,
+    plain_scalar,
+)
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -38,7 +42,6 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
 PLACEHOLDER = re.compile("changeme|replace_me", re.IGNORECASE)
 PLACEHOLDER_NAME = re.compile(r"(.*\.)?(example\.(com|org|net)|example)", re.IGNORECASE)
-DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
 PEM = {
     "certificate": re.compile(r"\s*-----BEGIN CERTIFICATE-----"),
     "key": re.compile(r"\s*-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"),
@@ -49,11 +52,6 @@ TYPES = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a dictionary",
-}
-# What ansible-core leaves where a value could not be worked out, by the name of its type.
-MARKERS = {
-    "CapturedExceptionMarker": "a template that fails",
-    "VaultExceptionMarker": "a secret that cannot be decrypted",
 }
 # What an application can be told of its database (plugins/filter/sites.py works it out), by `auth`.
 PIECES = {
@@ -95,61 +93,16 @@ RESERVED_IN_BUILDS = (
     r"(UV_|LD_|PYTHON|PIP_|GIT_).*|PATH|HOME|ENV|IFS|SHELL|USER|TMPDIR|VIRTUAL_ENV|NO_COLOR|LC_ALL"
 )
 LONGEST_FOUND = 60
-DEEPEST = 10  # deeper than the schema goes; it also ends data that contains itself
 
 Steps = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """Stands in plain data for what is no plain value; the schema refuses it wherever it is."""
-
-    found: str
 
 
 # --- From Ansible's data to plain data ---------------------------------------------------------
 
 
-def _plain(read: Callable[[], Any], depth: int = 0) -> Any:
-    """Return what `read` returns as plain dicts, lists and scalars, and never raise.
-
-    ansible-core hands over tagged scalars, and containers that template or decrypt an item when
-    it is read: so every single read may fail, and must not take its neighbours along.
-    """
-    try:
-        value = read()
-        if isinstance(value, Mapping | list | tuple) and depth == DEEPEST:
-            return Unreadable("data that is nested too deeply")
-        if isinstance(value, Mapping):
-            keys = list(value)
-            return {_key(k, depth): _plain(partial(getitem, value, k), depth + 1) for k in keys}
-        if isinstance(value, list | tuple):
-            return [_plain(partial(getitem, value, i), depth + 1) for i in range(len(value))]
-        return _plain_scalar(value)
-    except Exception:  # whatever a lazy value raises: it is one that cannot be read
-        return Unreadable("a value that cannot be read")
-
-
 def _key(key: Any, depth: int) -> Any:
-    """A key as it was meant: `on` without quotes is what YAML calls true. A site has the name that it has."""
-    return "on" if key is True and depth else _plain_scalar(key)
-
-
-def _plain_scalar(value: Any) -> Any:
-    match value:
-        case Undefined():  # all of ansible-core's markers are of this type
-            return Unreadable(MARKERS.get(type(value).__name__, "an undefined variable"))
-        case None | bool():
-            return value
-        case EncryptedString():
-            return str(value)
-        case str():
-            return str.__str__(value)
-        case int() if value.bit_length() > 64:  # Python refuses to print huge ones
-            return Unreadable("a huge number")
-        case int() | float():
-            return int(value) if isinstance(value, int) else float(value)
-    return Unreadable("a date" if isinstance(value, datetime.date) else "a value of another type")
+    """Return a key as it was meant: YAML reads `on` without quotes as true. A site keeps its name."""
+    return "on" if key is True and depth else plain_scalar(key)
 
 
 # --- The words of an error ---------------------------------------------------------------------
@@ -236,17 +189,12 @@ def _is_server_name(name: Any) -> bool:
 
 
 def _is_network(text: Any) -> bool:
-    try:
-        return not isinstance(text, str) or bool(ipaddress.ip_network(text))
-    except ValueError:
-        return False
+    return not isinstance(text, str) or bool(parse_network(text))
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return None if "%" in name else ipaddress.ip_address(name)
-    except ValueError:
-        return None
+def _address(name: str) -> Address | None:
+    """Return a server name's IP address. nginx and browsers reject one with a zone."""
+    return None if "%" in name else parse_address(name)
 
 
 @functools.cache
@@ -268,6 +216,13 @@ def _validator() -> Draft202012Validator:
     return strict(SCHEMA, format_checker=formats)
 
 
+def _refusal(rule: str | Mapping[str, str]) -> dict[str, str]:
+    """Return the words of an error for a key that the schema lists under `refused`."""
+    if isinstance(rule, str):
+        return {"found": "a setting that is Decanter's own", "expected": rule}
+    return {"found": "a key that was renamed", "expected": rule["renamed"]}
+
+
 def _schema_lines(error: ValidationError) -> Iterator[str]:
     steps = tuple(error.absolute_path)
     value: Any = error.instance
@@ -278,7 +233,7 @@ def _schema_lines(error: ValidationError) -> Iterator[str]:
         known = sorted(schema["properties"])
         refused = schema.get("refused", {})
         for key in value.keys() & refused.keys():
-            yield _line((*steps, key), found="a setting that is Decanter's own", expected=refused[key])
+            yield _line((*steps, key), **_refusal(refused[key]))
         for key in value.keys() - set(known) - refused.keys():
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
@@ -369,7 +324,7 @@ def _told_lines(site_id: Any, site: Any) -> Iterator[str]:
         for name in names.keys() & others.keys():
             found = f"a name that is in {other} as well"
             yield _line((site_id, *key, name), found=found, expected="it in one of the two")
-    if _part(site, "secrets_as", kind=str) == "environment":
+    if _part(site, "secret_delivery", kind=str) == "environment":
         rules = _schema_at((site_id, "env"))[0]["propertyNames"]
         names = _validator().evolve(schema=rules)
         for name, value in secrets.items():
@@ -594,9 +549,8 @@ def _server_name_lines(sites: dict[Any, Any]) -> Iterator[str]:
             steps, address = (site_id, "server_names", index), _address(name)
             if served and (line := _taken(owners, address or name.lower(), steps, name)):
                 yield line
-            documented = address and any(
-                address in ipaddress.ip_network(network) for network in DOCUMENTATION_NETWORKS
-            )
+            # RFC 5737 alone: inventories of tests use addresses of RFC 3849.
+            documented = address and address.version == 4 and is_example(address)
             if documented or PLACEHOLDER_NAME.fullmatch(name):
                 yield _placeholder_line(steps, name, "your own name")
 
@@ -654,14 +608,14 @@ def site_errors(sites: Any, source_root: Any, database_host: str = "") -> list[s
     Relative paths in `sites` start at source_root, a folder on the controller. The databases are on
     database_host; without one, on the site's own host.
     """
-    plain, root = _plain(lambda: sites), _plain(lambda: source_root)
-    lines = {line for error in _validator().iter_errors(plain) for line in _schema_lines(error)}
+    found, root = plain(lambda: sites, _key), plain(lambda: source_root)
+    lines = {line for error in _validator().iter_errors(found) for line in _schema_lines(error)}
     if not isinstance(root, str):
         lines.add(f"source_root: found {_found(root, True)}, expected a folder on the controller")
         root = "."
-    if isinstance(plain, dict):
-        lines.update(_server_name_lines(plain), _database_name_lines(plain), _placeholder_lines(plain))
-        for site_id, site in plain.items():
+    if isinstance(found, dict):
+        lines.update(_server_name_lines(found), _database_name_lines(found), _placeholder_lines(found))
+        for site_id, site in found.items():
             lines.update(_site_lines(site_id, site, Path(root), database_host))
     return sorted(lines)
 

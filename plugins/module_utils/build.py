@@ -28,12 +28,9 @@ from ansible_collections.decanter.stack.plugins.module_utils.build_guard import 
 from ansible_collections.decanter.stack.plugins.module_utils.build_log import explain, unit_fault
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
-from ansible_collections.decanter.stack.plugins.module_utils.site import (
-    Site,
-    read_json,
-    write_file,
-    write_json,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
     Takeover,
     TakeoverError,
@@ -42,7 +39,6 @@ from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
     shown,
     sync,
 )
-from ansible_collections.decanter.stack.plugins.module_utils.units import show
 
 PROGRAM = Path("/usr/local/lib/decanter/build")
 PYTHON = Path("/opt/decanter/uv/current/bin/python")
@@ -150,7 +146,7 @@ class Build:
     def stop(self) -> None:
         """Stop the unit with all its processes, before root reads or writes a file of the build."""
         # This fails if the unit does not exist. The processes decide.
-        subprocess.run(["systemctl", "stop", self.unit], capture_output=True, check=False)
+        systemctl("stop", self.unit, check=False)
         deadline = time.monotonic() + 10  # a killed process exists until its parent has read its status
         while left := processes_of(self.user.pw_uid):
             if time.monotonic() > deadline:

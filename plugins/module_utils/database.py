@@ -7,10 +7,11 @@ the authority and the server's name verified. How is in a file that root alone r
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import subprocess
 from pathlib import Path
+
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replacement
 
 SOCKET = "/run/mysqld/mysqld.sock"
 
@@ -68,7 +69,6 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
 
 def dump(site: str, name: str, path: Path) -> None:
     """Write all of a site's database to a compressed file, root's alone; it is there whole or not at all."""
-    new = path.with_name(f".{path.name}.new")
     command = client(site, "mariadb-dump", "mysqldump")
     # What would need rights on more than the site's own database.
     command.append("--no-tablespaces")
@@ -78,14 +78,11 @@ def dump(site: str, name: str, path: Path) -> None:
         # One moment's data, without stopping anybody from writing.
         *("--single-transaction", "--quick", "--routines", "--triggers", "--events", name),
     ]
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with replacement(path, 0o600) as file:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout and process.stderr
-            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6) as packed:
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file) as packed:
                 shutil.copyfileobj(process.stdout, packed, 1 << 20)
             error = process.stderr.read().decode(errors="replace")
         if process.returncode != 0:
             raise RuntimeError(f"{name} could not be dumped: {error.strip()}")
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)

@@ -16,20 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.decanter.stack.plugins.module_utils.compressed import TWINS, twins
-from ansible_collections.decanter.stack.plugins.module_utils.site import (
-    Site,
-    read_json,
-    replace_symlink,
-    write_file,
-)
-from ansible_collections.decanter.stack.plugins.module_utils.units import (
-    newest,
-    own_files,
-    seconds,
+from ansible_collections.decanter.stack.plugins.module_utils.compression import TWINS, twins
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import (
     show,
     systemctl,
+    timestamp_seconds,
 )
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
+from ansible_collections.decanter.stack.plugins.module_utils.units import newest, own_files
 
 Wanted = dict[str, Any]
 
@@ -80,7 +75,7 @@ def unit_reason(name: str, wanted: Wanted) -> str:
     if unit["ActiveState"] != "active":
         return f"{name} was {unit['ActiveState']}"
     changed, path = newest([*own_files(name, unit), *wanted["reads"]])
-    return f"{path} has changed" if changed > seconds(unit["ActiveEnterTimestamp"]) else ""
+    return f"{path} has changed" if changed > timestamp_seconds(unit["ActiveEnterTimestamp"]) else ""
 
 
 def unfinished(site: Site, identifier: str, wanted: Wanted) -> str:
@@ -221,8 +216,7 @@ def companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:
 def other_companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:
     """Those of other releases, or that are no longer wanted, as far as they run or would after a reboot."""
     pattern = f"{site.name}.*@*"
-    arguments = ["systemctl", "list-units", "--all", "--plain", "--no-legend", pattern]
-    lines = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = systemctl("list-units", "--all", "--plain", "--no-legend", pattern).splitlines()
     running = {
         fields[0] for fields in map(str.split, lines) if fields[2] in ("active", "activating", "failed")
     }
@@ -257,7 +251,7 @@ def move_companions(site: Site, identifier: str, wanted: Wanted) -> None:
         if running := [name for name in old if show(name)["ActiveState"] not in ("inactive", "failed")]:
             systemctl("stop", *running)
         systemctl("--quiet", "disable", *old)
-        subprocess.run(["systemctl", "reset-failed", *old], capture_output=True)  # those that did not fail
+        systemctl("reset-failed", *old, check=False)  # This fails for units that have not failed.
     own = companions(site, identifier, wanted)
     if stale := [name for name in own if unit_reason(name, wanted)]:
         systemctl("--quiet", "enable", *own)

@@ -8,7 +8,7 @@
 /srv/SITE/current          the live release, for people and commands
 /srv/SITE/assets/          static files of the live and the previous release together
 /srv/SITE/lock.json        who works on the site now
-/srv/SITE/once.json        commands that are run once, and have been
+/srv/SITE/once.json        commands of `setup` that have run
 /srv/SITE/pin.json         the release that somebody went back to, which a converge respects
 /srv/SITE/provisional.json what to return to while a run activates a release on all hosts of the site
 /var/log/decanter/SITE.log one line for each release that went live, or did not
@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 COLOURS = ("blue", "green")
 # A site may have an instance of its own of each: units SERVICE@SITE.
@@ -170,27 +172,5 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
 
 
-def write_file(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file at once: a reader, or a power cut, sees the old one or the new one whole."""
-    new = path.with_name(f".{path.name}.new")
-    with open(new, "w") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-
-
 def write_json(path: Path, value: dict[str, Any]) -> None:
     write_file(path, json.dumps(value, indent=2, sort_keys=True) + "\n", 0o640)
-
-
-def replace_symlink(path: Path, target: str) -> bool:
-    """Point a symlink elsewhere at once; whether that changed anything."""
-    if path.is_symlink() and os.readlink(path) == target:
-        return False
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.rename(path)
-    return True

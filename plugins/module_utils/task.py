@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site, write_file
-from ansible_collections.decanter.stack.plugins.module_utils.units import log, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site
+from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
 
 class Failed(Exception):

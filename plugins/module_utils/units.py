@@ -1,36 +1,10 @@
-"""What systemd says of a unit, and whether files have changed since it read them."""
+"""The log of a unit, and whether files have changed since the unit read them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timezone
-
-PROPERTIES = (
-    "LoadState ActiveState SubState UnitFileState NeedDaemonReload FragmentPath DropInPaths NRestarts "
-    "InvocationID StateChangeTimestamp ActiveEnterTimestamp"
-)
-
-
-def systemctl(*arguments: str) -> None:
-    """Run systemctl; raises RuntimeError with its own words when it fails."""
-    process = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
-    if process.returncode != 0:
-        raise RuntimeError(f"systemctl {' '.join(arguments)}: {process.stderr.strip()}")
-
-
-def show(name: str) -> dict[str, str]:
-    """A unit's properties. A unit that does not exist has them, too: its LoadState says so."""
-    arguments = [
-        "systemctl",
-        "show",
-        name,
-        "--timestamp=us+utc",
-        f"--property={PROPERTIES.replace(' ', ',')}",
-    ]
-    out = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
-    return dict.fromkeys(PROPERTIES.split(), "") | dict(line.split("=", 1) for line in out.splitlines())
 
 
 def log(name: str, since: float, lines: int = 60) -> str:
@@ -41,14 +15,6 @@ def log(name: str, since: float, lines: int = 60) -> str:
     arguments = ["journalctl", f"--unit={name}", f"--since=@{since:.0f}", "--output=cat", "--no-pager"]
     text = subprocess.run(arguments, capture_output=True, text=True).stdout
     return "\n".join(text.splitlines()[-lines:])
-
-
-def seconds(timestamp: str) -> float:
-    """Seconds since 1970 of systemd's `Sat 2026-11-21 03:27:43.123456 UTC`; 0 for an empty one."""
-    if not timestamp:
-        return 0.0
-    moment, form = timestamp.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC"
-    return datetime.strptime(moment, form).replace(tzinfo=timezone.utc).timestamp()
 
 
 def own_files(name: str, unit: dict[str, str]) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json, write_file
-from ansible_collections.decanter.stack.plugins.module_utils.units import systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import now, read_json
 
 DOCUMENTATION = r"""
 module: balancer_member
@@ -28,10 +29,9 @@ options:
   name: {description: The web host's name in the inventory., type: str, required: true}
   state: {description: Whether it gets visitors., type: str, choices: [in, out], required: true}
   sites:
-    description: The sites that have to be healthy before it is in; all when there are none.
+    description: The sites that have to be healthy before it is in; all if this is omitted.
     type: list
     elements: str
-    default: []
   drain: {description: Seconds for which it may end what was begun., type: int, default: 10}
   timeout: {description: Seconds within which it has to be healthy., type: int, default: 30}
 """
@@ -79,10 +79,10 @@ class Balancer:
         gone = {self.name, *(path.name for path in STATE.iterdir())}
         return [site for site, names in healthy.items() if not names - gone]
 
-    def faults(self, sites: list[str], since: float) -> dict[str, str]:
+    def faults(self, sites: list[str] | None, since: float) -> dict[str, str]:
         """The sites that it is not in for, or not known to be, since a time, and why."""
         told, faults = self.told(), {}
-        for site in sites or self.sites:
+        for site in self.sites if sites is None else sites:
             one = told.get(site, {}).get(self.name, {})
             if not one or one["checked"] < since:
                 faults[site] = "it was not asked for its health (is decanter-balancer.service running?)"
@@ -163,7 +163,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["in", "out"], "required": True},
-            "sites": {"type": "list", "elements": "str", "default": []},
+            "sites": {"type": "list", "elements": "str"},
             "drain": {"type": "int", "default": 10},
             "timeout": {"type": "int", "default": 30},
         },

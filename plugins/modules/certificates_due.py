@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import subprocess
 import time
-from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import canonical
+from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate import (
+    DAY,
+    public_key_of,
+    read_certificate,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
 
 DOCUMENTATION = r"""
 module: certificates_due
@@ -48,57 +53,35 @@ class Due(Exception):
     """A certificate has to be made; the message says why."""
 
 
-def openssl(*arguments: str, stdin: str = "", otherwise: str) -> str:
-    """What openssl prints; raises Due with the given words when it fails."""
-    done = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Due(otherwise)
-    return done.stdout
-
-
-def canonical(name: str) -> str:
-    try:
-        return ipaddress.ip_address(name).exploded
-    except ValueError:
-        return name
-
-
-def names_of(extension: str) -> set[str]:
-    """Names in openssl's `DNS:a.test, IP Address:10.0.0.1`."""
-    parts = (part.strip() for line in extension.splitlines() for part in line.split(", "))
-    return {canonical(part.split(":", 1)[1]) for part in parts if part.startswith(("DNS:", "IP Address:"))}
-
-
-def check(folder: str, site: dict[str, Any], days: int) -> None:
+def check(folder: Path, site: dict[str, Any], days: int) -> None:
     """Raise Due unless the certificate in a folder will do."""
-    chain, key = (os.path.join(folder, name) for name in ("fullchain.pem", "privkey.pem"))
-    if not (os.path.exists(chain) and os.path.exists(key)):
+    chain, key = folder / "fullchain.pem", folder / "privkey.pem"
+    if not (chain.exists() and key.exists()):
         raise Due("there is none")
-    ours = openssl("pkey", "-in", key, "-pubout", otherwise="its key cannot be read")
-    certificate = openssl(
-        *("x509", "-in", chain, "-noout", "-pubkey", "-enddate", "-subject", "-issuer"),
-        otherwise="it cannot be read",
-    )
-    if ours.strip() not in certificate:
+    try:
+        public_key = public_key_of(key)
+    except ValueError:
+        raise Due("its key cannot be read") from None
+    try:
+        made = read_certificate(chain)
+    except ValueError:
+        raise Due("it cannot be read") from None
+    if public_key != made.public_key:
         raise Due("its key is another's")
     if site["stands_in"]:
         return
-    told = dict(
-        line.split("=", 1) for line in certificate.splitlines() if "=" in line and "-----" not in line
-    )
-    end = datetime.strptime(told["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc)
-    if end.timestamp() - time.time() < days * 86400:
-        raise Due(f"it ends at {end:%Y-%m-%d %H:%M} UTC")
-    names = openssl("x509", "-in", chain, "-noout", "-ext", "subjectAltName", otherwise="it has no names")
-    found = names_of(names)
-    if not found:
+    if made.ends - time.time() < days * DAY:
+        raise Due(f"it ends at {iso(made.ends)}")
+    if not made.names:
         raise Due("it has no names")
-    if found != {canonical(name) for name in site["server_names"]}:
-        raise Due(f"it is for {', '.join(sorted(found))}")
+    if set(made.names) != {canonical(name) for name in site["server_names"]}:
+        raise Due(f"it is for {', '.join(sorted(made.names))}")
     if site["authority"]:
-        arguments = ("verify", "-partial_chain", "-trusted", "/dev/stdin", chain)
-        openssl(*arguments, stdin=site["authority"], otherwise="another authority has signed it")
-    elif told["subject"] != told["issuer"]:
+        # cryptography verifies a signature from version 40 on, and Ubuntu 22.04 has 3.4.
+        command = ("openssl", "verify", "-partial_chain", "-trusted", "/dev/stdin", str(chain))
+        if subprocess.run(command, input=site["authority"], capture_output=True, text=True).returncode != 0:
+            raise Due("another authority has signed it")
+    elif not made.self_issued:
         raise Due("somebody else has signed it")
 
 
@@ -119,11 +102,11 @@ def main() -> None:
     )
     due = []
     for site in module.params["sites"]:
-        folder = os.path.join(module.params["directory"], site["name"])
+        folder = Path(module.params["directory"], site["name"])
         try:
             check(folder, site, module.params["days"])
         except Due as reason:
-            due.append({"name": site["name"], "because": str(reason), "folder": os.path.isdir(folder)})
+            due.append({"name": site["name"], "because": str(reason), "folder": folder.is_dir()})
     module.exit_json(changed=False, due=due)
 
 

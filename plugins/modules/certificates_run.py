@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.site import write_file
-from ansible_collections.decanter.stack.plugins.module_utils.units import log, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import read_json, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
 DOCUMENTATION = r"""
 module: certificates_run
@@ -35,13 +36,6 @@ sites: {description: Of each, whether it is new and what is wrong., type: dict, 
 faults: {description: What is wrong., type: list, elements: str, returned: when it ran}
 log: {description: What it said., type: str, returned: when it ran}
 """
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
 
 
 def missing(configuration: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, replacement
 
 DOCUMENTATION = r"""
 module: files
@@ -112,36 +113,22 @@ class Change:
             self.path.mkdir(mode=0o700, exist_ok=True)
             self.own(self.path)
         elif self.state == "link":
-            new = self.new()
-            new.symlink_to(self.entry["src"])
-            new.rename(self.path)
+            replace_symlink(self.path, self.entry["src"])
         elif self.state == "file" and self.before.get("content") == self.after["content"]:
             self.own(self.path)
         elif self.state == "file":
             self.write(module)
 
     def write(self, module: AnsibleModule) -> None:
-        new = self.new()
-        try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(self.entry["content"].encode())
-                file.flush()
-                os.fsync(file.fileno())
+        with replacement(self.path, self.mode) as file:
+            file.write(self.entry["content"].encode())
+            file.flush()
             if command := self.entry.get("validate"):
-                arguments = [word.replace("%s", str(new)) for word in shlex.split(command)]
+                arguments = [word.replace("%s", file.name) for word in shlex.split(command)]
                 code, out, err = module.run_command(arguments, handle_exceptions=False)
                 if code != 0:
                     raise Refused(f"{self.path} was left as it is: its new content is refused.\n{err or out}")
-            self.own(new)
-            new.rename(self.path)
-        finally:
-            new.unlink(missing_ok=True)
-
-    def new(self) -> Path:
-        """A free name beside the path, which nothing reads: what starts with a dot is no configuration."""
-        new = self.path.with_name(f".{self.path.name}.new")
-        new.unlink(missing_ok=True)
-        return new
+            self.own(Path(file.name))
 
     def own(self, path: Path) -> None:
         try:

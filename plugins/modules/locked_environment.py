@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about, interpreter
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 
 DOCUMENTATION = r"""
 module: locked_environment
@@ -84,10 +85,7 @@ def main() -> None:
         if not complete:
             build(environment, python, requirements)
         if not linked:
-            new = root / ".current"
-            new.unlink(missing_ok=True)
-            new.symlink_to(environment.name)
-            new.replace(current)
+            replace_symlink(current, environment.name)
         for path in others:
             shutil.rmtree(path)
     except BuildError as error:

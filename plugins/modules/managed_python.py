@@ -29,7 +29,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.python_builds impor
     location,
     pinned,
 )
-from ansible_collections.decanter.stack.plugins.module_utils.site import replace_symlink, write_file
+from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
 
 DOCUMENTATION = r"""
 module: managed_python

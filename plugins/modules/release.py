@@ -15,7 +15,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.build import (
     finish,
     is_complete,
 )
-from ansible_collections.decanter.stack.plugins.module_utils.compressed import compress
+from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
 from ansible_collections.decanter.stack.plugins.module_utils.database import schema
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter
@@ -63,7 +63,7 @@ id: {description: The release's ID; empty where it has yet to be made., type: st
 current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
 because: {description: What is not as it should be., type: str, returned: always}
 pin: {description: The release that the site stays on, if there is one., type: dict, returned: always}
-once: {description: What runs once and has been run., type: list, elements: str, returned: always}
+setup_done: {description: Commands of C(setup) that have run., type: list, elements: str, returned: always}
 taken: {description: All IDs that have been given here., type: list, elements: str, returned: always}
 """
 
@@ -199,7 +199,7 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
         return "its migration has not been run"
     if migrated and wanted["database"] and schema(site.name, wanted["database"]) != site.schema(identifier):
         return "the schema of its database has changed since"
-    if late := [task for task in wanted["once"] if task not in read_json(site.once).get("tasks", [])]:
+    if late := [task for task in wanted["setup"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"
     if publish(site, identifier, wanted["static"], check=True):
         return "its static files are not all published"
@@ -238,7 +238,7 @@ def main() -> None:
         missing = str(error)
     identifier = pin.get("release") or (find(site, params["content"], wanted, how) if wanted else "")
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
-    result["once"] = read_json(site.once).get("tasks", [])
+    result["setup_done"] = read_json(site.once).get("tasks", [])
     result["taken"] = [record["id"] for record in site.records()]
     if params["archive"] is None or module.check_mode:
         because = look(site, identifier, params["site"], bool(pin))

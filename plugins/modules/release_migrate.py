@@ -34,7 +34,7 @@ FLASK_MIGRATE = "flask db current 2>/dev/null | awk '!/\\(head\\)/ { late = 1 } 
 
 def nothing_is_pending(site: Site, identifier: str, wanted: dict[str, str]) -> bool:
     """Whether nothing is pending. Without a way to find out, something may be."""
-    question = wanted.get("migrated")
+    question = wanted.get("migration_check")
     if not question and wanted["migrate"].startswith("flask db upgrade"):
         folder = re.search(r"\s(?:-d|--directory)[ =]\S+", wanted["migrate"])
         question = FLASK_MIGRATE.replace("current", f"current{folder[0] if folder else ''}", 1)

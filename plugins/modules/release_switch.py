@@ -36,7 +36,7 @@ options:
   keep: {description: How many releases are kept., type: int, default: 5}
   pin: {description: Whether a converge stays on this release., type: bool, default: false}
   elsewhere:
-    {description: Whether another host has run its migration and what runs once., type: bool, default: false}
+    {description: Whether another host has run its migration and its C(setup)., type: bool, default: false}
 """
 RETURN = r"""
 live: {description: The release that is live., type: str, returned: always}
@@ -51,8 +51,8 @@ def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
         if wanted["database"]:
             write_json(site.beside(identifier, "schema.json"), schema(site.name, wanted["database"]))
         site.amend_record(identifier, migrated=True)
-    if wanted["once"]:
-        write_json(site.once, {"tasks": wanted["once"]})
+    if wanted["setup"]:
+        write_json(site.once, {"tasks": wanted["setup"]})
 
 
 def main() -> None:

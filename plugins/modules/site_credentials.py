@@ -7,7 +7,12 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.units import log, newest, show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import (
+    SystemdError,
+    show,
+    systemctl,
+)
+from ansible_collections.decanter.stack.plugins.module_utils.units import log, newest
 
 DOCUMENTATION = r"""
 module: site_credentials
@@ -36,10 +41,11 @@ def main() -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{FOLDER}/.{site}")
     before, begun = newest([folder]), time.time()
-    code, _, err = module.run_command(["systemctl", "start", unit])
-    if code != 0:
+    try:
+        systemctl("start", unit)
+    except SystemdError as error:
         lines = [line for line in log(unit, begun).splitlines() if line.startswith(f"{site}: ")]
-        module.fail_json(msg="\n".join(lines) or f"{unit}: {err.strip()}\n{log(unit, begun)}")
+        module.fail_json(msg="\n".join(lines) or f"{unit}: {error.output}\n{log(unit, begun)}")
     module.exit_json(changed=newest([folder]) != before)
 
 

@@ -19,10 +19,10 @@ import requests
 import testinfra
 import urllib3.util.connection
 import yaml
-from ansible_environment import ACCELERATED
 
-pytest_plugins = ["turns"]
-ROOT = Path(__file__).parents[2]
+from tools.library import ACCELERATED, ROOT
+
+pytest_plugins = ["scheduling"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

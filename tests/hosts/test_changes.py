@@ -174,7 +174,7 @@ def test_the_settings_of_a_site(host, visitor, sites, converge, neighbour):
     changed = with_site(
         *(sites, "myproject"),
         gunicorn={"workers": expected[0]},
-        nginx={"body_size": "2m"},
+        nginx={"client_max_body_size": "2m"},
         secrets={"OLD_TOKEN": secrets.token_hex()},
     )
     with Reader(visitor, neighbour) as reader:

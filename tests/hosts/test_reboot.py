@@ -11,7 +11,7 @@ import requests
 from lab import login
 from test_site import SITE, offer
 
-PODMAN = Path(__file__).parents[2] / "roles/lab/files/podman"
+PODMAN = Path(__file__).parents[2] / "tests/lab/roles/lab/files/podman"
 UNITS = ["mariadb", "nginx", "ssh", "ufw"]
 
 

@@ -62,7 +62,7 @@ class Hostile:
             "gunicorn": {"workers": 1},
             "static": [{"url": "/static/", "path": "static"}],
             "secrets": {"SECRET_KEY": SECRET},
-            "secrets_as": "environment",
+            "secret_delivery": "environment",
             "files": {"config.ini": {"content": FILE_SECRET}},
             "tls": {"mode": "ca"},
             **keys,

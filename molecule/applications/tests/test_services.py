@@ -9,7 +9,7 @@ from lab import login
 from test_gallery import hang, wall
 from test_orders import SITE, order
 
-PODMAN = ROOT / "roles/lab/files/podman"
+PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 DATA = "/var/lib/redis-orders"
 
 

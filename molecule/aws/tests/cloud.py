@@ -16,11 +16,9 @@ from typing import Any
 
 import boto3
 
-SCENARIO = Path(__file__).parents[1]
-ROOT = SCENARIO.parents[1]
-sys.path.append(str(ROOT / "tests/hosts"))
+from tools.library import ACCELERATED, ROOT
 
-from ansible_environment import ACCELERATED  # noqa: E402 - found by the line above
+SCENARIO = Path(__file__).parents[1]
 
 REGION = "eu-west-1"
 ZONE = "town.test"

@@ -87,7 +87,7 @@ def flask(machine) -> Callable[[str], None]:
         # The same command would not be run again.
         once = f"{command} # {secrets.token_hex(4)}"
         arguments = json.dumps({"site": "harbour", "release": release, "commands": [once]})
-        told = machine.ansible("decanter.stack.release_task", arguments, become=True, check=False)
+        told = machine.ansible("decanter.stack.release_setup", arguments, become=True, check=False)
         assert "log" in told, f"expected {command.split()[0]} to end well, got {told['msg']}"
 
     return run

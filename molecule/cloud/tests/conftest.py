@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from visits import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
+from alb_client import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
 
-PODMAN = ROOT / "roles/lab/files/podman"
+PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")
 
 
@@ -43,7 +43,7 @@ class Home(NamedTuple):
 @pytest.fixture(scope="session")
 def made(inventory) -> dict[str, Any]:
     """What prepare.yml has made."""
-    told = yaml.load((Path(inventory) / "group_vars/all/made.yml").read_text(), Vault)
+    told = yaml.load((Path(inventory) / "group_vars/all/resources.yml").read_text(), Vault)
     return told["aws_made"] | told["scenario_made"]
 
 
@@ -103,7 +103,7 @@ def moderator(inventory, inside, somebody, live) -> Person:
     command = f"(echo {password}; echo {password}) | flask moderators add {name}"
     told = {"site": "harbour", "release": live("web1"), "commands": [command]}
     host = testinfra.get_host(f"ansible://web1?ansible_inventory={inventory}")
-    done = host.ansible("decanter.stack.release_task", json.dumps(told), become=True, check=False)
+    done = host.ansible("decanter.stack.release_setup", json.dumps(told), become=True, check=False)
     assert "log" in done, f"expected a moderator to be added, got {done.get('msg')}"
     one = somebody()
     answer = one.send("/admin/login", [("name", name), ("password", password)], "web1")

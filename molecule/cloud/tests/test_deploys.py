@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import boto3
+from alb_client import Visits
 from conftest import succeeded
-from visits import Visits
 
 
 def test_a_deploy_takes_each_host_out_and_loses_nothing(balancer, deploy, home, live, turns):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 
+from alb_client import Visits
 from conftest import succeeded
 from lab import run_playbook
-from visits import Visits
 
 TWO = "SELECT User_attributes->'$.additional_password' IS NOT NULL FROM mysql.user WHERE User = 'harbour'"
 

@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from crowd import Connection, Crowd  # noqa: E402 - found by the line above
+from load_generator import Connection, LoadGenerator  # noqa: E402 - found by the line above
 
-PODMAN = ROOT / "roles/lab/files/podman"
+PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
 WEB = ("web1", "web2")
 
@@ -40,7 +40,7 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> float:
 
 
 @dataclass
-class Visits(Crowd):
+class Visits(LoadGenerator):
     """Visitors of whoami, which says who answers."""
 
     name: str = "whoami.test"

@@ -372,9 +372,9 @@ def test_nothing_is_left_of_a_web_host_that_is_gone(host, inventory, tmp_path, v
 def passing(inventory) -> Iterator[Callable[..., Any]]:
     """TLS passes through the balancer, and ends there again afterwards."""
     converge = ("site.yml", inventory, "--tags", "firewall,balancer,certbot,nginx")
-    done = run_playbook(*converge, "-e", "balancer_tls=passes")
+    done = run_playbook(*converge, "-e", "balancer_tls_mode=passthrough")
     assert done.returncode == 0, done.stdout + done.stderr
-    yield lambda: run_playbook(*converge, "-e", "balancer_tls=passes")
+    yield lambda: run_playbook(*converge, "-e", "balancer_tls_mode=passthrough")
     done = run_playbook(*converge)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
-from crowd import Connection, Crowd  # noqa: E402 - found by the line above
+from load_generator import Connection, LoadGenerator  # noqa: E402 - found by the line above
 
 # Harbour's last migration, which those of the tests follow.
 HEAD = max(path.name.partition("_")[0] for path in (ROOT / "app/migrations/versions").glob("*.py"))
@@ -39,7 +39,7 @@ HOME = {
 
 
 @dataclass
-class Visitors(Crowd):
+class Visitors(LoadGenerator):
     """Visitors of Harbour who read, and offer homes; each answer names its release."""
 
     name: str = "harbour.test"

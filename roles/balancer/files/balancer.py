@@ -27,6 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.files import write_file
+from shared.journal import say
+
 CONFIGURATION = Path("/etc/decanter/balancer.json")
 RUN = Path("/run/decanter/balancer")
 STATE = Path("/var/lib/decanter/balancer")
@@ -134,7 +137,7 @@ class Balancer:
             because = "" if healthy else f", as nobody is healthy: {member.fault or 'not asked yet'}"
         else:
             because = f": {'taken out by an operator' if out else member.fault or 'not asked yet'}"
-        print(f"{site}: {member.name} is {'in' if inside else 'out'}{because}", flush=True)
+        say(f"{site}: {member.name} is {'in' if inside else 'out'}{because}")
 
     # --- How they are ------------------------------------------------------------------------------
 
@@ -217,9 +220,7 @@ class Balancer:
                 for name, members in self.sites.items()
             },
         }
-        new = self.run / ".state.json.new"
-        new.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
-        new.rename(self.run / "state.json")
+        write_file(self.run / "state.json", json.dumps(told, indent=2, sort_keys=True) + "\n", 0o640)
 
     async def tell(self) -> None:
         while True:

@@ -12,7 +12,6 @@ Standard library of Python 3.10, systemctl and journalctl.
 
 from __future__ import annotations
 
-import contextlib
 import email.message
 import email.utils
 import hashlib
@@ -25,9 +24,12 @@ import ssl
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from shared.files import read_json, write_file
+from shared.journal import iso, say
+from shared.systemd import SystemdError, show
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
@@ -35,23 +37,8 @@ STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
 PAUSE = 23 * 3600.0
 TIMEOUT = 30.0  # seconds that a mail server may take for an answer
 LINES = 30
+PROPERTIES = ("ActiveState", "Result", "InvocationID", "Description")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-
-
-def iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
-def say(text: str, *, fault: bool = False) -> None:
-    """A line for the journal, which knows it for an error by its first characters."""
-    print(f"{'<3>' if fault and 'JOURNAL_STREAM' in os.environ else ''}{text}", flush=True)
-
-
-def show(unit: str) -> dict[str, str]:
-    wanted = "ActiveState,Result,InvocationID,Description"
-    command = ["systemctl", "show", unit, f"--property={wanted}"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
 
 def journal(unit: str, invocation: str) -> tuple[list[str], list[str]]:
@@ -109,7 +96,7 @@ def send(settings: dict[str, Any], mail: email.message.EmailMessage) -> None:
 def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str]) -> str:
     said = "\n".join(f"    {line}" for line in lines) or "    nothing"
     return (
-        f"{unit} ({told.get('Description', '')}) fails on {socket.gethostname()}.\n"
+        f"{unit} ({told['Description']}) fails on {socket.gethostname()}.\n"
         f"Since: {iso(since)}\n\n"
         f"What it said:\n\n{said}\n\n"
         f"What to do: look at the host with\n\n"
@@ -122,21 +109,19 @@ def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str])
 
 def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
     """Mail what is new about a unit. Raises OSError where the mail is not taken."""
-    told, now = show(unit), time.time()
-    known: dict[str, Any] = {}
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        known = json.loads(file.read_text())
+    told, now = show(unit, PROPERTIES), time.time()
+    known = read_json(file)
     if told["ActiveState"] == "failed" or told["Result"] != "success":
-        lines, errors = journal(unit, told.get("InvocationID", ""))
+        lines, errors = journal(unit, told["InvocationID"])
         words = digest(errors or lines)
         known.setdefault("since", now)
         if known.get("words") == words and 0 <= now - known.get("mailed", 0) < PAUSE:
             say(f"{unit}: says what was mailed at {iso(known['mailed'])}")
             return
         # Before it is sent: since when it fails is to be known, too, when no mail goes out.
-        file.write_text(json.dumps(known))
+        write_file(file, json.dumps(known), 0o600)
         send(settings, message(settings, f"{unit} fails", failed_body(unit, told, known["since"], lines)))
-        file.write_text(json.dumps({**known, "words": words, "mailed": now}))
+        write_file(file, json.dumps({**known, "words": words, "mailed": now}), 0o600)
         say(f"{unit}: mailed to {', '.join(settings['to'])}")
     elif known and told["ActiveState"] in ("active", "inactive"):
         if "mailed" in known:
@@ -151,7 +136,7 @@ def main(unit: str) -> int:
     try:
         settings = json.loads(CREDENTIAL.read_text())
         look_at(unit, settings, STATE / f"{unit}.json")
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+    except (OSError, ValueError, SystemdError) as error:
         # Never with a password: smtplib's errors have the server's words.
         say(f"{unit}: no mail could be sent: {error}", fault=True)
         return 1

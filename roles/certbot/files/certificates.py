@@ -24,7 +24,7 @@ decide. No site's failure keeps another from its turn.
     certificates.py pack      print the account, certificates and keys, for another machine
     certificates.py unpack    take in what another has packed, where there is no account yet
 
-Standard library of Python 3.10, openssl and certbot.
+Standard library of Python 3.10, cryptography and certbot.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ import errno
 import fcntl
 import hashlib
 import http.client
-import ipaddress
 import json
 import os
 import re
@@ -52,10 +51,15 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from shared.addresses import canonical, parse_address
+from shared.certificate import DAY, Certificate, fits, read_certificate
+from shared.files import read_json, write_file
+from shared.journal import iso, say
+from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 
 CONFIGURATION = Path("/etc/decanter/certificates.json")
 # The distribution's authorities have security updates; certbot's own list has none.
@@ -63,14 +67,11 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 CHALLENGE = "/.well-known/acme-challenge/"
 PORT = 80  # the authority asks there and nowhere else
 
-DAY = 86400.0
 TIMEOUT = 10.0  # seconds for an answer to a probe, and of the authority about a renewal
 ORDER_TIMEOUT = 600.0
 HOPS = 5  # redirects that are followed
 # Let's Encrypt lets an account fail five times an hour for a name.
 PATIENCE = 3600.0
-# No alarm earlier than that, however long a certificate is good for.
-LONGEST_WARNING = 30 * DAY
 # Once is bad luck. After so many orders that fail, or after so long, somebody has to look.
 FAILURES = 3
 # By how much a clock may be off: more than any network's delay, less than matters to a certificate.
@@ -98,10 +99,6 @@ class Half(Refused):
     """A certificate is new, and not for all names."""
 
 
-def iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
 def words(error: BaseException) -> str:
     """An error as people read it: the system's own without its number."""
     if isinstance(error, OSError) and error.strerror:
@@ -117,139 +114,12 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.0f} hours"
 
 
-def say(text: str, *, fault: bool = False) -> None:
-    """A line for the journal, which knows it for an error by its first characters."""
-    prefix = "<3>" if fault and "JOURNAL_STREAM" in os.environ else ""
-    print(f"{prefix}{text}", flush=True)
-
-
-def canonical(name: str) -> str:
-    try:
-        return ipaddress.ip_address(name).exploded
-    except ValueError:
-        return name
-
-
-def is_address(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(name))
-    return False
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What was written there; nothing where that is none, or was cut off."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file at once, so that a full disk leaves the old one."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), mode)
-        new.replace(path)
-    except OSError as error:  # a write that fails does not say where
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-# --- Certificates ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What one says; times are in seconds since 1970."""
-
-    names: frozenset[str]
-    issuer: str
-    by_itself: bool
-    begins: float
-    ends: float
-    public_key: str
-    key_type: str
-    identifier: str  # by which an authority is asked about its renewal; empty where it names none
-
-    @property
-    def lifetime(self) -> float:
-        return self.ends - self.begins
-
-    @property
-    def last_third(self) -> float:
-        """From when on there is too little left."""
-        return self.ends - min(self.lifetime / 3, LONGEST_WARNING)
-
-    @property
-    def renewal(self) -> float:
-        """When it is renewed where the authority has nothing to say: as certbot does."""
-        return self.ends - (self.lifetime / 2 if self.lifetime < 10 * DAY else self.lifetime / 3)
-
-
-def openssl(*arguments: str) -> str:
-    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, errors="replace")
-    if done.returncode != 0:
-        raise ValueError(f"openssl cannot read {arguments[2]}")
-    return done.stdout
-
-
-def base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def certificate(chain: Path) -> Certificate:
-    """The first certificate of a chain. Raises ValueError where there is none that can be read."""
-    if not chain.exists():
-        raise ValueError(f"there is no {chain}")
-    said = ("-pubkey", "-serial", "-subject", "-issuer", "-dates")
-    text = openssl("x509", "-in", str(chain), "-noout", *said, "-nameopt", "RFC2253,utf8,-esc_msb")
-    public_key, _, rest = text.rpartition("-----END PUBLIC KEY-----")
-    told = dict(line.split("=", 1) for line in rest.splitlines() if "=" in line)
-    extensions = openssl(
-        *("x509", "-in", str(chain), "-noout", "-ext", "subjectAltName,authorityKeyIdentifier")
-    )
-    names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", extensions)
-    authority = re.search(
-        r"Authority Key Identifier:\s*(?:keyid:)?((?:[0-9A-F]{2}:)+[0-9A-F]{2})", extensions
-    )
-    serial = bytes.fromhex(told["serial"].zfill(len(told["serial"]) + len(told["serial"]) % 2))
-    if serial[0] & 0x80:  # as ASN.1 writes a positive number
-        serial = b"\0" + serial
-    common = re.search(r"(?:^|,)CN=((?:\\.|[^,\\])+)", told["issuer"])
-    begins, ends = (
-        datetime.strptime(told[name], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc).timestamp()
-        for name in ("notBefore", "notAfter")
-    )
-    return Certificate(
-        names=frozenset(canonical(name) for name in names),
-        issuer=common[1] if common else told["issuer"],
-        by_itself=told["subject"] == told["issuer"],
-        begins=begins,
-        ends=ends,
-        public_key=f"{public_key.strip()}\n-----END PUBLIC KEY-----",
-        # A short key is one on a curve.
-        key_type="rsa" if len(public_key) > 250 else "ecdsa",
-        identifier=f"{base64url(bytes.fromhex(authority[1].replace(':', '')))}.{base64url(serial)}"
-        if authority
-        else "",
-    )
-
-
-def fits(chain: Path, key: Path) -> bool:
-    """Whether a key is that of a chain's certificate."""
-    return openssl("pkey", "-in", str(key), "-pubout").strip() == certificate(chain).public_key
-
-
 # --- Whether names lead here -------------------------------------------------------------------
 
 
 def addresses(name: str) -> list[str]:
     """What DNS says of a name. Raises Refused where it says nothing."""
-    if is_address(name):
+    if parse_address(name):
         return [name]
     try:
         found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
@@ -342,7 +212,7 @@ def probe(names: list[str], challenges: Path, shared: bool = False) -> dict[str,
     for path in (folder.parent, folder):
         path.mkdir(mode=0o755, exist_ok=True)
         path.chmod(0o755)
-    write(folder / token, token.encode(), 0o644)
+    write_file(folder / token, token)
     try:
         with ThreadPoolExecutor(8) as pool:
             faults = pool.map(lambda name: does_not_arrive(name, token, shared), names)
@@ -440,7 +310,7 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
     new.mkdir(mode=0o700)
     try:
         for name, content in wanted.items():
-            write(new / name, content)
+            write_file(new / name, content, 0o600)
         if folder.exists():
             exchange(new, folder)
         else:
@@ -448,14 +318,6 @@ def put(chain: Path, key: Path, folder: Path) -> bool:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return True
-
-
-def systemctl(*arguments: str) -> str:
-    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        said = done.stderr.strip().partition("\n")[0]  # the next lines tell whom to ask
-        raise Refused(f"systemctl {' '.join(arguments)}: {said}")
-    return done.stdout
 
 
 def refusal(unit: str, begun: float) -> str:
@@ -504,7 +366,7 @@ class Run:
         """What certbot has got for a site, if that can be used."""
         chain, key = (self.lineage(site) / name for name in ("fullchain.pem", "privkey.pem"))
         try:
-            return certificate(chain) if fits(chain, key) else None
+            return read_certificate(chain) if fits(chain, key) else None
         except (ValueError, OSError):
             return None
 
@@ -569,7 +431,7 @@ class Run:
             raise Refused(f"{self.server} is not told who it writes to: {explained(done.stdout)}")
         say(f"{self.server} knows that it writes to {wanted['email'] or 'nobody'} now")
         self.account_changed = True
-        write(self.state / "account.json", json.dumps(wanted).encode())
+        write_file(self.state / "account.json", json.dumps(wanted), 0o600)
 
     def known_of_account(self) -> dict[str, str]:
         return {"server": self.server, "email": self.configuration["email"]}
@@ -595,7 +457,7 @@ class Run:
             return f"its renewal is due since {iso(when)}" + (f" ({because})" if because else "")
         # Last, for it may be so for long: a name that does not lead here must not be in a renewal's way.
         names = {canonical(name) for name in site["server_names"]}
-        return OTHER_NAMES if made.names != names else ""
+        return OTHER_NAMES if set(made.names) != names else ""
 
     def astray(self, site: dict[str, Any]) -> dict[str, str]:
         """The names that do not lead here, and why, where that matters and is to be found out."""
@@ -616,11 +478,11 @@ class Run:
         if not left:
             raise Refused("; ".join(wrong))
         if made:
-            lost = made.names & {canonical(name) for name in faults}
+            lost = set(made.names) & {canonical(name) for name in faults}
             # A name that fails for an hour must not be lost for a month; but not at the price of all.
             if lost and made.ends - self.now > made.lifetime / 6:
                 raise Refused("; ".join(wrong))
-            if because == OTHER_NAMES and made.names == {canonical(name) for name in left}:
+            if because == OTHER_NAMES and set(made.names) == {canonical(name) for name in left}:
                 return [], wrong
         return left, wrong
 
@@ -642,13 +504,13 @@ class Run:
         if rehearsal:
             command.append("--dry-run")
         for name in names:
-            command += ["--ip-address" if is_address(name) else "--domain", name]
+            command += ["--ip-address" if parse_address(name) else "--domain", name]
         variables = self.aws() if by_route53 else {}
         done = self.certbot_run(*command, variables=variables)
         if self.unknown_account(done) and self.put_account_aside():
             done = self.certbot_run(*command, variables=variables)
         if self.new_account and self.account().is_dir():
-            write(self.state / "account.json", json.dumps(self.known_of_account()).encode())
+            write_file(self.state / "account.json", json.dumps(self.known_of_account()), 0o600)
             self.new_account = False
         if done.returncode != 0:
             if told := said_by_route53(done.stdout):
@@ -725,7 +587,7 @@ class Run:
         elif not self.clock:
             note.setdefault("failing", self.now)
         if json.dumps(note) != before:
-            write(path, json.dumps(note).encode())
+            write_file(path, json.dumps(note), 0o600)
         new = made is not None and self.put(site)
         if refused:
             raise (Half if new else Refused)(refused)
@@ -745,7 +607,7 @@ class Run:
         # A disk that is full is found out before the authority is asked, or it would be asked each time.
         # And a run that is cut off leaves a note of what certbot may have got by then.
         asked = {**self.wanted(site), "names": sorted(names), "before": made.identifier if made else ""}
-        write(self.note(site), json.dumps({**note, "asked": asked}).encode())
+        write_file(self.note(site), json.dumps({**note, "asked": asked}), 0o600)
         try:
             self.order(site, names)
         except Refused as refused:
@@ -809,7 +671,7 @@ class Run:
     def attempt(self, part: Any) -> None:
         try:
             part()
-        except (OSError, Refused, ValueError) as error:
+        except (OSError, Refused, SystemdError, ValueError) as error:
             self.fault(words(error))
 
     def prune(self) -> None:
@@ -846,26 +708,25 @@ class Run:
         unread = set(read_json(file).get("units", []))
         before, faults = set(unread), []
         for unit in self.configuration["reloads"]:
-            wanted = "ActiveState,StateChangeTimestamp,ActiveEnterTimestamp"
-            shown = systemctl("show", unit, "--timestamp=us+utc", f"--property={wanted}")
-            told = dict(line.split("=", 1) for line in shown.splitlines())
-            if told.get("ActiveState") != "active":
+            state = show(unit)
+            if state["ActiveState"] != "active":
                 unread.discard(unit)
                 continue  # it reads them when it starts
-            moment = told["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
-            moment, form = moment.split(" ", 1)[1], "%Y-%m-%d %H:%M:%S.%f UTC"
-            if newest > datetime.strptime(moment, form).replace(tzinfo=timezone.utc).timestamp():
+            moment = state["ActiveEnterTimestamp" if unit in unread else "StateChangeTimestamp"]
+            if newest > timestamp_seconds(moment):
                 begun = time.time()
                 try:
                     systemctl("reload", unit)
-                except Refused as refused:
+                except SystemdError as error:
                     unread.add(unit)
-                    faults.append(f"{unit} goes on with the old: {refusal(unit, begun) or refused}")
+                    # The next lines name commands that show the log.
+                    reason = refusal(unit, begun) or str(error).partition("\n")[0]
+                    faults.append(f"{unit} goes on with the old: {reason}")
                     continue
                 say(f"{unit} has read what is new")
             unread.discard(unit)
         if unread != before:
-            write(file, json.dumps({"units": sorted(unread)}).encode())
+            write_file(file, json.dumps({"units": sorted(unread)}), 0o600)
         if faults:
             raise Refused("; ".join(faults))
 
@@ -877,7 +738,7 @@ class Run:
         faults = []
         for site in self.sites:
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError) as error:
                 faults.append(f"{site['name']}: {error}")
                 continue
@@ -908,12 +769,12 @@ class Run:
             row = {"name": site["name"], "mode": site["mode"], "server_names": site["server_names"]}
             note = read_json(self.note(site)) if site["mode"] == "acme" else {}
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError) as error:
                 rows.append(row | {"error": str(error)})
                 continue
             row["names"] = sorted(served.names)
-            row["issuer"] = "itself" if served.by_itself else served.issuer
+            row["issuer"] = "itself" if served.self_issued else served.issuer
             row["key_type"] = served.key_type
             row["profile"] = note.get("got", {}).get("profile", "")
             row["ends"], row["days"] = iso(served.ends), round((served.ends - self.now) / DAY, 1)
@@ -939,7 +800,7 @@ class Run:
             if self.done.get(site["name"], {}).get("error") not in (None, "", self.clock) and not times:
                 times = 1
             try:
-                served = certificate(self.directory / site["name"] / "fullchain.pem")
+                served = read_certificate(self.directory / site["name"] / "fullchain.pem")
             except (ValueError, OSError):
                 ends, alarm = 0.0, True
             else:
@@ -960,7 +821,7 @@ class Run:
         if not path.parent.exists():  # ours; another's is there
             path.parent.mkdir()
             path.parent.chmod(0o755)
-        write(path, ("\n".join(lines) + "\n").encode(), 0o644)
+        write_file(path, "\n".join(lines) + "\n")
 
 
 # --- From one machine to the next --------------------------------------------------------------
@@ -1025,7 +886,7 @@ def place(root: Path, entries: dict[str, dict[str, str]]) -> None:
             path.unlink(missing_ok=True)
             path.symlink_to(entry["link"])
         else:
-            write(path, base64.b64decode(entry["content"]))
+            write_file(path, base64.b64decode(entry["content"]), 0o600)
 
 
 NOISE = (
@@ -1113,7 +974,7 @@ def main(arguments: list[str]) -> int:
             "faults": run.faults,
         }
         try:
-            write(state / "last.json", json.dumps(last).encode())
+            write_file(state / "last.json", json.dumps(last), 0o600)
         except OSError as error:
             well = False
             say(words(error), fault=True)

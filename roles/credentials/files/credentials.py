@@ -36,6 +36,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
 from botocore.utils import IMDSRegionProvider
+from shared.files import write_file
+from shared.journal import say
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
@@ -108,17 +110,6 @@ def variables(secrets: dict[str, bytes]) -> bytes:
     return "".join(lines).encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Replace a file at once, where it is another."""
-    if path.exists() and path.read_bytes() == content:
-        return
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    new.replace(path)
-
-
 def fetch(site: str) -> list[str]:
     """Have the folder hold what is wanted; a line for each that cannot be had."""
     settings, folder = SETTINGS / site / "fetched.json", FETCHED / site
@@ -139,7 +130,9 @@ def fetch(site: str) -> list[str]:
         return faults
     files = {"environment": variables(got)} if wanted["as"] == "environment" else got
     for name, content in files.items():
-        write(folder / name, content)
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            write_file(path, content, 0o600)
     for path in folder.iterdir():
         if path.name not in files:
             path.unlink()
@@ -151,8 +144,7 @@ def main() -> int:
     os.umask(0o077)
     faults = fetch(sys.argv[1])
     for fault in faults:
-        # The journal knows it for an error by its first characters.
-        print(f"<3>{fault}" if "JOURNAL_STREAM" in os.environ else fault, flush=True)
+        say(fault, fault=True)
     return 1 if faults else 0
 
 

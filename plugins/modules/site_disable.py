@@ -1,0 +1,67 @@
+"""Stop serving a site: nothing of it runs or starts at boot, its data stays."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
+
+DOCUMENTATION = r"""
+module: site_disable
+short_description: Stop serving a site
+description:
+  - Stops its units, keeps them from starting at boot, and removes them with its configuration and its
+    credentials. Releases, uploads, database and user are kept.
+options:
+  name: {description: The site., type: str, required: true}
+"""
+RETURN = r"""
+removed: {description: What was removed., type: list, elements: str, returned: always}
+"""
+
+
+def files(name: str) -> list[Path]:
+    """What the site's units are made of, in the order in which it is safe to remove them."""
+    system = Path("/etc/systemd/system")
+    units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
+    notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
+    return [*units, *notes, Path("/run/decanter") / name, Path("/etc/decanter") / name]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True
+    )
+    site = Site(module.params["name"])
+    instances = [site.unit(colour, kind) for colour in COLOURS for kind in ("socket", "service")]
+    instances += [f"{service}@{site.name}.service" for service in SERVICES]
+    # Its processes and timers, of whichever release.
+    instances += live.other_companions(site, "", {"processes": [], "timers": []})
+    running = [unit for unit in instances if show(unit)["ActiveState"] not in ("inactive", "failed")]
+    enabled = [unit for unit in instances if show(unit)["UnitFileState"] == "enabled"]
+    left = [path for path in files(site.name) if path.exists()]
+    result = {"changed": bool(running or enabled or left), "removed": [str(path) for path in left]}
+    if module.check_mode or not result["changed"]:
+        module.exit_json(**result)
+
+    if enabled:
+        systemctl("--quiet", "disable", *enabled)
+    # The sockets in the same call, or a late request would start the site again.
+    if running:
+        systemctl("stop", *running)
+        systemctl("reset-failed", *running, check=False)  # This fails for units that have not failed.
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    systemctl("daemon-reload")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The commands of a site: migrations, setup, processes and timers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter import sites_check
+from sites_examples import changed, errors_of, minimal, rows
+
+CALENDARS = ("hourly", "Mon..Fri 06:30", "*:*:0/5", "*-*-01 04:00:00 UTC", "Sun *-*~7", "00/2:30")
+VALID = [
+    ("migrate", "sh -c 'a\tb && ü'"),
+    ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
+    *(("timers", {"a": {"command": "b", "calendar": when}}) for when in CALENDARS),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), VALID)
+def test_commands_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
+    assert errors_of(dotted, value, root) == []
+
+
+COMMAND = "a command on one line, such as flask db upgrade"
+PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
+TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
+TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
+COMPANION_COMMAND = "a command on one line, such as flask digest"
+CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
+LONG = "x" * 100
+INVALID = [
+    *rows(
+        "migrate",
+        COMMAND,
+        ("", "an empty string"),
+        ("  ", '"  "'),
+        ("a\nb", '"a\\nb"'),
+        (LONG + "\n", f'"{LONG[:59]}…"'),
+    ),
+    *rows("migration_check", "a command on one line", ("a\nb", '"a\\nb"'), (True, "true")),
+    *rows("setup", "a list of commands", ("flask seed", '"flask seed"')),
+    *rows("setup[0]", "a command on one line, such as flask seed", (["a\n"], '"a\\n"'), at="setup"),
+    *rows("processes", PROCESSES, (["python -m worker"], "a list")),
+    *rows(
+        "processes.a",
+        "a command on one line, such as python -m worker",
+        ("", "an empty string"),
+        ("a\nb", '"a\\nb"'),
+        ({"command": "a"}, "a dictionary"),
+    ),
+    *rows("timers", TIMERS, ("daily", "a string")),
+    *rows("timers.a", TIMER, ("flask digest", "a string")),
+    *rows("timers.a.command", COMPANION_COMMAND, ({"calendar": "daily"}, "nothing"), at="timers.a"),
+    *rows("timers.a.calendar", CALENDAR, ({"command": "flask digest"}, "nothing"), at="timers.a"),
+    *rows(
+        "timers.a.at",
+        "one of: calendar, command, on",
+        ({"command": "x", "calendar": "daily", "at": "one"}, "an unknown key"),
+        at="timers.a",
+    ),
+    *rows(
+        "timers.a.on",
+        "one of: one, all",
+        ({"command": "x", "calendar": "daily", "on": "two"}, '"two"'),
+        ({"command": "x", "calendar": "daily", True: "two"}, '"two"'),
+        at="timers.a",
+    ),
+    *rows(
+        "timers.a.command",
+        COMPANION_COMMAND,
+        ({"command": "a\nb", "calendar": "daily"}, '"a\\nb"'),
+        at="timers.a",
+    ),
+    *rows(
+        "timers.a.calendar",
+        CALENDAR,
+        *(
+            ({"command": "x", "calendar": when}, found)
+            for when, found in (
+                ("", "an empty string"),
+                ("daily\nUnit=x.service", '"daily\\nUnit=x.service"'),
+                ("daily; reboot", '"daily; reboot"'),
+                ("-1", '"-1"'),
+                ("%H:00", '"%H:00"'),
+                (5, "5"),
+            )
+        ),
+        at="timers.a",
+    ),
+    *rows("migrate", "your own value", ("flask changeme", 'the placeholder "flask changeme"')),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
+def test_commands_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
+    assert errors_of(dotted, value, root) == [line]
+
+
+COMPANION = "1 to 16 lower-case letters, digits and hyphens, a letter first"
+
+
+@pytest.mark.parametrize("kind", ["processes", "timers"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("task", "another name, task is Decanter's own"),
+        *((name, COMPANION) for name in ("Worker", "a_b", "a.b", "a-", "1a", "", "a" * 17)),
+    ],
+)
+def test_process_or_timer_with_invalid_name_is_rejected(
+    kind: str, name: str, expected: str, root: str
+) -> None:
+    command = {"processes": "x", "timers": {"command": "x", "calendar": "daily"}}[kind]
+    [line] = sites_check.site_errors(changed(minimal(), kind, {name: command}), root)
+    assert line.startswith(f"sites.harbour.{kind}"), line
+    assert line.endswith(f": found the name {json.dumps(name)}, expected {expected}"), line
+
+
+def test_timer_with_the_name_of_a_process_is_rejected(root: str) -> None:
+    sites = changed(minimal(), "processes", {"a": "x", "b": "x"})
+    sites = changed(sites, "timers", {"b": {"command": "x", "calendar": "daily"}})
+    assert sites_check.site_errors(sites, root) == [
+        'sites.harbour.timers.b: found the name "b", expected a name that no process has'
+    ]

@@ -1,0 +1,137 @@
+"""The environment variables and the secrets of a site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.vault import EncryptedString
+from ansible_collections.decanter.stack.plugins.filter import sites_check
+from jinja2 import Undefined
+from sites_examples import QUOTES, SECRET, changed, errors_of, minimal, rows
+
+VALID = [
+    ("secret_delivery", "environment"),
+    ("instance_role", True),
+    ("env.PYTHONUNBUFFERED", "1"),
+    ("secrets.a", "multi\nline"),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), VALID)
+def test_environment_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
+    assert errors_of(dotted, value, root) == []
+
+
+ENV_NAME = "upper-case letters, digits and underscores, a letter first"
+NOT_EMPTY = "a string that is not empty (put numbers in quotes)"
+INVALID = [
+    *rows("env", "a dictionary of environment variables", (["A"], "a list")),
+    *rows("env.A", QUOTES, (5, "5"), (True, "true")),
+    *rows("env.A", "a string on one line", ("a\nb", '"a\\nb"')),
+    *rows("env.a", ENV_NAME, ("x", 'the name "a"')),
+    *rows("env[5]", ENV_NAME, ({5: "x"}, "the name 5"), at="env"),
+    *rows('env["A B\\u2028"]', ENV_NAME, ({"A B\u2028": "x"}, 'the name "A B\\u2028"'), at="env"),
+    *rows("secrets", "a dictionary of secrets", (SECRET, "a string")),
+    *rows(
+        "secrets.A",
+        NOT_EMPTY,
+        ("", "an empty string"),
+        (5, "a number"),
+        (True, "a boolean"),
+        ([SECRET], "a list"),
+    ),
+    *rows(
+        "secrets._a",
+        "letters, digits and underscores, a letter first",
+        ({"_a": SECRET}, 'the name "_a"'),
+        at="secrets",
+    ),
+    *rows("env.A", "your own value", ("Replace_Me", 'the placeholder "Replace_Me"')),
+    *rows("secrets.A", "your own value", ("CHANGEME" + SECRET, "a placeholder")),
+    *rows(
+        "env.A",
+        QUOTES,
+        (Undefined(name="x"), "an undefined variable"),
+        (10**5000, "a huge number"),
+        ({1, 2}, "a value of another type"),
+        (yaml.safe_load("2024-01-31"), "a date"),
+        (EncryptedString(ciphertext="x"), "a value that cannot be read"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
+def test_environment_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
+    assert errors_of(dotted, value, root) == [line]
+
+
+ENV_TAKEN = "another name, this variable is not a site's to set"
+TAKEN_VARIABLES = [
+    *("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "DECANTER_X"),
+    *("CREDENTIALS_DIRECTORY", "LISTEN_FDS", "GUNICORN_CMD_ARGS"),
+]
+
+
+@pytest.mark.parametrize("name", TAKEN_VARIABLES)
+def test_env_reserved_variable_is_rejected(name: str, root: str) -> None:
+    assert sites_check.site_errors(changed(minimal(), f"env.{name}", "x"), root) == [
+        f'sites.harbour.env.{name}: found the name "{name}", expected {ENV_TAKEN}'
+    ]
+
+
+def test_name_in_env_and_secrets_is_rejected(root: str) -> None:
+    sites = changed(changed(minimal(), "env.A", "x"), "secrets.A", SECRET)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.secrets.A: found a name that is in env as well, expected it in one of the two"
+    ]
+
+
+PARAMETER = "ssm: and the path of a parameter, such as ssm:/staging/harbour/SECRET_KEY"
+ENCRYPTED = "kms: and what AWS KMS has encrypted, in base64"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ssm:/staging/harbour/SECRET_KEY", ""),
+        (f"kms:{'AQIC' * 12}", ""),
+        (f"kms:{'AQIC' * 12}AQ==", ""),
+        ("ssm:staging/harbour", PARAMETER),
+        ("ssm:/staging//a", PARAMETER),
+        ("ssm:/a b", PARAMETER),
+        ("ssm:", PARAMETER),
+        ("kms:", ENCRYPTED),
+        ("kms:aGVsbG8=", ENCRYPTED),
+        (f"kms:{'AQIC' * 12}A", ENCRYPTED),
+    ],
+)
+def test_secret_address_is_validated(value: str, expected: str, root: str) -> None:
+    lines = [f"sites.harbour.secrets.A: found a string, expected {expected}"] if expected else []
+    assert sites_check.site_errors(changed(minimal(), "secrets", {"A": value}), root) == lines
+
+
+def test_instance_role_without_outbound_is_rejected(root: str) -> None:
+    sites = changed(changed(minimal(), "outbound", False), "instance_role", True)
+    assert sites_check.site_errors(sites, root) == [
+        "sites.harbour.instance_role: found true, expected false where outbound is, for the role is asked "
+        "for over the network"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "expected"),
+    [
+        ("lower", SECRET, 'the name "lower"', ENV_NAME),
+        ("LD_PRELOAD", SECRET, 'the name "LD_PRELOAD"', ENV_TAKEN),
+        ("A", f"{SECRET}\x07", "a string", "no control characters in an environment variable"),
+    ],
+)
+def test_secret_in_environment_with_invalid_name_is_rejected(name, value, found, expected, root) -> None:
+    sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
+    if name != "LD_PRELOAD":
+        assert sites_check.site_errors(sites, root) == [], "expected a file to take it"
+    assert sites_check.site_errors(changed(sites, "secret_delivery", "environment"), root) == [
+        f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
+    ]

@@ -1,0 +1,84 @@
+"""The workers of a site: gunicorn and its health check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter import sites_check
+from sites_examples import changed, errors_of, minimal, rows
+
+VALID = [
+    ("gunicorn.worker_class", "gevent"),
+    ("gunicorn.settings", {}),
+    ("health.path", "/"),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), VALID)
+def test_gunicorn_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
+    assert errors_of(dotted, value, root) == []
+
+
+HEALTH_PATH = "a path that begins with / and has no spaces"
+INVALID = [
+    *rows("health.path", HEALTH_PATH, ("readyz", '"readyz"'), ("/a b", '"/a b"')),
+    *rows(
+        "health.timeout",
+        "an integer from 1 to 600",
+        (0, "0"),
+        (601, "601"),
+        (30.0, "30.0"),
+        (True, "true"),
+        ("30", '"30"'),
+    ),
+    *rows("health.watch", "an integer from 0 to 600", (-1, "-1"), (601, "601"), ("2", '"2"')),
+    *rows("gunicorn.workers", "an integer from 1 to 64", (65, "65")),
+    *rows("gunicorn.threads", "an integer from 1 to 128", (129, "129")),
+    *rows("gunicorn.timeout", "an integer from 1 to 3600", (3601, "3601")),
+    *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", ("tornado", '"tornado"')),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
+def test_gunicorn_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
+    assert errors_of(dotted, value, root) == [line]
+
+
+OWN = [
+    ("bind", "none, for systemd holds the socket"),
+    ("threads", "it in gunicorn, beside settings"),
+    ("user", "none, for the unit decides it"),
+    ("raw_env", "it as env of the site"),
+    ("certfile", "none, for nginx ends TLS"),
+    ("accesslog", "none, for nginx writes the access log, and errors go to the journal"),
+    ("post_worker_init", "none, for a hook is code, whose place is the application"),
+    ("graceful_timeout", "none, for it is the timeout, which nginx and systemd wait for as well"),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), OWN)
+def test_gunicorn_reserved_setting_is_rejected_with_reason(name, expected, root) -> None:
+    sites = changed(minimal(), "gunicorn.settings", {name: "x", "max_requests": 1})
+    assert sites_check.site_errors(sites, root) == [
+        f"sites.harbour.gunicorn.settings.{name}: found a setting that is Decanter's own, expected {expected}"
+    ]
+
+
+SETTINGS = [
+    ("max_request", 1, "an unknown key", None),
+    ("max_requests", "1000", '"1000"', "an integer from 0 to 10000000"),
+    ("preload_app", 1, "1", "true or false"),
+    ("loglevel", "loud", '"loud"', "one of: debug, info, warning, error, critical"),
+    ("proc_name", "a b", '"a b"', "1 to 64 letters, digits, dots, underscores and hyphens"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "found", "expected"), SETTINGS)
+def test_gunicorn_invalid_setting_is_rejected(name, value, found, expected, root) -> None:
+    [line] = sites_check.site_errors(changed(minimal(), "gunicorn.settings", {name: value}), root)
+    assert line.startswith(f"sites.harbour.gunicorn.settings.{name}: found {found}, expected "), line
+    if expected:
+        assert line.endswith(f"expected {expected}"), line
+    else:
+        assert line.endswith("(did you mean max_requests?)"), line

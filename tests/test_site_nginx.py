@@ -1,0 +1,124 @@
+"""The settings of nginx for a site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter import sites_check
+from sites_examples import SECRET, changed, errors_of, minimal, rows
+
+VALID = [
+    ("nginx.client_max_body_size", "1g"),
+    (
+        "nginx.headers",
+        {"Report-To": '{"group": "a", "max_age": 1}', "x-own": "a\\b", "X-Frame-Options": False},
+    ),
+    ("nginx.hsts", {"seconds": 0}),
+    ("nginx.limits", False),
+    ("nginx.cache", True),
+    ("nginx.cache", {}),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), VALID)
+def test_nginx_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
+    assert errors_of(dotted, value, root) == []
+
+
+INVALID = [
+    *rows(
+        "nginx.client_max_body_size",
+        "a number followed by k, m or g, such as 10m",
+        ("10 MB", '"10 MB"'),
+        ("\u0661m", '"\u0661m"'),
+    ),
+    *rows(
+        "nginx.headers.A",
+        "false, or a value of 1 to 3000 printable ASCII characters without $",
+        ({"A": True}, "true"),
+        ({"A": "$host"}, '"$host"'),
+        ({"A": "a\nb"}, '"a\\nb"'),
+        ({"A": ""}, "an empty string"),
+        ({"A": 5}, "5"),
+        at="nginx.headers",
+    ),
+    *(
+        row
+        for name in (
+            "Set-Cookie",
+            "strict-transport-security",
+            "X_A",
+            "Cache-Control",
+            "A:",
+            "Content-Length",
+        )
+        for row in rows(
+            f"nginx.headers.{name}" if ":" not in name else f'nginx.headers["{name}"]',
+            "a header's name, such as Referrer-Policy, and none that nginx or the application decides",
+            ({name: "a"}, f'the name "{name}"'),
+            at="nginx.headers",
+        )
+    ),
+    *rows(
+        "nginx.headers.x-a",
+        "one of the two",
+        ({"X-A": "a", "x-a": "b"}, "X-A as well"),
+        at="nginx.headers",
+    ),
+    *rows("nginx.hsts.seconds", "an integer from 0 to 126144000", (-1, "-1"), (True, "true")),
+    *rows(
+        "nginx.hsts.preload",
+        "subdomains: true and seconds: 63072000, at least, beside it",
+        ({"preload": True}, "true"),
+        ({"preload": True, "subdomains": True}, "true"),
+        ({"preload": True, "subdomains": True, "seconds": 31536000}, "true"),
+        ({"preload": True, "seconds": 63072000}, "true"),
+        at="nginx.hsts",
+    ),
+    *rows("nginx.limits", "false or a dictionary such as {rate: 100}", (True, "true"), (5, "5")),
+    *rows("nginx.limits.rate", "an integer from 1 to 10000", (0, "0"), ("5r/s", '"5r/s"')),
+    *rows(
+        "nginx.cache.except[0]",
+        "a path that begins with /, of letters, digits and . _ ~ - /",
+        (["log-in"], '"log-in"'),
+        (["/a b"], '"/a b"'),
+        (['/a"'], '"/a\\""'),
+        at="nginx.cache.except",
+    ),
+    *rows(
+        "nginx.cache.harmless_cookies[0]",
+        "1 to 64 letters, digits, dots, underscores and hyphens, and * at the end or none",
+        (["*"], '"*"'),
+        (["a*b"], '"a*b"'),
+        (["a=b"], '"a=b"'),
+        at="nginx.cache.harmless_cookies",
+    ),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
+def test_nginx_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
+    assert errors_of(dotted, value, root) == [line]
+
+
+def with_users(users: Any, path: str = "/healthz") -> dict[str, Any]:
+    return changed(changed(minimal(), "nginx.basic_auth", users), "health.path", path)
+
+
+def test_basic_auth_with_shared_health_path_is_rejected(root: str) -> None:
+    assert sites_check.site_errors(with_users({"ada": SECRET, "b@c.test": "$2b$12$" + "x" * 53}), root) == []
+    for path in ("/", "/?a=b", "/a;b", "/$a"):
+        [line] = sites_check.site_errors(with_users({"ada": SECRET}, path), root)
+        assert line == (
+            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a path of its own, '
+            "such as /healthz, for that is open to all"
+        )
+
+
+@pytest.mark.parametrize("password", [SECRET[:7], SECRET + "\n", "ü" * 8, 12345678])
+def test_basic_auth_error_contains_no_password(password: Any, root: str) -> None:
+    [line] = sites_check.site_errors(with_users({"ada": password}), root)
+    found = "a number" if isinstance(password, int) else "a string"
+    expected = "a password of 8 to 128 printable ASCII characters, or its hash"
+    assert line == f"sites.harbour.nginx.basic_auth.ada: found {found}, expected {expected}"

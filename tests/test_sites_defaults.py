@@ -1,0 +1,121 @@
+"""The defaults of sites, and the schema that has them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter import sites_check
+from hypothesis import given
+from jsonschema import Draft202012Validator
+from sites_examples import FILLED_DATABASE, KEYS, SCHEMA, changed, full, minimal
+from sites_strategies import ANYTHING
+
+FILLED = {
+    "state": "present",
+    "packages": [],
+    "install": [],
+    "indexes": [],
+    "build_secrets": {},
+    "build_outbound": True,
+    "files": {},
+    "services": [],
+    "build": [],
+    "uploads": [],
+    "env": {},
+    "secrets": {},
+    "secret_delivery": "credentials",
+    "instance_role": False,
+    "setup": [],
+    "health": {"path": "/", "timeout": 30, "watch": 2},
+    "processes": {},
+    "timers": {},
+    "static": [],
+    "gunicorn": {"worker_class": "gthread", "timeout": 30},
+    "nginx": {
+        "client_max_body_size": "1m",
+        "headers": {},
+        "hsts": {"subdomains": False, "preload": False},
+        "limits": {"rate": 30, "burst": 150, "connections": 100},
+        "cache": False,
+    },
+    "tls": {"mode": "self-signed"},
+    "outbound": True,
+    "sandbox": {},
+}
+
+
+def test_minimal_site_gets_all_defaults(root: str) -> None:
+    filled = sites_check.with_defaults(minimal())
+    assert filled == {"harbour": minimal()["harbour"] | FILLED}
+    assert sites_check.site_errors(filled, root) == []
+
+
+def test_full_site_keeps_its_values() -> None:
+    sites = full()
+    assert sites_check.with_defaults(sites)["harbour"] == sites["harbour"]
+
+
+def test_partial_dictionary_gets_missing_defaults() -> None:
+    sites = changed(minimal(), "health.path", "/readyz")
+    sites = {"town-hall": changed(sites, "database.engine", "mysql")["harbour"]}
+    filled = sites_check.with_defaults(sites)["town-hall"]
+    assert filled["health"] == {"path": "/readyz", "timeout": 30, "watch": 2}
+    assert filled["database"] == {**FILLED_DATABASE, "name": "town_hall"}
+
+
+def test_defaults_change_neither_input_nor_schema() -> None:
+    sites, schema = full() | minimal(), copy.deepcopy(SCHEMA)
+    before = copy.deepcopy(sites)
+    for site in sites_check.with_defaults(sites).values():
+        for container in (site[key] for key in FILLED if isinstance(site[key], dict)):
+            container["new"] = 1
+        site["server_names"].append("new")
+        site["static"].append("new")
+        site["env"]["new"] = 1
+    assert sites == before
+    assert schema == SCHEMA
+
+
+@pytest.mark.parametrize("junk", [None, [], 7, {"a": None}, {"a": [{}]}, {5: "x"}])
+def test_invalid_sites_pass_through_defaults(junk: Any) -> None:
+    assert sites_check.with_defaults(junk) == junk
+
+
+@given(sites=ANYTHING)
+def test_any_input_passes_through_defaults(sites: Any) -> None:
+    sites_check.with_defaults(sites)
+
+
+def nodes(schema: dict[str, Any], path: str = "sites") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for key, sub in schema.get("properties", {}).items():
+        yield from nodes(sub, f"{path}.{key}")
+    for word in ("items", "additionalProperties"):
+        if isinstance(schema.get(word), dict):
+            yield from nodes(schema[word], f"{path}.*")
+
+
+@pytest.mark.parametrize(("path", "node"), list(nodes(SCHEMA)), ids=[p for p, _ in nodes(SCHEMA)])
+def test_schema_describes_every_key(path: str, node: dict[str, Any]) -> None:
+    assert node["description"].endswith("."), path
+    types = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    assert set(types) <= set(sites_check.TYPES)
+    if "default" in node:
+        Draft202012Validator(node).validate(node["default"])
+    refused, known = node.get("refused", {}), node.get("properties", {}).keys()
+    assert not refused.keys() & known
+    assert {rule["renamed"] for rule in refused.values() if isinstance(rule, dict)} <= known
+    if "object" in types:
+        closed = node.get("additionalProperties") is False
+        assert closed or {"additionalProperties", "propertyNames"} <= node.keys()
+
+
+def test_schema_is_valid_json_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_schema_has_the_documented_keys() -> None:
+    assert sorted(SCHEMA["additionalProperties"]["properties"]) == KEYS.split(", ")

@@ -1,0 +1,146 @@
+"""nginx accepts its rendered configuration."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from repository import ROOT
+from templates_cases import CASES, HOSTS
+from templates_rendering import (
+    everywhere,
+    matching,
+    program,
+    rendered_root,
+    role_variables,
+    run,
+)
+
+
+@pytest.fixture
+def root(host: str, case: str) -> Iterator[Path]:
+    yield from rendered_root(host, case)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and a machine to come
+        ("balancer-passes", ["[fd00::2]"]),  # the web hosts behind it; web1 is its own name here
+        *(
+            (case, []) for case in ("full", "behind", "behind-alb", "balancer")
+        ),  # nobody has anything of an ACME server
+    ],
+)
+def test_acme_challenges_are_requested_from_other_hosts(case, expected):
+    (default,) = matching("debian13", case, r"/00-default\.conf$")
+    assert re.findall(r"^    server (\S+):80 ", default.text, re.M) == expected, default.text
+    (challenges,) = matching("debian13", case, r"/challenges\.conf$")
+    assert ("proxy_pass" in challenges.text) == bool(expected), challenges.text
+
+
+@functools.cache
+def certificate() -> tuple[str, str]:
+    """PEM of a certificate for one day, and of its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "decanter.test")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return public.decode(), private.decode()
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split("."))
+
+
+def module(name: str) -> str:
+    """The line that loads a module of nginx, which is a package of its own."""
+    place = f"usr/lib/nginx/modules/ngx_{name}_module.so"
+    found = [path for path in (Path("/") / place, ROOT / ".venv/tools" / place) if path.exists()]
+    if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
+        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
+    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not here")
+
+
+def nginx_newer_than(host: str) -> str | None:
+    """Why the nginx of this machine cannot test what is rendered for a host's."""
+    wanted = role_variables("nginx", host, CASES["minimal"])
+    said = run(program("nginx"), "-V")[1]
+    for name, pattern in (("nginx", r"nginx/([\d.]+)"), ("openssl", r"built with OpenSSL ([\d.]+)")):
+        here = re.search(pattern, said)[1]
+        needed = wanted["__nginx_version" if name == "nginx" else "__nginx_openssl_version"]
+        if version(here) < version(str(needed)):
+            return f"{name} is {here} here, {host} has {needed}"
+    return None
+
+
+@everywhere
+def test_nginx_accepts_its_configuration(host, case, root):
+    nginx = program("nginx")
+    if reason := nginx_newer_than(host):
+        pytest.skip(reason)
+    for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # not those of sockets, after unix:
+    certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
+    for path in (root / "etc/nginx").rglob("*.conf"):
+        text = paths.sub(f"{root}/", path.read_text())
+        for private, pem in certificate_path.findall(text):
+            Path(pem).parent.mkdir(parents=True, exist_ok=True)
+            Path(pem).write_text(certificate()[bool(private)])
+        # Low ports are for root; and somebody may serve on them here.
+        text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
+        # It makes the sockets that it listens on, also to test.
+        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
+        path.write_text(text.replace("user www-data;", ""))
+    main = root / "etc/nginx/nginx.conf"
+    modules = root / "etc/nginx/modules-enabled"
+    if "brotli on" in main.read_text():
+        lines = module("http_brotli_filter") + module("http_brotli_static")
+        (modules / "brotli.conf").write_text(lines)
+    if "balancer" in CASES[case].groups:
+        (modules / "stream.conf").write_text(module("stream"))
+    else:
+        shutil.rmtree(root / "etc/nginx/stream-enabled")
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
+    main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
+    code, said = run(nginx, "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
+    assert code == 0, f"nginx refuses what {host} would get:\n{said}"
+    # A newer nginx warns of what older ones need.
+    warnings = [line for line in said.splitlines() if "[warn]" in line and "deprecated" not in line]
+    assert not warnings, f"nginx warns of what {host} would get: {warnings}"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_wildcard_server_serves_the_application(host):
+    text = matching(host, "route53", r"sites-enabled/harbour\.conf$")[0].text
+    servers = re.split(r"^server \{$", text, flags=re.MULTILINE)[1:]
+    got = [
+        (
+            re.search(r"server_name (.+);", server)[1],
+            re.findall(r"return 30\d ([^;]+);|(application\.conf)", server)[-1],
+        )
+        for server in servers
+    ]
+    first = "https://harbour.test$request_uri"
+    assert got == [
+        ("harbour.test www.harbour.test", (first, "")),
+        ("*.harbour.test *.homes.test", ("https://$host$request_uri", "")),
+        ("www.harbour.test", (first, "")),
+        ("harbour.test *.harbour.test *.homes.test", ("", "application.conf")),
+    ], got

@@ -1,0 +1,158 @@
+"""The files of a site: gunicorn, environment, processes and timers."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repository import ROOT
+from templates_cases import CASES, FULL
+from templates_rendering import everywhere, matching, program, run
+
+
+@everywhere
+def test_gunicorn_accepts_its_configuration(host, case, monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    for file in matching(host, case, r"/gunicorn\.conf\.py$"):
+        settings: dict[str, Any] = {"__file__": file.path}
+        exec(compile(file.text, file.path, "exec"), settings)
+        site = CASES[case].sites[Path(file.path).parent.name]
+        assert type(settings["workers"]) is int and settings["workers"] >= 1, settings["workers"]
+        assert settings["worker_class"] == site.get("gunicorn", {}).get("worker_class", "gthread")
+        assert ("threads" in settings) == (settings["worker_class"] == "gthread")
+        assert (
+            settings["timeout"] == settings["graceful_timeout"] == site.get("gunicorn", {}).get("timeout", 30)
+        )
+        assert (settings["worker_tmp_dir"], settings["control_socket_disable"]) == (str(tmp_path), True)
+        for name in ("accesslog", "errorlog"):
+            assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
+        given = site.get("gunicorn", {})
+        assert settings.get("worker_connections") == given.get("worker_connections")
+        wrong = {key for key, value in given.get("settings", {}).items() if settings.get(key) != value}
+        assert not wrong, f"{file.path}: expected {given['settings']}, got others for {wrong}"
+        if importlib.util.find_spec("gunicorn"):
+            from gunicorn.config import Config
+
+            config = Config()
+            for name in config.settings.keys() & settings.keys():
+                config.set(name, settings[name])
+
+
+@pytest.mark.parametrize("case", ["full", "elsewhere"])
+def test_release_is_named_in_each_response(case, monkeypatch, tmp_path):
+    """The hook of gunicorn's configuration, on an application of three lines."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    settings: dict[str, Any] = {}
+    exec(matching("debian13", case, r"/gunicorn\.conf\.py$")[0].text, settings)
+
+    class Worker:
+        @staticmethod
+        def wsgi(environ, start_response):
+            start_response("200 OK", [("A", "b")])
+            return [b"body"]
+
+    worker, got = Worker(), []
+    try:
+        settings["post_worker_init"](worker)
+        assert gc.get_freeze_count(), "expected what is there to be looked through for garbage no more"
+    finally:
+        gc.unfreeze()
+    assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
+    assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
+    monkeypatch.delattr(gc, "freeze")
+    settings["post_worker_init"](Worker())  # a worker of PyPy's starts as well
+
+
+@everywhere
+def test_environment_file_keeps_each_value(host, case):
+    for file in matching(host, case, r"/etc/decanter/[^/]+/environment$"):
+        site = CASES[case].sites[Path(file.path).parent.name]
+        lines = [line for line in file.text.splitlines() if line and not line.startswith("#")]
+        # In double quotes, systemd reads backslashes as a shell does.
+        got = dict(shlex.split(line)[0].split("=", 1) for line in lines)
+        expected = {name: value for name, value in site.get("env", {}).items() if "{release}" not in value}
+        wrong = {name: got.get(name) for name, value in expected.items() if got.get(name) != value}
+        assert not wrong, f"{file.path}: expected {expected}, got {wrong}"
+        assert not set(site.get("secrets", {})) & set(got), f"{file.path}: found a secret"
+
+
+@pytest.mark.parametrize(
+    ("unit", "folder"), [("@.service", "/srv/harbour/%i"), (".task@.service", "/srv/harbour/releases/%i")]
+)
+def test_release_folder_in_env_is_that_of_the_unit(unit, folder):
+    (file,) = matching("debian13", "elsewhere", rf"/harbour{re.escape(unit)}$")
+    lines = [line for line in file.text.splitlines() if "SETTINGS" in line]
+    assert lines == [f'Environment="SETTINGS={folder}/set%%tings.cfg"'], f"expected {folder}, got {lines}"
+
+
+def test_build_program_is_installed_completely():
+    folder = ROOT / "roles/python_app/files/build"
+    expected = {path.name for path in folder.glob("*.py")}
+    got = set(re.findall(r"'build/(\w+\.py)'", (ROOT / "roles/python_app/tasks/configure.yml").read_text()))
+    assert got == expected, f"expected a copy of each module, got none of {sorted(expected - got)}"
+
+
+@everywhere
+def test_gunicorn_command_names_the_application(host, case):
+    for name, site in CASES[case].sites.items():
+        file = matching(host, case, rf"/{name}@\.service$")[0]
+        command = next(line for line in file.text.splitlines() if line.startswith("ExecStart="))
+        # In double quotes, systemd reads backslashes as a shell does; a % is written twice.
+        got = shlex.split(command)[-1]
+        assert got == site["wsgi"].replace("%", "%%"), f"{file.path}: {command}"
+
+
+# Processes that are to run for ever come back; what a timer starts ends, or is ended.
+KINDS = {
+    "processes": {"Type=exec", "Restart=always", "WantedBy=multi-user.target", "StartLimitIntervalSec=0"},
+    "timers": {"Type=oneshot", "TimeoutStartSec=900"},
+}
+
+
+@everywhere
+def test_processes_and_timers_run_their_commands(host, case):
+    for site, values in CASES[case].sites.items():
+        for kind, name in ((one, name) for one in KINDS for name in values.get(one, {})):
+            file = matching(host, case, rf"/{site}\.{name}@\.service$")[0]
+            lines = file.text.splitlines()
+            given = values[kind][name]
+            command = given if kind == "processes" else given["command"]
+            [start] = [line for line in lines if line.startswith("ExecStart=")]
+            # In double quotes, systemd reads backslashes as a shell does; % and $ are written twice.
+            got = shlex.split(start.removeprefix("ExecStart="))
+            expected = ["/bin/sh", "-c", command.replace("%", "%%").replace("$", "$$")]
+            assert got == expected, f"{file.path}: expected {expected}, got {got}"
+            assert f"WorkingDirectory=/srv/{site}/releases/%i" in lines and f"User={site}" in lines, file.text
+            for other, words in KINDS.items():
+                assert words <= set(lines) if other == kind else not words & set(lines), file.text
+
+
+@everywhere
+def test_timer_has_its_calendar(host, case):
+    for site, values in CASES[case].sites.items():
+        for name, timer in values.get("timers", {}).items():
+            file = matching(host, case, rf"/{site}\.{name}@\.timer$")[0]
+            assert f"OnCalendar={timer['calendar']}" in file.text.splitlines(), file.text
+            code, said = run(program("systemd-analyze"), "calendar", timer["calendar"])
+            assert code == 0, said
+
+
+def test_flask_app_with_quotes_is_escaped():
+    file = matching("debian13", "full", r"/etc/decanter/harbour/environment$")[0]
+    line = next(line for line in file.text.splitlines() if line.startswith("FLASK_APP="))
+    assert shlex.split(line) == [f"FLASK_APP={FULL['wsgi']}"], line
+
+
+@everywhere
+def test_tmpfiles_lines_are_valid(host, case):
+    for file in matching(host, case, r"/tmpfiles\.d/"):
+        for line in file.text.splitlines():
+            assert re.fullmatch(r"#.*|d /run/decanter(/[a-z0-9-]+)? 0\d{3} \S+ \S+", line), (
+                f"{file.path}: {line!r}"
+            )

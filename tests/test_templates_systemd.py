@@ -1,0 +1,222 @@
+"""systemd accepts its rendered units, and their sandboxes are strict."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from repository import ROOT
+from templates_cases import CASES
+from templates_rendering import (
+    directives,
+    everywhere,
+    matching,
+    program,
+    rendered_root,
+    run,
+)
+
+
+@pytest.fixture
+def root(host: str, case: str) -> Iterator[Path]:
+    yield from rendered_root(host, case)
+
+
+# What the distribution has, as far as our units and drop-ins need it.
+STUBS = {
+    **{
+        f"{name}.target": "[Unit]\nDescription=stub\n"
+        for name in ("basic", "sysinit", "shutdown", "sockets", "swap", "network", "multi-user", "umount")
+    },
+    "nginx.service": "[Service]\nType=forking\nExecStart=/bin/sh\n",
+    "mariadb.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
+    "mysql.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
+    "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
+    "ssh.service": "[Service]\nExecStart=/bin/sh\n",
+}
+# The rest of the transient unit of a build: plugins/module_utils/build.py.
+BUILD = (
+    "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
+)
+
+
+@pytest.fixture
+def units(root: Path, case: str) -> Path:
+    folder = root / "etc/systemd/system"
+    for name, text in STUBS.items():
+        (folder / name).write_text(text)
+    programs = [
+        *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
+        *("usr/bin/redis-server", "usr/bin/memcached", "opt/decanter/aws/current/bin/python"),
+    ]
+    for site in CASES[case].sites:
+        # As the role gunicorn links it.
+        (folder / f"{site}@.service.d").mkdir()
+        shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
+        programs.append(f"srv/{site}/blue/.venv/bin/python")
+        # As the module release starts it.
+        text = (root / f"etc/decanter/{site}/build.conf").read_text()
+        (folder / f"{site}.build.service").write_text(f"{text}\n{BUILD.format(site)}")
+    for name in programs:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("#!/bin/sh\n")
+        (root / name).chmod(0o755)
+    return root
+
+
+def units_of(site: str, values: Mapping[str, Any]) -> list[str]:
+    """The names of the services that run a site's code, without their instance."""
+    companions = (*values.get("processes", {}), *values.get("timers", {}))
+    return [site, f"{site}.task", *(f"{site}.{name}" for name in companions)]
+
+
+def unit_names(root: Path) -> list[str]:
+    """Each unit that was written or has a drop-in, templates with an instance."""
+    folder, names = root / "etc/systemd/system", []
+    for path in sorted(folder.iterdir()):
+        if path.name in STUBS:
+            continue
+        names.append(path.name.removesuffix(".d"))
+    return sorted({re.sub(r"@\.", "@blue.", name) for name in names})
+
+
+@everywhere
+def test_systemd_accepts_its_units(host, case, units):
+    names = unit_names(units)
+    expected = {"nginx.service", "decanter-balancer.service", "ssh.socket", "swapfile.swap"}
+    expected |= {"decanter-certificates.service", "decanter-certificates.timer"}
+    assert expected <= set(names), names
+    for site, values in CASES[case].sites.items():
+        expected = {f"{site}@{colour}.socket" for colour in ("blue", "green")}
+        expected |= {f"{unit}@blue.service" for unit in units_of(site, values)} | {f"{site}.build.service"}
+        expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
+        got = {name for name in names if re.match(rf"{site}[@.]", name)}
+        assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"
+    command = [program("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={units}", *names]
+    code, said = run(*command)
+    said = "\n".join(line for line in said.splitlines() if "does not match any known unit" not in line)
+    assert (code, said) == (0, ""), f"systemd refuses what {host} would get:\n{said}"
+
+
+# systemd of each distribution, and directives that came after the oldest of them: from the "Added in
+# version" of its 257's man pages. An older one warns in its log and goes on without them.
+SYSTEMD = {"debian12": 252, "debian13": 257, "ubuntu22": 249, "ubuntu24": 255}
+NEWER = {
+    250: "ConditionCPUPressure ConditionIOPressure ConditionMemoryPressure ExecSearchPath ExitType"
+    " RestrictFileSystems RestrictNetworkInterfaces RuntimeRandomizedExtraSec TTYColumns TTYRows",
+    251: "ExtensionDirectories",
+    252: "ConditionCredential CoredumpReceive",
+    253: "LogFilterPatterns MemoryZSwapMax OpenFile ReloadSignal StartupMemoryZSwapMax",
+    254: "DelegateSubgroup ExtensionImagePolicy FileDescriptorStorePreserve ImportCredential MemoryKSM"
+    " MemoryPressureThresholdSec MemoryPressureWatch MountImagePolicy RestartMaxDelaySec RestartMode"
+    " RestartSteps RootEphemeral RootImagePolicy",
+    255: "NFTSet PollLimitBurst PollLimitIntervalSec SetLoginEnvironment SurviveFinalKillSignal",
+    256: "MemoryZSwapWriteback PassFileDescriptorsToExec WantsMountsFor",
+    257: "BindLogSockets ManagedOOMMemoryPressureDurationSec PrivatePIDs UtmpMode",
+}
+
+
+@everywhere
+def test_units_have_no_directive_newer_than_systemd(host, case):
+    newer = {name: since for since, names in NEWER.items() for name in names.split()}
+    for file in matching(
+        host, case, r"\.(service|socket|swap)(\.d/|$)|/(unit|build)\.conf$|/journald\.conf\.d/"
+    ):
+        for name in re.findall(r"^(\w+)=", file.text, re.M):
+            since = newer.get(name, 0)
+            assert since <= SYSTEMD[host], (
+                f"{file.path}: {name}= came with systemd {since}, {host} has {SYSTEMD[host]}"
+            )
+
+
+# Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
+EXPOSURE = {
+    **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
+    **{"nginx": 25, "balancer": 11, "certificates": 15, "database": 22, "service": 3},
+    "build": 15,
+}
+
+
+@everywhere
+def test_units_stay_below_their_exposure(host, case, units):
+    allowed = {"nginx.service": EXPOSURE["nginx"], "decanter-balancer.service": EXPOSURE["balancer"]}
+    allowed["decanter-certificates.service"] = EXPOSURE["certificates"]
+    for site, values in CASES[case].sites.items():
+        kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
+        kind = "loosened site" if values.get("sandbox") else kind
+        allowed |= {f"{unit}@blue.service": EXPOSURE[kind] for unit in units_of(site, values)}
+        allowed |= {f"{name}@{site}.service": EXPOSURE["service"] for name in values.get("services", [])}
+        allowed[f"{site}.build.service"] = EXPOSURE["build"]
+    database = matching(host, case, r"/(mariadb|mysql)\.service\.d/")[0]
+    allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
+    for unit, threshold in allowed.items():
+        command = [program("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--root={units}"]
+        code, said = run(*command, f"--threshold={threshold}", unit)
+        found = re.search(r"exposure level for .*", said)
+        assert code == 0, f"expected at most {threshold / 10}, got {found[0] if found else said}"
+
+
+@everywhere
+def test_services_listen_on_the_sockets_of_the_site(host, case):
+    for site, values in CASES[case].sites.items():
+        environment = matching(host, case, rf"/etc/decanter/{site}/environment$")[0].text
+        shared = matching(host, case, rf"/etc/decanter/{site}/unit\.conf$")[0].text
+        # What fetches secrets comes before a site, too.
+        after = re.findall(r"^After=(?!decanter-credentials@)(.*)", shared, re.M)
+        if not values.get("services"):
+            assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
+            continue
+        assert after == [f"memcached@{site}.service redis@{site}.service"], after
+        settings = matching(host, case, rf"/etc/decanter/redis/{site}\.conf$")[0].text
+        socket = re.findall(r"^unixsocket (.*)", settings, re.M)[0]
+        assert f'REDIS_URL="unix://{socket}"\n' in environment, f"expected {socket} in {environment}"
+        unit = matching(host, case, r"/memcached@\.service$")[0].text.replace("%i", site)
+        socket = re.findall(r"--unix-socket=(\S+)", unit)[0]
+        assert f'MEMCACHED_SOCKET="{socket}"\n' in environment, f"expected {socket} in {environment}"
+
+
+@everywhere
+def test_sandbox_exceptions_come_last_with_their_reason(host, case):
+    for name, site in CASES[case].sites.items():
+        got = directives(matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text)
+        for directive, loosened in site.get("sandbox", {}).items():
+            value = {True: "yes", False: "no"}.get(loosened["value"], loosened["value"])
+            assert len(got[directive]) > 1, f"{directive}: expected it to be set before, got {got[directive]}"
+            assert got[directive][-1] == (value, f"# {loosened['because']}"), got[directive]
+        networks = site.get("outbound") if isinstance(site.get("outbound"), dict) else {}
+        expected = [("localhost", "IPAddressDeny=any")] if networks else []
+        for network in sorted(networks):
+            of = networks[network]
+            expected.append((" ".join(of["to"]), f"# {network}: {of['because']}"))
+        assert got.get("IPAddressAllow", []) == expected, got
+
+
+def test_sandbox_directives_are_those_of_the_schema():
+    """Each directive of a unit's sandbox may be loosened or is refused, and no other."""
+    schema = yaml.safe_load((ROOT / "plugins/schema/sites.yml").read_text())["additionalProperties"][
+        "properties"
+    ]
+    known = set(schema["sandbox"]["propertyNames"]["enum"])
+    texts = [matching("debian13", case, r"/unit\.conf$")[0].text for case in ("full", "elsewhere")]
+    found = set().union(*(directives(text.partition("[Service]")[2]) for text in texts))
+    assert known == found, f"expected {sorted(found)}, got {sorted(known)}"
+    refused = [set(rule["not"]["enum"]) for rule in schema["sandbox"]["propertyNames"]["allOf"]]
+    assert set().union(*refused) < known and not set.intersection(*refused)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("full", ["127.0.0.0/8 ::1"]),
+        ("elsewhere", ["any"]),
+    ],
+)
+def test_build_network_is_limited(case, expected):
+    (file,) = matching("debian13", case, "/harbour/build.conf$")
+    denied = [value for value, _ in directives(file.text)["IPAddressDeny"]]
+    assert denied[-1:] == expected, f"expected {expected}, got {denied}"

@@ -1,0 +1,1 @@
+"""Programs of this repository that operators or developers start by bin/."""

@@ -1,0 +1,311 @@
+"""Write the entry of a new site into inventories/ENV/group_vars/all/sites.yml.
+
+It looks at the application's source, a folder or a git repository, and asks what the source does not
+say. Where nobody can answer (no terminal, or --yes) it takes what it found. The entry is checked together
+with the sites that are there before anything is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tools.library import ROOT
+from tools.new_site import entry as entries
+from tools.new_site import sites_file
+from tools.new_site.project import read_source
+from tools.new_site.report import left_to_do, noticed
+from tools.new_site.source import Source
+
+GIT_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
+NONE = {"", "-", "no", "none"}
+
+
+class Stop(Exception):
+    """An end without a written file: the exit status, and the messages."""
+
+    def __init__(self, status: int, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.status = status
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("new-site", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("--env", default="lab", help="the inventory; lab by default")
+    add("--source", help="the application's folder, or the address of its git repository")
+    add("--version", help="of a repository, a branch, a tag or a commit; its own default branch otherwise")
+    add("--subdir", help="of a repository, the folder in it that holds the application")
+    add("--name", help="the site's id, which names its Unix user, its folders and its database")
+    add("--server-names", help="its host names, with commas in between; the first is canonical")
+    add("--wsgi", help="the application that gunicorn imports, such as shop:create_app()")
+    add("--database", choices=["yes", "no"], help="whether it has a database of MySQL's kind")
+    add("--migrate", help="the command that migrates it; - for none")
+    add("--static", help="the folder of its static files, relative to the source; - for none")
+    add("--yes", action="store_true", help="ask nothing, and take what the source says")
+    return parser.parse_args(arguments)
+
+
+# --- The source --------------------------------------------------------------------------------
+
+
+def git(*arguments: str) -> str:
+    # As when it is deployed: git asks nobody for a password.
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        raise Stop(1, f"source: git failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def default_branch(url: str) -> str:
+    found = re.search(
+        r"^ref: refs/heads/(\S+)\s+HEAD$", git("ls-remote", "--symref", "--", url, "HEAD"), re.M
+    )
+    return found[1] if found else "main"
+
+
+def checkout(url: str, version: str, folder: Path) -> None:
+    """One commit of a repository, without what came before it."""
+    git("init", "--quiet", str(folder))
+    git("-C", str(folder), "fetch", "--quiet", "--depth=1", "--end-of-options", url, version)
+    git("-C", str(folder), "checkout", "--quiet", "FETCH_HEAD")
+
+
+def is_repository(given: str) -> bool:
+    """Whether it is fetched by git: an address, or a bare repository, which is no folder to release."""
+    folder = Path(given).expanduser()
+    return bool(GIT_URL.fullmatch(given)) or ((folder / "HEAD").is_file() and (folder / "objects").is_dir())
+
+
+def wrong_source(given: str) -> list[str]:
+    if re.match(r"https?://[^/@]*:[^/@]*@", given):
+        return [
+            "source: found a password in the address, expected it with git's credentials, or a deploy key"
+        ]
+    if is_repository(given) or (given and Path(given).expanduser().is_dir()):
+        return []
+    found = f"no folder {given}" if given else "nothing"
+    return [f"source: found {found}, expected a folder or the address of a git repository"]
+
+
+def folder_entry(given: str) -> tuple[Path, dict[str, Any]]:
+    """A folder, and how `sites` has it: relative within this checkout, ~/ within one's home."""
+    folder = Path(given).expanduser().resolve()
+    if folder.is_relative_to(ROOT):
+        return folder, {"path": os.path.relpath(folder, entries.ROOT)}
+    if folder.is_relative_to(Path.home()):
+        return folder, {"path": f"~/{folder.relative_to(Path.home())}"}
+    return folder, {"path": str(folder)}
+
+
+def find_source(given: argparse.Namespace, stack: ExitStack) -> tuple[Source, dict[str, Any], str]:
+    """Return the facts about the source, its entry in `sites`, and its name."""
+    if not is_repository(given.source):
+        for key in ("version", "subdir"):
+            if getattr(given, key):
+                raise Stop(1, f"{key}: found {key} beside a folder, expected it beside a git repository")
+        folder, where = folder_entry(given.source)
+        source = read_source(folder)
+        if source.folder:
+            where = {"path": f"{where['path'].rstrip('/')}/{source.folder}"}
+        return source, where, folder.name
+    version = given.version or default_branch(given.source)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="new-site-")))
+    checkout(given.source, version, folder)
+    where = {"git": given.source} | ({"version": version} if version != "main" else {})
+    if given.subdir:
+        folder = folder / given.subdir
+        if not folder.is_dir():
+            raise Stop(1, f"subdir: found no folder {given.subdir} in {given.source}, expected one")
+    source = read_source(folder)
+    if subdir := "/".join(part.strip("/") for part in (given.subdir, source.folder) if part):
+        where["subdir"] = subdir
+    called = given.subdir or given.source.rstrip("/").removesuffix(".git")
+    return source, where, re.split(r"[/:]", called.rstrip("/"))[-1]
+
+
+def as_id(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:16].rstrip("-")
+
+
+def free_id(called: str, wrong: Callable[[str], list[str]]) -> str | None:
+    """Return a site id from a folder's name. A name that the system uses gets an ending."""
+    name = as_id(called)
+    if name and any("that no site has yet" not in line for line in wrong(name)):
+        name = f"{name[:11].rstrip('-')}-site"
+    return name or None
+
+
+# --- The questions -----------------------------------------------------------------------------
+
+
+class Questions:
+    """Each is answered by its option, by whoever sits there or, where nobody does, by what was found."""
+
+    def __init__(self, given: argparse.Namespace, ask: Callable[[str], str] | None) -> None:
+        self.given, self.ask = given, ask
+        self.found: dict[str, str] = {}  # reasons why there is no proposal, by the question's key
+
+    def answer(
+        self,
+        key: str,
+        question: str,
+        proposed: str | None,
+        wrong: Callable[[str], list[str]] = lambda answer: [],
+        optional: bool = False,
+    ) -> str:
+        """Return a valid answer. `proposed` is None for a required answer that was not found.
+
+        A proposal that validation rejects is left out with a note.
+        """
+        said = getattr(self.given, key)
+        if said is None and proposed and (lines := wrong(proposed)):
+            print("".join(f"  Left out: {line}\n" for line in lines), end="")
+            proposed = "" if optional else None
+        while True:
+            if said is not None:
+                answer = said
+            elif self.ask is None:
+                if proposed is None:
+                    found = self.found.get(key, "nothing")
+                    raise Stop(2, f"--{key.replace('_', '-')}: found {found}, expected {question}")
+                answer = proposed
+            else:
+                hint = "" if proposed is None else f" [{proposed or '-'}]"
+                answer = self.ask(f"{question[0].upper()}{question[1:]}{hint}: ").strip() or proposed or ""
+            lines = wrong(answer)
+            if not lines:
+                return answer
+            if self.ask is None or said is not None:
+                raise Stop(1, *lines)
+            print("\n".join(f"  {line}" for line in lines))
+
+
+def listed(answer: str) -> list[str]:
+    return [name for name in re.split(r"[,\s]+", answer) if name]
+
+
+def static_entry(answer: str, source: Source) -> list[dict[str, str]]:
+    if answer.lower() in NONE:
+        return []
+    url = next((folder["url"] for folder in source.static if folder["path"] == answer), "/static/")
+    return [{"url": url, "path": answer.rstrip("/")}]
+
+
+def compose(
+    given: argparse.Namespace, ask: Callable[[str], str] | None, sites: dict[str, Any], stack: ExitStack
+) -> tuple[str, dict[str, Any], Source]:
+    """Return the new site's name, its entry, and the facts about its source."""
+    questions = Questions(given, ask)
+    where_it_is = "where its code is, a folder or the address of a git repository"
+    given.source = questions.answer("source", where_it_is, None, wrong_source)
+    source, where, called = find_source(given, stack)
+    for line in noticed(source):
+        print(f"  {line}")
+    if source.no_application:
+        questions.found["wsgi"] = f"no WSGI application ({source.no_application.partition('. ')[0]})"
+
+    def wrong(key: str, value: Any, name: str) -> list[str]:
+        """Return the messages of validation for one answer."""
+        right = {"server_names": ["a.test"], "source": where, "wsgi": "a:b", key: value}
+        path = f"sites.{name}.{key}"
+        return [line for line in entries.problems(sites, name, right, []) if line.startswith(path)]
+
+    def wrong_name(name: str) -> list[str]:
+        if name in sites:
+            return [f"name: found {name}, expected one that no site has yet"]
+        known = {"server_names": ["a.test"], "source": where, "wsgi": "a:b"}
+        return [line for line in entries.problems(sites, name, known, []) if "found the name" in line]
+
+    name = questions.answer("name", "the site's name", free_id(called, wrong_name), wrong_name)
+    answers: dict[str, Any] = {"source": where}
+    local = f"{name}.test" if given.env == "lab" else None
+    answers["server_names"] = listed(
+        questions.answer(
+            "server_names",
+            "host names, the canonical one first",
+            local,
+            lambda answer: wrong("server_names", listed(answer), name),
+        )
+    )
+    answers["wsgi"] = questions.answer(
+        "wsgi",
+        "the application that gunicorn imports, such as shop:app",
+        source.wsgi or None,
+        lambda answer: wrong("wsgi", answer, name),
+    )
+    has_one = questions.answer(
+        "database",
+        "a database of MySQL's kind, yes or no",
+        "yes" if source.database else "no",
+        lambda answer: [] if answer.lower() in {"yes", "y", "no", "n"} else ["expected yes or no"],
+    )
+    answers["database"] = has_one.lower().startswith("y")
+    if answers["database"] or source.migrate or given.migrate:
+        command = questions.answer(
+            "migrate",
+            "the command that migrates it",
+            source.migrate,
+            lambda answer: [] if answer in NONE else wrong("migrate", answer, name),
+            optional=True,
+        )
+        answers["migrate"] = "" if command in NONE else command
+    folder = questions.answer(
+        "static",
+        "its folder of static files",
+        next((folder["path"] for folder in source.static), ""),
+        lambda answer: wrong("static", static_entry(answer, source), name),
+        optional=True,
+    )
+    answers["static"] = static_entry(folder, source)
+    elsewhere = entries.is_elsewhere(ROOT / "inventories" / given.env / "group_vars/all")
+    return name, entries.make_entry(name, answers, source, entries.common_tls(sites), elsewhere), source
+
+
+def main(arguments: list[str], ask: Callable[[str], str] | None = None) -> int:
+    """Return the exit status: 1 where something is wrong, 2 where something is missing."""
+    given = options(arguments)
+    file = Path("inventories", given.env, "group_vars/all/sites.yml")
+    try:
+        known = sorted(path.parents[2].name for path in ROOT.glob("inventories/*/group_vars/all/sites.yml"))
+        if given.env not in known:
+            raise Stop(1, f"ENV: found {given.env}, expected one of: {', '.join(known)}")
+        sites = sites_file.SitesFile(ROOT / file)
+        if ask and not given.yes:
+            print(f"A new site in {file}. Return takes what is in brackets, - is nothing.")
+        with ExitStack() as stack:
+            name, entry, source = compose(given, None if given.yes else ask, sites.sites, stack)
+        secrets, _, optional = entries.variables(source, "database" in entry)
+        entry, refused = entries.without_refused(sites.sites, name, entry, secrets)
+        if lines := entries.problems(sites.sites, name, entry, secrets):
+            raise Stop(1, *lines)
+        print("".join(f"  Left out: {line}\n" for line in refused), end="")
+        print(f"\n{sites_file.written(name, entry, optional, sites.indent)}")
+        if ask and not given.yes and ask("Write it? [yes]: ").strip().lower() not in {"", "y", "yes"}:
+            raise Stop(1, "Nothing was written.")
+        sites.append(name, entry, optional)
+    except (Stop, sites_file.Refused) as stop:
+        print(stop, file=sys.stderr)
+        return getattr(stop, "status", 1)
+    except OSError as error:
+        print(f"{error}; nothing was written.", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        print("\nNothing was written.", file=sys.stderr)
+        return 130
+    print(f"Written to {file}. Left to do:")
+    print("\n".join(left_to_do(ROOT, given.env, name, entry, secrets)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], input if sys.stdin.isatty() else None))
