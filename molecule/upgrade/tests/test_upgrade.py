@@ -8,8 +8,10 @@ from pathlib import Path
 
 from load_generator import Connection, LoadGenerator
 
-# What the old version does not have: builds in a sandbox by uv, and .package in the path of each unit.
+# What the old version does not have: builds in a sandbox by uv, .package in the path of each unit, and
+# files that programs on hosts share.
 NECESSARY = {
+    "base : Write the configuration",
     "python_app : Install uv in an environment of its own",
     "python_app : Create the users that each site is served and built by",
     "python_app : configure | Write the files that each site's units read",
