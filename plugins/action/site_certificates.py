@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.action.certificates import PROGRAM
 from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate import (
     DAY,
     Certificate,
@@ -19,7 +20,6 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
 from ansible_collections.decanter.stack.plugins.plugin_utils.display import warn
 
-LISTED = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates.py", "list"]
 TIMEOUT = 10.0
 STANDS_IN, OTHER_NAMES = "still the one that stands in", "it is for "
 
@@ -100,6 +100,6 @@ class ActionModule(ActionBase):
 
     def _reasons(self, task_vars: dict[str, Any]) -> dict[str, str]:
         """What the host says of each site's certificate; nothing where another has them."""
-        listed = self._execute_module("ansible.builtin.command", {"argv": LISTED}, task_vars=task_vars)
+        listed = self._execute_module("ansible.builtin.command", {"argv": PROGRAM}, task_vars=task_vars)
         rows = json.loads(listed["stdout"]) if listed.get("rc") == 0 else []
         return {row["name"]: row["error"] for row in rows if row.get("error")}

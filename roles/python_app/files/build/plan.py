@@ -162,14 +162,18 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
             hashed_constraints(uv, text),
             *([] if plan.local else ["--require-hashes"]),
         ]
-        plan.add(f"{lines}\n" for lines in blocks(re.sub(r"(?m)(^|\s)#.*$", "", text)))
+        plan.add(f"{lines}\n" for lines in blocks(without_comments(text)))
         return with_additions(uv, plan, [*wanted.requirements])
     return plan
 
 
+def without_comments(text: str) -> str:
+    return re.sub(r"(?m)(^|\s)#.*$", "", text)
+
+
 def is_fixed(text: str) -> bool:
     """Return whether an index cannot change what is installed: each requirement has hashes of its files."""
-    lines = [line for line in blocks(re.sub(r"(?m)(^|\s)#.*$", "", text)) if line]
+    lines = [line for line in blocks(without_comments(text)) if line]
     return all("--hash" in line or LOCAL.match(line) or OPTION.match(line) for line in lines)
 
 
