@@ -150,7 +150,7 @@ CASES = {
                 },
             }
         },
-        # Any file is an authority where nobody is asked for it.
+        # Any file can be the CA, because the test contacts no server.
         {"mysql_host": "db.test", "mysql_ca_file": str(ROOT / "LICENSE")},
     ),
     # A web host behind balancers, and the balancer; each in both modes.
@@ -224,7 +224,7 @@ CASES = {
     ),
     "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
 }
-# What a role has from tasks that a test cannot run.
+# Variables that tasks register, which a test cannot run.
 REGISTERED = {
     "lab_root": str(ROOT),
     "lab_directory": "/tmp",

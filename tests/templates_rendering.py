@@ -66,7 +66,7 @@ def role_files(role: str) -> list[tuple[dict[str, Any], Path]]:
 
 
 def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
-    """What a play would give the role, by Ansible's precedence."""
+    """Return the variables of the role in a play, by Ansible's precedence."""
     folder = ROLES[role]
     facts = {**FACTS, **HOSTS[host], **case.facts}
     facts["distribution_major_version"] = facts["distribution_version"].split(".")[0]
@@ -92,7 +92,7 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
 
 
 def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
-    """What our own module writes from templates."""
+    """Return the files that the module `files` writes from templates."""
     folder = ROLES[role] / "templates"
     templar = Templar(LOADER, variables)
     files = arguments["files"]

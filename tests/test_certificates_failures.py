@@ -54,7 +54,7 @@ def test_lost_account_is_registered_again_once(host):
     assert run.well and host.ordered() == ["a.test", "a.test", "b.test"], run.done
     (aside,) = (host.state / "accounts-gone").iterdir()
     assert (aside / "lost").exists() and not (account / "lost").exists(), "expected the old one to be kept"
-    # One that takes nobody's word is not to be flooded with accounts.
+    # A run must not create many accounts at a CA that rejects each of them.
     (host.root / "bin/certbot").write_text(
         (host.root / "bin/certbot").read_text().replace('(account / "lost").exists()', "True")
     )

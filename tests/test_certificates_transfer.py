@@ -22,7 +22,7 @@ def heir(tmp_path) -> Host:
 
 
 def with_account(host: Host) -> Path:
-    """What certbot has of an account, and of a certificate that has been renewed."""
+    """Write certbot's files of an account and of a renewed certificate."""
     account = host.state / "certbot/accounts/ca.test/dir/0123"
     account.mkdir(parents=True)
     for name in ("regr.json", "private_key.json", "meta.json"):

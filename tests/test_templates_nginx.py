@@ -102,7 +102,7 @@ def test_nginx_accepts_its_configuration(host, case, root):
         for private, pem in certificate_path.findall(text):
             Path(pem).parent.mkdir(parents=True, exist_ok=True)
             Path(pem).write_text(certificate()[bool(private)])
-        # Low ports are for root; and somebody may serve on them here.
+        # Low ports need root, and can be in use on this machine.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
         # It makes the sockets that it listens on, also to test.
         text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")

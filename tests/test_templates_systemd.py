@@ -27,7 +27,7 @@ def root(host: str, case: str) -> Iterator[Path]:
     yield from rendered_root(host, case)
 
 
-# What the distribution has, as far as our units and drop-ins need it.
+# Units of the distribution that our units and drop-ins need.
 STUBS = {
     **{
         f"{name}.target": "[Unit]\nDescription=stub\n"
@@ -166,7 +166,7 @@ def test_services_listen_on_the_sockets_of_the_site(host, case):
     for site, values in CASES[case].sites.items():
         environment = matching(host, case, rf"/etc/decanter/{site}/environment$")[0].text
         shared = matching(host, case, rf"/etc/decanter/{site}/unit\.conf$")[0].text
-        # What fetches secrets comes before a site, too.
+        # The unit that fetches secrets starts before a site, too.
         after = re.findall(r"^After=(?!decanter-credentials@)(.*)", shared, re.M)
         if not values.get("services"):
             assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"

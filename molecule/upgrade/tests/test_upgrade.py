@@ -8,8 +8,8 @@ from pathlib import Path
 
 from load_generator import Connection, LoadGenerator
 
-# What the old version does not have: builds in a sandbox by uv, .package in the path of each unit, and
-# files that programs on hosts share.
+# Features that the old version lacks: builds in a sandbox by uv, .package in the path of each unit, and files
+# that programs on hosts share.
 NECESSARY = {
     "base : Write the configuration",
     "python_app : Install uv in an environment of its own",
