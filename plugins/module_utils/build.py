@@ -58,6 +58,11 @@ class Wanted:
     secrets: dict[str, str]  # environment variables with credentials of package indexes
 
     @property
+    def driver(self) -> dict[str, Any]:
+        """Return the driver that the URL of the site's database needs, or an empty dictionary."""
+        return (self.site.get("database") or {}).get("driver", {})
+
+    @property
     def identity(self) -> str:
         """Return the inputs by which environments of equal requirements differ. Patch releases do not."""
         return json.dumps([about(self.python)[:2], self.server, sorted(self.site["packages"])])
@@ -65,9 +70,8 @@ class Wanted:
     @property
     def inputs(self) -> str:
         """A hash of all inputs but the source; a release of other inputs is another release."""
-        keys = ("requirements", "install", "indexes", "driver")
-        parts = [self.identity, *(self.site.get(key) or "" for key in keys)]
-        parts.append(self.site.get("worker_class") == "gevent")
+        parts = [self.identity, *(self.site.get(key) or "" for key in ("requirements", "install", "indexes"))]
+        parts += [self.driver or "", self.site["gunicorn"]["worker_class"] == "gevent"]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -193,10 +197,10 @@ class Build:
             "python": self.wanted.python,
             "python_version": about(self.wanted.python)[2],
             "server": self.wanted.server,
-            "requirements": self.wanted.site["requirements"],
+            "requirements": self.wanted.site.get("requirements", ""),
             "install": self.wanted.site["install"],
-            "driver": self.wanted.site["driver"],
-            "worker_class": self.wanted.site["worker_class"],
+            "driver": self.wanted.driver,
+            "worker_class": self.wanted.site["gunicorn"]["worker_class"],
             "build": self.wanted.commands,
             "offline": offline,
             "secret_variables": sorted(self.wanted.secrets),

@@ -1,7 +1,7 @@
 """What serves a site: its two instances, its processes and timers, and the symlink that says who is live.
 
-Functions that take `wanted` want the site as the role release has it: `host`, `health`, `static`, `reads`,
-`processes`, `timers`.
+Functions that take `wanted` read the resolved site (plugin_utils/sites/resolver.py): `server_names`, `health`,
+`static`, `units`, `processes`, `timers`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ask(path: Path, wanted: Wanted) -> str:
     """What is wrong with the instance behind a socket; an empty string when it is healthy."""
     connection = UnixConnection(path, timeout=10)
     try:
-        headers = {"Host": wanted["host"], "X-Forwarded-Proto": "https", "User-Agent": "decanter-health"}
+        headers = {"Host": wanted["server_names"][0], "X-Forwarded-Proto": "https", "User-Agent": "decanter-health"}
         connection.request("GET", wanted["health"]["path"], headers=headers)
         response = connection.getresponse()
         body = response.read(500).decode(errors="replace")
@@ -74,7 +74,7 @@ def unit_reason(name: str, wanted: Wanted) -> str:
     unit = show(name)
     if unit["ActiveState"] != "active":
         return f"{name} was {unit['ActiveState']}"
-    changed, path = newest([*own_files(name, unit), *wanted["reads"]])
+    changed, path = newest([*own_files(name, unit), *wanted["units"]["reads"]])
     return f"{path} has changed" if changed > timestamp_seconds(unit["ActiveEnterTimestamp"]) else ""
 
 
@@ -208,9 +208,11 @@ def remember(site: Site, colour: str) -> None:
 
 
 def companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:
-    """The units that run beside a release's instance."""
+    """Return the units that run beside a release's instance."""
     kinds = {"service": wanted["processes"], "timer": wanted["timers"]}
-    return [f"{site.name}.{name}@{identifier}.{kind}" for kind, names in kinds.items() for name in names]
+    return [
+        f"{site.name}.{name}@{identifier}.{kind}" for kind, named in kinds.items() for name in sorted(named)
+    ]
 
 
 def other_companions(site: Site, identifier: str, wanted: Wanted) -> list[str]:

@@ -44,7 +44,7 @@ description:
 options:
   pythons:
     description: Versions that sites need, each with its C(version), the distribution's C(package), and
-      C(instead), paths or patterns of other interpreters that serve.
+      C(alternatives), paths or patterns of other interpreters that a site can use.
     type: list
     elements: dict
     required: true
@@ -74,7 +74,7 @@ CHECK = "import platform, ssl, sqlite3, ctypes; print(platform.python_version())
 
 def provided(python: dict[str, Any], system: str) -> bool:
     """Return whether the host has an interpreter of a version, or apt a package of it."""
-    patterns = [f"{system}/python{python['version']}", *python.get("instead", [])]
+    patterns = [f"{system}/python{python['version']}", *python.get("alternatives", [])]
     if any(not unsafe(path) for pattern in patterns for path in glob.glob(pattern)):
         return True
     if not shutil.which("apt-cache"):

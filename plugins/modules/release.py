@@ -197,7 +197,8 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
     migrated = "migrate" in wanted and not pinned
     if migrated and not site.is_migrated(identifier):
         return "its migration has not been run"
-    if migrated and wanted["database"] and schema(site.name, wanted["database"]) != site.schema(identifier):
+    database = wanted["database"]
+    if migrated and database and schema(site.name, database["name"]) != site.schema(identifier):
         return "the schema of its database has changed since"
     if late := [task for task in wanted["setup"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"
@@ -230,7 +231,7 @@ def main() -> None:
     pin = read_json(site.pin) if params["pinned"] else {}
     wanted, missing = None, ""
     try:
-        python = interpreter(given.get("python") or [params["python"]])
+        python = interpreter(given["interpreter"]["paths"] or [params["python"]])
         wanted = Wanted(
             python, params["server_requirements"], given, given.get("build", []), private["secrets"]
         )

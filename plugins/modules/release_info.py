@@ -75,7 +75,7 @@ def main() -> None:
         units={name: show(name)["ActiveState"] for name in units},
         target=target,
         fault=fault,
-        differences=differences(then, schema(wanted["name"], wanted["database"])) if then else [],
+        differences=differences(then, schema(wanted["name"], wanted["database"]["name"])) if then else [],
     )
 
 

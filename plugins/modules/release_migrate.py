@@ -56,7 +56,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     wanted, identifier = module.params["site"], module.params["release"]
-    site, database = Site(wanted["name"]), wanted["database"]
+    site, database = Site(wanted["name"]), (wanted["database"] or {}).get("name", "")
     if site.is_migrated(identifier) and (
         not database or schema(site.name, database) == site.schema(identifier)
     ):

@@ -48,8 +48,8 @@ because: {description: Why the release was put live., type: str, returned: when 
 def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
     """Note what another host has done for all of them: the database is one, and so is the site's life."""
     if "migrate" in wanted:
-        if wanted["database"]:
-            write_json(site.beside(identifier, "schema.json"), schema(site.name, wanted["database"]))
+        if database := wanted["database"]:
+            write_json(site.beside(identifier, "schema.json"), schema(site.name, database["name"]))
         site.amend_record(identifier, migrated=True)
     if wanted["setup"]:
         write_json(site.once, {"tasks": wanted["setup"]})

@@ -1,0 +1,1 @@
+"""Resolve `sites` into one object per site, which roles and templates read."""

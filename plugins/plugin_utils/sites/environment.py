@@ -1,0 +1,128 @@
+"""Environment variables and secrets of a site's application."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import (
+    Server,
+    client_login,
+    connection_variables,
+)
+
+# The placeholder for the folder of a release in variables and commands.
+RELEASE = "{release}"
+# A secret that the host fetches: the path of a parameter of AWS Systems Manager, or a value encrypted by AWS KMS.
+FETCHED = ("ssm:", "kms:")
+# The variable in which an application finds each of its services.
+SERVICES = {
+    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
+    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The environment variables of a site, and the names of its secrets."""
+
+    variables: Mapping[str, str]
+    # Variables that contain `{release}`: their value differs by unit.
+    release_variables: Mapping[str, str]
+    # Names of secrets that units receive: as files, as environment variables, and those that the host fetches.
+    credentials: Sequence[str]
+    secret_variables: Sequence[str]
+    fetched: Sequence[str]
+
+
+def resolve_environment(site: Mapping[str, Any], name: str, server: Server) -> Environment:
+    """Return the environment of a site without the values of secrets."""
+    secrets = application_secrets(site, name, server)
+    variables = dict(site["env"])
+    plain, _ = connection_variables(site, name, server)
+    variables |= plain
+    for service in sorted(site["services"]):
+        variable, address = SERVICES[service]
+        if variable not in site["secrets"]:
+            variables.setdefault(variable, address.format(name))
+    return Environment(
+        variables={key: value for key, value in variables.items() if RELEASE not in value},
+        release_variables={key: value for key, value in site["env"].items() if RELEASE in value},
+        credentials=sorted(secrets["credentials"]),
+        secret_variables=sorted(secrets["secret_variables"]),
+        fetched=sorted(secrets["fetched"]),
+    )
+
+
+def application_secrets(site: Mapping[str, Any], name: str, server: Server) -> dict[str, dict[str, str]]:
+    """Return the secrets of a site by kind: see Environment, and `database_login` of root's client."""
+    _, password = connection_variables(site, name, server)
+    secrets = dict(site["secrets"]) | password
+    fetched = {key: value for key, value in secrets.items() if value.startswith(FETCHED)}
+    kept = {key: value for key, value in secrets.items() if key not in fetched}
+    as_files = site["secret_delivery"] == "credentials"
+    return {
+        "credentials": kept if as_files else {},
+        "secret_variables": {} if as_files else kept,
+        "fetched": fetched,
+        "database_login": client_login(site, name, server),
+    }
+
+
+def credential_files(
+    name: str, delivery: str, secrets: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Return the files of a site that only root reads, for the module `files`.
+
+    The folder of credentials has nothing else in it, so that a removed secret disappears from the host.
+    """
+    paths = SitePaths(name)
+    files: list[dict[str, Any]] = [
+        {"path": paths.credentials, "state": "directory", "mode": "0700", "exclusive": True},
+        _file(f"{paths.configuration}/secrets.env", secrets["secret_variables"], environment_file),
+        _file(f"{paths.configuration}/database.cnf", secrets["database_login"], client_options),
+        _file(
+            f"{paths.configuration}/fetched.json",
+            secrets["fetched"],
+            lambda fetched: json.dumps({"as": delivery, "values": fetched}, indent=2, sort_keys=True) + "\n",
+        ),
+    ]
+    if not secrets["fetched"]:
+        files.append({"path": paths.fetched_credentials, "state": "absent"})
+    files += [
+        {"path": f"{paths.credentials}/{key}", "content": value, "mode": "0600"}
+        for key, value in sorted(secrets["credentials"].items())
+    ]
+    return files
+
+
+def _file(path: str, values: Mapping[str, str], text: Any) -> dict[str, Any]:
+    file = {"path": path, "mode": "0600"}
+    return file | ({"content": text(values)} if values else {"state": "absent"})
+
+
+def environment_file(secrets: Mapping[str, str]) -> str:
+    """Return secrets as an environment file of systemd.
+
+    Double quotes keep newlines and spaces. A backslash escapes the characters that a shell would interpret there.
+    """
+    lines = [
+        "# Ansible managed. Read by systemd, for an application that takes its secrets in no other way.\n"
+    ]
+    for name, value in sorted(secrets.items()):
+        escaped = re.sub(r'([\\"`$])', r"\\\1", value)
+        lines.append(f'{name}="{escaped}"\n')
+    return "".join(lines)
+
+
+def client_options(login: Mapping[str, str]) -> str:
+    """Return an option file with which clients of MariaDB and MySQL log in to a database elsewhere."""
+    lines = ["# Ansible managed. For what a deploy does as root: it reads the schema, and dumps.\n[client]\n"]
+    for name, option in (("host",) * 2, ("port",) * 2, ("user",) * 2, ("password",) * 2, ("ca", "ssl-ca")):
+        escaped = login[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        lines.append(f'{option}="{escaped}"\n')
+    return "".join(lines)
