@@ -115,7 +115,7 @@ CASES = {
     ),
     "address": Case(
         {"ip": {**MINIMAL, "server_names": ["10.1.2.3"], "gunicorn": {"worker_class": "sync"}}},
-        {"gunicorn_release_header": False, "mysql_bind_addresses": [], "mysql_flavour": "mariadb"},
+        {"python_app_release_header": False, "mysql_bind_addresses": [], "mysql_flavour": "mariadb"},
         look={"user": "root", "ssh_port": None},
         facts={"virtualization_type": "podman", "memtotal_mb": 64000, "processor_vcpus": 16},
     ),

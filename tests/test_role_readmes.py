@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
 from repository import ROLES, ROOT
 
 # Modules, actions and filters, whose names may start with the name of a role.
@@ -98,8 +99,10 @@ def problems(example: Example) -> list[str]:
         options = every[example.entry_point].get("options", {})
     else:
         return [f"no entry point {example.entry_point}"]
-    # Ansible ignores variables that a role does not declare. An example must not contain any.
-    unknown = [f"{name} is not declared" for name in example.variables if name not in options]
+    # Ansible ignores variables that a role does not declare. An example must not contain any but `sites`, which
+    # filters resolve for the role.
+    unknown = [f"{name} is not declared" for name in example.variables.keys() - {"sites"} - options.keys()]
+    unknown += site_errors(example.variables["sites"], str(ROOT)) if "sites" in example.variables else []
     declared = {name: value for name, value in example.variables.items() if name in options}
     return unknown + ArgumentSpecValidator(resolvable(options, declared)).validate(declared).error_messages
 
@@ -126,13 +129,14 @@ def test_readme_names_variables_that_exist(role):
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"python_app_sites": [{"name": "myproject"}]}, "missing required arguments: wsgi"),
-        ({"python_app_sites": [{"name": "a", "wsgi": "a", "source": "b"}]}, "source"),
+        ({"nginx_members": [{"name": "web1"}]}, "missing required arguments: address"),
+        ({"sites": {"myproject": {"source": {"git": "a"}, "wsgi": "a:b"}}}, "sites.myproject.server_names"),
         ({"python_app_sitse": []}, "python_app_sitse is not declared"),
         ({"python_app_task_timeout": "soon"}, "python_app_task_timeout"),
         ({"python_app_sites": "{{ sites }}", "python_app_task_timeout": "{{ timeout }}"}, ""),
     ],
 )
 def test_invalid_example_is_reported(variables, problem):
-    found = problems(Example("python_app", "main", variables))
+    role = "nginx" if "nginx_members" in variables else "python_app"
+    found = problems(Example(role, "main", variables))
     assert problem in " ".join(found) and bool(found) == bool(problem), found

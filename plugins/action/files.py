@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-KEYS = {"path", "state", "src", "content", "owner", "group", "mode", "validate", "exclusive"}
+KEYS = {"path", "state", "src", "content", "copy", "owner", "group", "mode", "validate", "exclusive"}
 STATES = ("file", "directory", "link", "absent")
 
 
@@ -40,7 +40,7 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
         mode = file.get("mode", "0644")
         if not (isinstance(mode, str) and re.fullmatch("[0-7]{3,4}", mode)):
             raise ValueError(f'{path}: found the mode {mode!r}, expected text such as "0644"')
-        if state == "file" and "content" not in file:
+        if state == "file" and not {"content", "copy"} & file.keys():
             # A template lies in the role as its file does on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
         for site in sites if "{site}" in path else [None]:
@@ -63,6 +63,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"files: {error}") from None
         for file in files:
             site, template = file.pop("site", None), file.pop("template", None)
+            if "copy" in file:
+                file["content"] = self._loader.get_text_file_contents(file.pop("copy"))
             if template:
                 file["content"] = self._rendered(template, task_vars | ({"site": site} if site else {}))
         # Packed, so that nothing of the contents is logged with the call.

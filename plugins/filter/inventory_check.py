@@ -48,7 +48,13 @@ def role_variables() -> dict[str, frozenset[str]]:
 
 
 # Variables of earlier versions, each with its new name.
-RENAMED = {"balancer_tls": "balancer_tls_mode", "hosts_are_alone": "web_hosts_independent"}
+RENAMED = {
+    "balancer_tls": "balancer_tls_mode",
+    "gunicorn_release_header": "python_app_release_header",
+    "gunicorn_threads": "python_app_threads",
+    "gunicorn_workers": "python_app_workers",
+    "hosts_are_alone": "web_hosts_independent",
+}
 # Values of earlier versions, each with its new name, by the variable's new name.
 RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
 

@@ -113,13 +113,13 @@ def build_secrets(sites: Sites) -> dict[str, dict[str, str]]:
     return {name: sources.build_variables(site) for name, site in _present(sites)}
 
 
-def site_credential_files(sites: Sites, database: Mapping[str, Any]) -> list[dict[str, Any]]:
+def site_credential_files(sites: Sites, database: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the files with secrets of all sites, for the module `files`. `database` is the server."""
     return [
         file
         for name, site in _present(sites)
         for file in credential_files(
-            name, site["secret_delivery"], application_secrets(site, name, Server(**database))
+            name, site["secret_delivery"], application_secrets(site, name, Server(**(database or {})))
         )
     ]
 

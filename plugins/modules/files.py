@@ -41,6 +41,7 @@ options:
       state: {description: What., type: str, choices: [file, directory, link, absent], default: file}
       src: {description: A file's template; where a link leads., type: str}
       content: {description: A file's content where it has no template., type: str}
+      copy: {description: A file on the controller whose content is copied., type: path}
       owner: {description: Its user., type: str, default: root}
       group: {description: Its group., type: str, default: root}
       mode: {description: Its mode; 0755 for a directory where none is given., type: str, default: "0644"}

@@ -23,7 +23,7 @@ def exists(host, path: str) -> bool:
 
 def test_a_site_goes_is_purged_and_comes_back(host, visitor, variables, sites, play):
     before = neighbour(host, visitor)
-    serve = ("--tags", "python_app,gunicorn,release,certbot,nginx")
+    serve = ("--tags", "python_app,release,certbot,nginx")
     absent = sites | {"myproject": sites["myproject"] | {"state": "absent"}}
 
     closed = play("maintenance.yml", sites, "-e", "maintenance=on", "-e", "site=myproject")

@@ -119,7 +119,7 @@ def test_a_rule_of_the_firewall(host, visitor, converge, address, session):
 
 
 def test_the_name_of_a_site(host, visitor, sites, converge, neighbour):
-    tags = "python_app,gunicorn,release,certbot,nginx"
+    tags = "python_app,release,certbot,nginx"
     url = "https://renamed.test/"
     renamed = with_site(sites, "myproject", server_names=["renamed.test"])
     with Reader(visitor, SITE) as other, Reader(visitor, neighbour, url) as reader:
@@ -147,7 +147,7 @@ def test_the_name_of_a_site(host, visitor, sites, converge, neighbour):
 
 def test_the_settings_of_a_site(host, visitor, sites, converge, neighbour):
     """The number of workers, the upload limit, and a secret that is taken away again."""
-    tags = "python_app,gunicorn,release,nginx"
+    tags = "python_app,release,nginx"
     body = {"text": "x" * 1_500_000}
     # Where a secret is kept, and what systemd hands to the processes that run.
     places = "/etc/decanter/myproject/credentials /run/credentials/myproject@*.service"

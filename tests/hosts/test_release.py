@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from lab import ROOT
 
-TAGS = ("--tags", "python_app,gunicorn,release")
+TAGS = ("--tags", "python_app,release")
 
 
 @pytest.fixture

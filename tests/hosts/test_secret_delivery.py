@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-TAGS = ("--tags", "mysql,python_app,gunicorn,release")
+TAGS = ("--tags", "mysql,python_app,release")
 # Whatever a shell, systemd or Python might take for its own.
 ODD = "quotes \" ' `id` \\ \\n $HOME ${HOME} $$ % %i %% # ; !\n\tthe next line\\\nand the last"
 PASSWORD = "pass\"w'ord\\#%$& +/@:;?"

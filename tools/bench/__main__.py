@@ -235,7 +235,7 @@ def measure_memory(host: Record) -> Record:
     script = shlex.quote((ROOT / "tools/bench/memory.py").read_text())
     command = ssh_command(host, f"sudo python3 -c {script}")
     found = json.loads(run_step("memory", WORK / "memory.log", command)[1])
-    sizes = ("mysql_buffer_pool_max_mb", "mysql_performance_schema_enabled", "gunicorn_workers")
+    sizes = ("mysql_buffer_pool_max_mb", "mysql_performance_schema_enabled", "python_app_workers")
     return found | {"sized_by": {name: host[name] for name in sizes}}
 
 

@@ -88,7 +88,7 @@ def converge(play) -> Callable[..., str]:
     """Converge the roles that have to do with it, with some sites; what was said."""
 
     def run(sites: dict[str, Any], *arguments: str) -> str:
-        tags = ("--tags", "python_app,gunicorn,release,certbot,nginx")
+        tags = ("--tags", "python_app,release,certbot,nginx")
         finished = play("site.yml", sites, *tags, *arguments)
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished.stdout + finished.stderr

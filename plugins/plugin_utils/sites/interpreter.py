@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # In this order: the distribution's Python first, because apt updates it. The last one is installed by the module
@@ -22,8 +22,8 @@ class Interpreter:
 
     version: str = ""  # such as 3.12; empty if the site names a path
     package: str = ""  # the distribution's package of this version
-    paths: Sequence[str] = ()  # searched in this order
-    alternatives: Sequence[str] = ()  # paths or patterns; if one exists, the package is not installed
+    paths: Sequence[str] = field(default_factory=list)  # searched in this order
+    alternatives: Sequence[str] = field(default_factory=list)  # paths or patterns; if one exists, the package is not installed
 
 
 def resolve_interpreter(site: Mapping[str, Any]) -> Interpreter:
