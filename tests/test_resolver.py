@@ -286,7 +286,10 @@ def test_provided_certificate_is_text_or_a_file_of_the_controller():
     assert given == {"plain": {"certificate": "/project/../site.crt", "key": text}}
     files = certificates.certificate_files(filters.resolve_sites(sites), "/tls", given)
     by_path = {Path(file["path"]).name: file for file in files}
-    assert by_path["fullchain.pem"]["copy"] == "/project/../site.crt" and by_path["privkey.pem"]["content"] == text
+    assert (
+        by_path["fullchain.pem"]["copy"] == "/project/../site.crt"
+        and by_path["privkey.pem"]["content"] == text
+    )
     assert {by_path[name]["mode"] for name in ("fullchain.pem", "privkey.pem")} == {"0600"}, files
     assert certificates.created_certificates(filters.resolve_sites(sites), "") == []
 

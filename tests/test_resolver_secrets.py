@@ -110,9 +110,8 @@ def test_database_elsewhere_is_verified(scheme, tls):
 
 
 def test_drivers_that_can_verify_are_those_that_are_accepted():
-    verifying = {
-        scheme for scheme, driver in databases.ENGINES["mysql"].drivers.items() if driver.verification is not None
-    }
+    drivers = databases.ENGINES["mysql"].drivers
+    verifying = {scheme for scheme, driver in drivers.items() if driver.verification is not None}
     assert verifying == set(VERIFYING_SCHEMES)
 
 
@@ -171,10 +170,7 @@ def test_site_without_a_database_has_no_account():
 
 
 def credential_files(server=LOCAL, **changes):
-    return {
-        Path(file["path"]).name: file
-        for file in filters.site_credential_files(entry(**changes), server)
-    }
+    return {Path(file["path"]).name: file for file in filters.site_credential_files(entry(**changes), server)}
 
 
 def test_removed_secret_is_removed_from_the_host():

@@ -99,8 +99,8 @@ def problems(example: Example) -> list[str]:
         options = every[example.entry_point].get("options", {})
     else:
         return [f"no entry point {example.entry_point}"]
-    # Ansible ignores variables that a role does not declare. An example must not contain any but `sites`, which
-    # filters resolve for the role.
+    # Ansible ignores variables that a role does not declare. An example must not contain any but `sites`,
+    # which filters resolve for the role.
     unknown = [f"{name} is not declared" for name in example.variables.keys() - {"sites"} - options.keys()]
     unknown += site_errors(example.variables["sites"], str(ROOT)) if "sites" in example.variables else []
     declared = {name: value for name, value in example.variables.items() if name in options}

@@ -1,7 +1,7 @@
 """What serves a site: its two instances, its processes and timers, and the symlink that says who is live.
 
-Functions that take `wanted` read the resolved site (plugin_utils/sites/resolver.py): `server_names`, `health`,
-`static`, `units`, `processes`, `timers`.
+Functions that take `wanted` read the resolved site (plugin_utils/sites/resolver.py): `server_names`,
+`health`, `static`, `units`, `processes`, `timers`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ def ask(path: Path, wanted: Wanted) -> str:
     """What is wrong with the instance behind a socket; an empty string when it is healthy."""
     connection = UnixConnection(path, timeout=10)
     try:
-        headers = {"Host": wanted["server_names"][0], "X-Forwarded-Proto": "https", "User-Agent": "decanter-health"}
+        headers = {
+            "Host": wanted["server_names"][0],
+            "X-Forwarded-Proto": "https",
+            "User-Agent": "decanter-health",
+        }
         connection.request("GET", wanted["health"]["path"], headers=headers)
         response = connection.getresponse()
         body = response.read(500).decode(errors="replace")

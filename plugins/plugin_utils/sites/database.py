@@ -16,8 +16,8 @@ class Driver:
 
     # The distributions that provide the driver, the usual one first.
     distributions: Sequence[str]
-    # Query parameters that make the driver verify the server's certificate and name, in addition to ssl_ca. None if
-    # a URL cannot request this; such a driver is rejected for a database on another host.
+    # Query parameters that, in addition to ssl_ca, make the driver verify the server's certificate and name.
+    # None if a URL cannot request this; such a driver is rejected for a database on another host.
     verification: str | None = None
 
 
@@ -69,7 +69,9 @@ class Database:
     engine: str
     name: str
     auth: str  # socket or password
-    driver: Mapping[str, Any] = field(default_factory=dict)  # `scheme`, and `any_of` the distributions that provide it
+    driver: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # `scheme`, and `any_of` the distributions that provide it
 
 
 def resolve_database(site: Mapping[str, Any]) -> Database | None:
@@ -130,8 +132,8 @@ def database_user(site: Mapping[str, Any], name: str, server: Server) -> dict[st
         "name": name,
         **{key: database[key] for key in ("auth", "password") if key in database},
         "databases": [database["name"]],
-        # From any address: web hosts change, and behind a gateway their addresses are unknown. The password, TLS and
-        # the server's network decide.
+        # From any address: web hosts change, and behind a gateway their addresses are unknown. The password,
+        # TLS and the server's network protect the account.
         **({"host": "%"} if server.host else {}),
     }
 

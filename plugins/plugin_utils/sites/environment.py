@@ -17,7 +17,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database impo
 
 # The placeholder for the folder of a release in variables and commands.
 RELEASE = "{release}"
-# A secret that the host fetches: the path of a parameter of AWS Systems Manager, or a value encrypted by AWS KMS.
+# A secret that the host fetches: a parameter of AWS Systems Manager, or a value encrypted by AWS KMS.
 FETCHED = ("ssm:", "kms:")
 # The variable in which an application finds each of its services.
 SERVICES = {
@@ -33,7 +33,7 @@ class Environment:
     variables: Mapping[str, str]
     # Variables that contain `{release}`: their value differs by unit.
     release_variables: Mapping[str, str]
-    # Names of secrets that units receive: as files, as environment variables, and those that the host fetches.
+    # Names of secrets that units receive: as files, as environment variables, and fetched by the host.
     credentials: Sequence[str]
     secret_variables: Sequence[str]
     fetched: Sequence[str]
@@ -108,7 +108,7 @@ def _file(path: str, values: Mapping[str, str], text: Any) -> dict[str, Any]:
 def environment_file(secrets: Mapping[str, str]) -> str:
     """Return secrets as an environment file of systemd.
 
-    Double quotes keep newlines and spaces. A backslash escapes the characters that a shell would interpret there.
+    Double quotes keep newlines and spaces. A backslash escapes what a shell would interpret there.
     """
     lines = [
         "# Ansible managed. Read by systemd, for an application that takes its secrets in no other way.\n"

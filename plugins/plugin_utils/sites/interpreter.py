@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# In this order: the distribution's Python first, because apt updates it. The last one is installed by the module
-# `managed_python` if the host has no other.
+# In this order: the distribution's Python first, because apt updates it. The module `managed_python` installs
+# the last one if the host has no other.
 LOCATIONS = (
     "/usr/bin/python{}",
     "/usr/local/bin/python{}",
@@ -23,7 +23,9 @@ class Interpreter:
     version: str = ""  # such as 3.12; empty if the site names a path
     package: str = ""  # the distribution's package of this version
     paths: Sequence[str] = field(default_factory=list)  # searched in this order
-    alternatives: Sequence[str] = field(default_factory=list)  # paths or patterns; if one exists, the package is not installed
+    alternatives: Sequence[str] = field(
+        default_factory=list
+    )  # paths or patterns; if one exists, the package is not installed
 
 
 def resolve_interpreter(site: Mapping[str, Any]) -> Interpreter:
@@ -40,9 +42,9 @@ def resolve_interpreter(site: Mapping[str, Any]) -> Interpreter:
 def missing_interpreter(site: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a host needs to decide whether a resolved site has a Python there.
 
-    `pins` are the builds that hosts may download (roles/python_app/files/pythons.json). paths and package: see
-    Interpreter; machines: architectures for which the version can be downloaded; refusal: the error message for a
-    host that has none.
+    `pins` are the builds that hosts may download (roles/python_app/files/pythons.json). paths and
+    package: see Interpreter. machines: architectures for which the version can be downloaded. refusal: the
+    error message for a host that has none.
     """
     interpreter = site["interpreter"]
     machines, expected = [], "expected one there"
@@ -50,9 +52,8 @@ def missing_interpreter(site: Mapping[str, Any], pins: Mapping[str, Any]) -> dic
         builds = [(f"{pin['major']}.{pin['minor']}", pin["arch"]["family"]) for pin in pins.values()]
         versions = sorted({version for version, _ in builds}, key=lambda each: [*map(int, each.split("."))])
         machines = sorted({machine for version, machine in builds if version == interpreter["version"]})
-        expected += (
-            f", the package {interpreter['package']}, or a version that can be downloaded: {', '.join(versions)}"
-        )
+        expected += f", the package {interpreter['package']}, or a version that can be downloaded: "
+        expected += ", ".join(versions)
     paths = ", ".join(interpreter["paths"])
     return {
         "paths": interpreter["paths"],

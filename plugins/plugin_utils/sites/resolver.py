@@ -17,7 +17,7 @@ The object has the inventory's own keys, with their defaults, and these addition
     tls             see resolve_tls
 
 Secrets are not part of it, because results of loops and `-vvv` show it: `env` and `secrets` are replaced by
-`environment`, and `nginx.basic_auth` is true or false. `source` and `files` concern the controller (sources.py).
+`environment`, and `nginx.basic_auth` is true or false. `source` and `files` are for the controller only.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def resolve_nginx(nginx: Mapping[str, Any]) -> dict[str, Any]:
 
     `limits` and `cache` are dictionaries, empty if the site has none.
     """
-    cache = nginx["cache"] if isinstance(nginx["cache"], Mapping) else {}
+    cache = dict(nginx["cache"]) if isinstance(nginx["cache"], Mapping) else {}
     return {
         **nginx,
         "headers": {header.title(): value for header, value in nginx["headers"].items()},
@@ -135,8 +135,8 @@ def resolve_nginx(nginx: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_tls(site: Mapping[str, Any]) -> dict[str, Any]:
     """Return the key `tls` without the certificate and its key, and with names.
 
-    names: those of the certificate; handshake_name: the name by which a balancer requests the site; verifiable:
-    whether a balancer that has the private CA can verify the web host by this name.
+    names: those of the certificate. handshake_name: the name by which a balancer requests the site.
+    verifiable: whether a balancer that has the private CA can verify the web host by this name.
     """
     names = handshake_names(site["server_names"])
     return {
