@@ -260,7 +260,7 @@ def test_interpreter_of_the_host_is_preferred(host, mirror, instead):
         ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
-    wanted = WANTED | {"version": major, "instead": ["/usr/bin/python3"] if instead else []}
+    wanted = WANTED | {"version": major, "alternatives": ["/usr/bin/python3"] if instead else []}
     done = host.run(pythons=[wanted], system=str(host.root) if instead else "/usr/bin")
     assert done.code == 0 and done.result["changed"] is False and mirror.requests == [], done
 

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.decanter.stack.plugins.module_utils import build, live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.modules import release
+from resolved_site import resolved
 
 CONTENT = "0123456789ab"
 
@@ -110,8 +111,7 @@ def test_uploads_are_not_published(site, tree):
 
 
 def wanted(**site: Any) -> Any:
-    given = {"packages": [], "requirements": "", "install": [], "indexes": []} | site
-    return build.Wanted(sys.executable, "gunicorn==27", given, [], {})
+    return build.Wanted(sys.executable, "gunicorn==27", resolved(**site), [], {})
 
 
 def made(
@@ -155,6 +155,8 @@ def test_find_other_recipe_returns_its_own_release(site):
         {"install": ["pymysql"]},
         {"packages": ["libpq-dev"]},
         {"indexes": [{"name": "acme", "url": "https://pypi.acme.test/simple"}]},
+        {"gunicorn": {"worker_class": "gevent"}},
+        {"database": {"engine": "mysql"}},
     ],
 )
 def test_find_other_inputs_returns_nothing(site, given):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved_site import resolved
 
 ROOT = Path(__file__).parents[1]
 WEB = ("web1", "web2", "web3")
@@ -97,12 +98,12 @@ def run(tmp_path):
         (collection / f"plugins/action/{name}.py").write_text(STUB)
     hosts = "\n".join((*WEB, "[web]", *WEB, "[balancer]", "lb", "[all:vars]", "ansible_connection=local"))
     (tmp_path / "hosts").write_text(f"{hosts}\nansible_python_interpreter={sys.executable}\n")
-    site = {"migrate": "flask db upgrade", "setup": ["flask seed"], "health": {"path": "/"}}
+    site = {"migrate": "flask db upgrade", "setup": ["flask seed"]}
 
     def run(wanted: dict[str, Any], *arguments: str, play: str = PLAY, **variables: Any) -> Run:
         (tmp_path / "play.yml").write_text(play)
         known = {
-            "release_sites": [site | {"name": name, "host": f"{name}.test"} for name in SITES],
+            "release_sites": [resolved(name, **site) for name in SITES],
             "release_sources": {name: {"path": "/"} for name in SITES},
             "release_database_shared": True,
             **{"release_hosts": [], "release_live": {}, "release_pinned": True, "release_batches": [1]},
@@ -160,10 +161,7 @@ def test_run_without_failure_prints_no_table(run):
 
 @pytest.mark.parametrize("step", ["site_credentials", "look", "lock", "build"])
 def test_site_that_fails_before_migration_goes_live_on_no_host(run, step):
-    sites = [
-        {"name": name, "host": "x", "fetches": True, "migrate": "true", "setup": [], "health": {}}
-        for name in SITES
-    ]
+    sites = [resolved(name, secrets={"KEY": "ssm:/key"}, migrate="true") for name in SITES]
     done = run({f"web2 {step} shop": failed("it cannot be had")}, release_sites=sites)
     assert_blog_is_live(done)
     assert done.hosts("release_migrate") == done.hosts("release_switch") == [], done.calls
@@ -233,7 +231,7 @@ def test_host_without_a_live_release_is_put_back_without_waiting(run):
 def test_rollback_that_fails_on_second_host_returns_on_first_host(run):
     returned = {"changed": True, "returned": True, "live": NEW}
     wanted = {"web2 release_switch shop": failed("it ended"), "web1 release_withdraw shop": returned}
-    sites = [{"name": "shop", "host": "shop.test", "setup": [], "health": {}}]
+    sites = [resolved("shop")]
     done = run(wanted, play=ROLLBACK, release_sites=sites)
     assert done.status != 0 and "Failed sites: shop." in done.output, done.output
     assert done.hosts("release_switch") == ["web1", "web2"], done.calls
@@ -242,7 +240,7 @@ def test_rollback_that_fails_on_second_host_returns_on_first_host(run):
 
 
 def test_rollback_of_locked_site_leaves_no_lock(run):
-    sites = [{"name": "shop", "host": "shop.test", "setup": [], "health": {}}]
+    sites = [resolved("shop")]
     done = run({"web2 lock shop": failed("ada works on it")}, play=ROLLBACK, release_sites=sites)
     assert done.status != 0 and "ada works on it" in done.output, done.output
     assert {"web1", "web3"} <= set(done.hosts("unlock")), done.calls

@@ -17,6 +17,7 @@ from ansible_collections.decanter.stack.plugins.module_utils import site as modu
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release, release_info
 from ansible_collections.decanter.stack.plugins.modules import release_migrate as migrate
+from resolved_site import resolved
 
 
 def identifier(number: int) -> str:
@@ -278,9 +279,8 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     if pin:
         site.pin.write_text(json.dumps(pin))
 
-    wanted = {"name": "plain", "packages": []}
     params = {
-        "site": wanted,
+        "site": resolved(),
         "content": "c",
         "archive": None,
         "private": None,
@@ -538,7 +538,7 @@ class Systemd:
         return ""
 
 
-WANTED = {"processes": ["worker"], "timers": ["digest"], "reads": []}
+WANTED = {"processes": {"worker": ""}, "timers": {"digest": {}}, "units": {"reads": []}}
 
 
 @pytest.fixture
@@ -554,7 +554,7 @@ def test_a_unit_that_systemd_could_not_read_is_not_in_the_way(site, systemd, mon
     """Somebody has mended its calendar, or taken the timer away."""
     monkeypatch.setattr(live, "other_companions", lambda *_: ["plain.old@ID.service", "plain.bad@ID.timer"])
     systemd.states["plain.bad@ID.timer"] = {"ActiveState": "inactive", "LoadState": "bad-setting"}
-    live.move_companions(site, "ID", {**WANTED, "processes": [], "timers": []})
+    live.move_companions(site, "ID", {**WANTED, "processes": {}, "timers": {}})
     assert systemd.told == ["stop plain.old@ID.service", "disable plain.old@ID.service plain.bad@ID.timer"]
 
 

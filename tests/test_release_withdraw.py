@@ -12,7 +12,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.files import
 from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
 
 OLD, NEW = "20260101T000000Z-aaaa", "20260202T000000Z-bbbb"
-WANTED = {"name": "plain", "static": [], "setup": [], "database": "", "health": {"watch": 0}}
+WANTED = {"name": "plain", "static": [], "setup": [], "database": None, "health": {"watch": 0}}
 
 
 class Host:

@@ -14,18 +14,7 @@ from ansible_collections.decanter.stack.plugins.filter import sites as filters
 from ansible_collections.decanter.stack.plugins.filter.sites_check import OWN_PATH
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import resolver
 from repository import ROOT
-
-PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}
-
-
-def entry(**changes):
-    """Return `sites` with one site."""
-    return {"plain": {**PLAIN, **changes}}
-
-
-def resolved(*, host=None, **changes):
-    """Return the one site of `entry`, resolved."""
-    return filters.resolve_sites(entry(**changes), host)[0]
+from resolved_site import PLAIN, entry, resolved
 
 
 def several(*names):

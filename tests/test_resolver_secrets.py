@@ -18,7 +18,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment i
     application_secrets,
     environment_file,
 )
-from test_resolver import entry, resolved
+from resolved_site import entry, resolved
 
 # The server on the host of the sites, and one elsewhere.
 LOCAL = {"host": "", "port": 3306, "ca": "/etc/ssl/ca.pem"}
