@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import site_module
 from ansible_collections.decanter.stack.plugins.action.release_info import table
-from ansible_collections.decanter.stack.plugins.module_utils import database, live
+from ansible_collections.decanter.stack.plugins.module_utils import live
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release, release_info
@@ -345,30 +345,6 @@ def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
     ]
 
 
-# --- The schema --------------------------------------------------------------------------------
-
-THEN = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        (THEN, []),
-        (dict(reversed(THEN.items())), []),
-        (THEN | {"column b.id": "int NO"}, ["column b.id was added"]),
-        (THEN | {"column a.id": "bigint NO"}, ["column a.id was changed"]),
-        ({"column a.id": "int NO", "index a.PRIMARY": "0 id"}, ["column a.name was removed"]),
-        (
-            {"column a.id": "bigint NO", "column a.title": "varchar(20) YES", "index a.PRIMARY": "0 id"},
-            ["column a.id was changed", "column a.name was removed", "column a.title was added"],
-        ),
-        ({}, [f"{thing} was removed" for thing in sorted(THEN)]),
-    ],
-)
-def test_what_has_changed_in_a_schema(now, expected):
-    assert database.differences(THEN, now) == expected
-
-
 @pytest.fixture
 def programs(tmp_path, monkeypatch) -> Path:
     """A folder of programs that are found before the machine's own."""
@@ -381,58 +357,6 @@ def programs(tmp_path, monkeypatch) -> Path:
 def program(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
-
-
-@pytest.mark.parametrize("name", ["mariadb", "mysql"])
-def test_a_schema_is_read_by_the_client_that_is_there(programs, name):
-    program(programs, name, r"""printf 'column\ta.id\tint NO\nindex\ta.PRIMARY\t0 a\\tb\tc\n'""")
-    assert database.schema("plain", "plain") == {"column a.id": "int NO", "index a.PRIMARY": "0 a\\tb\tc"}
-
-
-@pytest.mark.parametrize(
-    ("name", "verified"),
-    [("mariadb", "--ssl-verify-server-cert"), ("mysql", "--ssl-mode=VERIFY_IDENTITY")],
-)
-def test_a_database_elsewhere_is_read_and_dumped_as_the_site_over_tls(
-    name, verified, programs, tmp_path, monkeypatch
-):
-    login, said = tmp_path / "database.cnf", tmp_path / "said"
-    login.touch()
-    monkeypatch.setattr(database, "elsewhere", lambda site: login)
-    # Not the machine's own MariaDB, where there is one.
-    monkeypatch.setattr(database.shutil, "which", lambda name: next(map(str, programs.glob(name)), None))
-    dump = {"mariadb": "mariadb-dump", "mysql": "mysqldump"}[name]
-    for one in (name, dump):
-        program(programs, one, f'echo "$@" >{said}')
-    expected = [f"--defaults-file={login}", verified]
-    database.schema("plain", "plain_1")
-    assert said.read_text().split()[:2] == expected, said.read_text()
-    database.dump("plain", "plain_1", tmp_path / "x.sql.gz")
-    got = said.read_text().split()
-    assert got[:2] == expected and got[-1] == "plain_1" and "--no-tablespaces" in got, got
-    assert ("--set-gtid-purged=OFF" in got) == (name == "mysql"), got
-    assert not {"--user=root", "--no-defaults"} & set(got), got
-
-
-def test_a_dump_is_whole_and_roots_alone(programs, tmp_path):
-    program(programs, "mariadb-dump", "echo '-- all of it'; echo \"$@\"")
-    path = tmp_path / "x.sql.gz"
-    database.dump("plain", "plain", path)
-    text = gzip.decompress(path.read_bytes()).decode()
-    assert text.startswith("-- all of it\n") and text.endswith(" plain\n"), text
-    assert {"--single-transaction", "--routines", "--triggers", "--events"} <= set(text.split()), text
-    mode = path.stat().st_mode & 0o777
-    assert mode == 0o600, f"expected 0600, got {mode:04o}"
-
-
-def test_a_dump_that_fails_is_none(programs, tmp_path):
-    program(programs, "mariadb-dump", "seq 99999; echo 'disk is full' >&2; exit 2")
-    with pytest.raises(RuntimeError, match="plain could not be dumped: disk is full"):
-        database.dump("plain", "plain", tmp_path / "x.sql.gz")
-    assert not (tmp_path / "x.sql.gz").exists()
-    program(programs, "mariadb-dump", "echo '-- all of it'")
-    database.dump("plain", "plain", tmp_path / "x.sql.gz")
-    assert gzip.decompress((tmp_path / "x.sql.gz").read_bytes()) == b"-- all of it\n", "found a rest"
 
 
 # --- Whether a migration is pending ------------------------------------------------------------

@@ -13,6 +13,7 @@ from ansible_collections.decanter.stack.plugins.filter.sites_check import (
     VERIFYING_SCHEMES,
     with_defaults,
 )
+from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import database as databases
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (
     application_secrets,
@@ -102,16 +103,20 @@ def test_database_elsewhere_is_verified(scheme, tls):
     assert got["credentials"]["DATABASE_URL"] == (
         f"{scheme}://plain:p%40ss%2Fword%3Along@db.test:3306/plain?ssl_ca=/etc/ssl/ca.pem{tls}&charset=utf8mb4"
     )
-    assert got["database_login"] == {
-        **{"host": "db.test", "port": "3306", "user": "plain"},
-        **{"password": "p@ss/word:long", "ca": "/etc/ssl/ca.pem"},
-    }
-    assert secrets(database=PASSWORD)["database_login"] == {}, "expected root to use the socket on its host"
+    assert got["database_options"].splitlines()[1:] == [
+        "[client]",
+        'host="db.test"',
+        'port="3306"',
+        'user="plain"',
+        'password="p@ss/word:long"',
+        'ssl-ca="/etc/ssl/ca.pem"',
+    ]
+    assert secrets(database=PASSWORD)["database_options"] == "", "expected root to use the local socket"
 
 
 def test_drivers_that_can_verify_are_those_that_are_accepted():
-    drivers = databases.ENGINES["mysql"].drivers
-    verifying = {scheme for scheme, driver in drivers.items() if driver.verification is not None}
+    drivers = ENGINES["mysql"].drivers
+    verifying = {scheme for scheme, driver in drivers.items() if driver.verifies}
     assert verifying == set(VERIFYING_SCHEMES)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.decanter.stack.plugins.filter.sites_check import with_defaults
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites import database as databases
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import sources
-from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import Server, database_user
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (
     application_secrets,
     credential_files,
@@ -119,7 +119,9 @@ def site_credential_files(sites: Sites, database: Mapping[str, Any] | None = Non
         file
         for name, site in _present(sites)
         for file in credential_files(
-            name, site["secret_delivery"], application_secrets(site, name, Server(**(database or {})))
+            name,
+            site["secret_delivery"],
+            application_secrets(site, name, databases.Server(**(database or {}))),
         )
     ]
 
@@ -133,9 +135,8 @@ def site_passwords(sites: Sites) -> dict[str, dict[str, str]]:
 
 def database_users(sites: Sites, database: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the database accounts of all sites, as roles/mysql reads them. `database` is the server."""
-    return [
-        database_user(site, name, Server(**database)) for name, site in _present(sites) if "database" in site
-    ]
+    server = databases.Server(**database)
+    return [user for name, site in _present(sites) for user in databases.database_users(site, name, server)]
 
 
 # --- Text in templates ----------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class Site:
         return bool(self.record(identifier).get("migrated"))
 
     def schema(self, identifier: str) -> dict[str, str]:
-        """The schema that a release was made for; see module_utils.database."""
+        """The schema that a release was made for; see module_utils/databases/engine.py."""
         return read_json(self.beside(identifier, "schema.json"))
 
     def beside(self, identifier: str, suffix: str) -> Path:

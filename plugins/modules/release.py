@@ -16,7 +16,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.build import (
     is_complete,
 )
 from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
-from ansible_collections.decanter.stack.plugins.module_utils.database import schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter
 from ansible_collections.decanter.stack.plugins.module_utils.live import (
@@ -198,7 +198,7 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
     if migrated and not site.is_migrated(identifier):
         return "its migration has not been run"
     database = wanted["database"]
-    if migrated and database and schema(site.name, database["name"]) != site.schema(identifier):
+    if migrated and database and schema(site.name, database) != site.schema(identifier):
         return "the schema of its database has changed since"
     if late := [task for task in wanted["setup"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils import live
-from ansible_collections.decanter.stack.plugins.module_utils.database import differences, schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
 
@@ -75,7 +76,7 @@ def main() -> None:
         units={name: show(name)["ActiveState"] for name in units},
         target=target,
         fault=fault,
-        differences=differences(then, schema(wanted["name"], wanted["database"]["name"])) if then else [],
+        differences=differences(then, schema(site.name, wanted["database"])) if then else [],
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.database import differences, dump, schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases import dump, schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.start_log import report
@@ -56,7 +57,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     wanted, identifier = module.params["site"], module.params["release"]
-    site, database = Site(wanted["name"]), (wanted["database"] or {}).get("name", "")
+    site, database = Site(wanted["name"]), wanted["database"]
     if site.is_migrated(identifier) and (
         not database or schema(site.name, database) == site.schema(identifier)
     ):

@@ -12,7 +12,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     switch,
     write_provisional,
 )
-from ansible_collections.decanter.stack.plugins.module_utils.database import schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json, write_json
 
@@ -49,7 +49,7 @@ def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
     """Note what another host has done for all of them: the database is one, and so is the site's life."""
     if "migrate" in wanted:
         if database := wanted["database"]:
-            write_json(site.beside(identifier, "schema.json"), schema(site.name, database["name"]))
+            write_json(site.beside(identifier, "schema.json"), schema(site.name, database))
         site.amend_record(identifier, migrated=True)
     if wanted["setup"]:
         write_json(site.once, {"tasks": wanted["setup"]})

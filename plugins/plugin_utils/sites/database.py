@@ -7,48 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.decanter.stack.plugins.module_utils.databases import engine_of
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import url_host
 
-
-@dataclass(frozen=True)
-class Driver:
-    """A driver of SQLAlchemy, by the scheme of a database URL."""
-
-    # The distributions that provide the driver, the usual one first.
-    distributions: Sequence[str]
-    # Query parameters that, in addition to ssl_ca, make the driver verify the server's certificate and name.
-    # None if a URL cannot request this; such a driver is rejected for a database on another host.
-    verification: str | None = None
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A database engine as applications see it."""
-
-    socket: str
-    drivers: Mapping[str, Driver]  # by the scheme of the URL
-    charset: str = ""  # a query parameter of each URL
-
-
-ENGINES = {
-    "mysql": Engine(
-        socket="/run/mysqld/mysqld.sock",
-        charset="charset=utf8mb4",
-        drivers={
-            "mysql": Driver(("mysqlclient",), "&ssl_mode=VERIFY_IDENTITY"),
-            "mysql+mysqldb": Driver(("mysqlclient",), "&ssl_mode=VERIFY_IDENTITY"),
-            # PyMySQL verifies the name as soon as it has a CA.
-            "mysql+pymysql": Driver(("pymysql",), ""),
-            "mysql+mysqlconnector": Driver(
-                ("mysql-connector-python", "mysql-connector"),
-                "&use_pure=true&ssl_verify_cert=true&ssl_verify_identity=true",
-            ),
-            "mysql+aiomysql": Driver(("aiomysql",)),
-            "mysql+asyncmy": Driver(("asyncmy",)),
-            "mysql+cymysql": Driver(("cymysql",)),
-        },
-    ),
-}
 # The parts of a connection that contain the password.
 SECRET_PARTS = ("url", "password")
 
@@ -58,7 +19,7 @@ class Server:
     """The database server of a host: its own, or one elsewhere if `host` is set."""
 
     host: str = ""
-    port: int | str = 3306
+    port: int | str = 0  # 0: the engine's own
     ca: str = ""  # the file of the CA that verifies a server elsewhere
 
 
@@ -69,16 +30,15 @@ class Database:
     engine: str
     name: str
     auth: str  # socket or password
-    driver: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # `scheme`, and `any_of` the distributions that provide it
+    # `scheme`, and `any_of` the distributions that provide its driver. Empty if no variable has the URL.
+    driver: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve_database(site: Mapping[str, Any]) -> Database | None:
     """Return the database of a site, or None if it has none."""
     if not (database := site.get("database")):
         return None
-    known = ENGINES[database["engine"]].drivers.get(database["scheme"])
+    known = engine_of(database).drivers.get(database["scheme"])
     driver: dict[str, Any] = {}
     # Only a URL names the driver.
     if known and "url" in database["variables"].values():
@@ -88,15 +48,19 @@ def resolve_database(site: Mapping[str, Any]) -> Database | None:
 
 def connection(name: str, database: Mapping[str, Any], server: Server) -> dict[str, str]:
     """Return the parts of a connection, by the words that the key `variables` permits."""
-    engine = ENGINES[database["engine"]]
+    engine = engine_of(database)
     parts = {"name": database["name"], "user": name}
     if database["auth"] == "socket":
         parts |= {"host": "localhost", "socket": engine.socket}
     else:
         # Not localhost, because drivers connect to a socket by this name.
-        parts |= {"host": server.host or "127.0.0.1", "port": str(server.port)}
+        parts |= {"host": server.host or "127.0.0.1", "port": str(server.port or engine.port)}
         parts |= {"password": database["password"]} | ({"ca": server.ca} if server.host else {})
-    return parts | {"url": _url(engine, database["scheme"], parts)}
+    password = f":{quote(parts['password'], safe='')}" if "password" in parts else ""
+    port = f":{parts['port']}" if "port" in parts else ""
+    address = f"{parts['user']}{password}@{url_host(parts['host'])}{port}/{parts['name']}"
+    scheme = database["scheme"]
+    return parts | {"url": f"{scheme}://{address}?{engine.query(scheme, parts)}"}
 
 
 def connection_variables(
@@ -117,35 +81,24 @@ def connection_variables(
     return plain, secret
 
 
-def client_login(site: Mapping[str, Any], name: str, server: Server) -> dict[str, str]:
-    """Return how root's client logs in to the site's database elsewhere; empty for a database on the host."""
-    if not server.host or not site.get("database"):
-        return {}
-    parts = connection(name, site["database"], server)
-    return {key: parts[key] for key in ("host", "port", "user", "password", "ca") if key in parts}
+def client_options(site: Mapping[str, Any], name: str, server: Server) -> str:
+    """Return the option file of root's client for a database elsewhere, "" for a database on the host."""
+    if not server.host or not (database := site.get("database")):
+        return ""
+    return engine_of(database).client_options(connection(name, database, server))
 
 
-def database_user(site: Mapping[str, Any], name: str, server: Server) -> dict[str, Any]:
-    """Return the database account of a site, as roles/mysql reads it."""
-    database = site["database"]
-    return {
-        "name": name,
-        **{key: database[key] for key in ("auth", "password") if key in database},
-        "databases": [database["name"]],
-        # From any address: web hosts change, and behind a gateway their addresses are unknown. The password,
-        # TLS and the server's network protect the account.
-        **({"host": "%"} if server.host else {}),
-    }
-
-
-def _url(engine: Engine, scheme: str, parts: Mapping[str, str]) -> str:
-    """Return the database URL, as SQLAlchemy reads it."""
-    password = f":{quote(parts['password'], safe='')}" if "password" in parts else ""
-    port = f":{parts['port']}" if "port" in parts else ""
-    query = engine.charset
-    if "socket" in parts:
-        query = f"unix_socket={quote(parts['socket'], safe='/')}&{query}"
-    if "ca" in parts:
-        driver = engine.drivers.get(scheme)
-        query = f"ssl_ca={quote(parts['ca'], safe='/')}{driver.verification or '' if driver else ''}&{query}"
-    return f"{scheme}://{parts['user']}{password}@{url_host(parts['host'])}{port}/{parts['name']}?{query}"
+def database_users(site: Mapping[str, Any], name: str, server: Server) -> Sequence[dict[str, Any]]:
+    """Return the database account of a site, as the engine's role reads it."""
+    if not (database := site.get("database")):
+        return []
+    return [
+        {
+            "name": name,
+            **{key: database[key] for key in ("auth", "password") if key in database},
+            "databases": [database["name"]],
+            # From any address: web hosts change, and behind a gateway their addresses are unknown. The
+            # password, TLS and the server's network protect the account.
+            **({"host": "%"} if server.host else {}),
+        }
+    ]

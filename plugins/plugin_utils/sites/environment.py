@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import (
     Server,
-    client_login,
+    client_options,
     connection_variables,
 )
 
@@ -58,8 +58,8 @@ def resolve_environment(site: Mapping[str, Any], name: str, server: Server) -> E
     )
 
 
-def application_secrets(site: Mapping[str, Any], name: str, server: Server) -> dict[str, dict[str, str]]:
-    """Return the secrets of a site by kind: see Environment, and `database_login` of root's client."""
+def application_secrets(site: Mapping[str, Any], name: str, server: Server) -> dict[str, Any]:
+    """Return the secrets of a site by kind: see Environment; database_options: of root's client."""
     _, password = connection_variables(site, name, server)
     secrets = dict(site["secrets"]) | password
     fetched = {key: value for key, value in secrets.items() if value.startswith(FETCHED)}
@@ -69,27 +69,24 @@ def application_secrets(site: Mapping[str, Any], name: str, server: Server) -> d
         "credentials": kept if as_files else {},
         "secret_variables": {} if as_files else kept,
         "fetched": fetched,
-        "database_login": client_login(site, name, server),
+        "database_options": client_options(site, name, server),
     }
 
 
-def credential_files(
-    name: str, delivery: str, secrets: Mapping[str, Mapping[str, str]]
-) -> list[dict[str, Any]]:
+def credential_files(name: str, delivery: str, secrets: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the files of a site that only root reads, for the module `files`.
 
     The folder of credentials has nothing else in it, so that a removed secret disappears from the host.
     """
     paths = SitePaths(name)
+    fetched = ""
+    if secrets["fetched"]:
+        fetched = json.dumps({"as": delivery, "values": secrets["fetched"]}, indent=2, sort_keys=True)
     files: list[dict[str, Any]] = [
         {"path": paths.credentials, "state": "directory", "mode": "0700", "exclusive": True},
-        _file(f"{paths.configuration}/secrets.env", secrets["secret_variables"], environment_file),
-        _file(f"{paths.configuration}/database.cnf", secrets["database_login"], client_options),
-        _file(
-            f"{paths.configuration}/fetched.json",
-            secrets["fetched"],
-            lambda fetched: json.dumps({"as": delivery, "values": fetched}, indent=2, sort_keys=True) + "\n",
-        ),
+        _file(f"{paths.configuration}/secrets.env", environment_file(secrets["secret_variables"])),
+        _file(f"{paths.configuration}/database.cnf", secrets["database_options"]),
+        _file(f"{paths.configuration}/fetched.json", fetched and f"{fetched}\n"),
     ]
     if not secrets["fetched"]:
         files.append({"path": paths.fetched_credentials, "state": "absent"})
@@ -100,29 +97,21 @@ def credential_files(
     return files
 
 
-def _file(path: str, values: Mapping[str, str], text: Any) -> dict[str, Any]:
-    file = {"path": path, "mode": "0600"}
-    return file | ({"content": text(values)} if values else {"state": "absent"})
+def _file(path: str, content: str) -> dict[str, Any]:
+    return {"path": path, "mode": "0600"} | ({"content": content} if content else {"state": "absent"})
 
 
 def environment_file(secrets: Mapping[str, str]) -> str:
-    """Return secrets as an environment file of systemd.
+    """Return secrets as an environment file of systemd, or "" if there are none.
 
     Double quotes keep newlines and spaces. A backslash escapes what a shell would interpret there.
     """
+    if not secrets:
+        return ""
     lines = [
         "# Ansible managed. Read by systemd, for an application that takes its secrets in no other way.\n"
     ]
     for name, value in sorted(secrets.items()):
         escaped = re.sub(r'([\\"`$])', r"\\\1", value)
         lines.append(f'{name}="{escaped}"\n')
-    return "".join(lines)
-
-
-def client_options(login: Mapping[str, str]) -> str:
-    """Return an option file with which clients of MariaDB and MySQL log in to a database elsewhere."""
-    lines = ["# Ansible managed. For what a deploy does as root: it reads the schema, and dumps.\n[client]\n"]
-    for name, option in (("host",) * 2, ("port",) * 2, ("user",) * 2, ("password",) * 2, ("ca", "ssl-ca")):
-        escaped = login[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        lines.append(f'{option}="{escaped}"\n')
     return "".join(lines)

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES
 from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import Server, resolve_database
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (
@@ -65,8 +66,10 @@ class Host:
 class Units:
     """The systemd units of a site."""
 
-    # Units that are started before the site's at boot.
+    # Services of the site, which are started before its own units at boot.
     after: Sequence[str]
+    # Servers of all engines, for the same reason. A unit that does not exist is ignored.
+    databases: Sequence[str]
     # The unit that fetches the site's secrets from AWS; "" if none has to be fetched.
     credentials: str
     # Files and folders that the units read. A unit that is older than one of them is restarted.
@@ -112,6 +115,7 @@ def resolve_units(name: str, site: Mapping[str, Any], environment: Environment, 
         reads.append(paths.fetched_credentials)
     return Units(
         after=[f"{service}@{name}.service" for service in sorted(site["services"])],
+        databases=[unit for engine in ENGINES.values() for unit in engine.units],
         credentials=f"decanter-credentials@{name}.service" if environment.fetched else "",
         reads=reads,
     )

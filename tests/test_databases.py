@@ -1,0 +1,104 @@
+"""What a release reads and dumps of a database, with stubs of the engine's clients."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA
+from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES, dump, mysql, schema
+from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
+
+DATABASE = {"engine": "mysql", "name": "plain_1"}
+
+
+def test_every_engine_is_an_engine_of_the_schema():
+    accepted = SCHEMA["additionalProperties"]["properties"]["database"]["properties"]["engine"]["enum"]
+    assert sorted(ENGINES) == sorted(accepted)
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch) -> Path:
+    """A folder of programs that are found before the machine's own."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+THEN = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (THEN, []),
+        (dict(reversed(THEN.items())), []),
+        (THEN | {"column b.id": "int NO"}, ["column b.id was added"]),
+        (THEN | {"column a.id": "bigint NO"}, ["column a.id was changed"]),
+        ({"column a.id": "int NO", "index a.PRIMARY": "0 id"}, ["column a.name was removed"]),
+        (
+            {"column a.id": "bigint NO", "column a.title": "varchar(20) YES", "index a.PRIMARY": "0 id"},
+            ["column a.id was changed", "column a.name was removed", "column a.title was added"],
+        ),
+        ({}, [f"{thing} was removed" for thing in sorted(THEN)]),
+    ],
+)
+def test_differences_are_one_line_for_each_change(now, expected):
+    assert differences(THEN, now) == expected
+
+
+@pytest.mark.parametrize("name", ["mariadb", "mysql"])
+def test_schema_is_read_by_the_installed_client(programs, name):
+    program(programs, name, r"""printf 'column\ta.id\tint NO\nindex\ta.PRIMARY\t0 a\\tb\tc\n'""")
+    assert schema("plain", DATABASE) == {"column a.id": "int NO", "index a.PRIMARY": "0 a\\tb\tc"}
+
+
+@pytest.mark.parametrize(
+    ("name", "verified"),
+    [("mariadb", "--ssl-verify-server-cert"), ("mysql", "--ssl-mode=VERIFY_IDENTITY")],
+)
+def test_database_elsewhere_is_read_over_verified_tls(name, verified, programs, tmp_path, monkeypatch):
+    login, said = tmp_path / "database.cnf", tmp_path / "said"
+    login.touch()
+    monkeypatch.setattr(mysql, "option_file", lambda site: login)
+    # Not the machine's own MariaDB, where there is one.
+    monkeypatch.setattr(mysql.shutil, "which", lambda name: next(map(str, programs.glob(name)), None))
+    dumper = {"mariadb": "mariadb-dump", "mysql": "mysqldump"}[name]
+    for one in (name, dumper):
+        program(programs, one, f'echo "$@" >{said}')
+    expected = [f"--defaults-file={login}", verified]
+    schema("plain", DATABASE)
+    assert said.read_text().split()[:2] == expected, said.read_text()
+    dump("plain", DATABASE, tmp_path / "x.sql.gz")
+    got = said.read_text().split()
+    assert got[:2] == expected and got[-1] == "plain_1" and "--no-tablespaces" in got, got
+    assert ("--set-gtid-purged=OFF" in got) == (name == "mysql"), got
+    assert not {"--user=root", "--no-defaults"} & set(got), got
+
+
+def test_dump_is_complete_and_readable_by_root_only(programs, tmp_path):
+    program(programs, "mariadb-dump", "echo '-- all of it'; echo \"$@\"")
+    path = tmp_path / "x.sql.gz"
+    dump("plain", DATABASE, path)
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert text.startswith("-- all of it\n") and text.endswith(" plain_1\n"), text
+    assert {"--single-transaction", "--routines", "--triggers", "--events"} <= set(text.split()), text
+    mode = path.stat().st_mode & 0o777
+    assert mode == 0o600, f"expected 0600, got {mode:04o}"
+
+
+def test_failed_dump_leaves_no_file(programs, tmp_path):
+    program(programs, "mariadb-dump", "seq 99999; echo 'disk is full' >&2; exit 2")
+    with pytest.raises(RuntimeError, match="plain_1 could not be dumped: disk is full"):
+        dump("plain", DATABASE, tmp_path / "x.sql.gz")
+    assert not (tmp_path / "x.sql.gz").exists()
+    program(programs, "mariadb-dump", "echo '-- all of it'")
+    dump("plain", DATABASE, tmp_path / "x.sql.gz")
+    assert gzip.decompress((tmp_path / "x.sql.gz").read_bytes()) == b"-- all of it\n", "found a rest"
