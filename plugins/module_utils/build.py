@@ -28,6 +28,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.build_guard import 
 from ansible_collections.decanter.stack.plugins.module_utils.build_log import explain, unit_fault
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, about
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
@@ -42,7 +43,6 @@ from ansible_collections.decanter.stack.plugins.module_utils.takeover import (
 
 PROGRAM = Path("/usr/local/lib/decanter/build")
 PYTHON = Path("/opt/decanter/uv/current/bin/python")
-CACHES = Path("/var/cache/decanter")
 LONGEST_LOG = 256 * 1024
 LONGEST_FAULT = 4000
 
@@ -103,12 +103,12 @@ class Build:
         self.site, self.identifier, self.wanted = site, identifier, wanted
         self.unit = f"{site.name}.build.service"
         self.folder = site.root / ".build"
-        self.cache = CACHES / site.name
+        self.cache = Path(SitePaths(site.name).build_cache)
         self.tree, self.environment = site.release(identifier), site.venvs / identifier
         self.log = self.folder / "log"
         try:
             self.user = pwd.getpwnam(f"build_{site.name}")
-            self.properties = properties(Path(f"/etc/decanter/{site.name}/build.conf").read_text())
+            self.properties = properties(Path(SitePaths(site.name).configuration, "build.conf").read_text())
         except (KeyError, FileNotFoundError) as error:
             raise BuildError("this host is not prepared for builds\nRemedy: run make converge.") from error
         limit = next(value for name, value in self.properties if name == "LimitFSIZE")
@@ -168,7 +168,7 @@ class Build:
 
     def prepare(self, archive: str) -> None:
         """Lay out the folders of the build and the job."""
-        for folder, mode in ((self.folder, 0o700), (CACHES, 0o755), (self.cache, 0o700)):
+        for folder, mode in ((self.folder, 0o700), (self.cache.parent, 0o755), (self.cache, 0o700)):
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
         os.chown(self.cache, self.user.pw_uid, self.user.pw_gid)
         (self.folder / "tree").mkdir(mode=0o755)

@@ -27,6 +27,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 COLOURS = ("blue", "green")
@@ -39,22 +40,21 @@ class Site:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.root = Path("/srv") / name
-        self.releases = self.root / "releases"
-        self.venvs = self.root / "venvs"
-        self.assets = self.root / "assets"
-        self.current = self.root / "current"
-        self.run = Path("/run/decanter") / name
-        # nginx's, where it keeps pages of the site.
-        self.pages = Path("/var/lib/nginx") / f"cache-{name}"
-        self.live_socket = self.run / "live.sock"
+        paths = SitePaths(name)
+        self.root = Path(paths.home)
+        self.releases = Path(paths.releases)
+        self.venvs = Path(paths.environments)
+        self.assets = Path(paths.assets)
+        self.current = Path(paths.current)
+        self.run = Path(paths.sockets)
+        self.pages = Path(paths.page_cache)
+        self.live_socket = Path(paths.live_socket)
         self.lock = self.root / "lock.json"
         self.pin = self.root / "pin.json"
         self.once = self.root / "once.json"
         self.provisional = self.root / "provisional.json"
-        # Visitors are kept out while it is there.
-        self.closed = Path("/var/lib/decanter/maintenance") / name / "closed"
-        self.log = Path("/var/log/decanter") / f"{name}.log"
+        self.closed = Path(paths.maintenance) / "closed"
+        self.log = Path(paths.release_log)
 
     def prepare(self) -> None:
         """Make the folders that releases are kept in: the site reads them, nobody else does."""

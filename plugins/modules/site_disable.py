@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
 
@@ -29,7 +30,8 @@ def files(name: str) -> list[Path]:
     system = Path("/etc/systemd/system")
     units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
     notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
-    return [*units, *notes, Path("/run/decanter") / name, Path("/etc/decanter") / name]
+    paths = SitePaths(name)
+    return [*units, *notes, Path(paths.sockets), Path(paths.configuration)]
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -55,7 +57,7 @@ class Engine(ABC):
 
 def option_file(site: str) -> Path:
     """Return the option file of root's client. It exists if the site's database is on another host."""
-    return Path(f"/etc/decanter/{site}/database.cnf")
+    return Path(SitePaths(site).configuration, "database.cnf")
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
