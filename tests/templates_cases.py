@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.platforms import platforms
 from repository import ROOT
 
+# A host for each file of vars/platform; the host of Debian-12 is debian12.
+PLATFORMS = {name.replace("-", "").lower(): platform for name, platform in platforms().items()}
 HOSTS = {
-    "debian12": {
-        "distribution": "Debian",
-        "distribution_version": "12.11",
-        "distribution_release": "bookworm",
-    },
-    "debian13": {"distribution": "Debian", "distribution_version": "13.1", "distribution_release": "trixie"},
-    "ubuntu22": {"distribution": "Ubuntu", "distribution_version": "22.04", "distribution_release": "jammy"},
-    "ubuntu24": {"distribution": "Ubuntu", "distribution_version": "24.04", "distribution_release": "noble"},
+    name.replace("-", "").lower(): dict(
+        zip(("distribution", "distribution_major_version"), name.split("-"), strict=True)
+    )
+    for name in platforms()
 }
 FACTS = {
     "os_family": "Debian",

@@ -69,8 +69,6 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
     """Return the variables of the role in a play, by Ansible's precedence."""
     folder = ROLES[role]
     facts = {**FACTS, **HOSTS[host], **case.facts}
-    facts["distribution_major_version"] = facts["distribution_version"].split(".")[0]
-    version = f"{facts['distribution']}-{facts['distribution_major_version']}"
     return {
         **read(folder / "defaults/main.yml"),
         **read(ROOT / "playbooks/group_vars/all/roles.yml"),
@@ -85,7 +83,6 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
         "playbook_dir": str(ROOT / "playbooks"),
         "role_path": str(folder),
         **read(folder / "vars/main.yml"),
-        **read(folder / f"vars/{version}.yml"),
         "__base_looked": {"stdout": yaml.safe_dump({**LOOK, **case.look})},
         **REGISTERED,
     }

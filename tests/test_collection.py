@@ -102,7 +102,7 @@ def test_archive_has_what_operators_use(archive):
             "CONTRIBUTING.md",
             "ansible.cfg",
         ),
-        *("docs", "meta", "playbooks", "plugins", "roles"),
+        *("docs", "meta", "playbooks", "plugins", "roles", "vars"),
     }, sorted(tops)
     leftovers = [name for name in names if "__pycache__" in name or "/." in name]
     assert not leftovers, leftovers

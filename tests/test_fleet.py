@@ -118,6 +118,7 @@ def test_what_is_published_is_of_one_environment_and_has_no_repository(store, to
         names = tar.getnames()
     assert {
         f"{fleet_publish.NAME}/playbooks/join.yml",
+        f"{fleet_publish.NAME}/vars/platform/Debian-13.yml",
         "LICENSE",
         "inventory/group_vars/all/sites.yml",
         "ansible.cfg",

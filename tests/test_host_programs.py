@@ -21,10 +21,10 @@ PROGRAMS = [path for path in sorted(ROOT.glob("roles/*/files/*.py")) if IMPORTS.
 
 
 def installed(node: Any) -> Iterator[str]:
-    """Return the paths of shared files in a tasks file."""
+    """Return the shared files that tasks install on hosts."""
+    if isinstance(node, dict) and node.get("path") == f"{FOLDER}/shared":
+        yield from node["shared"]
     for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        if isinstance(each, str) and (found := re.fullmatch(rf"{FOLDER}/shared/(\w+)\.py", each)):
-            yield found[1]
         yield from installed(each)
 
 
@@ -33,6 +33,17 @@ def test_role_installs_the_shared_files_that_its_program_imports(program: Path) 
     tasks = yaml.safe_load((program.parents[1] / "tasks/main.yml").read_text())
     files = {path for task in tasks for path in installed(task.get("decanter.stack.files", {}).get("files"))}
     assert files == set(IMPORTS.findall(program.read_text()))
+
+
+def test_folders_that_roles_copy_have_files() -> None:
+    copied = {
+        path.parents[1] / "files" / folder
+        for path in ROOT.glob("roles/*/tasks/*.yml")
+        for folder in re.findall(r"\bfolder: (\w+)\}", path.read_text())
+    }
+    assert ROOT / "roles/python_app/files/build" in copied
+    empty = [str(folder) for folder in copied if not any(folder.glob("*.py"))]
+    assert not empty, empty
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)

@@ -15,13 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from repository import ROOT
-from templates_cases import CASES, HOSTS
+from templates_cases import CASES, HOSTS, PLATFORMS
 from templates_rendering import (
     everywhere,
     matching,
     program,
     rendered_root,
-    role_variables,
     run,
 )
 
@@ -77,12 +76,12 @@ def module(name: str) -> str:
 
 def nginx_newer_than(host: str) -> str | None:
     """Why the nginx of this machine cannot test what is rendered for a host's."""
-    wanted = role_variables("nginx", host, CASES["minimal"])
+    wanted = PLATFORMS[host]["nginx"]
     said = run(program("nginx"), "-V")[1]
     for name, pattern in (("nginx", r"nginx/([\d.]+)"), ("openssl", r"built with OpenSSL ([\d.]+)")):
         here = re.search(pattern, said)[1]
-        needed = wanted["__nginx_version" if name == "nginx" else "__nginx_openssl_version"]
-        if version(here) < version(str(needed)):
+        needed = wanted["version" if name == "nginx" else "openssl_version"]
+        if version(here) < version(needed):
             return f"{name} is {here} here, {host} has {needed}"
     return None
 

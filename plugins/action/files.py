@@ -7,14 +7,20 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-KEYS = {"path", "state", "src", "content", "copy", "owner", "group", "mode", "validate", "exclusive"}
+KEYS = {
+    *("path", "state", "src", "content", "copy", "folder", "shared"),
+    *("owner", "group", "mode", "validate", "exclusive"),
+}
 STATES = ("file", "directory", "link", "absent")
+# Code of modules and of programs on hosts.
+SHARED = Path(__file__).parents[1] / "module_utils/shared"
 
 
 def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -28,13 +34,17 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
         file = {"path": given} if isinstance(given, str) else dict(given)
         if strange := file.keys() - KEYS:
             raise ValueError(f"found {', '.join(sorted(strange))}, expected {', '.join(sorted(KEYS))}")
-        path, state = str(file.get("path", "none")), file.setdefault("state", "file")
+        copied = file.keys() & {"folder", "shared"}
+        path = str(file.get("path", "none"))
+        state = file.setdefault("state", "directory" if copied else "file")
         if not path.startswith("/"):
             raise ValueError(f"found the path {path}, expected an absolute one")
         if state not in STATES:
             raise ValueError(f"{path}: found the state {state}, expected {', '.join(STATES)}")
         if state == "link" and "src" not in file:
             raise ValueError(f"{path}: found no src, expected where the link leads")
+        if copied:
+            check_copied(file, path)
         if not isinstance(file.get("content", ""), str):  # not shown: it may be a secret
             raise ValueError(f"{path}: found the content a {type(file['content']).__name__}, expected text")
         mode = file.get("mode", "0644")
@@ -51,6 +61,39 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
             } | ({"template": file["src"], "site": site} if state == "file" and "src" in file else {})
 
 
+def check_copied(file: Mapping[str, Any], path: str) -> None:
+    """Raise ValueError if the keys `folder` and `shared` of an entry are invalid."""
+    if file["state"] != "directory":
+        raise ValueError(f"{path}: found the state {file['state']}, expected directory with folder or shared")
+    folder, shared = file.get("folder", "folder"), file.get("shared", [])
+    if not isinstance(folder, str) or folder.startswith("/"):
+        raise ValueError(f"{path}: found the folder {folder!r}, expected a folder of the role's files")
+    known = sorted(module.stem for module in SHARED.glob("*.py"))
+    if not isinstance(shared, list) or any(name not in known for name in shared):
+        raise ValueError(f"{path}: found shared {shared!r}, expected a list of: {', '.join(known)}")
+
+
+def copies(
+    entry: Mapping[str, Any], source: Path, names: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Return an entry for each file and subfolder of a folder, or for its Python files of these names.
+
+    Directories have the mode of the entry. Raise ValueError if a file is not text.
+    """
+    owner = {key: entry[key] for key in ("owner", "group") if key in entry}
+    mode = {key: entry[key] for key in ("mode",) if key in entry}
+    paths = source.rglob("*") if names is None else (source / f"{name}.py" for name in names)
+    for path in sorted(path for path in paths if "__pycache__" not in path.relative_to(source).parts):
+        copy = {"path": f"{entry['path']}/{path.relative_to(source)}"}
+        if path.is_dir():
+            yield copy | {"state": "directory"} | owner | mode
+            continue
+        try:
+            yield copy | {"state": "file", "content": path.read_bytes().decode()} | owner
+        except UnicodeDecodeError:
+            raise ValueError(f"{entry['path']}: found {path}, expected a text in UTF-8") from None
+
+
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -58,7 +101,8 @@ class ActionModule(ActionBase):
         if "files" not in arguments or arguments.keys() - {"files", "sites"}:
             raise AnsibleActionFail(f"files: found {', '.join(sorted(arguments))}, expected files and sites")
         try:
-            files = list(expand(arguments["files"], arguments.get("sites", [])))
+            entries = list(expand(arguments["files"], arguments.get("sites", [])))
+            files = [file for entry in entries for file in self._with_copies(entry)]
         except ValueError as error:
             raise AnsibleActionFail(f"files: {error}") from None
         for file in files:
@@ -70,6 +114,15 @@ class ActionModule(ActionBase):
         # Packed, so that nothing of the contents is logged with the call.
         packed = base64.b64encode(zlib.compress(json.dumps(files).encode())).decode()
         return self._execute_module("decanter.stack.files", {"packed": packed}, task_vars=task_vars)
+
+    def _with_copies(self, entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Return an entry, and those of the files that `folder` and `shared` copy into its directory."""
+        folder, shared = entry.pop("folder", None), entry.pop("shared", None)
+        yield entry
+        if folder is not None:
+            yield from copies(entry, Path(self._find_needle("files", folder)))
+        if shared is not None:
+            yield from copies(entry, SHARED, shared)
 
     def _rendered(self, template: str, variables: dict[str, Any]) -> str:
         """A template's text, as the module ansible.builtin.template makes it."""

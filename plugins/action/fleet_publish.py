@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 # This collection in the archive.
 NAME = Path("ansible_collections/decanter/stack")
 # What a host needs to make itself: of this collection, and of those that it depends on.
-PARTS = ("meta", "playbooks", "plugins", "roles")
+PARTS = ("meta", "playbooks", "plugins", "roles", "vars")
 COLLECTIONS = ("ansible/posix", "community/crypto", "community/general", "community/mysql")
 COLLECTION_PARTS = ("meta", "plugins")
 PROGRAM = ROOT / "roles/fleet/files/fleet.py"

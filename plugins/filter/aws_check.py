@@ -19,6 +19,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.template import accept_args_markers, accept_lazy_markers
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import is_example
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import Unreadable, plain
+from ansible_collections.decanter.stack.plugins.plugin_utils.platforms import platforms
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -36,7 +37,10 @@ Steps = tuple[Any, ...]
 
 @functools.cache
 def schema() -> Mapping[str, Any]:
-    return yaml_load((Path(__file__).parents[1] / "schema/aws.yml").read_text("utf-8"))
+    """Return plugins/schema/aws.yml with the images of the supported distribution releases."""
+    content = yaml_load((Path(__file__).parents[1] / "schema/aws.yml").read_text("utf-8"))
+    content["properties"]["image"]["enum"] = [each["aws"]["image"] for each in platforms().values()]
+    return content
 
 
 def line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:

@@ -42,6 +42,19 @@ options:
       src: {description: A file's template; where a link leads., type: str}
       content: {description: A file's content where it has no template., type: str}
       copy: {description: A file on the controller whose content is copied., type: path}
+      folder:
+        description:
+          - A folder in C(files) of the role. The path is a directory with a copy of each file and subfolder,
+            without C(__pycache__). The files are text with mode 0644. Subfolders have O(files[].mode).
+          - The owner and group of the copies are O(files[].owner) and O(files[].group).
+          - Other files in the directory stay. O(files[].exclusive) removes them, C(__pycache__) too.
+        type: str
+      shared:
+        description:
+          - Names of files in C(plugins/module_utils/shared), without C(.py). The path is a directory with a
+            copy of each file. A program beside the directory C(shared) imports them as C(shared.NAME).
+        type: list
+        elements: str
       owner: {description: Its user., type: str, default: root}
       group: {description: Its group., type: str, default: root}
       mode: {description: Its mode; 0755 for a directory where none is given., type: str, default: "0644"}

@@ -12,11 +12,15 @@ from contextlib import contextmanager
 
 import pytest
 import testinfra
+import yaml
 from lab import run_playbook
+
+from tools.library import ROOT
 
 Hosts = Iterable[tuple[str, testinfra.host.Host]]
 ZONE = "Pacific/Chatham"
-SUPPORTED = "expected one of: Debian GNU/Linux 12, Debian GNU/Linux 13, Ubuntu 22.04, Ubuntu 24.04"
+PLATFORMS = [yaml.safe_load(path.read_text()) for path in sorted(ROOT.glob("vars/platform/*.yml"))]
+SUPPORTED = f"expected one of: {', '.join(platform['release'] for platform in PLATFORMS)}"
 AMAZON = """NAME="Amazon Linux"
 VERSION="2023"
 ID="amzn"
