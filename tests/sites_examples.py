@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA as SCHEMA
 
-SCHEMA = sites_check.SCHEMA
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
 SSH_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----\n"

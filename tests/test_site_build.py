@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.source import OTHER_TOOLS
 from sites_examples import FOLDER, ROOT, changed, errors_of, minimal, rows
 
 VALID = [
@@ -131,20 +132,20 @@ def test_static_folder_without_a_source_gives_no_second_error(root: str) -> None
     assert lines == [f"sites.harbour.source.path: found nothing, expected {FOLDER}"]
 
 
-@pytest.mark.parametrize("name", sorted(sites_check.OTHER_TOOLS))
+@pytest.mark.parametrize("name", sorted(OTHER_TOOLS))
 def test_requirements_of_other_tools_are_rejected_with_the_export(name: str, root: str) -> None:
     sites = minimal()
     sites["harbour"]["source"] = {"git": "https://git.test/web", "version": "main"}
     sites["harbour"]["requirements"] = f"sub/{name}"
     (line,) = sites_check.site_errors(sites, root)
-    expected = f"a file that uv reads: {sites_check.OTHER_TOOLS[name]}"
+    expected = f"a file that uv reads: {OTHER_TOOLS[name]}"
     assert line == f'sites.harbour.requirements: found "sub/{name}", expected {expected}'
 
 
 def test_files_of_other_tools_are_listed_once() -> None:
     programs = [path for part in ("plugins", "roles") for path in (ROOT / part).rglob("*.py")]
     listing = [path.name for path in programs if "conda-lock.yml" in path.read_text()]
-    assert listing == ["sites_check.py"]
+    assert listing == ["source.py"]
 
 
 def test_static_folder_of_a_build_may_be_missing(root: str) -> None:

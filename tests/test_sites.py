@@ -10,12 +10,12 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.decanter.stack.plugins.filter import sites as filters
-from ansible_collections.decanter.stack.plugins.filter.sites_check import (
-    OWN_PATH,
+from ansible_collections.decanter.stack.plugins.filter.sites_check import with_defaults
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.database import (
     PIECES,
     VERIFYING_SCHEMES,
-    with_defaults,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.nginx import OWN_PATH
 
 ROOT = Path(__file__).parents[1]
 PLAIN = {"server_names": ["plain.test"], "source": {"path": "../plain"}, "wsgi": "myproject:app"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import TYPES
 from hypothesis import given
 from jsonschema import Draft202012Validator
 from sites_examples import FILLED_DATABASE, KEYS, SCHEMA, changed, full, minimal
@@ -102,7 +103,7 @@ def nodes(schema: dict[str, Any], path: str = "sites") -> Iterator[tuple[str, di
 def test_schema_describes_every_key(path: str, node: dict[str, Any]) -> None:
     assert node["description"].endswith("."), path
     types = node["type"] if isinstance(node["type"], list) else [node["type"]]
-    assert set(types) <= set(sites_check.TYPES)
+    assert set(types) <= set(TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
     refused, known = node.get("refused", {}), node.get("properties", {}).keys()
