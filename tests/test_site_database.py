@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import SECRET, changed, errors_of, full, minimal, rows
+from sites_examples import SECRET, changed, full, minimal
+from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("database", {"engine": "mysql"}),
@@ -19,23 +20,13 @@ VALID = [
         {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
     ),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value"), VALID)
-def test_database_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
-    assert errors_of(dotted, value, root) == []
-
+test_valid_value_is_accepted = accepted(VALID)
 
 INVALID = [
     *rows("database.engine", "one of: mysql", ({}, "nothing"), at="database"),
     *rows("database", "a dictionary such as {engine: mysql}", (f"mysql://{SECRET}", "a string")),
-    *rows("database.engine", "one of: mysql", ({"engine": "oracle"}, '"oracle"'), at="database"),
-    *rows(
-        "database.auth",
-        "one of: socket, password",
-        ({"engine": "mysql", "auth": "x"}, '"x"'),
-        at="database",
-    ),
+    *rows("database.engine", "one of: mysql", {"engine": "oracle"}, at="database"),
+    *rows("database.auth", "one of: socket, password", {"engine": "mysql", "auth": "x"}, at="database"),
     *rows(
         "database.password",
         "a string of at least 12 characters",
@@ -58,21 +49,17 @@ INVALID = [
     *rows(
         "database.name",
         "1 to 64 lower-case letters, digits and underscores, a letter first",
-        ({"engine": "mysql", "name": "a-b"}, '"a-b"'),
+        {"engine": "mysql", "name": "a-b"},
         at="database",
     ),
     *rows(
         "database.name",
         "a name that is none of the server's own databases",
-        ({"engine": "mysql", "name": "mysql"}, '"mysql"'),
+        {"engine": "mysql", "name": "mysql"},
         at="database",
     ),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
-def test_database_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
-    assert errors_of(dotted, value, root) == [line]
+test_invalid_value_is_rejected = rejected(INVALID)
 
 
 @pytest.mark.parametrize("place", ["env", "secrets"])

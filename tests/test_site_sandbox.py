@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import changed, errors_of, minimal
+from sites_examples import changed, minimal
+from sites_tables import accepted
 
 VALID = [
     ("outbound", False),
     ("outbound", True),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value"), VALID)
-def test_sandbox_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
-    assert errors_of(dotted, value, root) == []
-
+test_valid_value_is_accepted = accepted(VALID)
 
 DIRECTIVE = "a directive that the unit's sandbox sets, such as MemoryDenyWriteExecute"
 LOOSENED = "a dictionary such as {value: false, because: numba compiles}"

@@ -1,4 +1,4 @@
-"""Write the generated documentation: the keys of `sites`, and variables of roles.
+"""Write the generated documentation: the keys of `sites`, their schema for editors, and variables of roles.
 
 With --check, print the stale files instead, and exit with status 1 if there are any.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA, subjects
 
+from tools.editor_schema import variables_schema
 from tools.library import ROOT
 
 # Everything after a mark is generated.
@@ -83,10 +84,11 @@ def key_tables() -> str:
         f"## {title}\n\n{table(schema_rows({'properties': keys} | required), 'key of a site')}"
         for title, _, keys in subjects()
     ]
-    return (
-        f"Each key of `sites` is {SCHEMA['propertyNames']['expected']}. A name that the system uses is invalid, "
-        "such as `mysql`.\n\n" + "\n".join(tables)
+    identifier = (
+        f"Each key of `sites` is {SCHEMA['propertyNames']['expected']}. "
+        "A name that the system uses is invalid, such as `mysql`."
     )
+    return f"{identifier}\n\n" + "\n".join(tables)
 
 
 def written(path: Path, mark: str) -> str:
@@ -97,6 +99,7 @@ def written(path: Path, mark: str) -> str:
 def pages() -> Iterator[tuple[Path, str]]:
     sites = ROOT / "docs/sites.md"
     yield sites, written(sites, KEYS_MARK) + key_tables()
+    yield ROOT / "docs/sites.schema.json", json.dumps(variables_schema(), indent=2, ensure_ascii=False) + "\n"
     for readme in sorted([*ROOT.glob("roles/*/README.md"), *ROOT.glob("tests/lab/roles/*/README.md")]):
         specs = yaml.safe_load((readme.parent / "meta/argument_specs.yml").read_text())
         variables = table(spec_rows(specs["argument_specs"]["main"]["options"]), "variable")
