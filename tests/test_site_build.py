@@ -54,9 +54,9 @@ INVALID = [
         *([path] for path in (".", "./a", "/a", "a/", "a//b", "a/../b", "a/./b", ".venv", "a b")),
         at="uploads",
     ),
-    *rows("uploads[1]", "a folder that has nothing to do with a/b", ["a/b", "a/b"], at="uploads"),
-    *rows("uploads[1]", "a folder that has nothing to do with a/b", ["a/b", "a"], at="uploads"),
-    *rows("uploads[1]", "a folder that has nothing to do with a", ["a", "a/b"], at="uploads"),
+    *rows("uploads[1]", "a folder that does not overlap a/b", ["a/b", "a/b"], at="uploads"),
+    *rows("uploads[1]", "a folder that does not overlap a/b", ["a/b", "a"], at="uploads"),
+    *rows("uploads[1]", "a folder that does not overlap a", ["a", "a/b"], at="uploads"),
     *rows(
         "services", "a list of different services, such as [redis]", "redis", (["redis", "redis"], "a list")
     ),
@@ -87,7 +87,9 @@ INVALID = [
         [{"url": "/a/", "path": "loop"}],
         at="static",
     ),
-    *rows("static[1].url", "a url that is not given twice", [{"url": "/a/", "path": "src"}] * 2, at="static"),
+    *rows(
+        "static[1].url", "a url that no other folder has", [{"url": "/a/", "path": "src"}] * 2, at="static"
+    ),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 

@@ -22,7 +22,7 @@ PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
 TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
 TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
 COMPANION_COMMAND = "a command on one line, such as flask digest"
-CALENDAR = 'a time as systemd writes it, such as daily or "Mon 06:30"'
+CALENDAR = 'a time in the syntax of systemd, such as daily or "Mon 06:30"'
 LONG = "x" * 100
 INVALID = [
     *rows("migrate", COMMAND, ("", "an empty string"), "  ", "a\nb", (LONG + "\n", f'"{LONG[:59]}…"')),
@@ -76,7 +76,7 @@ COMPANION = "1 to 16 lower-case letters, digits and hyphens, a letter first"
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("task", "another name, task is Decanter's own"),
+        ("task", "another name, because Decanter uses task"),
         *((name, COMPANION) for name in ("Worker", "a_b", "a.b", "a-", "1a", "", "a" * 17)),
     ],
 )

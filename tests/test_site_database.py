@@ -54,7 +54,7 @@ INVALID = [
     ),
     *rows(
         "database.name",
-        "a name that is none of the server's own databases",
+        "a name that is not one of the server's own databases",
         {"engine": "mysql", "name": "mysql"},
         at="database",
     ),
@@ -109,8 +109,7 @@ def test_database_variable_without_a_value_is_rejected(database, piece, host, ex
 
 def test_remote_database_requires_a_password_and_verified_tls(root: str) -> None:
     assert sites_check.site_errors(changed(minimal(), "database", {"engine": "mysql"}), root, "db.test") == [
-        'sites.harbour.database.auth: found "socket", expected password, for the database is elsewhere, '
-        "on db.test"
+        'sites.harbour.database.auth: found "socket", expected password, because the database is on db.test'
     ]
     assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no fault without a database"
     told = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
@@ -126,16 +125,15 @@ def test_remote_database_requires_a_password_and_verified_tls(root: str) -> None
 def test_database_password_without_outbound_is_rejected(root: str) -> None:
     sites = changed(changed(minimal(), "database", with_password()), "outbound", False)
     assert sites_check.site_errors(sites, root) == [
-        "sites.harbour.outbound: found false, "
-        "expected true, for with database.auth password the database is reached by TCP"
+        "sites.harbour.outbound: found false, expected true, because database.auth password requires TCP"
     ]
 
 
 def test_database_password_in_ssm_is_rejected(root: str) -> None:
     database = {"engine": "mysql", "auth": "password", "password": "ssm:/staging/harbour/password"}
     assert sites_check.site_errors(changed(minimal(), "database", database), root) == [
-        "sites.harbour.database.password: found a string, expected the password itself, from Ansible Vault: "
-        "who makes the database's user has to know it"
+        "sites.harbour.database.password: found a string, expected the password itself, from Ansible Vault, "
+        "because Decanter creates the database's user with it"
     ]
 
 
@@ -147,7 +145,7 @@ def test_database_name_of_another_site_is_rejected(state: str, root: str) -> Non
     sites["town-hall"]["database"] = {"engine": "mysql", "name": "harbour_1"}
     assert sites_check.site_errors(sites, root) == [
         'sites.town-hall.database.name: found "harbour_1", expected a name that '
-        "sites.harbour.database.name does not have already"
+        "sites.harbour.database.name does not have"
     ]
 
 
@@ -157,5 +155,5 @@ def test_default_database_name_of_another_site_is_rejected(root: str) -> None:
     sites["town-hall"]["database"] = {"engine": "mysql"}
     assert sites_check.site_errors(sites, root) == [
         'sites.town-hall.database.name: found "town_hall", expected a name that '
-        "sites.harbour.database.name does not have already"
+        "sites.harbour.database.name does not have"
     ]

@@ -56,7 +56,7 @@ INVALID = [
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 
-ENV_TAKEN = "another name, this variable is not a site's to set"
+ENV_TAKEN = "another name, because the system or Decanter sets this variable"
 TAKEN_VARIABLES = [
     *("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "DECANTER_X"),
     *("CREDENTIALS_DIRECTORY", "LISTEN_FDS", "GUNICORN_CMD_ARGS"),
@@ -78,7 +78,7 @@ def test_name_in_env_and_secrets_is_rejected(root: str) -> None:
 
 
 PARAMETER = "ssm: and the path of a parameter, such as ssm:/staging/harbour/SECRET_KEY"
-ENCRYPTED = "kms: and what AWS KMS has encrypted, in base64"
+ENCRYPTED = "kms: and text that AWS KMS encrypted, in base64"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_secret_address_is_validated(value: str, expected: str, root: str) -> No
 def test_instance_role_without_outbound_is_rejected(root: str) -> None:
     sites = changed(changed(minimal(), "outbound", False), "instance_role", True)
     assert sites_check.site_errors(sites, root) == [
-        "sites.harbour.instance_role: found true, expected false where outbound is, for the role is asked "
-        "for over the network"
+        "sites.harbour.instance_role: found true, expected false, because the instance role requires "
+        "network access and outbound is false"
     ]
 
 

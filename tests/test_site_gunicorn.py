@@ -27,14 +27,14 @@ INVALID = [
 test_invalid_value_is_rejected = rejected(INVALID)
 
 OWN = [
-    ("bind", "none, for systemd holds the socket"),
-    ("threads", "it in gunicorn, beside settings"),
-    ("user", "none, for the unit decides it"),
-    ("raw_env", "it as env of the site"),
-    ("certfile", "none, for nginx ends TLS"),
-    ("accesslog", "none, for nginx writes the access log, and errors go to the journal"),
-    ("post_worker_init", "none, for a hook is code, whose place is the application"),
-    ("graceful_timeout", "none, for it is the timeout, which nginx and systemd wait for as well"),
+    ("bind", "none, because systemd opens the socket"),
+    ("threads", "the key under gunicorn, not under settings"),
+    ("user", "none, because the unit sets it"),
+    ("raw_env", "env of the site"),
+    ("certfile", "none, because nginx terminates TLS"),
+    ("accesslog", "none, because nginx writes the access log and the journal has the errors"),
+    ("post_worker_init", "none, because a hook is code that belongs in the application"),
+    ("graceful_timeout", "none, because nginx and systemd wait for timeout as well"),
 ]
 
 
@@ -42,7 +42,7 @@ OWN = [
 def test_gunicorn_reserved_setting_is_rejected_with_reason(name, expected, root) -> None:
     sites = changed(minimal(), "gunicorn.settings", {name: "x", "max_requests": 1})
     assert sites_check.site_errors(sites, root) == [
-        f"sites.harbour.gunicorn.settings.{name}: found a setting that is Decanter's own, expected {expected}"
+        f"sites.harbour.gunicorn.settings.{name}: found a setting that Decanter sets, expected {expected}"
     ]
 
 

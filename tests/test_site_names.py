@@ -17,7 +17,7 @@ test_valid_value_is_accepted = accepted(VALID)
 
 HOST = "a host name (such as www.example.com) or an IP address"
 NAMES = "a list of at least one host name or IP address"
-TWICE = "a name that sites.harbour.server_names[0] does not have already"
+TWICE = "a name that sites.harbour.server_names[0] does not have"
 INVALID = [
     *rows("server_names", NAMES, (REMOVE, "nothing")),
     *rows("server_names", NAMES, ([], "an empty list"), "harbour.test"),
@@ -41,7 +41,7 @@ INVALID = [
     ),
     *rows(
         "server_names[0]",
-        "a name without a wildcard first, which has an address to redirect to",
+        "a first name without a wildcard, because nginx redirects to it",
         ("*.harbour.test", '"*.harbour.test"'),
         at="server_names.0",
     ),
@@ -88,7 +88,7 @@ def test_name_below_the_wildcard_of_another_site_is_accepted(root: str) -> None:
     sites["b"]["server_names"] = ["b.a.test", "*.b.a.test"]
     assert sites_check.site_errors(sites, root) == []
     sites["b"]["server_names"] = ["b.test", "*.a.test"]
-    expected = "expected a name that sites.a.server_names[1] does not have already"
+    expected = "expected a name that sites.a.server_names[1] does not have"
     assert sites_check.site_errors(sites, root) == [f'sites.b.server_names[1]: found "*.a.test", {expected}']
 
 
@@ -97,7 +97,7 @@ def test_name_of_another_site_is_rejected(root: str) -> None:
     sites["town-hall"]["server_names"] = ["hall.test", "www.xn--mller-kva.test"]
     assert sites_check.site_errors(sites, root) == [
         'sites.town-hall.server_names[1]: found "www.xn--mller-kva.test", expected a name that '
-        "sites.harbour.server_names[1] does not have already"
+        "sites.harbour.server_names[1] does not have"
     ]
 
 

@@ -46,7 +46,7 @@ INVALID = [
         )
         for row in rows(
             f"nginx.headers.{name}" if ":" not in name else f'nginx.headers["{name}"]',
-            "a header's name, such as Referrer-Policy, and none that nginx or the application decides",
+            "the name of a header that neither nginx nor the application sets, such as Referrer-Policy",
             ({name: "a"}, f'the name "{name}"'),
             at="nginx.headers",
         )
@@ -57,7 +57,7 @@ INVALID = [
     *rows("nginx.hsts.seconds", "an integer from 0 to 126144000", -1, True),
     *rows(
         "nginx.hsts.preload",
-        "subdomains: true and seconds: 63072000, at least, beside it",
+        "subdomains: true and seconds: 63072000 or more",
         {"preload": True},
         {"preload": True, "subdomains": True},
         {"preload": True, "subdomains": True, "seconds": 31536000},
@@ -76,7 +76,7 @@ INVALID = [
     ),
     *rows(
         "nginx.cache.harmless_cookies[0]",
-        "1 to 64 letters, digits, dots, underscores and hyphens, and * at the end or none",
+        "1 to 64 letters, digits, dots, underscores and hyphens, optionally with * at the end",
         ["*"],
         ["a*b"],
         ["a=b"],
@@ -95,8 +95,8 @@ def test_basic_auth_with_shared_health_path_is_rejected(root: str) -> None:
     for path in ("/", "/?a=b", "/a;b", "/$a"):
         [line] = sites_check.site_errors(with_users({"ada": SECRET}, path), root)
         assert line == (
-            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a path of its own, '
-            "such as /healthz, for that is open to all"
+            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a separate path '
+            "such as /healthz, because health checks send no password"
         )
 
 

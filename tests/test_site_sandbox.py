@@ -24,13 +24,13 @@ SANDBOX = [
             {"value": "no", "because": "x"},
             "",
             f'the name "{name}"',
-            "another directive, this one keeps sites apart",
+            "another directive, because this one isolates sites",
         )
         for name in ("User", "NoNewPrivileges", "ProtectSystem", "PrivateUsers", "CapabilityBoundingSet")
     ),
     (
         *("PrivateNetwork", {"value": "no", "because": "x"}, "", 'the name "PrivateNetwork"'),
-        "outbound, which says where the application may connect to",
+        "outbound, which lists the networks that the application may connect to",
     ),
     ("ProtectProc", {"value": "default"}, ".because", "nothing", REASON),
     ("ProtectProc", {"value": "default", "because": " "}, ".because", '" "', REASON),
@@ -40,7 +40,7 @@ SANDBOX = [
     *(
         (
             *("ProtectProc", {"value": value, "because": "x"}, ".value", found),
-            "true, false or what systemd reads, on one line",
+            "true, false or a value that systemd accepts, on one line",
         )
         for value, found in (
             ("a\nUser=root", '"a\\nUser=root"'),

@@ -24,7 +24,7 @@ INVALID = [
     *rows("tls.mode", "one of: self-signed, ca, acme, provided", "letsencrypt"),
     *rows(
         "tls.profile",
-        "a profile of the authority, such as tlsserver or shortlived",
+        "a profile of the CA, such as tlsserver or shortlived",
         {"mode": "acme", "profile": "short lived"},
         ({"mode": "acme", "profile": ""}, "an empty string"),
         at="tls",
@@ -81,12 +81,12 @@ test_invalid_value_is_rejected = rejected(INVALID)
 @pytest.mark.parametrize(
     ("names", "tls", "index", "expected"),
     [
-        (["*.a.test"], {}, 1, "tls.challenge route53 for it, or each name written out"),
-        (["*.a.test"], {"challenge": "http"}, 1, "tls.challenge route53 for it, or each name written out"),
+        (["*.a.test"], {}, 1, "tls.challenge route53, or the names instead of a wildcard"),
+        (["*.a.test"], {"challenge": "http"}, 1, "tls.challenge route53, or the names instead of a wildcard"),
         (["*.a.test"], {"challenge": "route53"}, None, ""),
         (["10.1.2.3"], {}, None, ""),
-        (["10.1.2.3"], {"challenge": "route53"}, 1, "host names alone where tls.challenge is route53"),
-        (["*.a.test", "::1"], {"challenge": "route53"}, 2, "host names alone where tls.challenge is route53"),
+        (["10.1.2.3"], {"challenge": "route53"}, 1, "only host names where tls.challenge is route53"),
+        (["*.a.test", "::1"], {"challenge": "route53"}, 2, "only host names where tls.challenge is route53"),
     ],
 )
 def test_acme_name_without_possible_challenge_is_rejected(

@@ -42,7 +42,7 @@ def test_renamed_key_of_a_site_is_rejected_with_its_new_name(
 
 
 SITE_ID = "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
-TAKEN_ID = "a site id that is no name the system uses"
+TAKEN_ID = "a site id that the system does not use as a name"
 
 
 @pytest.mark.parametrize(

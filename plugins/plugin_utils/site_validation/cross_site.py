@@ -50,4 +50,4 @@ def owner_lines(owners: dict[Any, Steps], key: Any, steps: Steps, name: str) -> 
     """Record the owner of a name. Yield a line if the name has another owner."""
     owner = owners.setdefault(key, steps)
     if owner != steps:
-        yield error_line(steps, name, expected=f"a name that {dotted_path(owner)} does not have already")
+        yield error_line(steps, name, expected=f"a name that {dotted_path(owner)} does not have")

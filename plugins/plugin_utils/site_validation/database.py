@@ -32,23 +32,23 @@ def database_errors(site_id: Any, site: Any, host: str) -> Iterator[str]:
         and isinstance(site, dict)
         and site.get("outbound") is False
     ):
-        expected = "true, for with database.auth password the database is reached by TCP"
+        expected = "true, because database.auth password requires TCP"
         yield error_line((site_id, "outbound"), False, expected=expected)
 
 
 def login_lines(steps: Steps, database: dict[Any, Any], host: str) -> Iterator[str]:
     auth, step = database.get("auth", "socket"), (*steps, "password")
     if host and database and auth == "socket":
-        yield error_line(
-            (*steps, "auth"), auth, expected=f"password, for the database is elsewhere, on {host}"
-        )
+        yield error_line((*steps, "auth"), auth, expected=f"password, because the database is on {host}")
     if auth == "password" and "password" not in database:
         yield error_line(step)
     if auth == "socket" and "password" in database:
         yield error_line(step, database["password"], expected="no password where auth is socket")
     password = part(database, "password", kind=str)
     if password.startswith(tuple(FETCHED)):
-        expected = "the password itself, from Ansible Vault: who makes the database's user has to know it"
+        expected = (
+            "the password itself, from Ansible Vault, because Decanter creates the database's user with it"
+        )
         yield error_line(step, password, expected=expected)
 
 

@@ -25,7 +25,7 @@ FETCHED = {
     ),
     "kms:": (
         re.compile(r"kms:(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"),
-        "kms: and what AWS KMS has encrypted, in base64",
+        "kms: and text that AWS KMS encrypted, in base64",
     ),
 }
 
@@ -40,7 +40,7 @@ def environment_errors(site_id: Any, site: Any) -> Iterator[str]:
             if isinstance(value, str) and value.startswith(kind) and not pattern.fullmatch(value):
                 yield error_line((site_id, "secrets", name), value, expected=expected)
     if isinstance(site, dict) and site.get("instance_role") is True and site.get("outbound") is False:
-        expected = "false where outbound is, for the role is asked for over the network"
+        expected = "false, because the instance role requires network access and outbound is false"
         yield error_line((site_id, "instance_role"), True, expected=expected)
 
 

@@ -36,7 +36,7 @@ def file_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
 def upload_lines(steps: Steps, uploads: list[str]) -> Iterator[str]:
     for index, path in enumerate(uploads):
         if taken := [other for other in uploads[:index] if overlap(path, other)]:
-            expected = f"a folder that has nothing to do with {taken[0]}"
+            expected = f"a folder that does not overlap {taken[0]}"
             yield error_line((*steps, index), path, expected=expected)
 
 
@@ -60,7 +60,7 @@ def static_lines(
     for index, folder in enumerate(folders):
         url, path = part(folder, "url", kind=str), part(folder, "path", kind=str)
         if url and url in seen:
-            yield error_line((*steps, index, "url"), url, expected="a url that is not given twice")
+            yield error_line((*steps, index, "url"), url, expected="a url that no other folder has")
         seen.add(url)
         # A folder that a build creates does not exist before the build.
         is_due = source and path and isdir(source) and (lexists(source / path) or not is_built)

@@ -28,9 +28,11 @@ def nginx_errors(site_id: Any, site: Any) -> Iterator[str]:
     seconds = hsts.get("seconds", 0)
     is_long = isinstance(seconds, int) and seconds >= TWO_YEARS
     if hsts.get("preload") is True and not (hsts.get("subdomains") is True and is_long):
-        expected = f"subdomains: true and seconds: {TWO_YEARS}, at least, beside it"
+        expected = f"subdomains: true and seconds: {TWO_YEARS} or more"
         yield error_line((*steps, "hsts", "preload"), True, expected=expected)
     health = part(site, "health", "path", kind=str)
     if "basic_auth" in nginx and not OWN_PATH.fullmatch(health.split("?")[0]):
-        expected = "health.path to be a path of its own, such as /healthz, for that is open to all"
+        expected = (
+            "health.path to be a separate path such as /healthz, because health checks send no password"
+        )
         yield error_line((*steps, "basic_auth"), found=shown(health or "/"), expected=expected)

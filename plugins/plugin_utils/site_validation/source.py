@@ -114,11 +114,11 @@ def index_lines(steps: Steps, indexes: list[Any]) -> Iterator[str]:
             )
     defaults = [number for number, index in enumerate(indexes) if part(index, "default", kind=bool)]
     for number in defaults[1:]:
-        yield error_line((*steps, number, "default"), True, expected="one default index at most")
+        yield error_line((*steps, number, "default"), True, expected="at most one default index")
 
 
 def build_secret_lines(steps: Steps, secrets: dict[Any, Any]) -> Iterator[str]:
     for name in secrets:
         if isinstance(name, str) and re.fullmatch(RESERVED_IN_BUILDS, name):
-            expected = "another name, this variable has a meaning for the build itself"
+            expected = "another name, because the build uses this variable"
             yield error_line((*steps, name), found=f"the name {shown(name)}", expected=expected)

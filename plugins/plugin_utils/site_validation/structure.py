@@ -67,7 +67,7 @@ def validator() -> Draft202012Validator:
 def refusal(rule: str | Mapping[str, str]) -> dict[str, str]:
     """Return the words of an error for a key under `refused` of the schema."""
     if isinstance(rule, str):
-        return {"found": "a setting that is Decanter's own", "expected": rule}
+        return {"found": "a setting that Decanter sets", "expected": rule}
     return {"found": "a key that was renamed", "expected": rule["renamed"]}
 
 

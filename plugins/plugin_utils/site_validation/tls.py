@@ -53,11 +53,11 @@ def challenge_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iter
             continue
         wildcard = name.startswith("*.")
         if wildcard and index == 0:
-            expected = "a name without a wildcard first, which has an address to redirect to"
+            expected = "a first name without a wildcard, because nginx redirects to it"
             yield error_line((*steps, index), name, expected=expected)
         elif wildcard and acme and not by_dns:
-            expected = "tls.challenge route53 for it, or each name written out"
+            expected = "tls.challenge route53, or the names instead of a wildcard"
             yield error_line((*steps, index), name, expected=expected)
         elif acme and by_dns and server_address(name):
-            expected = "host names alone where tls.challenge is route53"
+            expected = "only host names where tls.challenge is route53"
             yield error_line((*steps, index), name, expected=expected)
