@@ -13,7 +13,10 @@ from typing import Any
 import cloud
 import pytest
 import yaml
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import CLOUD_HOST, cloud_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.topology import (
+    CLOUD_HOST,
+    cloud_errors,
+)
 
 ROOT = Path(__file__).parents[1]
 SITES = {

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import (
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import inventory_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.topology import (
     database_host,
-    inventory_errors,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.variables import (
     role_variables,
 )
 
