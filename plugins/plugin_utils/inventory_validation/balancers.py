@@ -31,7 +31,7 @@ TARGET_GROUP = re.compile(
 # Variables of an ALB, and what is expected of each.
 ALB = {
     "balancer_target_groups": "a list of names or ARNs of target groups",
-    "balancer_networks": "a list of networks: the subnets that the ALB speaks from",
+    "balancer_networks": "a list of networks, the subnets of the ALB",
 }
 
 
@@ -53,7 +53,7 @@ def member_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
             yield f"hosts.{host}: found this name, expected {expected}"
         address = host_address(hostvars, host)
         if not (parse_network if balances else parse_address)(address):
-            expected = "an IP address: that by which web hosts and balancers know it"
+            expected = "the IP address that web hosts and balancers use"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
 
 
@@ -86,7 +86,7 @@ def kind_lines(variables: Variables, groups: Groups) -> Iterator[str]:
                 yield f"{name}: found a value, expected none without balancer_kind: alb"
     else:
         if groups.get("balancer"):
-            expected = "no host in the group balancer, for the ALB is in front of the web hosts"
+            expected = "no host in the group balancer, because the ALB balances the web hosts"
             yield f"balancer_kind: found alb and {groups['balancer'][0]}, expected {expected}"
         yield from alb_lines(variables)
 

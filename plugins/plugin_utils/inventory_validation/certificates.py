@@ -53,7 +53,7 @@ def http_challenge_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
     for host in issuing if len(issuing) > 1 else []:
         address = host_address(hostvars, host)
         if not parse_address(address) and (not balancers or parse_network(address)):
-            expected = "an IP address: that at which the other hosts ask it for what proves a name"
+            expected = "the IP address at which other hosts request ACME challenges"
             yield f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
 
 
@@ -67,7 +67,7 @@ def access_key_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
         }
         if len(set(has.values())) == 2:
             given, missing = sorted(has, key=has.__getitem__, reverse=True)
-            expected = f"it beside {given}, or neither where the instance's role may write to the zone"
+            expected = f"it beside {given}, or neither if the instance role may write to the zone"
             yield f"hosts.{host}.{missing}: found nothing, expected {expected}"
 
 

@@ -37,7 +37,7 @@ def address_errors(hostvars: Hostvars, hosts: Iterable[str]) -> Iterator[str]:
 def group_errors(hostvars: Hostvars, groups: Groups, sites: Any) -> Iterator[str]:
     """Yield the errors of the groups `web` and `database`."""
     if not groups.get("web"):
-        yield "groups.web: found no host, expected one at least to serve the sites"
+        yield "groups.web: found no host, expected at least one to serve the sites"
     if not isinstance(sites, Mapping):
         return
     if not any("database" in site for site in sites.values() if isinstance(site, Mapping)):
@@ -45,7 +45,7 @@ def group_errors(hostvars: Hostvars, groups: Groups, sites: Any) -> Iterator[str
     if groups.get("database"):
         yield from database_errors(hostvars, groups)
     else:
-        yield "groups.database: found no host, expected one at least, for a site has a database"
+        yield "groups.database: found no host, expected at least one, because a site has a database"
 
 
 def database_host(hostvars: Hostvars, groups: Groups) -> str:
@@ -64,7 +64,7 @@ def database_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
             shown, expected = (f'"{value}"' if value else "nothing" for value in (found, remote))
             yield f"hosts.{host}.mysql_host: found {shown}, expected {expected}, as on the web hosts"
         if remote and not text_of(hostvars[host], "mysql_ca_file"):
-            expected = f"the authority that {remote} is verified by"
+            expected = f"the certificate of the CA that verifies {remote}"
             yield f"hosts.{host}.mysql_ca_file: found nothing, expected {expected}"
     if remote:
         return
@@ -89,5 +89,5 @@ def cloud_errors(hostvars: Hostvars, hosts: Iterable[str], sources: Iterable[str
         files = sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []
         for path in files:
             if path.name.endswith(CLOUD_FILES):
-                expected = "one at least (are its regions and filters right, and whose account is it?)"
+                expected = "at least one. Check the regions, filters and account"
                 yield f"{path}: found no instance, expected {expected}"
