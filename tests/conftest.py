@@ -9,6 +9,7 @@ import pytest
 from ansible.plugins.loader import init_plugin_loader
 from collection import COLLECTIONS
 
+pytest.register_assert_rewrite("sites_tables")
 init_plugin_loader([str(COLLECTIONS)])
 # Programs of hosts import this package from their own folder.
 sys.modules["shared"] = importlib.import_module(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA as SCHEMA
 
-SCHEMA = sites_check.SCHEMA
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
 SSH_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -126,23 +124,8 @@ def changed(sites: Any, dotted: str, value: Any) -> Any:
 ROOT = Path(__file__).parents[1]
 FOLDER = "a folder on the controller (a relative path starts at the folder of ansible.cfg)"
 WSGI = 'module:object or module:factory(), such as "harbour:create_app()", without a dot after the colon'
-KEYS = (
-    "build, build_outbound, build_secrets, database, env, files, gunicorn, health, indexes, install, "
-    "instance_role, migrate, migration_check, nginx, outbound, packages, processes, python, requirements, "
-    "sandbox, secret_delivery, secrets, server_names, services, setup, source, state, static, timers, "
-    "tls, uploads, wsgi"
-)
+KEYS = ", ".join(sorted(SCHEMA["additionalProperties"]["properties"]))
 QUOTES = "a string (put it in quotes)"
-
-
-def rows(path: str, expected: str, *cases: tuple[Any, str], at: str = "") -> list[tuple[str, Any, str]]:
-    """For each value and what is found: where it is put, the value, and the one error's line."""
-    return [
-        (at or path, value, f"sites.harbour.{path}: found {found}, expected {expected}")
-        for value, found in cases
-    ]
-
-
 SITES = "1 to 50 sites, each under its id (such as harbour)"
 FILLED_DATABASE = {
     "engine": "mysql",
@@ -150,9 +133,3 @@ FILLED_DATABASE = {
     "scheme": "mysql+pymysql",
     "variables": {"DATABASE_URL": "url"},
 }
-
-
-def errors_of(dotted: str, value: Any, root: str) -> list[str]:
-    """Return the errors of a minimal site with the value at a dotted path, or without the key for REMOVE."""
-    sites = changed(minimal(), dotted, value if value is REMOVE else copy.deepcopy(value))
-    return sites_check.site_errors(sites, root)

@@ -13,7 +13,10 @@ from typing import Any
 import cloud
 import pytest
 import yaml
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import CLOUD_HOST, cloud_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.topology import (
+    CLOUD_HOST,
+    cloud_errors,
+)
 
 ROOT = Path(__file__).parents[1]
 SITES = {
@@ -143,9 +146,9 @@ def test_an_answer_without_hosts_is_refused(endpoint, inventories, static):
             "all: {children: {web: {hosts: {old1: {ansible_host: 10.9.9.9}}}}}\n"
         )
     finished = checked(endpoint, inventories / "staging")
-    expected = f"{path}: found no instance, expected one at least"
+    expected = f"{path}: found no instance, expected at least one"
     assert finished.returncode != 0 and expected in finished.stdout, finished.stdout + finished.stderr
-    line = "groups.web: found no host, expected one at least to serve the sites"
+    line = "groups.web: found no host, expected at least one to serve the sites"
     assert (line in finished.stdout) != static, finished.stdout
 
 

@@ -6,9 +6,9 @@ import gzip
 from pathlib import Path
 
 import pytest
-from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA
 from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES, dump, mysql, schema
 from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 
 DATABASE = {"engine": "mysql", "name": "plain_1"}
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import role_variables, undeclared
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.variables import (
+    role_variables,
+    undeclared,
+)
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [*ROOT.glob("inventories/*"), *ROOT.glob("molecule/*/inventory"), ROOT / "playbooks/group_vars"]

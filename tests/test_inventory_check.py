@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.filter.inventory_check import (
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import inventory_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.topology import (
     database_host,
-    inventory_errors,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.variables import (
     role_variables,
 )
 
@@ -200,7 +202,7 @@ def test_a_database_on_another_host_is_refused_without_its_address():
 def test_hosts_that_disagree_where_the_database_is_are_refused():
     assert database_lines("a b", "c", a=ELSEWHERE, b=ELSEWHERE) == [
         'hosts.c.mysql_host: found nothing, expected "db.test", as on the web hosts',
-        "hosts.c.mysql_ca_file: found nothing, expected the authority that db.test is verified by",
+        "hosts.c.mysql_ca_file: found nothing, expected the certificate of the CA that verifies db.test",
     ]
     assert database_lines("a", "a b", b=ELSEWHERE)[0] == (
         'hosts.b.mysql_host: found "db.test", expected nothing, as on the web hosts'
@@ -314,14 +316,14 @@ WRONG_BALANCERS = {
     "a name for an address": (
         {"web1": {"ansible_host": "web1.provider.net"}},
         {},
-        'hosts.web1.balancer_address: found "web1.provider.net", expected an IP address: that by which web '
-        "hosts and balancers know it",
+        'hosts.web1.balancer_address: found "web1.provider.net", expected the IP address that web hosts '
+        "and balancers use",
     ),
     "a network for a web host": (
         {"web1": {"balancer_address": "10.1.2.0/28"}},
         {},
-        'hosts.web1.balancer_address: found "10.1.2.0/28", expected an IP address: that by which web '
-        "hosts and balancers know it",
+        'hosts.web1.balancer_address: found "10.1.2.0/28", expected the IP address that web hosts '
+        "and balancers use",
     ),
     "a name that makes no socket": (
         {"web 1": {"ansible_host": "10.1.2.3"}},
@@ -404,8 +406,7 @@ def test_web_hosts_behind_an_alb_are_right():
         *(
             (
                 {"balancer_networks": [network]},
-                f'balancer_networks: found "{network}", expected a list of networks: the subnets '
-                "that the ALB speaks from",
+                f'balancer_networks: found "{network}", expected a list of networks, the subnets of the ALB',
             )
             for network in ("alb.internal", "0.0.0.0/0")
         ),
@@ -419,8 +420,8 @@ def test_two_kinds_of_balancers_at_once_are_refused():
     groups = {"all": ["web1", "lb1"], "web": ["web1"], "balancer": ["lb1"]}
     hosts = {"web1": BEHIND_ALB | {"ansible_host": "10.1.2.3"}, "lb1": {"ansible_host": "10.1.2.4"}}
     assert inventory_errors(hosts, groups, {}) == [
-        "hosts.web1.balancer_kind: found alb and lb1, expected no host in the group balancer, for the ALB "
-        "is in front of the web hosts"
+        "hosts.web1.balancer_kind: found alb and lb1, expected no host in the group balancer, because "
+        "the ALB balances the web hosts"
     ]
 
 
@@ -454,7 +455,7 @@ def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
 )
 def test_a_host_that_cannot_be_asked_for_a_proof_is_refused(hosts, groups, found):
     host, address = found
-    expected = "an IP address: that at which the other hosts ask it for what proves a name"
+    expected = "the IP address at which other hosts request ACME challenges"
     got = inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, ACME)
     line = f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
     assert line in got, f"expected {line}, got {got}"
@@ -502,7 +503,7 @@ def test_a_proof_in_dns_is_anybodys_to_give():
 )
 def test_half_a_key_is_refused(has, sites, lacking, beside):
     hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
-    expected = f"it beside {beside}, or neither where the instance's role may write to the zone"
+    expected = f"it beside {beside}, or neither if the instance role may write to the zone"
     lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
     assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines
 

@@ -11,8 +11,6 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.decanter.stack.plugins.filter import certificates, topology
 from ansible_collections.decanter.stack.plugins.filter import sites as filters
-from ansible_collections.decanter.stack.plugins.filter.sites_check import OWN_PATH
-from ansible_collections.decanter.stack.plugins.plugin_utils.sites import resolver
 from repository import ROOT
 from resolved_site import PLAIN, entry, resolved
 
@@ -206,10 +204,6 @@ def test_nginx_cache_true_has_defaults():
 )
 def test_health_path_becomes_an_exact_location(path, location):
     assert resolved(health={"path": path})["health"]["location"] == location
-
-
-def test_health_location_is_the_path_that_basic_auth_requires():
-    assert resolver.EXACT_LOCATION.pattern == OWN_PATH.pattern
 
 
 @pytest.mark.parametrize("value", [True, 1000, "har'b\\our", ""])

@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites as filters
-from ansible_collections.decanter.stack.plugins.filter.sites_check import (
-    PIECES,
-    VERIFYING_SCHEMES,
-    with_defaults,
-)
-from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.database import PIECES
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import database as databases
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (
     application_secrets,
@@ -112,12 +108,6 @@ def test_database_elsewhere_is_verified(scheme, tls):
         'ssl-ca="/etc/ssl/ca.pem"',
     ]
     assert secrets(database=PASSWORD)["database_options"] == "", "expected root to use the local socket"
-
-
-def test_drivers_that_can_verify_are_those_that_are_accepted():
-    drivers = ENGINES["mysql"].drivers
-    verifying = {scheme for scheme, driver in drivers.items() if driver.verifies}
-    assert verifying == set(VERIFYING_SCHEMES)
 
 
 def test_driver_is_required_if_a_variable_has_the_url():

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import SECRET, changed, errors_of, full, minimal, rows
+from sites_examples import SECRET, changed, full, minimal
+from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("database", {"engine": "mysql"}),
@@ -19,23 +20,13 @@ VALID = [
         {"engine": "mysql", "variables": {"A": "url", "B": "host", "C": "socket", "D": "user", "E": "name"}},
     ),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value"), VALID)
-def test_database_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
-    assert errors_of(dotted, value, root) == []
-
+test_valid_value_is_accepted = accepted(VALID)
 
 INVALID = [
     *rows("database.engine", "one of: mysql", ({}, "nothing"), at="database"),
     *rows("database", "a dictionary such as {engine: mysql}", (f"mysql://{SECRET}", "a string")),
-    *rows("database.engine", "one of: mysql", ({"engine": "oracle"}, '"oracle"'), at="database"),
-    *rows(
-        "database.auth",
-        "one of: socket, password",
-        ({"engine": "mysql", "auth": "x"}, '"x"'),
-        at="database",
-    ),
+    *rows("database.engine", "one of: mysql", {"engine": "oracle"}, at="database"),
+    *rows("database.auth", "one of: socket, password", {"engine": "mysql", "auth": "x"}, at="database"),
     *rows(
         "database.password",
         "a string of at least 12 characters",
@@ -58,21 +49,17 @@ INVALID = [
     *rows(
         "database.name",
         "1 to 64 lower-case letters, digits and underscores, a letter first",
-        ({"engine": "mysql", "name": "a-b"}, '"a-b"'),
+        {"engine": "mysql", "name": "a-b"},
         at="database",
     ),
     *rows(
         "database.name",
-        "a name that is none of the server's own databases",
-        ({"engine": "mysql", "name": "mysql"}, '"mysql"'),
+        "a name that is not one of the server's own databases",
+        {"engine": "mysql", "name": "mysql"},
         at="database",
     ),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
-def test_database_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
-    assert errors_of(dotted, value, root) == [line]
+test_invalid_value_is_rejected = rejected(INVALID)
 
 
 @pytest.mark.parametrize("place", ["env", "secrets"])
@@ -122,8 +109,7 @@ def test_database_variable_without_a_value_is_rejected(database, piece, host, ex
 
 def test_remote_database_requires_a_password_and_verified_tls(root: str) -> None:
     assert sites_check.site_errors(changed(minimal(), "database", {"engine": "mysql"}), root, "db.test") == [
-        'sites.harbour.database.auth: found "socket", expected password, for the database is elsewhere, '
-        "on db.test"
+        'sites.harbour.database.auth: found "socket", expected password, because the database is on db.test'
     ]
     assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no fault without a database"
     told = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
@@ -139,16 +125,15 @@ def test_remote_database_requires_a_password_and_verified_tls(root: str) -> None
 def test_database_password_without_outbound_is_rejected(root: str) -> None:
     sites = changed(changed(minimal(), "database", with_password()), "outbound", False)
     assert sites_check.site_errors(sites, root) == [
-        "sites.harbour.outbound: found false, "
-        "expected true, for with database.auth password the database is reached by TCP"
+        "sites.harbour.outbound: found false, expected true, because database.auth password requires TCP"
     ]
 
 
 def test_database_password_in_ssm_is_rejected(root: str) -> None:
     database = {"engine": "mysql", "auth": "password", "password": "ssm:/staging/harbour/password"}
     assert sites_check.site_errors(changed(minimal(), "database", database), root) == [
-        "sites.harbour.database.password: found a string, expected the password itself, from Ansible Vault: "
-        "who makes the database's user has to know it"
+        "sites.harbour.database.password: found a string, expected the password itself, from Ansible Vault, "
+        "because Decanter creates the database's user with it"
     ]
 
 
@@ -160,7 +145,7 @@ def test_database_name_of_another_site_is_rejected(state: str, root: str) -> Non
     sites["town-hall"]["database"] = {"engine": "mysql", "name": "harbour_1"}
     assert sites_check.site_errors(sites, root) == [
         'sites.town-hall.database.name: found "harbour_1", expected a name that '
-        "sites.harbour.database.name does not have already"
+        "sites.harbour.database.name does not have"
     ]
 
 
@@ -170,5 +155,5 @@ def test_default_database_name_of_another_site_is_rejected(root: str) -> None:
     sites["town-hall"]["database"] = {"engine": "mysql"}
     assert sites_check.site_errors(sites, root) == [
         'sites.town-hall.database.name: found "town_hall", expected a name that '
-        "sites.harbour.database.name does not have already"
+        "sites.harbour.database.name does not have"
     ]

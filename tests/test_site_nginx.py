@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import SECRET, changed, errors_of, minimal, rows
+from sites_examples import SECRET, changed, minimal
+from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("nginx.client_max_body_size", "1g"),
@@ -19,28 +20,18 @@ VALID = [
     ("nginx.cache", True),
     ("nginx.cache", {}),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value"), VALID)
-def test_nginx_valid_value_is_accepted(dotted: str, value: Any, root: str) -> None:
-    assert errors_of(dotted, value, root) == []
-
+test_valid_value_is_accepted = accepted(VALID)
 
 INVALID = [
-    *rows(
-        "nginx.client_max_body_size",
-        "a number followed by k, m or g, such as 10m",
-        ("10 MB", '"10 MB"'),
-        ("\u0661m", '"\u0661m"'),
-    ),
+    *rows("nginx.client_max_body_size", "a number followed by k, m or g, such as 10m", "10 MB", "\u0661m"),
     *rows(
         "nginx.headers.A",
         "false, or a value of 1 to 3000 printable ASCII characters without $",
-        ({"A": True}, "true"),
-        ({"A": "$host"}, '"$host"'),
-        ({"A": "a\nb"}, '"a\\nb"'),
+        {"A": True},
+        {"A": "$host"},
+        {"A": "a\nb"},
         ({"A": ""}, "an empty string"),
-        ({"A": 5}, "5"),
+        {"A": 5},
         at="nginx.headers",
     ),
     *(
@@ -55,51 +46,44 @@ INVALID = [
         )
         for row in rows(
             f"nginx.headers.{name}" if ":" not in name else f'nginx.headers["{name}"]',
-            "a header's name, such as Referrer-Policy, and none that nginx or the application decides",
+            "the name of a header that neither nginx nor the application sets, such as Referrer-Policy",
             ({name: "a"}, f'the name "{name}"'),
             at="nginx.headers",
         )
     ),
     *rows(
-        "nginx.headers.x-a",
-        "one of the two",
-        ({"X-A": "a", "x-a": "b"}, "X-A as well"),
-        at="nginx.headers",
+        "nginx.headers.x-a", "one of the two", ({"X-A": "a", "x-a": "b"}, "X-A as well"), at="nginx.headers"
     ),
-    *rows("nginx.hsts.seconds", "an integer from 0 to 126144000", (-1, "-1"), (True, "true")),
+    *rows("nginx.hsts.seconds", "an integer from 0 to 126144000", -1, True),
     *rows(
         "nginx.hsts.preload",
-        "subdomains: true and seconds: 63072000, at least, beside it",
-        ({"preload": True}, "true"),
-        ({"preload": True, "subdomains": True}, "true"),
-        ({"preload": True, "subdomains": True, "seconds": 31536000}, "true"),
-        ({"preload": True, "seconds": 63072000}, "true"),
+        "subdomains: true and seconds: 63072000 or more",
+        {"preload": True},
+        {"preload": True, "subdomains": True},
+        {"preload": True, "subdomains": True, "seconds": 31536000},
+        {"preload": True, "seconds": 63072000},
         at="nginx.hsts",
     ),
-    *rows("nginx.limits", "false or a dictionary such as {rate: 100}", (True, "true"), (5, "5")),
-    *rows("nginx.limits.rate", "an integer from 1 to 10000", (0, "0"), ("5r/s", '"5r/s"')),
+    *rows("nginx.limits", "false or a dictionary such as {rate: 100}", True, 5),
+    *rows("nginx.limits.rate", "an integer from 1 to 10000", 0, "5r/s"),
     *rows(
         "nginx.cache.except[0]",
         "a path that begins with /, of letters, digits and . _ ~ - /",
-        (["log-in"], '"log-in"'),
-        (["/a b"], '"/a b"'),
-        (['/a"'], '"/a\\""'),
+        ["log-in"],
+        ["/a b"],
+        ['/a"'],
         at="nginx.cache.except",
     ),
     *rows(
         "nginx.cache.harmless_cookies[0]",
-        "1 to 64 letters, digits, dots, underscores and hyphens, and * at the end or none",
-        (["*"], '"*"'),
-        (["a*b"], '"a*b"'),
-        (["a=b"], '"a=b"'),
+        "1 to 64 letters, digits, dots, underscores and hyphens, optionally with * at the end",
+        ["*"],
+        ["a*b"],
+        ["a=b"],
         at="nginx.cache.harmless_cookies",
     ),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
-def test_nginx_invalid_value_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
-    assert errors_of(dotted, value, root) == [line]
+test_invalid_value_is_rejected = rejected(INVALID)
 
 
 def with_users(users: Any, path: str = "/healthz") -> dict[str, Any]:
@@ -111,8 +95,8 @@ def test_basic_auth_with_shared_health_path_is_rejected(root: str) -> None:
     for path in ("/", "/?a=b", "/a;b", "/$a"):
         [line] = sites_check.site_errors(with_users({"ada": SECRET}, path), root)
         assert line == (
-            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a path of its own, '
-            "such as /healthz, for that is open to all"
+            f'sites.harbour.nginx.basic_auth: found "{path}", expected health.path to be a separate path '
+            "such as /healthz, because health checks send no password"
         )
 
 

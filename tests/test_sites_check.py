@@ -9,17 +9,14 @@ from typing import Any
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
 from jinja2 import StrictUndefined, Undefined
-from sites_examples import KEYS, SECRET, SITES, changed, errors_of, full, minimal, rows
+from sites_examples import KEYS, SECRET, SITES, changed, full, minimal
+from sites_tables import rejected, rows
 
 INVALID = [
     *rows("serv_names", f"one of: {KEYS} (did you mean server_names?)", ([], "an unknown key")),
     *rows("qqq", f"one of: {KEYS}", (SECRET, "an unknown key")),
 ]
-
-
-@pytest.mark.parametrize(("dotted", "value", "line"), INVALID, ids=[row[2] for row in INVALID])
-def test_unknown_key_is_rejected(dotted: str, value: Any, line: str, root: str) -> None:
-    assert errors_of(dotted, value, root) == [line]
+test_invalid_value_is_rejected = rejected(INVALID)
 
 
 @pytest.mark.parametrize("example", [minimal, full])
@@ -45,7 +42,7 @@ def test_renamed_key_of_a_site_is_rejected_with_its_new_name(
 
 
 SITE_ID = "a site id: 1 to 16 lower-case letters, digits and hyphens, a letter first and no hyphen last"
-TAKEN_ID = "a site id that is no name the system uses"
+TAKEN_ID = "a site id that the system does not use as a name"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from repository import ROOT
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from templates_cases import CASES, PLATFORMS
 from templates_rendering import (
     directives,
@@ -196,9 +195,7 @@ def test_sandbox_exceptions_come_last_with_their_reason(host, case):
 
 def test_sandbox_directives_are_those_of_the_schema():
     """Each directive of a unit's sandbox may be loosened or is refused, and no other."""
-    schema = yaml.safe_load((ROOT / "plugins/schema/sites.yml").read_text())["additionalProperties"][
-        "properties"
-    ]
+    schema = SCHEMA["additionalProperties"]["properties"]
     known = set(schema["sandbox"]["propertyNames"]["enum"])
     texts = [matching("debian13", case, r"/unit\.conf$")[0].text for case in ("full", "elsewhere")]
     found = set().union(*(directives(text.partition("[Service]")[2]) for text in texts))

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.decanter.stack.plugins.filter.sites_check import with_defaults
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.sources import controller_path
 
 Resolved = Sequence[Mapping[str, Any]]

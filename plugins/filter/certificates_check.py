@@ -1,6 +1,6 @@
 """What is wrong with the certificates that sites provide, found before any host is touched.
 
-What is no path and no PEM at all is for sites_check.py to refuse, and is passed over here.
+Values that are neither a path nor PEM text are skipped; sites_check.py rejects them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.decanter.stack.plugins.filter.sites_check import with_defaults
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import database as databases
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import sources
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (

@@ -1,6 +1,6 @@
 """The entry of a new site: the proposal, and its problems.
 
-Only keys of plugins/schema/sites.yml are proposed.
+Only keys of plugins/schema/sites are proposed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.decanter.stack.plugins.filter.sites_check import SCHEMA, site_errors
+from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 
 from tools.library import ROOT
 from tools.new_site.configurations import REPLACE_ME

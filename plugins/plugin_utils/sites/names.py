@@ -1,10 +1,14 @@
-"""Names of sites: hostnames, IP addresses and wildcards."""
+"""Names and paths of sites: hostnames, IP addresses, wildcards, and locations of nginx."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+
+# A path that nginx accepts as an exact location and that is not the root page.
+EXACT_LOCATION = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
 
 
 def is_wildcard(name: str) -> bool:

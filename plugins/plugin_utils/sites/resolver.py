@@ -22,7 +22,6 @@ Secrets are not part of it, because results of loops and `-vvv` show it: `env` a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +35,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment i
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.interpreter import resolve_interpreter
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import (
+    EXACT_LOCATION,
     certificate_names,
     handshake_names,
     url_host,
@@ -43,8 +43,6 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import 
 
 # Keys of the inventory that are secret, or that another section of the object replaces.
 REPLACED = ("build_secrets", "database", "env", "files", "python", "secrets", "source", "state")
-# A path that nginx accepts as an exact location and that is not the root page.
-EXACT_LOCATION = re.compile(r"/[\w.~+@:,/-]+", re.ASCII)
 
 
 @dataclass(frozen=True)

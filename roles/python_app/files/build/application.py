@@ -32,7 +32,7 @@ def requirement_file(tree: Path, named: str) -> str:
     """Return the path in the tree of the file that declares the requirements.
 
     Raise Unusable if there is none, or if it is outside of the tree. The controller rejects files of other
-    tools, such as Pipfile (plugins/filter/sites_check.py).
+    tools, such as Pipfile (plugins/plugin_utils/site_validation/source.py).
     """
     name = named or next((name for name in FILES if (tree / name).is_file()), "")
     if not name:

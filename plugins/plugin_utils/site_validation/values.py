@@ -1,0 +1,30 @@
+"""Read values of a site that may have any type."""
+
+from __future__ import annotations
+
+from os.path import expanduser
+from pathlib import PurePosixPath
+from typing import Any
+
+from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import Address, parse_address
+
+
+def part(site: Any, *keys: str, kind: type = dict) -> Any:
+    """Return the value under the keys if it is of that type, else an empty value of the type."""
+    for key in keys:
+        site = site.get(key) if isinstance(site, dict) else None
+    return site if isinstance(site, kind) else kind()
+
+
+def expand_home(path: str) -> str:
+    return expanduser(path) if path.startswith("~/") else path
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether two paths are equal, or one is below the other."""
+    return PurePosixPath(one).is_relative_to(other) or PurePosixPath(other).is_relative_to(one)
+
+
+def server_address(name: str) -> Address | None:
+    """Return the IP address of a server name, or None. nginx and browsers reject an address with a zone."""
+    return None if "%" in name else parse_address(name)

@@ -1,0 +1,140 @@
+"""The JSON schema of `sites` for editors."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+from jsonschema import Draft7Validator
+from repository import ROOT, repository_files
+from sites_examples import changed, full, minimal
+from sites_tables import EDITOR
+
+INVENTORIES = sorted(ROOT.glob("inventories/*/group_vars/all/sites.yml"))
+# The scenario `upgrade` has keys of an earlier version in old_inventory.
+EXAMPLES = [
+    path
+    for path in repository_files("inventories", "molecule")
+    if path.endswith("/sites.yml") and "old_inventory" not in path
+]
+
+
+def marked(sites: Any) -> list[str]:
+    """Return the paths that an editor marks."""
+    return [".".join(map(str, error.absolute_path)) for error in EDITOR.iter_errors({"sites": sites})]
+
+
+def places(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield steps
+    if isinstance(value, dict | list):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(item, (*steps, step))
+
+
+def replaced(sites: Any, steps: tuple[Any, ...], value: Any) -> Any:
+    *parents, last = steps
+    target = sites = copy.deepcopy(sites)
+    for step in parents:
+        target = target[step]
+    target[last] = value
+    return sites
+
+
+def test_editor_schema_is_valid() -> None:
+    Draft7Validator.check_schema(EDITOR.schema)
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_editor_accepts_example_inventories(path: str) -> None:
+    variables = yaml.safe_load((ROOT / path).read_text())
+    assert [error.message for error in EDITOR.iter_errors(variables)] == []
+
+
+@pytest.mark.parametrize("example", [minimal, full])
+def test_editor_accepts_valid_sites(example: Any) -> None:
+    assert marked(example()) == []
+
+
+def test_editor_accepts_other_variables() -> None:
+    assert list(EDITOR.iter_errors({"nginx_hsts_seconds": 300})) == []
+
+
+@pytest.mark.parametrize("steps", list(places(full())), ids=lambda steps: ".".join(map(str, steps)))
+@pytest.mark.parametrize("value", ["{{ lookup('env', 'A') }}", "$ANSIBLE_VAULT;1.1;AES256\n6638\n"])
+def test_editor_accepts_a_template_in_place_of_a_value(steps: tuple[Any, ...], value: str) -> None:
+    assert marked(replaced(full(), steps, value) if steps else value) == []
+
+
+INVALID = [
+    ("serv_names", []),
+    ("tls.moode", "acme"),
+    ("tls.mode", "letsencrypt"),
+    ("once", ["flask seed"]),
+    ("nginx.body_size", "10m"),
+    ("gunicorn.settings.bind", "x"),
+    ("gunicorn.workers", 65),
+    ("gunicorn.workers", "2"),
+    ("instance_role", "yes"),
+    ("env.PATH", "x"),
+    ("env.A", 5),
+    ("secrets.A", ""),
+    ("server_names", []),
+    ("server_names.0", "Harbour.test"),
+    ("database", {"engine": "mysql", "name": "mysql"}),
+    ("nginx.headers.set-cookie", "a"),
+    ("nginx.limits", True),
+    ("processes.task", "x"),
+    ("sandbox.User", {"value": "x", "because": "x"}),
+    ("outbound", {"a": {"to": ["pay.test"], "because": "x"}}),
+]
+
+
+@pytest.mark.parametrize(("dotted", "value"), INVALID)
+def test_editor_marks_an_invalid_value(dotted: str, value: Any) -> None:
+    assert marked(changed(minimal(), dotted, value)), f"expected an error at {dotted}"
+
+
+@pytest.mark.parametrize("site_id", ["Harbour", "root"])
+def test_editor_marks_an_invalid_site_id(site_id: str) -> None:
+    assert marked({site_id: minimal()["harbour"]}) == ["sites"]
+
+
+def nodes(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keywords of a schema with their values, but no names of properties."""
+    if isinstance(value, dict) and key != "default":
+        for name, item in value.items():
+            if key != "properties":
+                yield name, item
+            yield from nodes(item, "" if key == "properties" else name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from nodes(item)
+
+
+def test_editor_schema_has_only_keywords_that_editors_know() -> None:
+    found = {name for name, _ in nodes(EDITOR.schema)}
+    # yaml-language-server has the last two.
+    known = set(Draft7Validator.VALIDATORS) | {"$schema", "$comment", "title", "description", "default"}
+    assert found <= known | {"errorMessage", "doNotSuggest"}
+    assert "format" not in found, "expected patterns instead of our own formats"
+
+
+def test_editor_patterns_are_anchored_and_have_no_syntax_of_python() -> None:
+    ours = [value for key, value in nodes(SCHEMA) if key == "pattern"]
+    assert [pattern for pattern in ours if not (pattern.startswith("^") and pattern.endswith("$"))] == []
+    patterns = [value for key, value in nodes(EDITOR.schema) if key == "pattern"]
+    assert len(patterns) > 100
+    assert [pattern for pattern in patterns if re.search(r"\(\?[a-zA-Z<]|\\[AZ]", pattern)] == []
+
+
+@pytest.mark.parametrize("path", INVENTORIES, ids=lambda path: path.parts[-4])
+def test_first_line_of_an_inventory_names_the_schema(path: Any) -> None:
+    prefix, _, schema = path.read_text().splitlines()[0].partition("=")
+    assert prefix == "# yaml-language-server: $schema"
+    assert (path.parent / schema).resolve() == ROOT / "docs/sites.schema.json"
+    assert f"{prefix}={schema}\n" in (ROOT / "docs/sites.md").read_text()
