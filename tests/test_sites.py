@@ -155,11 +155,14 @@ def test_a_timer_of_one_host_is_the_first_ones(on, there):
         assert got == expected, f"expected {expected} where first is {first}, got {got}"
 
 
-def test_a_service_is_an_instance_and_a_variable():
+def test_service_adds_an_instance_a_package_and_a_variable():
     whole = site(services=["redis", "memcached"])
-    for service in ("redis", "memcached"):
-        assert filters.service_instances(whole, service) == [{"name": "plain"}]
-        assert filters.service_instances(site(), service) == []
+    assert filters.service_instances(whole) == [
+        {"service": "redis", "name": "plain"},
+        {"service": "memcached", "name": "plain"},
+    ]
+    assert filters.service_instances(site()) == []
+    assert filters.site_packages(whole) == ["memcached", "redis-server"]
     app = filters.python_app_sites(whole, HERE)[0]
     assert app["after"] == ["memcached@plain.service", "redis@plain.service"]
     assert app["env"] == {
@@ -167,7 +170,16 @@ def test_a_service_is_an_instance_and_a_variable():
         "MEMCACHED_SOCKET": "/run/memcached-plain/memcached.sock",
     }
     gone = with_defaults({"plain": {**PLAIN, "state": "absent", "services": ["redis"]}})
-    assert filters.service_instances(gone, "redis") == [], "expected no instance of an absent site"
+    assert filters.service_instances(gone) == [], "expected no instance of an absent site"
+
+
+def test_instance_of_a_service_that_no_site_has_is_absent():
+    instances = filters.service_instances(site(services=["redis"]))
+    units = ["getty@tty1", "plain@blue", "redis@plain", "memcached@plain", "redis@gone"]
+    assert filters.absent_service_instances(units, instances) == [
+        {"service": "memcached", "name": "plain"},
+        {"service": "redis", "name": "gone"},
+    ]
 
 
 def test_what_the_operator_says_of_a_service_holds():

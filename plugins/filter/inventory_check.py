@@ -48,7 +48,18 @@ def role_variables() -> dict[str, frozenset[str]]:
 
 
 # Variables of earlier versions, each with its new name.
-RENAMED = {"balancer_tls": "balancer_tls_mode", "hosts_are_alone": "web_hosts_independent"}
+RENAMED = {
+    "balancer_tls": "balancer_tls_mode",
+    "hosts_are_alone": "web_hosts_independent",
+    "memcached_absent": "services_absent",
+    "memcached_instances": "services_instances",
+    "memcached_memory_mb": "services_memcached_memory_mb",
+    "redis_absent": "services_absent",
+    "redis_instances": "services_instances",
+    "redis_memory_mb": "services_redis_memory_mb",
+    "redis_policy": "services_redis_policy",
+    "redis_purge": "services_purge",
+}
 # Values of earlier versions, each with its new name, by the variable's new name.
 RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.module_utils.site import SERVICES
 
 SOCKETS = {"mysql": "/run/mysqld/mysqld.sock"}
 # What a URL adds beside the authority, so that a driver verifies that and the server's name. PyMySQL needs
@@ -36,11 +37,6 @@ DRIVERS = {
 }
 TLS = "/etc/decanter/tls"
 AUTHORITY = "/etc/decanter/balancer-authority.pem"
-# The variable by which an application finds each of its services.
-SERVICES = {
-    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
-    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
-}
 # How the value of a secret begins that is a parameter's path, or what a key of KMS has encrypted.
 FETCHED = ("ssm:", "kms:")
 # Where it is while the host runs: in memory, root's alone.
@@ -73,8 +69,14 @@ def site_names(sites: dict[str, Any]) -> list[str]:
 
 
 def site_packages(sites: dict[str, Any]) -> list[str]:
-    """The native packages that any of them needs."""
-    return sorted({package for site in _sites(sites) for package in site["packages"]})
+    """Return the native packages that the sites and their services need."""
+    return sorted(
+        {
+            package
+            for site in _sites(sites)
+            for package in (*site["packages"], *(SERVICES[name].package for name in site["services"]))
+        }
+    )
 
 
 def _pythons(site: dict[str, Any]) -> list[str]:
@@ -185,9 +187,9 @@ def python_app_sites(
             if server["host"]:
                 app["database"] = _pick(pieces, "host", "port", "user", "password", "ca")
         app["after"] = [f"{service}@{site['name']}.service" for service in sorted(site["services"])]
-        for variable, address in (SERVICES[service] for service in sorted(site["services"])):
-            if variable not in secrets:
-                env.setdefault(variable, address.format(site["name"]))
+        for service in (SERVICES[name] for name in sorted(site["services"])):
+            if service.variable not in secrets:
+                env.setdefault(service.variable, service.address.format(site["name"]))
         app["env"] = {name: value for name, value in env.items() if RELEASE not in value}
         app["release_env"] = _release_env(site)
         app["fetched"] = _fetched(secrets)
@@ -206,9 +208,21 @@ def python_app_sites(
     return result
 
 
-def service_instances(sites: dict[str, Any], service: str) -> list[dict[str, Any]]:
-    """Each site that has the service."""
-    return [_pick(site, "name") for site in _sites(sites) if service in site["services"]]
+def service_instances(sites: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the instances of services that sites have."""
+    return [
+        {"service": service, "name": site["name"]}
+        for service in SERVICES
+        for site in _sites(sites)
+        if service in site["services"]
+    ]
+
+
+def absent_service_instances(units: list[str], instances: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the instances of services among a host's units, such as redis@myproject, that no site has."""
+    pairs = [unit.split("@", 1) for unit in units]
+    found = [{"service": service, "name": name} for service, name in pairs if service in SERVICES]
+    return [instance for instance in found if instance not in instances]
 
 
 def gunicorn_sites(sites: dict[str, Any]) -> list[dict[str, Any]]:
@@ -652,6 +666,7 @@ class FilterModule:
                 with_sources,
                 companion_units,
                 service_instances,
+                absent_service_instances,
             ),
             *(mysql_databases, mysql_users, credential_files),
             *(certificate_files, certificates_made, certificates_kept, subject_alternative_names),
