@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
-from repository import ROOT
+from repository import ROLES, ROOT
 from templates_cases import CASES
 from templates_rendering import (
     directives,
     everywhere,
     matching,
     program,
+    read,
     rendered_root,
     run,
 )
@@ -27,6 +28,7 @@ def root(host: str, case: str) -> Iterator[Path]:
     yield from rendered_root(host, case)
 
 
+SERVICES = read(ROLES["services"] / "vars/main.yml")["__services_properties"]
 # Units of the distribution that our units and drop-ins need.
 STUBS = {
     **{
@@ -52,7 +54,8 @@ def units(root: Path, case: str) -> Path:
         (folder / name).write_text(text)
     programs = [
         *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
-        *("usr/bin/redis-server", "usr/bin/memcached", "opt/decanter/aws/current/bin/python"),
+        "opt/decanter/aws/current/bin/python",
+        *(service["program"].lstrip("/") for service in SERVICES.values()),
     ]
     for site in CASES[case].sites:
         # As the role gunicorn links it.
@@ -171,7 +174,7 @@ def test_services_listen_on_the_sockets_of_the_site(host, case):
         if not values.get("services"):
             assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
             continue
-        assert after == [f"memcached@{site}.service redis@{site}.service"], after
+        assert after == [" ".join(f"{name}@{site}.service" for name in sorted(values["services"]))], after
         settings = matching(host, case, rf"/etc/decanter/redis/{site}\.conf$")[0].text
         socket = re.findall(r"^unixsocket (.*)", settings, re.M)[0]
         assert f'REDIS_URL="unix://{socket}"\n' in environment, f"expected {socket} in {environment}"
