@@ -43,8 +43,7 @@ LOOK = {
     "admins": [],
     "absent": [],
     "locales": ["c.utf8"],
-    "redis": [],
-    "memcached": [],
+    "instances": [],
 }
 MINIMAL = {"server_names": ["plain.test"], "source": {"path": "../app"}, "wsgi": "plain:app"}
 FULL = {

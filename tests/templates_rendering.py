@@ -115,12 +115,15 @@ def rendered(host: str, case: str) -> list[File]:
         folder = ROLES[role] / "templates"
         for task, _ in role_files(role):
             known = ChainMap(task.get("vars", {}), variables)
-            if "decanter.stack.files" in task:
-                files.extend(written(role, task["decanter.stack.files"], dict(known)))
-                continue
             loop = Templar(LOADER, known).template(task.get("loop", [None]))
+            loop_variable = task.get("loop_control", {}).get("loop_var", "item")
             for item in loop:
-                templar = Templar(LOADER, {**known, "item": item}).copy_with_new_env(searchpath=[str(folder)])
+                if "decanter.stack.files" in task:
+                    files.extend(written(role, task["decanter.stack.files"], {**known, loop_variable: item}))
+                    continue
+                templar = Templar(LOADER, {**known, loop_variable: item}).copy_with_new_env(
+                    searchpath=[str(folder)]
+                )
                 arguments = task["ansible.builtin.template"]
                 name, path = (str(templar.template(arguments[key])) for key in ("src", "dest"))
                 source = trust_as_template((folder / name).read_text())

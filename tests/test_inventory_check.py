@@ -243,6 +243,14 @@ MODES = "balancer_tls_mode (terminate instead of ends, passthrough instead of pa
 RENAMED = [
     ("balancer_tls", "passes", MODES),
     ("hosts_are_alone", True, "web_hosts_independent"),
+    ("redis_instances", [], "services_instances"),
+    ("redis_absent", [], "services_absent"),
+    ("redis_memory_mb", 128, "services_redis_memory_mb"),
+    ("redis_policy", "allkeys-lru", "services_redis_policy"),
+    ("redis_purge", "myproject", "services_purge"),
+    ("memcached_instances", [], "services_instances"),
+    ("memcached_absent", [], "services_absent"),
+    ("memcached_memory_mb", 128, "services_memcached_memory_mb"),
 ]
 
 

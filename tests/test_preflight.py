@@ -1,4 +1,4 @@
-"""The preflight script of the role base reports the Pythons that sites need."""
+"""The preflight script of the role base reports the Pythons that sites need and the units of services."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def look(tmp_path, monkeypatch):
         "#!/bin/sh\n[ $1 = show ] || printf '%s\\n' python3.12 python3.12-venv python3.13-doc\n"
     )
     (tools / "apt-cache").chmod(0o755)
+    (tools / "ls").write_text(
+        '#!/bin/sh\n[ $1 = /etc/systemd/system/multi-user.target.wants ] || exec /bin/ls "$@"\n'
+        "printf '%s.service\\n' cron getty@tty1 redis@a-b memcached@null\n"
+    )
+    (tools / "ls").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
 
     def run(*pythons: str) -> dict[str, Any]:
@@ -54,3 +59,7 @@ def test_pythons_are_found_by_path_then_by_package(look, tmp_path):
 
 def test_processor_is_reported(look):
     assert look()["machine"] == os.uname().machine
+
+
+def test_instances_that_start_at_boot_are_reported(look):
+    assert look()["instances"] == ["getty@tty1", "redis@a-b", "memcached@null"]

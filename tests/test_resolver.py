@@ -116,6 +116,25 @@ def test_service_is_a_variable_and_starts_before_the_site():
     }
 
 
+def test_service_has_an_instance_and_a_package():
+    site = resolved(services=["redis", "memcached"], packages=["libmagic1"])
+    assert filters.service_instances([site]) == [
+        {"service": "redis", "name": "plain"},
+        {"service": "memcached", "name": "plain"},
+    ]
+    assert filters.service_instances([resolved()]) == []
+    assert filters.site_packages([site]) == ["libmagic1", "memcached", "redis-server"]
+
+
+def test_instance_of_a_service_that_no_site_has_is_absent():
+    instances = filters.service_instances([resolved(services=["redis"])])
+    units = ["getty@tty1", "plain@blue", "redis@plain", "memcached@plain", "redis@gone"]
+    assert filters.absent_service_instances(units, instances) == [
+        {"service": "memcached", "name": "plain"},
+        {"service": "redis", "name": "gone"},
+    ]
+
+
 def test_variable_of_a_service_can_be_set_by_the_operator():
     own = {"REDIS_URL": "redis://elsewhere:6379"}
     assert resolved(services=["redis"], env=own)["environment"]["variables"] == own

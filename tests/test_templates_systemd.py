@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+from repository import ROLES
 from templates_cases import CASES, PLATFORMS
 from templates_rendering import (
     directives,
     everywhere,
     matching,
     program,
+    read,
     rendered_root,
     run,
 )
@@ -26,6 +28,7 @@ def root(host: str, case: str) -> Iterator[Path]:
     yield from rendered_root(host, case)
 
 
+SERVICES = read(ROLES["services"] / "vars/main.yml")["__services_properties"]
 # Units of the distribution that our units and drop-ins need.
 STUBS = {
     **{
@@ -51,10 +54,11 @@ def units(root: Path, case: str) -> Path:
         (folder / name).write_text(text)
     programs = [
         *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
-        *("usr/bin/redis-server", "usr/bin/memcached", "opt/decanter/aws/current/bin/python"),
+        "opt/decanter/aws/current/bin/python",
+        *(service["program"].lstrip("/") for service in SERVICES.values()),
     ]
     for site in CASES[case].sites:
-        # As the role gunicorn links it.
+        # As the role python_app links it.
         (folder / f"{site}@.service.d").mkdir()
         shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
         programs.append(f"srv/{site}/blue/.venv/bin/python")
@@ -168,7 +172,7 @@ def test_services_listen_on_the_sockets_of_the_site(host, case):
         if not values.get("services"):
             assert "REDIS_URL" not in environment and not after, f"expected no service, got {shared}"
             continue
-        assert after == [f"memcached@{site}.service redis@{site}.service"], after
+        assert after == [" ".join(f"{name}@{site}.service" for name in sorted(values["services"]))], after
         settings = matching(host, case, rf"/etc/decanter/redis/{site}\.conf$")[0].text
         socket = re.findall(r"^unixsocket (.*)", settings, re.M)[0]
         assert f'REDIS_URL="unix://{socket}"\n' in environment, f"expected {socket} in {environment}"

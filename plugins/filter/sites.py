@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.decanter.stack.plugins.module_utils.site import SERVICES
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import database as databases
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites import sources
@@ -78,6 +79,36 @@ def companion_units(resolved: Resolved, *kinds: str) -> list[dict[str, Any]]:
         for kind in kinds
         for name, companion in sorted(site[kind].items())
     ]
+
+
+def service_instances(resolved: Resolved) -> list[dict[str, str]]:
+    """Return the instances of services that sites have, as the role `services` reads them."""
+    return [
+        {"service": service, "name": site["name"]}
+        for service in SERVICES
+        for site in resolved
+        if service in site["services"]
+    ]
+
+
+def absent_service_instances(
+    units: Sequence[str], instances: Sequence[Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """Return the instances of services among a host's units, such as redis@myproject, that no site has."""
+    pairs = [unit.split("@", 1) for unit in units]
+    found = [{"service": service, "name": name} for service, name in pairs if service in SERVICES]
+    return [instance for instance in found if instance not in instances]
+
+
+def site_packages(resolved: Resolved) -> list[str]:
+    """Return the native packages that the sites and their services need."""
+    return sorted(
+        {
+            package
+            for site in resolved
+            for package in (*site["packages"], *(SERVICES[name].package for name in site["services"]))
+        }
+    )
 
 
 def missing_interpreters(resolved: Resolved, pins: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -156,6 +187,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(resolve_sites, absent_sites, select_sites, select_site, companion_units, missing_interpreters),
+            *(service_instances, absent_service_instances, site_packages),
             *(site_sources, with_sources, site_files, build_secrets, site_credential_files, site_passwords),
             *(site_databases, database_users, python_literal, nginx_cookie, url_host),
         )

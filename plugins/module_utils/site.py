@@ -25,14 +25,26 @@ import pwd
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 COLOURS = ("blue", "green")
-# A site may have an instance of its own of each: units SERVICE@SITE.
-SERVICES = ("redis", "memcached")
+
+
+class Service(NamedTuple):
+    """A service of which a site can have an instance: the unit SERVICE@SITE."""
+
+    package: str
+    variable: str  # environment variable with the address, for the application
+    address: str  # {} is the name of the site
+
+
+SERVICES = {
+    "redis": Service("redis-server", "REDIS_URL", "unix:///run/redis-{}/redis.sock"),
+    "memcached": Service("memcached", "MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
+}
 
 
 class Site:

@@ -82,7 +82,7 @@ def test_processes_of_a_build_are_limited_and_end_with_it(limited: Hostile):
 def test_site_is_removed_with_its_builder_and_its_cache(hostile: Hostile):
     hostile.pack("none")  # the inventory is checked with its source
     absent = hostile.sites | {"hostile": hostile.site(state="absent")}
-    gone = hostile.play("site.yml", absent, "--tags", "python_app,redis,certbot,nginx,release")
+    gone = hostile.play("site.yml", absent, "--tags", "python_app,services,certbot,nginx,release")
     assert gone.returncode == 0, gone.stdout + gone.stderr
     purged = hostile.play("purge.yml", absent, "-e", "purge_site=hostile", "-e", "purge_confirm=hostile")
     assert purged.returncode == 0, purged.stdout + purged.stderr

@@ -66,7 +66,7 @@ def test_a_redis_whose_program_is_new_is_started_anew(host, play, sites):
 
 
 def test_a_site_goes_with_its_redis_and_its_data_when_it_is_purged(host, visitor, play, sites):
-    serve = ("--tags", "python_app,redis,certbot,nginx,release")
+    serve = ("--tags", "python_app,services,certbot,nginx,release")
     absent = sites | {"orders": sites["orders"] | {"state": "absent"}}
     gone = play("site.yml", absent, *serve)
     assert gone.returncode == 0, gone.stdout

@@ -22,6 +22,14 @@ RENAMED = {
     "gunicorn_threads": "python_app_threads",
     "gunicorn_workers": "python_app_workers",
     "hosts_are_alone": "web_hosts_independent",
+    "memcached_absent": "services_absent",
+    "memcached_instances": "services_instances",
+    "memcached_memory_mb": "services_memcached_memory_mb",
+    "redis_absent": "services_absent",
+    "redis_instances": "services_instances",
+    "redis_memory_mb": "services_redis_memory_mb",
+    "redis_policy": "services_redis_policy",
+    "redis_purge": "services_purge",
 }
 # Values of earlier versions, each with its new name, by the variable's new name.
 RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
+from ansible_collections.decanter.stack.plugins.module_utils.site import SERVICES
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import (
     Server,
     client_options,
@@ -19,11 +20,6 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database impo
 RELEASE = "{release}"
 # A secret that the host fetches: a parameter of AWS Systems Manager, or a value encrypted by AWS KMS.
 FETCHED = ("ssm:", "kms:")
-# The variable in which an application finds each of its services.
-SERVICES = {
-    "redis": ("REDIS_URL", "unix:///run/redis-{}/redis.sock"),
-    "memcached": ("MEMCACHED_SOCKET", "/run/memcached-{}/memcached.sock"),
-}
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,9 @@ def resolve_environment(site: Mapping[str, Any], name: str, server: Server) -> E
     variables = dict(site["env"])
     plain, _ = connection_variables(site, name, server)
     variables |= plain
-    for service in sorted(site["services"]):
-        variable, address = SERVICES[service]
-        if variable not in site["secrets"]:
-            variables.setdefault(variable, address.format(name))
+    for service in (SERVICES[key] for key in sorted(site["services"])):
+        if service.variable not in site["secrets"]:
+            variables.setdefault(service.variable, service.address.format(name))
     return Environment(
         variables={key: value for key, value in variables.items() if RELEASE not in value},
         release_variables={key: value for key, value in site["env"].items() if RELEASE in value},
