@@ -310,7 +310,7 @@ def test_role_copies_its_folder_once_and_keeps_other_files(tmp_path):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"path": "/f", "contents": "x"}, "found contents, expected content, exclusive, folder, group"),
+        ({"path": "/f", "contents": "x"}, "found contents, expected content, copy, exclusive, folder, group"),
         (
             {"path": "/f", "folder": "a", "state": "file"},
             "/f: found the state file, expected directory with folder or shared",
