@@ -97,17 +97,6 @@ def converge(play) -> Callable[..., str]:
 
 
 @pytest.fixture
-def note(host) -> Callable[[str], dict[str, Any]]:
-    """What a host knows of a site's certificate."""
-
-    def read(site: str) -> dict[str, Any]:
-        with host.sudo():
-            return json.loads(host.check_output("cat %s/sites/%s.json", STATE, site))
-
-    return read
-
-
-@pytest.fixture
 def turn(host) -> Callable[[], Any]:
     """Have the timer's unit run now; the finished command."""
 
