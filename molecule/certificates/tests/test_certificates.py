@@ -24,11 +24,6 @@ def days(made: x509.Certificate) -> int:
     return (made.not_valid_after_utc - made.not_valid_before_utc).days
 
 
-@pytest.fixture
-def me(variables) -> str:
-    return variables["inventory_hostname"]
-
-
 def test_visitors_trust_what_is_shown(authority, visitor, me, tmp_path):
     root = tmp_path / "root.pem"
     root.write_text(authority.root())

@@ -10,11 +10,6 @@ from test_certificates import days, issuer, names
 
 
 @pytest.fixture
-def me(variables) -> str:
-    return variables["inventory_hostname"]
-
-
-@pytest.fixture
 def endpoint(authority) -> str:
     return f"http://{authority.address}:5000"
 
