@@ -65,6 +65,24 @@ def test_interrupted_order_is_installed_by_the_next_run(host, monkeypatch, first
     assert "asked" not in host.note("a"), host.note("a")
 
 
+def test_order_that_certbot_has_not_finished_is_repeated(host, monkeypatch):
+    host.run(a={"profile": "classic"})
+    subprocess = MODULES["certbot_client"].subprocess
+    real = subprocess.run
+
+    def killed(command, **options):
+        if "certonly" in command:
+            raise KeyboardInterrupt
+        return real(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        host.run(a={})
+    monkeypatch.setattr(subprocess, "run", real)
+    host.orders()
+    assert host.run(a={}).well and host.ordered() == ["a.test"]
+
+
 def test_renewal_with_the_same_parameters_ends_its_note(host):
     host.run(a={})
     host.run({"force": True}, a={})
