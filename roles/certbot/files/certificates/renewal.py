@@ -140,8 +140,10 @@ class Run:
             raise CertificateError("; ".join(faults.values()))
         if issued and reason == NAMES_CHANGED and set(issued.names) == {canonical(name) for name in names}:
             return "; ".join(faults.values())
+        order = self.state.parameters(site) | {"names": names}
+        self._check_retry(note, order)
         say(f"{site.name}: orders a certificate, because {reason}")
-        self._order(site, names, note, issued)
+        self._order(site, order, note, issued)
         if not (issued := self.state.issued(site)):
             raise CertificateError("the certificate from certbot cannot be read")
         note["got"] = self.state.parameters(site) | {"names": sorted(names)}
@@ -181,22 +183,24 @@ class Run:
             return {}
         return probe(site.server_names, Path(settings["challenges"]), settings["shared"])
 
-    def _order(self, site: Site, names: list[str], note: Note, issued: Certificate | None) -> None:
-        """Order a certificate, unless the same order has failed within an hour."""
-        parameters, failed = self.state.parameters(site), note.get("failed", {})
-        order = parameters | {"names": names}
+    def _check_retry(self, note: Note, order: dict[str, Any]) -> None:
+        """Raise CertificateError if the same order has failed within an hour, unless the run is forced."""
+        failed = note.get("failed", {})
         elapsed = self.now - failed.get("at", 0)
         if failed.get("what") == order and 0 <= elapsed < RETRY_SECONDS and not self.request.get("force"):
             minutes = f"{elapsed / 60:.0f} minutes ago"
             raise CertificateError(f"{failed['why']} (ordered {minutes}, and at most once an hour)")
+
+    def _order(self, site: Site, order: dict[str, Any], note: Note, issued: Certificate | None) -> None:
+        """Order a certificate, and count failures in the note."""
         # Before the order, so that a full disk prevents it, and a killed run leaves its parameters.
-        asked = parameters | {"names": sorted(names), "before": issued.identifier if issued else ""}
+        asked = {**order, "names": sorted(order["names"]), "before": issued.identifier if issued else ""}
         write_file(self.state.note_path(site), json.dumps({**note, "asked": asked}), 0o600)
         try:
-            self.certbot.order(site, names)
+            self.certbot.order(site, order["names"])
         except CertificateError as error:
             # A failure of the DNS provider does not count against the CA's rate limits.
             what = None if isinstance(error, DnsProviderError) else order
-            times = failed.get("times", 0) + 1
+            times = note.get("failed", {}).get("times", 0) + 1
             note["failed"] = {"at": self.now, "what": what, "why": str(error), "times": times}
             raise
