@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import time
+import json
 from pathlib import Path
 
 import pytest
-from certificate_pair import DAY, lineage, pair
-from certificates_host import ASK_WINDOW, Host, new_host, program
+from certificate_pair import DAY, lineage
+from certificates_host import MODULES, Host, new_host
 
 
 @pytest.fixture
@@ -18,14 +17,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_missing_certificate_is_issued_once(host):
     run = host.run(a={"server_names": ["a.test", "www.a.test", "10.1.2.3"]})
-    assert run.well and run.done == {"a": {"installed": True, "error": ""}}, run.done
+    assert run.well and run.results == {"a": {"installed": True, "error": ""}}, run.results
     assert host.ordered() == ["a.test www.a.test 10.1.2.3"]
     for name in ("fullchain.pem", "privkey.pem"):
         served = host.tls / "a" / name
-        assert served.read_bytes() == (host.state / "certbot/live/a" / name).read_bytes()
-        assert served.stat().st_mode & 0o777 == 0o600, f"expected root alone to read {name}"
+        assert served.read_bytes() == (host.folder / "certbot/live/a" / name).read_bytes()
+        assert served.stat().st_mode & 0o777 == 0o600, f"expected only root to read {name}"
     run = host.run(a={"server_names": ["www.a.test", "a.test", "10.1.2.3"]})  # names are a set
-    assert (run.well, host.orders(), run.done["a"]["installed"]) == (True, [], False), run.done
+    assert (run.well, host.orders(), run.results["a"]["installed"]) == (True, [], False), run.results
 
 
 @pytest.mark.parametrize(
@@ -42,111 +41,127 @@ def test_changed_settings_issue_another_certificate(host, site, settings):
     host.run(a={})
     host.orders()
     host.settings = settings
-    assert host.run(a=site).done["a"]["installed"], "expected another certificate in its place"
+    assert host.run(a=site).results["a"]["installed"], "expected another certificate in its place"
     (order,) = host.orders()
     for value in [*site.get("server_names", []), *site.values(), *settings.values()]:
         assert isinstance(value, list) or value in order, f"expected {value} in {order}"
-    assert not host.run(a=site).done["a"]["installed"] and not host.orders(), "expected no second order"
+    assert not host.run(a=site).results["a"]["installed"] and not host.orders(), "expected no second order"
 
 
 def test_certificate_is_renewed_in_its_last_third(host):
+    """Even if certbot does not want to renew it, because the operator gets an alarm then."""
     host.run(a={})
     host.orders()
     for left, expected in ((31 * DAY, []), (29 * DAY, ["a.test"])):
-        lineage(host.state / "certbot", "a", ["a.test"], begins=left - 90 * DAY, ends=left)
+        lineage(host.folder / "certbot", "a", ["a.test"], begins=left - 90 * DAY, ends=left)
         host.run(a={})
         assert host.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
 
 
-def test_renewal_window_of_the_ca_starts_a_renewal(host, monkeypatch):
+def test_certbot_decides_before_the_last_third(host, capsys):
+    host.run(a={}, b={})
+    host.calls()
+    (host.root / "due").write_text("a")
+    run = host.run(a={}, b={})
+    calls = host.calls()
+    assert run.well and [call[0] for call in calls] == ["renew", "certonly"], calls
+    assert "a.test" in calls[1] and "--force-renewal" in calls[1], calls[1]
+    assert "a: orders a certificate, because certbot finds a renewal due" in capsys.readouterr().out
+    assert "due" not in host.note("a"), "expected the decision to end with the order"
+
+
+def test_decision_does_not_order(host):
     host.run(a={})
-    host.orders()
-    asked = []
-
-    def window(made, server, authorities, now):
-        asked.append(made.identifier)
-        return {"start": now - 10, "end": now - 5, "because": "https://ca.test/why", "again": now + 60}
-
-    lineage(host.state / "certbot", "a", ["a.test"])
-    monkeypatch.setattr(program, "window", window)
-    run = host.run(a={})
-    assert (run.well, host.ordered(), len(asked)) == (True, ["a.test"], 2), asked
-    key, serial = asked[0].split(".")
-    assert base64.urlsafe_b64decode(serial + "=") == b"\0\x87\x65\x43\x21", (
-        "expected the number as ASN.1 has it"
-    )
-    assert len(base64.urlsafe_b64decode(key + "=")) == 20, key
-
-
-def test_unreachable_renewal_window_stops_no_renewal(host, monkeypatch):
+    host.calls()
     host.run(a={})
-    host.orders()
+    (call,) = host.calls()
+    assert call[call.index("--account") + 1] == "none", "expected certbot to have no account for orders"
+    assert call[call.index("--logs-dir") + 1] == f"{host.folder}/logs/decision", call
+    assert {"--no-random-sleep-on-renew", "--no-directory-hooks", "-v"} < set(call), call
 
-    def window(*_):
-        raise OSError("refused")
 
-    monkeypatch.setattr(program, "window", window)
-    lineage(host.state / "certbot", "a", ["a.test"], begins=-80 * DAY, ends=10 * DAY)
+def test_decision_is_not_requested_without_a_certificate(host):
     host.run(a={})
-    assert host.ordered() == ["a.test"]
+    host.run({"force": True}, a={})
+    assert [call[0] for call in host.calls()] == ["certonly"] * 2
+
+
+def test_decision_is_valid_until_another_certificate_is_issued(host, monkeypatch):
+    """certbot requests no renewal information for hours after a decision."""
+    host.run(a={})
+    host.calls()
+    (host.root / "due").write_text("a")
+    (host.root / "fault-a").write_text("down\n")
+    assert not host.run(a={}).well and host.ordered() == ["a.test"]
+    (host.root / "due").unlink()
+    (host.root / "fault-a").unlink()
+    later = MODULES["renewal"].time.time() + 3601
+    monkeypatch.setattr(MODULES["renewal"].time, "time", lambda: later)
+    assert host.run(a={}).well and host.ordered() == ["a.test"]
+    assert host.run(a={}).well and host.ordered() == []
+
+
+# certbot 5.8.0 `renew -v --account none`, where the CA suggests to renew b.
+DECISION = """Saving debug log to /s/logs/letsencrypt.log
+
+- - - - - - - - - - - - - - - - - - - -
+Processing /s/certbot/renewal/a.conf
+- - - - - - - - - - - - - - - - - - - -
+Cannot extract OCSP URI from /s/certbot/archive/a/cert1.pem
+Certificate not yet due for renewal
+
+- - - - - - - - - - - - - - - - - - - -
+Processing /s/certbot/renewal/b.conf
+- - - - - - - - - - - - - - - - - - - -
+Certificate is due for renewal, auto-renewing...
+Plugins selected: Authenticator webroot, Installer None
+Failed to renew certificate b with error: Account at /s/certbot/accounts/ca.test/dir/none does not exist
+
+- - - - - - - - - - - - - - - - - - - -
+The following certificates are not due for renewal yet:
+  /s/certbot/live/a/fullchain.pem expires on 2027-01-29 (skipped)
+All renewals failed. The following certificates could not be renewed:
+  /s/certbot/live/b/fullchain.pem (failure)
+- - - - - - - - - - - - - - - - - - - -
+1 renew failure(s), 0 parse failure(s)
+"""
 
 
 @pytest.mark.parametrize(
-    ("pause", "expected"),
-    [("21600", 21600), ("1", 60), ("999999", DAY), ("", DAY / 4), ("Sat, 21 Nov", DAY / 4)],
+    ("text", "expected"),
+    [(DECISION, {"b"}), (DECISION.replace("Certificate is due", "Account"), set()), ("Traceback", set())],
 )
-def test_renewal_window_is_requested_by_serial_number(tmp_path, monkeypatch, pause, expected):
-    asked = []
-
-    def ask(url, authorities):
-        asked.append(url)
-        if url == "https://ca.test/dir":
-            return {"renewalInfo": "https://ca.test/renewal/"}, ""
-        return {"suggestedWindow": {"start": "2026-11-21T00:00:00Z", "end": "2026-11-22T00:00:00Z"}}, pause
-
-    monkeypatch.setattr(program, "ask", ask)
-    pair(tmp_path, ["a.test"])
-    made = program.read_certificate(tmp_path / "fullchain.pem")
-    told = ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0)
-    assert asked[1] == f"https://ca.test/renewal/{made.identifier}", asked
-    assert (told["end"] - told["start"], told["again"] - 1000) == (DAY, expected), told
+def test_decision_is_read_from_the_output_of_certbot(host, text, expected):
+    host.command("certbot", f"#!/bin/sh\ncat <<'END'\n{text}END\nexit 1\n")
+    assert MODULES["certbot_client"].Certbot(host.state(a={}, b={})).due() == expected
 
 
-def test_ca_without_renewal_info_is_asked_daily(tmp_path, monkeypatch):
-    monkeypatch.setattr(program, "ask", lambda *_: ({"newOrder": "https://ca.test/order"}, ""))
-    pair(tmp_path, ["a.test"])
-    made = program.read_certificate(tmp_path / "fullchain.pem")
-    assert ASK_WINDOW(made, "https://ca.test/dir", "", 1000.0) == {"again": 1000 + DAY}
-    assert program.renewal_time(made, {"again": 1000 + DAY}) == made.ends - 30 * DAY
+def test_certbot_that_does_not_finish_stops_no_renewal(host, monkeypatch, capsys):
+    host.run(a={})
+    host.command("certbot", "#!/bin/sh\nexec sleep 9\n")
+    monkeypatch.setattr(MODULES["certbot_client"], "TIMEOUT", 0.5)
+    assert host.run(a={}).well
+    assert "last third of the lifetime: certbot did not finish" in capsys.readouterr().out
 
 
-def test_renewal_time_is_stable_and_before_any_alarm(tmp_path):
-    now, moments = time.time(), []
-    for _ in range(5):
-        pair(tmp_path, ["a.test"])
-        made = program.read_certificate(tmp_path / "fullchain.pem")
-        start, end = made.last_third - DAY, made.last_third + DAY
-        moment = program.renewal_time(made, {"start": start, "end": end})
-        assert start <= moment <= made.last_third, f"expected it in time, got {moment - start}"
-        assert moment == program.renewal_time(made, {"start": start, "end": end}), "expected the same twice"
-        moments.append(program.renewal_time(made, {"start": now, "end": now + DAY}))
-    assert len(set(moments)) == 5, moments
-
-
-def test_time_of_the_ca_is_parsed():
-    expected = program.seconds("2026-11-21T03:27:43Z")
-    for text in ("2026-11-21T03:27:43.123456789Z", "2026-11-21T05:27:43+02:00", "2026-11-21t03:27:43z"):
-        assert program.seconds(text) == expected, text
+def test_state_of_an_older_version_needs_no_order(host):
+    host.run(a={})
+    host.calls()
+    note = host.note("a")
+    old = note | {"renewal": 1.0, "suggested": {"of": "x", "start": 1.0, "end": 2.0, "again": 3.0}}
+    (host.folder / "sites/a.json").write_text(json.dumps(old))
+    run = host.run(a={})
+    assert run.well and host.orders() == [] and host.note("a") == note, host.note("a")
 
 
 def test_dry_run_keeps_nothing_and_force_renews(host):
     host.run(a={}, b={})
     host.orders()
-    before = host.serial_file("a"), host.note("a")
+    before = host.served("a"), host.note("a")
     run = host.run({"dry_run": True, "site": "a"}, a={}, b={})
     (order,) = host.orders()
     assert run.well and "--dry-run" in order, order
-    assert (host.serial_file("a"), host.note("a")) == before, "expected a rehearsal to keep nothing"
+    assert (host.served("a"), host.note("a")) == before, "expected a dry run to change nothing"
     host.run({"force": True, "site": "a"}, a={}, b={})
     assert host.ordered() == ["a.test"]
-    assert host.serial_file("a") != before[0]
+    assert host.served("a") != before[0]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from certificates_host import Host, new_host, program
+from certificates_host import MODULES, Host, new_host
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ WILD = {"server_names": ["wild.test", "*.wild.test"], "challenge": "route53"}
 def test_route53_challenge_needs_no_probe(host):
     host.settings = {"probe": True}
     run = host.run(wild=WILD)
-    assert run.well and run.done == {"wild": {"installed": True, "error": ""}}, run.done
+    assert run.well and run.results == {"wild": {"installed": True, "error": ""}}, run.results
     (order,) = host.orders()
     assert "--dns-route53" in order and "--webroot" not in order, order
     run = host.run({"dry_run": True}, wild=WILD)
@@ -37,7 +37,7 @@ def test_certbot_gets_the_environment_of_route53(host, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/unit")
     host.run(a={})
     assert told() == {}, "expected nothing to be said where nobody asks"
-    everybody = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CA_BUNDLE": program.AUTHORITIES}
+    everybody = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CA_BUNDLE": MODULES["state"].CA_BUNDLE}
     key = {"AWS_SHARED_CREDENTIALS_FILE": "/run/credentials/unit/aws"}
     host.run(wild=WILD)
     assert told() == everybody | key
@@ -79,15 +79,15 @@ ROUTE_53_SAYS = [
 def test_route53_error_is_one_line(host, log, expected):
     (host.root / "fault-wild").write_text(log)
     run = host.run(wild=WILD)
-    assert run.done["wild"]["error"] == f"Route 53: {expected}", run.done
+    assert run.results["wild"]["error"] == f"Route 53: {expected}", run.results
 
 
 def test_ca_error_of_a_dns_challenge_names_the_ca(host):
     said = "Identifier: *.wild.test\n  Type:   unauthorized\n  Detail: Incorrect TXT record\n"
     (host.root / "fault-wild").write_text(said)
     run = host.run(wild=WILD)
-    error = "https://ca.test/dir gives none: *.wild.test: Incorrect TXT record"
-    assert run.done["wild"]["error"] == error, run.done
+    error = "https://ca.test/dir issued no certificate: *.wild.test: Incorrect TXT record"
+    assert run.results["wild"]["error"] == error, run.results
 
 
 def test_route53_failure_is_retried_in_each_run(host):

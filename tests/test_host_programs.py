@@ -17,7 +17,16 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "plugins/module_utils/shared"
 FOLDER = "/usr/local/lib/decanter"
 IMPORTS = re.compile(r"^from shared\.(\w+) import", re.M)
-PROGRAMS = [path for path in sorted(ROOT.glob("roles/*/files/*.py")) if IMPORTS.search(path.read_text())]
+
+
+def imported(program: Path) -> set[str]:
+    """Return the shared files that a program imports, which is a file or a folder."""
+    paths = program.glob("*.py") if program.is_dir() else [program]
+    return {name for path in paths for name in IMPORTS.findall(path.read_text())}
+
+
+FILES = [path for path in ROOT.glob("roles/*/files/*") if path.suffix == ".py" or path.is_dir()]
+PROGRAMS = [path for path in sorted(FILES) if imported(path)]
 
 
 def installed(node: Any) -> Iterator[str]:
@@ -30,9 +39,10 @@ def installed(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_role_installs_the_shared_files_that_its_program_imports(program: Path) -> None:
-    tasks = yaml.safe_load((program.parents[1] / "tasks/main.yml").read_text())
+    paths = (program.parents[1] / "tasks").glob("*.yml")
+    tasks = [task for path in paths for task in yaml.safe_load(path.read_text())]
     files = {path for task in tasks for path in installed(task.get("decanter.stack.files", {}).get("files"))}
-    assert files == set(IMPORTS.findall(program.read_text()))
+    assert files == imported(program)
 
 
 def test_folders_that_roles_copy_have_files() -> None:
@@ -51,9 +61,15 @@ def test_program_imports_shared_files_from_its_own_folder(program: Path, tmp_pat
     if program.stem == "credentials":
         pytest.importorskip("botocore", reason="requirements-aws.txt is not installed")
     shutil.copytree(SHARED, tmp_path / "shared")
-    shutil.copy(program, tmp_path)
-    start = tmp_path / "start.py"
-    start.write_text(f"import {program.stem}\n")
+    folder, modules = tmp_path, [program.stem]
+    if program.is_dir():
+        folder, modules = tmp_path / program.name, [path.stem for path in program.glob("[!_]*.py")]
+        shutil.copytree(program, folder)
+        (folder / "shared").symlink_to("../shared")
+    else:
+        shutil.copy(program, folder)
+    start = folder / "start.py"
+    start.write_text("".join(f"import {module}\n" for module in modules))
     done = subprocess.run([sys.executable, "-Es", start], cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

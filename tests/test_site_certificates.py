@@ -77,7 +77,7 @@ def test_nobody_answers():
         (["b.test"], "", "", "sites.a: a.test: it is for b.test"),
         (
             ["b.test"],
-            "a.test does not lead here",
+            "a.test does not reach this host",
             "sites.a: a.test: it is for b.test, because a.test does",
             "",
         ),

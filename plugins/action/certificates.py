@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-PROGRAM = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates.py", "list"]
+PROGRAM = ["/usr/bin/python3", "-Es", "/usr/local/lib/decanter/certificates", "list"]
 CONFIGURATION = "/etc/decanter/certificates.json"
 
 
@@ -27,7 +27,7 @@ def table(host: str, rows: list[dict[str, Any]]) -> str:
             f"    by {row['issuer']} ({kind}), {row['days']:g} days left{alarm}: until {row['ends']}"
         )
         if row["renewal"]:
-            lines.append(f"    renewed at {row['renewal']} or soon after")
+            lines.append(f"    renewed about {row['renewal']}, or when the CA suggests it")
         elif row["mode"] == "acme":
             lines.append("    it stands in until there is one")
         if row.get("failing"):

@@ -8,7 +8,8 @@ import ssl
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ sys.path.append(str(ROOT / "tests/hosts"))
 pytest_plugins = ["lab"]
 
 STATE = "/var/lib/decanter/certificates"
+UNIT = "decanter-certificates.service"
+ALARM = f"decanter-alarm@{UNIT}.service"
+METRICS = "/var/lib/decanter/metrics/certificates.prom"
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -97,17 +101,6 @@ def converge(play) -> Callable[..., str]:
 
 
 @pytest.fixture
-def note(host) -> Callable[[str], dict[str, Any]]:
-    """What a host knows of a site's certificate."""
-
-    def read(site: str) -> dict[str, Any]:
-        with host.sudo():
-            return json.loads(host.check_output("cat %s/sites/%s.json", STATE, site))
-
-    return read
-
-
-@pytest.fixture
 def turn(host) -> Callable[[], Any]:
     """Have the timer's unit run now; the finished command."""
 
@@ -125,3 +118,63 @@ def reloads(host) -> Callable[[], int]:
     """How often nginx has been reloaded."""
     log = "sudo journalctl --unit nginx.service --output cat"
     return lambda: sum(line.startswith("Reloaded nginx") for line in host.check_output(log).splitlines())
+
+
+@pytest.fixture
+def me(variables) -> str:
+    """Return the host's name in the inventory, which its sites' names have."""
+    return variables["inventory_hostname"]
+
+
+@pytest.fixture
+def forced(host, turn) -> Callable[..., str]:
+    """Renew one site's certificate, and return the output of the unit."""
+
+    def run(site: str = "plain", fails: bool = True) -> str:
+        request = json.dumps({"force": True, "site": site})
+        with host.sudo():
+            host.check_output("printf %%s %s > %s/request.json", request, STATE)
+        return output_of_run(host, turn, fails)
+
+    return run
+
+
+def output_of_run(host, turn, fails: bool) -> str:
+    """Start the unit, and return its output. `fails` is whether the unit is expected to fail."""
+    with host.sudo():
+        finished = turn()
+        invocation = host.check_output(f"systemctl show {UNIT} --property InvocationID --value")
+        log = host.check_output(f"journalctl _SYSTEMD_INVOCATION_ID={invocation} --output cat")
+    assert (finished.rc != 0) == fails, f"expected the unit to {'fail' if fails else 'succeed'}, got {log}"
+    return log
+
+
+@pytest.fixture
+def authority_down(host) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which the host's connections to the CA are refused."""
+    rule = "OUTPUT -p tcp --dport 14000 -j REJECT --reject-with tcp-reset"
+
+    @contextmanager
+    def down() -> Iterator[None]:
+        with host.sudo():
+            host.check_output(f"iptables -I {rule}")
+        try:
+            yield
+        finally:
+            with host.sudo():
+                host.check_output(f"iptables -D {rule}")
+
+    return down
+
+
+@pytest.fixture
+def other_names(host, authority, variables, me) -> Iterator[None]:
+    """Let each name of each site resolve to the host, so that the unit fails only by the fault of a test."""
+    names = [f"{name}.{me}.test" for name in ("astray", "early")]
+    for name in names:
+        authority.lead(name, "")
+        authority.lead(name, variables["ansible_host"])
+    yield
+    for name in names:
+        authority.lead(name, "")
+    authority.lead(names[0], authority.address)

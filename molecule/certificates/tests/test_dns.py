@@ -10,11 +10,6 @@ from test_certificates import days, issuer, names
 
 
 @pytest.fixture
-def me(variables) -> str:
-    return variables["inventory_hostname"]
-
-
-@pytest.fixture
 def endpoint(authority) -> str:
     return f"http://{authority.address}:5000"
 
@@ -69,7 +64,7 @@ def test_a_renewal_and_a_rehearsal(host, ask_for, shown, reloads, me):
     ), said
     assert shown(f"wild.{me}.test") == before, "expected a rehearsal to keep nothing"
     said = ask_for(force=True)
-    assert f"wild: got one for wild.{me}.test, *.wild.{me}.test" in said, said
+    assert f"wild: issued a certificate for wild.{me}.test, *.wild.{me}.test" in said, said
     assert shown(f"wild.{me}.test").serial_number != before.serial_number, "expected another certificate"
     assert reloads() == count + 1, "expected one reload"
 
@@ -176,5 +171,5 @@ def test_without_a_key_it_is_the_instances_role(host, ask_for, shown, me):
             host.check_output("mv %s.kept %s", KEY, KEY)
             host.run("systemctl stop metadata.service")
             host.check_output(f"iptables -t nat -D {LED}")
-    assert said.startswith("0: ") and "wild: got one for" in said, said
+    assert said.startswith("0: ") and "wild: issued a certificate for" in said, said
     assert shown(f"wild.{me}.test").serial_number != before.serial_number, "expected another certificate"

@@ -89,7 +89,7 @@ def at_the_old_machine(authority, move) -> Iterator[None]:
     move.converge("web1", move.scenario | {"moving": MOVING})
     move.converge("web2", {"moving": MOVING})
     said = move.new.check_output("journalctl --unit decanter-certificates --lines 8 --output cat")
-    assert f"moving: {NAME} does not lead here: {move.address('web1')} answers 404" in said, said
+    assert f"moving: {NAME} does not reach this host: {move.address('web1')} responds with 404" in said, said
     yield
     authority.lead(NAME, "")
 
@@ -162,8 +162,8 @@ def test_account_certificates_and_keys_are_carried_over(authority, move, carry):
     before = move.shown("web1")
     done = carry()
     said = done.stdout + done.stderr
-    assert done.returncode == 0 and "moving: carried over" in said, said
-    assert "plain: is not here" in said, (
+    assert done.returncode == 0 and "moving: imported" in said, said
+    assert "plain: not a site of this host" in said, (
         f"expected what the new machine does not serve to be left, got {said}"
     )
     assert "PRIVATE" not in said and len(said) < 1000, "expected no key in what is said"
@@ -174,7 +174,7 @@ def test_account_certificates_and_keys_are_carried_over(authority, move, carry):
     readable = move.new.check_output(f"{' '.join(others)} -type f -perm /077")
     assert readable == "", f"expected root alone to read them, got {readable}"
     again = carry()
-    assert again.returncode != 0 and "has an account of its own already" in again.stderr, again.stderr
+    assert again.returncode != 0 and "this host already has an account" in again.stderr, again.stderr
 
     authority.lead(NAME, "")  # or it would have both
     authority.lead(NAME, move.address("web2"))

@@ -32,7 +32,7 @@ class Certificate:
     ends: float
     public_key: str  # PEM
     key_type: str
-    identifier: str  # for renewal information (ARI, RFC 9773); empty if the certificate does not name its CA
+    identifier: str  # key of the CA and serial number, as in RFC 9773; empty if it does not name its CA
 
     @property
     def lifetime(self) -> float:
