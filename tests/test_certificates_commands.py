@@ -6,7 +6,6 @@ import ast
 import errno
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,10 +81,3 @@ def test_program_starts_as_a_folder(tmp_path):
     command = [sys.executable, "-Es", tmp_path / "certificates", "--help"]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0 and "certbot's deploy hook" in done.stdout, done.stderr
-
-
-def test_program_is_installed_completely():
-    tasks = (ROOT / "roles/certbot/tasks/program.yml").read_text()
-    modules = set(re.findall(r"'certificates/(\w+\.py)'", tasks))
-    expected = {path.name for path in PROGRAM.glob("*.py")}
-    assert modules == expected, f"expected a copy of each module, missing {sorted(expected - modules)}"
