@@ -40,6 +40,11 @@ class Home(NamedTuple):
     photos: list[str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run test_instance_replacement last, because it loses web1 for the other tests."""
+    items.sort(key=lambda item: item.path.stem == "test_instance_replacement")
+
+
 @pytest.fixture(scope="session")
 def made(inventory) -> dict[str, Any]:
     """What prepare.yml has made."""

@@ -206,19 +206,32 @@ def test_the_sites_url_verifies_authority_and_name(application, server, address)
     assert re.search("certificate|SSL", got), f"expected the authority to be the reason, got {got}"
 
 
+# The code of a deploy that reads and dumps a database, and what it imports.
+CODE = ("databases/__init__.py", "databases/engine.py", "databases/mysql.py", "paths.py", "shared/files.py")
+
+
 @pytest.fixture
 def deploy(host):
-    """A function that runs what a deploy does with a site's database, as root; how that ended."""
+    """Return a function that runs the code of a deploy for a site's database as root."""
     folder = "/root/decanter-test"
-    module = (ROOT / "plugins/module_utils/database.py").read_text()
+    modules = "ansible_collections/decanter/stack/plugins/module_utils"
+    start = f"""
+import gzip
+from pathlib import Path
+from {modules.replace("/", ".")}.databases import dump, schema
+database = {{"engine": "mysql", "name": "town_hall"}}
+"""
 
-    # As root for no longer: sudo logs commands, and a fixture's may have the password.
+    # As root for one command only: sudo logs commands, and a fixture's may have the password.
     def run(text: str):
         with host.sudo():
-            return host.run(f"cd {folder} && python3 -c %s", f"from database import *; {text}")
+            return host.run(f"cd {folder} && python3 -c %s", start + text)
 
     with host.sudo():
-        host.check_output(f"mkdir -p {folder} && printf %s %s >{folder}/database.py", "%s", module)
+        for path in CODE:
+            copy = f"{folder}/{modules}/{path}"
+            text = (ROOT / "plugins/module_utils" / path).read_text()
+            host.check_output("mkdir -p %s && printf %s %s >%s", str(Path(copy).parent), "%s", text, copy)
     yield run
     with host.sudo():
         host.check_output(f"rm -r {folder}")
@@ -226,7 +239,7 @@ def deploy(host):
 
 def test_the_schema_is_read_as_the_site(deploy, application):
     application()
-    got = deploy("print(schema('town', 'town_hall'))")
+    got = deploy("print(schema('town', database))")
     assert got.rc == 0, got
     assert (
         "'column seen.name': 'varchar(20) YES" in got.stdout and "'index seen.PRIMARY': '0 id'" in got.stdout
@@ -236,7 +249,7 @@ def test_the_schema_is_read_as_the_site(deploy, application):
 def test_a_dump_is_all_of_it_and_can_be_loaded_back(host, deploy, application, sql):
     application()
     sql("REPLACE INTO town_hall.seen VALUES (1, 'before')", autocommit=True)
-    got = deploy("dump('town', 'town_hall', Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
+    got = deploy("dump('town', database, Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
     assert got.rc == 0, got
     assert "CREATE TABLE `seen`" in got.stdout and "-- Dump completed" in got.stdout, got.stdout[-2000:]
     client = "mariadb --defaults-file=/etc/decanter/town/database.cnf --ssl-verify-server-cert"
@@ -258,7 +271,7 @@ def test_a_deploy_verifies_the_server(host, deploy, address):
                 ('s#^ssl-ca=.*#ssl-ca="/etc/ssl/certs/ca-certificates.crt"#', "certificate"),
             ):
                 host.check_output(f"sed --in-place=.kept %s {cnf}", change)
-                got = deploy("dump('town', 'town_hall', Path('x.sql.gz'))")
+                got = deploy("dump('town', database, Path('x.sql.gz'))")
                 assert got.rc != 0 and re.search(f"(TLS|SSL).*({reason})", got.stderr, re.S), (
                     f"{change}: expected the server to be refused, got {got}"
                 )
