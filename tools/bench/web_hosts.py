@@ -90,7 +90,7 @@ def figures(results: Record) -> list[Record]:
     for name, target in TARGETS.items():
         if name in results["seconds"]["1"]:
             seconds = (f"{results['seconds'][str(size)][name]:.1f} s" for size in SIZES)
-            rows.append(figure(name, _ratio(results, name), target, ", ".join(seconds), unit="4 by 1"))
+            rows.append(figure(name, _ratio(results, name), target, ", ".join(seconds), unit="x one host"))
     return rows
 
 
