@@ -8,17 +8,13 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.build import (
-    Build,
-    BuildError,
-    Wanted,
-    finish,
-    is_complete,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.build import Build, finish
+from ansible_collections.decanter.stack.plugins.module_utils.build_inputs import Wanted
 from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
 from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
+from ansible_collections.decanter.stack.plugins.module_utils.environments import is_complete
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
-from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, interpreter
 from ansible_collections.decanter.stack.plugins.module_utils.live import (
     plain_files,
     publish,
