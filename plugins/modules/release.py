@@ -15,12 +15,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.databases import sc
 from ansible_collections.decanter.stack.plugins.module_utils.environments import is_complete
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, interpreter
-from ansible_collections.decanter.stack.plugins.module_utils.live import (
-    plain_files,
-    publish,
-    reason_to_switch,
-    unfinished,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.live import reason_to_switch, unfinished
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
 from ansible_collections.decanter.stack.plugins.module_utils.release_files import (
     FilesError,
@@ -28,6 +23,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.release_files impor
     write_files,
 )
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json
+from ansible_collections.decanter.stack.plugins.module_utils.static_files import plain_files, publish
 from ansible_collections.decanter.stack.plugins.module_utils.takeover import remove
 from ansible_collections.decanter.stack.plugins.module_utils.uploads import code_in
 
