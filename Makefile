@@ -98,10 +98,9 @@ screenshots: ## Make the README's pictures anew, by the browser's tests (eight m
 	@bin/test browser
 	@cp .lab/screenshots/readme/*.png docs/pictures/
 
-bench: ## Measure against doing the same by hand (fifteen minutes, on a quiet machine)
+bench: ## Measure against a shell script and a tutorial (twenty minutes, on a quiet machine)
 	@bin/setup lab
 	@bin/bench
-	@bin/bench-front
 
 audit: ## Have the front door looked at by those who look for faults (six minutes) [ARGS=--keep]
 	@bin/setup lab
@@ -109,11 +108,11 @@ audit: ## Have the front door looked at by those who look for faults (six minute
 
 bench-front: ## Measure the front door against what most people copy (five minutes, on a quiet machine)
 	@bin/setup lab
-	@bin/bench-front $(ARGS)
+	@bin/bench front $(ARGS)
 
 bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, on a quiet machine)
 	@bin/setup lab
-	@bin/bench-hosts
+	@bin/bench hosts
 
 docs: setup ## Write the generated documentation anew
 	@bin/docs

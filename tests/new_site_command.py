@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tools.new_site import __main__ as command
+from tools.new_site import location
 
 ROOT = Path(__file__).parents[1]
 APP = "from flask import Flask\napp = Flask(__name__)\n"
@@ -12,7 +13,7 @@ FACTORY = "from flask import Flask\ndef create_app(config=None):\n    return Fla
 
 
 entries, sites_file = command.entries, command.sites_file
-read_source = command.read_source
+read_source = location.read_source
 
 
 def files(folder: Path, contents: dict[str, str]) -> Path:

@@ -18,13 +18,12 @@ from ansible_collections.decanter.stack.plugins.filter.aws import (
     aws_subnet,
 )
 from ansible_collections.decanter.stack.plugins.filter.aws_check import aws_with_defaults
+from ansible_collections.decanter.stack.plugins.module_utils.aws_queries import kinds
 from test_aws_check import settings
 
 ROLE = Path(__file__).parents[1] / "roles/aws"
 PRICES = yaml.safe_load((ROLE / "vars/main/prices.yml").read_text())["__aws_prices"]
-KINDS = re.findall(
-    r'^        "(\w+)": \($', (ROLE / "../../plugins/modules/aws_resources.py").read_text(), re.M
-) + re.findall(r'^        "(\w+)": \("', (ROLE / "../../plugins/modules/aws_resources.py").read_text(), re.M)
+KINDS = list(kinds("", "", ""))
 NOTHING: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
 
 

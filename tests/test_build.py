@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.decanter.stack.plugins.module_utils import build
+from ansible_collections.decanter.stack.plugins.module_utils import build, build_unit, interpreter
 from ansible_collections.decanter.stack.plugins.module_utils import build_guard as guard
 from ansible_collections.decanter.stack.plugins.module_utils import site as site_module
 
@@ -37,7 +37,7 @@ LimitFSIZE=200M
 
 
 def test_properties_keep_order_repetition_and_empty_values():
-    found = build.properties(CONF)
+    found = build_unit.properties(CONF)
     expected = [
         ("TemporaryFileSystem", "/srv:ro /run:ro"),
         ("SystemCallFilter", "@system-service"),
@@ -133,7 +133,7 @@ def test_extract_rejects_archives_that_leave_the_folder(tmp_path, members, named
 @pytest.fixture
 def one(tmp_path, monkeypatch) -> build.Build:
     """Return a build of a site that has one complete environment and one that is incomplete."""
-    monkeypatch.setattr(build, "about", lambda python: ["/usr", "cpython-313", "3.13.5"])
+    monkeypatch.setattr(interpreter, "about", lambda python: ["/usr", "cpython-313", "3.13.5"])
     site = site_module.Site("shop")
     site.root = tmp_path / "shop"
     site.venvs, site.releases = site.root / "venvs", site.root / "releases"
@@ -330,10 +330,14 @@ def test_log_of_any_size_is_read_from_both_ends(one):
         file.write(b"\nlast line\n")
     found = one.read_log()
     assert found.startswith("first line\n") and found.rstrip().endswith("last line"), f"got {found[:200]!r}"
-    assert len(found) <= 2 * build.LONGEST_LOG + 1, f"expected a bounded text, got {len(found)} characters"
+    assert len(found) <= 2 * build_unit.LONGEST_LOG + 1, (
+        f"expected a bounded text, got {len(found)} characters"
+    )
 
 
-@pytest.mark.parametrize("length", [10, build.LONGEST_LOG - 1, build.LONGEST_LOG, build.LONGEST_LOG + 100])
+@pytest.mark.parametrize(
+    "length", [10, build_unit.LONGEST_LOG - 1, build_unit.LONGEST_LOG, build_unit.LONGEST_LOG + 100]
+)
 def test_log_is_read_without_a_repetition(one, length):
     one.log.write_text("\n".join(f"{number:06}" for number in range(length // 7)) + "\n")
     found = [line for line in one.read_log().splitlines() if line]

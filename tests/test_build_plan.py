@@ -25,6 +25,7 @@ sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main_
 
 import application  # noqa: E402  the path is set above
 import plan as plans  # noqa: E402
+import requirement_lines  # noqa: E402
 from reuse import NOTHING, Contents, kept  # noqa: E402
 from uv import Failed, Uv  # noqa: E402
 
@@ -127,7 +128,9 @@ def shop(dependencies: str = '["flask"]', more: str = "") -> str:
     ],
 )
 def test_name_of_a_requirement_that_applies_to_the_python_of_the_site(requirement, expected):
-    found = plans.name_in(requirement, {"python_version": "3.10", "python_full_version": "3.10.4"})
+    found = requirement_lines.name_in(
+        requirement, {"python_version": "3.10", "python_full_version": "3.10.4"}
+    )
     assert found == expected, f"expected {expected!r}, got {found!r}"
 
 
@@ -268,7 +271,7 @@ def test_known_requirements_with_hashes_do_not_need_the_index(uv, shelf, tmp_pat
 )
 def test_requirements_that_an_index_or_repository_cannot_change(line, fixed):
     text = f"{line}  # a comment\nclick==8.0 \\\n    --hash=sha256:{'0' * 64}\n"
-    assert plans.is_fixed(text) is fixed, line
+    assert requirement_lines.is_fixed(text) is fixed, line
 
 
 def test_hashed_requirements_with_additions_keep_their_versions(uv, shelf):

@@ -8,7 +8,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.decanter.stack.plugins.module_utils import compression, live
+from ansible_collections.decanter.stack.plugins.module_utils import compression, static_files
 
 TEXT = b".rule { margin: 0 auto }\n" * 100
 STATIC = [{"url": "/static/", "path": "static"}]
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def compress(folder):
-    compression.compress(live.plain_files(folder), os.getgid())
+    compression.compress(static_files.plain_files(folder), os.getgid())
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -71,9 +71,13 @@ def test_no_file_is_served_in_the_compressed_version_of_another_release(tmp_path
         for file, text in content.items():
             (tmp_path / name / "static" / file).write_bytes(text)
     for name in ("1", "2", "1"):
-        assert live.publish(site, name, STATIC, check=True), f"expected a check to see what {name} lacks"
-        assert live.publish(site, name, STATIC, check=False)
-        assert not live.publish(site, name, STATIC, check=True), "expected the second time to change nothing"
+        assert static_files.publish(site, name, STATIC, check=True), (
+            f"expected a check to see what {name} lacks"
+        )
+        assert static_files.publish(site, name, STATIC, check=False)
+        assert not static_files.publish(site, name, STATIC, check=True), (
+            "expected the second time to change nothing"
+        )
         folder = tmp_path / "assets/static"
         got = {path.name: path.read_bytes() for path in folder.iterdir()}
         assert got == files[name], f"expected the files of release {name} alone, got {got}"

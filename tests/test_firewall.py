@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.decanter.stack.plugins.modules.ufw_apply import declared
+from ansible_collections.decanter.stack.plugins.module_utils.ufw_rules import declared
 
 ROLE = Path(__file__).parents[1] / "roles/firewall"
 SSH = {"admin_networks": [], "ssh_networks": []}

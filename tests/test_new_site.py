@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from collection import LINK
-from new_site_command import APP, ROOT, command, entries, files, sites_file
+from new_site_command import APP, ROOT, command, entries, files, location, sites_file
 
 BEFORE = """\
 # What is served here.
@@ -38,6 +38,7 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The sites of an environment that is called production, in a checkout of its own."""
     root = tmp_path / "checkout"
     monkeypatch.setattr(command, "ROOT", root)
+    monkeypatch.setattr(location, "ROOT", root)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     for environment in ("lab", "production"):
@@ -428,7 +429,7 @@ def test_a_repository_that_lacks_it_is_said(inventory, repository, capsys, argum
 def test_nothing_of_a_clone_is_left(inventory, repository, tmp_path, monkeypatch):
     clones = tmp_path / "clones"
     clones.mkdir()
-    monkeypatch.setattr(command.tempfile, "tempdir", str(clones))
+    monkeypatch.setattr(location.tempfile, "tempdir", str(clones))
     run("--source", repository, "--server-names", "a.test", "--version", "v1")
     assert list(clones.iterdir()) == [], f"expected an empty folder, got {list(clones.iterdir())}"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.decanter.stack.plugins.module_utils import build, live
+from ansible_collections.decanter.stack.plugins.module_utils import build, build_inputs, static_files
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.modules import release
 from resolved_site import resolved
@@ -103,7 +103,7 @@ def test_uploads_are_not_published(site, tree):
     (tree / "static/app.css").touch()
     release.keep_uploads(site, tree, "static/uploads")
     tree.rename(site.release("1"))
-    live.publish(site, "1", [{"url": "/static/", "path": "static"}], check=False)
+    static_files.publish(site, "1", [{"url": "/static/", "path": "static"}], check=False)
     assert [path.name for path in site.assets.rglob("*")] == ["static", "app.css"]
 
 
@@ -111,7 +111,7 @@ def test_uploads_are_not_published(site, tree):
 
 
 def wanted(**site: Any) -> Any:
-    return build.Wanted(sys.executable, "gunicorn==27", resolved(**site), [], {})
+    return build_inputs.Wanted(sys.executable, "gunicorn==27", resolved(**site), [], {})
 
 
 def made(
@@ -130,7 +130,7 @@ def made(
 
 @pytest.fixture(autouse=True)
 def interpreter(monkeypatch):
-    monkeypatch.setattr(build, "about", lambda _: ["/usr", "cpython-313", "3.13.5"])
+    monkeypatch.setattr(build_inputs.interpreter, "about", lambda _: ["/usr", "cpython-313", "3.13.5"])
 
 
 def found(site: Site, recipe: dict[str, Any] | None = None, **given: Any) -> str:

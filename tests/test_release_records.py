@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import site_module
 from ansible_collections.decanter.stack.plugins.action.release_info import table
-from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils import companions, pruning
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release, release_info
@@ -77,7 +77,7 @@ def test_five_good_ones_are_kept_with_what_is_beside_them(site):
         site.made(number)
     site.goes_live("blue", identifier(7))
     site.goes_live("green", identifier(8))
-    live.prune(site, 5)
+    pruning.prune(site, 5)
     assert site.kept() == site.known() == [4, 5, 6, 7, 8]
     for number in range(1, 9):
         files = {path.name.split(".", 1)[1] for path in site.releases.glob(f"{identifier(number)}.*")}
@@ -90,7 +90,7 @@ def test_as_many_are_kept_as_are_asked_for(site, keep):
     for number in range(1, 9):
         site.made(number)
     site.goes_live("blue", identifier(8))
-    live.prune(site, keep)
+    pruning.prune(site, keep)
     assert site.kept() == list(range(1, 9))[-keep:]
 
 
@@ -100,7 +100,7 @@ def test_what_is_live_is_never_removed(site):
         site.made(number)
     site.goes_live("green", identifier(1))
     site.goes_live("blue", identifier(2))
-    live.prune(site, 3)
+    pruning.prune(site, 3)
     assert site.kept() == site.known() == [1, 2, 6, 7, 8]
     assert site.live_release() == identifier(2)
 
@@ -109,7 +109,7 @@ def test_a_failed_one_takes_no_good_ones_place(site):
     for number in range(1, 15):
         site.made(number, state="good" if number % 2 else "failed")
     site.goes_live("blue", identifier(13))
-    live.prune(site, 5)
+    pruning.prune(site, 5)
     assert site.kept() == site.known() == [*range(5, 15)], "expected five of each"
 
 
@@ -119,7 +119,7 @@ def test_one_that_could_not_be_built_is_forgotten_with_the_others(site):
     site.made(8)
     site.goes_live("blue", identifier(8))
     assert (site.kept(), site.known()) == ([8], [*range(1, 9)])
-    live.prune(site, 5)
+    pruning.prune(site, 5)
     assert (site.kept(), site.known()) == ([8], [*range(3, 9)])
 
 
@@ -128,7 +128,7 @@ def test_a_failed_one_that_is_live_is_kept(site):
     site.made(1, state="failed")
     site.goes_live("blue", identifier(1))
     site.made(2, state="failed")
-    live.prune(site, 5)
+    pruning.prune(site, 5)
     assert site.kept() == [1, 2]
 
 
@@ -137,9 +137,9 @@ def test_environments_go_with_the_last_that_needs_them(site):
         site.made(number, environment=environment)
     (site.venvs / "begun").mkdir()
     site.goes_live("blue", identifier(5))
-    live.prune(site, 4)
+    pruning.prune(site, 4)
     assert {path.name for path in site.venvs.iterdir()} == {"old", "shared", "new"}
-    live.prune(site, 3)
+    pruning.prune(site, 3)
     assert {path.name for path in site.venvs.iterdir()} == {"shared", "new"}
     assert (site.release(identifier(5)) / ".venv/bin").is_dir()
 
@@ -149,7 +149,7 @@ def test_one_that_is_being_made_has_no_name_yet(site):
     (site.releases / f".new-{identifier(2)}").mkdir()
     (site.releases / f".{identifier(1)}.json.new").touch()
     site.goes_live("blue", identifier(1))
-    live.prune(site, 5)
+    pruning.prune(site, 5)
     assert site.kept() == site.known() == [1]
     assert (site.releases / f".new-{identifier(2)}").is_dir()
 
@@ -468,24 +468,26 @@ WANTED = {"processes": {"worker": ""}, "timers": {"digest": {}}, "units": {"read
 @pytest.fixture
 def systemd(monkeypatch, programs) -> Systemd:
     one = Systemd()
-    monkeypatch.setattr(live, "show", one.show)
-    monkeypatch.setattr(live, "systemctl", one.systemctl)
+    monkeypatch.setattr(companions, "show", one.show)
+    monkeypatch.setattr(companions, "systemctl", one.systemctl)
     program(programs, "systemd-analyze", 'echo "$3:9: what is wrong" >&2; exit 1')
     return one
 
 
 def test_a_unit_that_systemd_could_not_read_is_not_in_the_way(site, systemd, monkeypatch):
     """Somebody has mended its calendar, or taken the timer away."""
-    monkeypatch.setattr(live, "other_companions", lambda *_: ["plain.old@ID.service", "plain.bad@ID.timer"])
+    monkeypatch.setattr(
+        companions, "other_companions", lambda *_: ["plain.old@ID.service", "plain.bad@ID.timer"]
+    )
     systemd.states["plain.bad@ID.timer"] = {"ActiveState": "inactive", "LoadState": "bad-setting"}
-    live.move_companions(site, "ID", {**WANTED, "processes": {}, "timers": {}})
+    companions.move_companions(site, "ID", {**WANTED, "processes": {}, "timers": {}})
     assert systemd.told == ["stop plain.old@ID.service", "disable plain.old@ID.service plain.bad@ID.timer"]
 
 
 def test_what_systemd_refuses_is_said_before_anything_is_moved(site, systemd):
-    assert live.unreadable(site, "ID", WANTED) == ""
+    assert companions.unreadable(site, "ID", WANTED) == ""
     systemd.states["plain.digest@ID.timer"] = {"LoadState": "bad-setting"}
-    got = live.unreadable(site, "ID", WANTED)
+    got = companions.unreadable(site, "ID", WANTED)
     assert got == "systemd refuses plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
     assert systemd.told == []
 
@@ -493,5 +495,5 @@ def test_what_systemd_refuses_is_said_before_anything_is_moved(site, systemd):
 def test_a_unit_that_has_changed_is_read_again_first(site, systemd):
     """Or one that was mended would still be refused."""
     systemd.states["plain.worker@ID.service"] = {"NeedDaemonReload": "yes", "LoadState": "loaded"}
-    assert live.unreadable(site, "ID", WANTED) == ""
+    assert companions.unreadable(site, "ID", WANTED) == ""
     assert systemd.told == ["daemon-reload"]

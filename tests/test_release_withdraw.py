@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 import site_module
-from ansible_collections.decanter.stack.plugins.module_utils import activation, live
+from ansible_collections.decanter.stack.plugins.module_utils import (
+    activation,
+    companions,
+    live,
+    pruning,
+    static_files,
+)
 from ansible_collections.decanter.stack.plugins.module_utils import site as module_site
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink
 from ansible_collections.decanter.stack.plugins.modules import release_switch, release_withdraw
@@ -27,10 +33,14 @@ class Host:
             monkeypatch.setattr(module, "Site", lambda name: self.site)
             monkeypatch.setattr(module, "switch", self.switch)
             monkeypatch.setattr(module, "keep_instance", lambda site: None)
-        changes = ("publish", "withdraw", "prune", "move_companions")
-        nothing = dict.fromkeys((*changes, "unreadable"), lambda *given, **named: "")
-        for name, function in nothing.items():
-            monkeypatch.setattr(release_switch.live, name, function)
+        functions = {
+            companions: ("move_companions", "unreadable"),
+            pruning: ("prune",),
+            static_files: ("publish", "withdraw"),
+        }
+        for module, names in functions.items():
+            for name in names:
+                monkeypatch.setattr(module, name, lambda *given, **named: "")
         monkeypatch.setattr(release_switch.live, "reason_to_switch", self.reason)
 
     def reason(self, site, identifier, wanted) -> str:

@@ -41,7 +41,7 @@ STUBS = {
     "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
     "ssh.service": "[Service]\nExecStart=/bin/sh\n",
 }
-# The rest of the transient unit of a build: plugins/module_utils/build.py.
+# The rest of the transient unit of a build: plugins/module_utils/build_unit.py.
 BUILD = (
     "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -10,12 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv/bin"
+STOPPING = {signal.SIGINT, signal.SIGTERM}
 TAIL = 40  # lines of the log of a failed command
 Record = dict[str, Any]  # a host's variables, or something measured
 
@@ -43,6 +47,19 @@ class Failure(Exception):
 def exit_on_sigterm() -> None:
     """Turn SIGTERM into SystemExit, so that `finally` removes the hosts as on Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def run_program(main: Callable[[], int], failed: int = 1) -> int:
+    """Run a program that creates hosts, and return its exit status: `failed` after a Failure."""
+    exit_on_sigterm()
+    try:
+        return main()
+    except (Failure, subprocess.TimeoutExpired) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return failed
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
 
 
 def run_step(
@@ -95,6 +112,12 @@ def ssh_command(host: Record, remote: str, root: bool = False) -> list[str]:
     return ["ssh", *options, "-p", str(host.get("ansible_port", 22)), target, remote]
 
 
+def lab_sites() -> Record:
+    """Return the variables of inventories/lab that have `sites`."""
+    variables: Record = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/sites.yml").read_text())
+    return variables
+
+
 class Lab:
     """Throwaway hosts of one program; logs and results are in `work`, their inventory in `hosts_file`."""
 
@@ -115,6 +138,26 @@ class Lab:
 
     def remove(self, title: str = "removing the hosts") -> None:
         self._play(title, "destroy")
+
+    @contextlib.contextmanager
+    def temporary_hosts(self, new: bool = False, keep: bool = False) -> Iterator[None]:
+        """Create the hosts, and remove them at the end.
+
+        Args:
+            new: remove the hosts of an earlier run before.
+            keep: leave the hosts at the end.
+        """
+        if new:
+            self.remove("removing the hosts of an earlier run")
+        try:
+            self.create()
+            yield
+        finally:
+            if not keep:
+                # A second Ctrl-C must not interrupt the removal.
+                signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+                self.remove()
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def _play(self, title: str, playbook: str) -> None:
         variables = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.decanter.stack.plugins.module_utils import live
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils import companions, live
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, Wanted, read_json, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.start_log import READ_LINES, report
 from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
@@ -14,7 +14,7 @@ class Refused(Exception):
     """The release is not live; the message says why, what was done, and how the log ends."""
 
 
-def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
+def switch(site: Site, identifier: str, wanted: Wanted) -> None:
     """Put a release live. Raises Refused; what was live before is live then."""
     old, begun = site.live_colour(), time.time()
     before, new = site.release_of(old) if old else "", live.idle(old)
@@ -26,17 +26,17 @@ def switch(site: Site, identifier: str, wanted: live.Wanted) -> None:
             f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, begun)}"
         )
     live.flip(site, new)
-    live.move_companions(site, identifier, wanted)
+    companions.move_companions(site, identifier, wanted)
     # The first of all has nothing to give way to.
     fault = live.watch(site, identifier, wanted, wanted["health"]["watch"] if before else 0)
     if not fault:
         return
-    units = [name for name in live.companions(site, identifier, wanted) if fault.startswith(name)]
+    units = [name for name in companions.unit_names(site, identifier, wanted) if fault.startswith(name)]
     output = log_report(site, units[-1] if units else site.unit(new), new, begun)
     if not before:
         raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
     live.flip(site, old)
-    live.move_companions(site, before, wanted)
+    companions.move_companions(site, before, wanted)
     live.drain(site, new)
     raise Refused(f"{fault}. {before} was put back.\n{output}")
 

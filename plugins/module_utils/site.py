@@ -31,6 +31,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePa
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import write_file
 
 COLOURS = ("blue", "green")
+Wanted = dict[str, Any]  # the resolved site: plugin_utils/sites/resolver.py
 
 
 class Service(NamedTuple):

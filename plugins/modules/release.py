@@ -8,23 +8,14 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.build import (
-    Build,
-    BuildError,
-    Wanted,
-    finish,
-    is_complete,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.build import Build, finish
+from ansible_collections.decanter.stack.plugins.module_utils.build_inputs import Wanted
 from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
 from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
+from ansible_collections.decanter.stack.plugins.module_utils.environments import is_complete
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
-from ansible_collections.decanter.stack.plugins.module_utils.interpreter import interpreter
-from ansible_collections.decanter.stack.plugins.module_utils.live import (
-    plain_files,
-    publish,
-    reason_to_switch,
-    unfinished,
-)
+from ansible_collections.decanter.stack.plugins.module_utils.interpreter import BuildError, interpreter
+from ansible_collections.decanter.stack.plugins.module_utils.live import reason_to_switch, unfinished
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, end
 from ansible_collections.decanter.stack.plugins.module_utils.release_files import (
     FilesError,
@@ -32,6 +23,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.release_files impor
     write_files,
 )
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json
+from ansible_collections.decanter.stack.plugins.module_utils.static_files import plain_files, publish
 from ansible_collections.decanter.stack.plugins.module_utils.takeover import remove
 from ansible_collections.decanter.stack.plugins.module_utils.uploads import code_in
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils import companions
 from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
 from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show
@@ -65,7 +65,7 @@ def main() -> None:
     target, fault = choose(site, module.params["to"])
     then = site.schema(target) if target else {}
     colour = site.live_colour()
-    units = [site.unit(colour), *live.companions(site, current, wanted)] if colour else []
+    units = [site.unit(colour), *companions.unit_names(site, current, wanted)] if colour else []
     module.exit_json(
         changed=False,
         releases=site.records(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils import companions, live, pruning, static_files
 from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     Refused,
     keep_instance,
@@ -14,7 +14,13 @@ from ansible_collections.decanter.stack.plugins.module_utils.activation import (
 )
 from ansible_collections.decanter.stack.plugins.module_utils.databases import schema
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site, now, read_json, write_json
+from ansible_collections.decanter.stack.plugins.module_utils.site import (
+    Site,
+    Wanted,
+    now,
+    read_json,
+    write_json,
+)
 
 DOCUMENTATION = r"""
 module: release_switch
@@ -45,7 +51,7 @@ because: {description: Why the release was put live., type: str, returned: when 
 """
 
 
-def note(site: Site, identifier: str, wanted: live.Wanted) -> None:
+def note(site: Site, identifier: str, wanted: Wanted) -> None:
     """Note what another host has done for all of them: the database is one, and so is the site's life."""
     if "migrate" in wanted:
         if database := wanted["database"]:
@@ -73,7 +79,7 @@ def main() -> None:
 
     with site.at_work():
         before = site.live_release()
-        if fault := live.unreadable(site, identifier, wanted):
+        if fault := companions.unreadable(site, identifier, wanted):
             module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.", live=before)
         if module.params["elsewhere"]:
             note(site, identifier, wanted)
@@ -83,7 +89,7 @@ def main() -> None:
             # Before anything is done: who goes back again after a run that was cut off goes to the same.
             pin = {"release": identifier, "since": now(), "by": site.holder(), "done": False}
             write_json(site.pin, pin)
-        live.publish(site, identifier, wanted["static"], check=False)
+        static_files.publish(site, identifier, wanted["static"], check=False)
         if reason:
             try:
                 switch(site, identifier, wanted)
@@ -94,7 +100,7 @@ def main() -> None:
                 told = failure(f"{site.name}, release {identifier}: {refusal}")
                 module.fail_json(**told, live=site.live_release())
         else:
-            live.move_companions(site, identifier, wanted)
+            companions.move_companions(site, identifier, wanted)
         keep_instance(site)
         if before != identifier or site.record(identifier).get("state") != "good":
             # Who goes back and back again goes further each time: only a deploy counts as its turn.
@@ -106,8 +112,8 @@ def main() -> None:
             site.pin.unlink(missing_ok=True)
         if reason:
             site.note("live", identifier, because=reason)
-        live.prune(site, module.params["keep"])
-        live.withdraw(site, wanted["static"])
+        pruning.prune(site, module.params["keep"])
+        static_files.withdraw(site, wanted["static"])
     module.exit_json(changed=True, live=identifier, because=reason)
 
 

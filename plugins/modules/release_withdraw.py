@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils import static_files
 from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     Refused,
     keep_instance,
@@ -11,7 +11,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     switch,
 )
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
-from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json
+from ansible_collections.decanter.stack.plugins.module_utils.site import Site, Wanted, read_json
 
 DOCUMENTATION = r"""
 module: release_withdraw
@@ -33,7 +33,7 @@ kept: {description: Why the release stays live., type: str, returned: always}
 """
 
 
-def return_to_before(site: Site, note: dict, wanted: live.Wanted) -> str:
+def return_to_before(site: Site, note: dict, wanted: Wanted) -> str:
     """Activate the release of the note. Return why that is impossible, or an empty string.
 
     Raises Refused if the release before does not become healthy; the withdrawn one is live then.
@@ -43,10 +43,10 @@ def return_to_before(site: Site, note: dict, wanted: live.Wanted) -> str:
         return "nothing was live before"
     if before == current:
         return "it was live before, and its settings have changed"
-    live.publish(site, before, wanted["static"], check=False)
+    static_files.publish(site, before, wanted["static"], check=False)
     switch(site, before, wanted)
     keep_instance(site)
-    live.withdraw(site, wanted["static"])
+    static_files.withdraw(site, wanted["static"])
     return ""
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils import live
+from ansible_collections.decanter.stack.plugins.module_utils import companions
 from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
@@ -42,7 +42,7 @@ def main() -> None:
     instances = [site.unit(colour, kind) for colour in COLOURS for kind in ("socket", "service")]
     instances += [f"{service}@{site.name}.service" for service in SERVICES]
     # Its processes and timers, of whichever release.
-    instances += live.other_companions(site, "", {"processes": [], "timers": []})
+    instances += companions.other_companions(site, "", {"processes": [], "timers": []})
     running = [unit for unit in instances if show(unit)["ActiveState"] not in ("inactive", "failed")]
     enabled = [unit for unit in instances if show(unit)["UnitFileState"] == "enabled"]
     left = [path for path in files(site.name) if path.exists()]

@@ -18,7 +18,7 @@ from typing import Any
 
 from tools.audit import report, tools
 from tools.audit.lab import CA, SITE, URL, AuditLab
-from tools.library import ROOT, Failure, exit_on_sigterm
+from tools.library import ROOT, Failure, run_program
 
 ACCEPTED = ROOT / "tools/audit/accepted.yml"
 # As inventories/production has them: the lab's own are short, and hide it from search engines.
@@ -127,11 +127,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), metavar="CHECK")
     parser.add_argument("--keep", action="store_true", help="leave the hosts for the next run")
     given = parser.parse_args()
-    exit_on_sigterm()
-    lab = AuditLab("audit")
-    try:
-        reasons = report.accepted(ACCEPTED)
-        lab.create()
+    reasons, lab = report.accepted(ACCEPTED), AuditLab("audit")
+    with lab.temporary_hosts(keep=given.keep):
         lab.converge(PRODUCTION)
         checks: list[tools.Check] = []
         for name in given.only:
@@ -142,16 +139,7 @@ def main() -> int:
         result.write(lab.work)
         print(f"\n{result.table()}\n\nThe report: {(lab.work / 'report.html').relative_to(ROOT)}, and .json")
         return int(result.failed)
-    except (Failure, report.Refused, tools.Unreadable, subprocess.TimeoutExpired) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    finally:
-        if not given.keep:
-            lab.remove()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main, failed=2))

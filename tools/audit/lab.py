@@ -1,4 +1,4 @@
-"""The lab of bin/audit and bin/bench-front: a host that serves Harbour, and two hosts that request it.
+"""The lab of bin/audit and `bin/bench front`: a host that serves Harbour, and two hosts that request it.
 
 `auditor` has the scanners and is an ordinary client, `flooder` is an attacker. Both are not in the inventory,
 because they are not hosts of the operator. Nothing is installed on this machine.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from tools.library import MITOGEN, ROOT, Failure, Lab, Record, playbook_command, ssh_command
+from tools.library import MITOGEN, ROOT, Failure, Lab, Record, lab_sites, playbook_command, ssh_command
 
 # In this order, because the lab counts their addresses and ports.
 HOSTS = ("web1", "auditor", "flooder")
@@ -44,7 +44,7 @@ class AuditLab(Lab):
             names: names that resolve to the host besides Harbour's own.
             scanners: install the scanners on `auditor`, and not only the clients.
         """
-        sites = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/sites.yml").read_text())
+        sites = lab_sites()
         # A name, as in production: `make up` serves the lab by an address, for which browsers store no HSTS.
         sites["sites"]["harbour"] |= {"server_names": [SITE, f"www.{SITE}"]}
         sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}}

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tools.audit.tools import Check, Finding
+from tools.library import Failure
 
 KEYS = {"tool", "finding", "reason"}
 PAGE = """<!doctype html>
@@ -37,7 +38,7 @@ PAGE = """<!doctype html>
 """
 
 
-class Refused(Exception):
+class Refused(Failure):
     """The file of accepted findings is not as it has to be; the message says where."""
 
 

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.library import Failure
+
 OBSERVATORY_SCORE = 130
 SLOWEST_MS = 1000  # that a visitor waits, in one of a hundred requests, while others misbehave
 
 
-class Unreadable(Exception):
+class Unreadable(Failure):
     """A tool printed something that is not understood: it may have failed, and is not taken for good."""
 
 

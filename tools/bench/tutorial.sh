@@ -1,8 +1,8 @@
 #!/bin/sh
-# Serves the Harbour that is live under another name as well, the way that most people copy from a tutorial:
-# gunicorn with three sync workers on a unix socket, nginx with proxy_params, no cache. bin/bench-front divides
-# by it. And one page of it as a file, which nothing can be served faster than. Root runs it on a host that
-# serves Harbour: `tutorial.sh up`, with the page on stdin, and `tutorial.sh down`.
+# Serve the active release of Harbour under another name with the set-up of a tutorial: gunicorn with three
+# sync workers on a Unix socket, nginx with proxy_params, no cache. Serve one page of it as a file, too.
+# `bin/bench front` compares Decanter with both. Root runs it on a host that serves Harbour:
+# `tutorial.sh up`, with the page on stdin, and `tutorial.sh down`.
 #
 # Same application, environment, database, certificate, TLS: what differs is what the tutorial says.
 set -eu

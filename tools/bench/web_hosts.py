@@ -1,33 +1,39 @@
-"""Measure what one, two and four web hosts behind a balancer cost: a rolling deploy, and a converge with
-nothing to change, each with Mitogen and without. The hosts are containers of this machine, which they share.
+"""Measure the cost of one, two and four web hosts behind a balancer.
+
+A rolling deploy, and a converge with nothing to change, each with Mitogen and without.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import shutil
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from tools.library import ACCELERATED, MITOGEN, PLAIN, ROOT, Failure, Lab, exit_on_sigterm, playbook_command
+from tools.bench.machine import others_percent
+from tools.bench.report import figure
+from tools.library import ACCELERATED, MITOGEN, PLAIN, ROOT, Failure, Lab, Record, playbook_command
 
+__all__ = ["HOW", "NAME", "details", "figures", "measure"]
+
+NAME = "bench-hosts"
 SIZES = (1, 2, 4)
-HOSTS = [
+HOSTS: list[Record] = [
     *({"name": f"web{number}", "suite": "trixie", "groups": ["web"]} for number in (1, 2, 3, 4)),
     {"name": "balancer1", "suite": "trixie", "groups": ["balancer"]},
 ]
-RATIO = 1.5  # with nothing to change: four web hosts by one, with Mitogen
+TARGETS = {"converge, Mitogen": 1.5}  # the largest ratio of four web hosts to one
 SETUPS = {"Mitogen": MITOGEN, "plain": PLAIN} if ACCELERATED else {"plain": PLAIN}
+HOW = """\
+One, two and four web hosts behind a balancer, containers of this machine that share its cores. Converge: with
+nothing to change. Deploy: of a changed file, rolling. Each is measured once."""
 
 
-def inventory(lab: Lab, size: int) -> Path:
-    """Return the folder of an inventory with `size` web hosts."""
+def create_inventory(lab: Lab, size: int) -> Path:
+    """Write an inventory with `size` web hosts, and return its folder."""
     folder = lab.work / str(size)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "tools/bench/hosts", folder)
@@ -38,57 +44,60 @@ def inventory(lab: Lab, size: int) -> Path:
     return folder
 
 
-def measure(lab: Lab, source: Path) -> dict[int, dict[str, float]]:
-    """Seconds by the number of web hosts, of each thing that is measured."""
-    results: dict[int, dict[str, float]] = {}
-    for size in SIZES:
-        print(f"{size} web host{'s' if size > 1 else ''}")
-        command = playbook_command([inventory(lab, size)], "-e", f"bench_source={source}")
-        site, deploy = ([*command, f"decanter.stack.{name}"] for name in ("site", "deploy"))
-        lab.step("first converge", f"{size}-first", site, next(iter(SETUPS.values())))
-        results[size] = {}
-        for name, env in SETUPS.items():
-            seconds, output = lab.step(f"nothing to change, {name}", f"{size}-idle-{name}", site, env)
-            if set(re.findall(r"changed=(\d+)", output)) != {"0"}:
-                raise Failure(f"the second converge changed something:\n{output}")
-            results[size][f"converge, {name}"] = seconds
-            with (source / "whoami.py").open("a") as file:
-                file.write(f"# {secrets.token_hex(8)}\n")
-            results[size][f"deploy, {name}"] = lab.step(
-                f"deploy, {name}", f"{size}-deploy-{name}", deploy, env
-            )[0]
+def measure_size(lab: Lab, size: int, source: Path) -> dict[str, float]:
+    """Return the seconds of converges and deploys of `size` web hosts."""
+    print(f"{size} web host{'s' if size > 1 else ''}")
+    command = playbook_command([create_inventory(lab, size)], "-e", f"bench_source={source}")
+    site, deploy = ([*command, f"decanter.stack.{name}"] for name in ("site", "deploy"))
+    lab.step("first converge", f"{size}-first", site, next(iter(SETUPS.values())))
+    measured: dict[str, float] = {}
+    for name, env in SETUPS.items():
+        log = f"{size}-idle-{name}"
+        measured[f"converge, {name}"], output = lab.step(f"nothing to change, {name}", log, site, env)
+        if set(re.findall(r"changed=(\d+)", output)) != {"0"}:
+            raise Failure(f"{lab.work}/{log}.log: found changes of the second converge, expected none")
+        with (source / "whoami.py").open("a") as file:
+            file.write(f"# {secrets.token_hex(8)}\n")
+        log = f"{size}-deploy-{name}"
+        measured[f"deploy, {name}"] = lab.step(f"deploy, {name}", log, deploy, env)[0]
+    return measured
+
+
+def measure(keep: bool) -> Record:
+    """Return the seconds of each measurement by the number of web hosts.
+
+    The hosts are removed even if `keep` is true, because the number of web hosts only grows.
+    """
+    lab = Lab(NAME, HOSTS)
+    results: Record = {"others_percent": [others_percent()], "seconds": {}}
+    with lab.temporary_hosts(new=True), tempfile.TemporaryDirectory(prefix="decanter-bench-") as folder:
+        source = Path(folder) / "whoami"
+        shutil.copytree(ROOT / "molecule/cluster/whoami", source)
+        for size in SIZES:
+            results["seconds"][str(size)] = measure_size(lab, size, source)
     return results
 
 
-def report(results: dict[int, dict[str, Any]]) -> None:
-    print(f"\n{'seconds':<20}" + "".join(f"{size:>8}" for size in SIZES) + f"{'4 by 1':>10}")
-    for name in sorted(results[1]):
-        row = [results[size][name] for size in SIZES]
-        wanted = f"  (target {RATIO})" if name == "converge, Mitogen" else ""
-        print(
-            f"{name:<20}" + "".join(f"{value:>8.1f}" for value in row) + f"{row[-1] / row[0]:>10.2f}{wanted}"
-        )
+def _ratio(results: Record, name: str) -> float:
+    """Return the ratio of four web hosts to one."""
+    first, *_, last = (results["seconds"][str(size)][name] for size in SIZES)
+    return float(last / first)
 
 
-def main() -> int:
-    exit_on_sigterm()
-    lab = Lab("bench-hosts", HOSTS)
-    try:
-        lab.remove("removing the hosts of an earlier run")
-        lab.create()
-        with tempfile.TemporaryDirectory(prefix="decanter-bench-") as folder:
-            source = Path(folder) / "whoami"
-            shutil.copytree(ROOT / "molecule/cluster/whoami", source)
-            results = measure(lab, source)
-    except (Failure, KeyboardInterrupt) as error:
-        print(str(error) or "\nstopped", file=sys.stderr)
-        return 1
-    finally:
-        lab.remove()
-    (lab.work / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    report(results)
-    return 0
+def figures(results: Record) -> list[Record]:
+    """Return the figures with their targets."""
+    rows = []
+    for name, target in TARGETS.items():
+        if name in results["seconds"]["1"]:
+            seconds = (f"{results['seconds'][str(size)][name]:.1f} s" for size in SIZES)
+            rows.append(figure(name, _ratio(results, name), target, ", ".join(seconds), unit="x one host"))
+    return rows
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def details(results: Record) -> str:
+    """Return the table of seconds by the number of web hosts."""
+    lines = [f"{'seconds':<20}" + "".join(f"{size:>8}" for size in SIZES) + f"{'4 by 1':>10}"]
+    for name in sorted(results["seconds"]["1"]):
+        seconds = "".join(f"{results['seconds'][str(size)][name]:>8.1f}" for size in SIZES)
+        lines.append(f"{name:<20}{seconds}{_ratio(results, name):>10.2f}")
+    return "\n".join(lines)

@@ -8,11 +8,8 @@ with the sites that are there before anything is written.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,20 +18,12 @@ from typing import Any
 from tools.library import ROOT
 from tools.new_site import entry as entries
 from tools.new_site import sites_file
-from tools.new_site.project import read_source
+from tools.new_site.errors import Stop
+from tools.new_site.location import find_source, wrong_source
 from tools.new_site.report import left_to_do, noticed
 from tools.new_site.source import Source
 
-GIT_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 NONE = {"", "-", "no", "none"}
-
-
-class Stop(Exception):
-    """An end without a written file: the exit status, and the messages."""
-
-    def __init__(self, status: int, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.status = status
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -52,85 +41,6 @@ def options(arguments: list[str]) -> argparse.Namespace:
     add("--static", help="the folder of its static files, relative to the source; - for none")
     add("--yes", action="store_true", help="ask nothing, and take what the source says")
     return parser.parse_args(arguments)
-
-
-# --- The source --------------------------------------------------------------------------------
-
-
-def git(*arguments: str) -> str:
-    # As when it is deployed: git asks nobody for a password.
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise Stop(1, f"source: git failed: {done.stderr.strip()}")
-    return done.stdout
-
-
-def default_branch(url: str) -> str:
-    found = re.search(
-        r"^ref: refs/heads/(\S+)\s+HEAD$", git("ls-remote", "--symref", "--", url, "HEAD"), re.M
-    )
-    return found[1] if found else "main"
-
-
-def checkout(url: str, version: str, folder: Path) -> None:
-    """One commit of a repository, without what came before it."""
-    git("init", "--quiet", str(folder))
-    git("-C", str(folder), "fetch", "--quiet", "--depth=1", "--end-of-options", url, version)
-    git("-C", str(folder), "checkout", "--quiet", "FETCH_HEAD")
-
-
-def is_repository(given: str) -> bool:
-    """Whether it is fetched by git: an address, or a bare repository, which is no folder to release."""
-    folder = Path(given).expanduser()
-    return bool(GIT_URL.fullmatch(given)) or ((folder / "HEAD").is_file() and (folder / "objects").is_dir())
-
-
-def wrong_source(given: str) -> list[str]:
-    if re.match(r"https?://[^/@]*:[^/@]*@", given):
-        return [
-            "source: found a password in the address, expected it with git's credentials, or a deploy key"
-        ]
-    if is_repository(given) or (given and Path(given).expanduser().is_dir()):
-        return []
-    found = f"no folder {given}" if given else "nothing"
-    return [f"source: found {found}, expected a folder or the address of a git repository"]
-
-
-def folder_entry(given: str) -> tuple[Path, dict[str, Any]]:
-    """A folder, and how `sites` has it: relative within this checkout, ~/ within one's home."""
-    folder = Path(given).expanduser().resolve()
-    if folder.is_relative_to(ROOT):
-        return folder, {"path": os.path.relpath(folder, entries.ROOT)}
-    if folder.is_relative_to(Path.home()):
-        return folder, {"path": f"~/{folder.relative_to(Path.home())}"}
-    return folder, {"path": str(folder)}
-
-
-def find_source(given: argparse.Namespace, stack: ExitStack) -> tuple[Source, dict[str, Any], str]:
-    """Return the facts about the source, its entry in `sites`, and its name."""
-    if not is_repository(given.source):
-        for key in ("version", "subdir"):
-            if getattr(given, key):
-                raise Stop(1, f"{key}: found {key} beside a folder, expected it beside a git repository")
-        folder, where = folder_entry(given.source)
-        source = read_source(folder)
-        if source.folder:
-            where = {"path": f"{where['path'].rstrip('/')}/{source.folder}"}
-        return source, where, folder.name
-    version = given.version or default_branch(given.source)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="new-site-")))
-    checkout(given.source, version, folder)
-    where = {"git": given.source} | ({"version": version} if version != "main" else {})
-    if given.subdir:
-        folder = folder / given.subdir
-        if not folder.is_dir():
-            raise Stop(1, f"subdir: found no folder {given.subdir} in {given.source}, expected one")
-    source = read_source(folder)
-    if subdir := "/".join(part.strip("/") for part in (given.subdir, source.folder) if part):
-        where["subdir"] = subdir
-    called = given.subdir or given.source.rstrip("/").removesuffix(".git")
-    return source, where, re.split(r"[/:]", called.rstrip("/"))[-1]
 
 
 def as_id(name: str) -> str:

@@ -22,7 +22,8 @@ from typing import Any
 
 import local_packages
 from application import Unusable, requirement_file, suits
-from plan import Plan, blocks, make_plan
+from plan import Plan, make_plan
+from requirement_lines import blocks
 from reuse import NOTHING, Contents, Kept, kept
 from uv import Failed, Uv
 

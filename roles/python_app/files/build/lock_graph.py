@@ -22,10 +22,9 @@ from lock_markers import (
     parse,
     platform_marker,
     python_marker,
-    satisfied,
-    version_key,
     without_python,
 )
+from lock_versions import satisfied, version_key
 
 REQUIREMENT = re.compile(
     r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?\s*(@\s*\S+|[^;@]*?)\s*(?:;(.*))?", re.DOTALL

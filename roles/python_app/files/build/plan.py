@@ -6,31 +6,18 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from application import INCLUDE, Unusable, is_package, json_of, kind_of, text_of, texts_of, toml
 from lock_converter import LockError, Requirements, pipfile_requirements, poetry_requirements
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
+from requirement_lines import LOCAL, blocks, is_fixed, keep_versions, located, name_in, without_comments
 from uv import Uv
 
 # Debian's own pip once wrote this line for `pip freeze`; no index has the package.
 PHANTOM = 'pkg-resources ; python_version < "0"\n'
 COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", "--emit-build-options")
-# A path as uv writes it: after -e, with file:, with a name before it, or alone.
-LOCAL = re.compile(
-    r"^(?:(?:-e\s+)?(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?(?:file:(?://)?)?(?P<path>[./][^\s;\[]*)"
-    r"|-e\s+(?:file:)?(?P<editable>(?![\w+]+:)[^\s;\[]+)|(?P<bare>[\w.-]+/[^\s;\[@]*))(?=$|[\s;\[])"
-)
-OPTION = re.compile(r"--(?!editable)|-[rcif]\b")
 
 
 @dataclass
@@ -167,26 +154,6 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     return plan
 
 
-def without_comments(text: str) -> str:
-    return re.sub(r"(?m)(^|\s)#.*$", "", text)
-
-
-def is_fixed(text: str) -> bool:
-    """Return whether an index cannot change what is installed: each requirement has hashes of its files."""
-    lines = [line for line in blocks(without_comments(text)) if line]
-    return all("--hash" in line or LOCAL.match(line) or OPTION.match(line) for line in lines)
-
-
-def keep_versions(resolved: Path) -> None:
-    """Reduce the result of an earlier build to versions, which uv prefers to newer ones.
-
-    Its options have paths relative to another file. Its hashes are of files that an index may replace.
-    """
-    if resolved.is_file():
-        found = re.findall(r"^[A-Za-z0-9][\w.-]*==[^\s;\\]+(?: ; [^\\\n]+)?", resolved.read_text(), re.M)
-        resolved.write_text("".join(f"{line}\n" for line in found))
-
-
 def itself(extras: list[str]) -> list[str]:
     return [f"-e .[{','.join(extras)}]" if extras else "-e ."]
 
@@ -218,37 +185,6 @@ def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
     plan = Plan({}, "", [arguments] if has_any else [], uv.markers, local)
     plan.add(lines)
     return plan
-
-
-def blocks(text: str) -> list[str]:
-    """Split requirements; the hashes and comments of one are on indented lines below it."""
-    return re.split(r"\n(?=\S)", text.strip())
-
-
-def located(tree: Path, name: str, path: str) -> Path:
-    """Return a path of a requirements file, relative to the tree or to the file, that stays inside."""
-    for base in (tree, (tree / name).parent):
-        found = Path(os.path.normpath(base / path))
-        if found.exists():
-            break
-    if not found.resolve().is_relative_to(tree.resolve()):
-        raise Unusable(f"{name}: found {path}, expected a path inside the application.")
-    return found
-
-
-def name_in(requirement: str, markers: dict[str, str]) -> str:
-    """Return the normalised name of a requirement; empty for anything else, or if it does not apply."""
-    text = re.split(r"\s(?:--hash|\\)", requirement.partition("\n")[0].strip(), maxsplit=1)[0]
-    try:
-        one = Requirement(text)
-    except InvalidRequirement:  # an option, or a bare path
-        file = text.partition(" ")[0].rpartition("/")[2]
-        for parse in (parse_wheel_filename, parse_sdist_filename):
-            with suppress(InvalidWheelFilename, InvalidSdistFilename):
-                return parse(file)[0]
-        return ""
-    applies = one.marker is None or one.marker.evaluate(markers)
-    return canonicalize_name(one.name) if applies else ""
 
 
 def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
