@@ -8,7 +8,6 @@ import datetime
 import ipaddress
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,8 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-sys.path.append(str(ROOT / "tests"))
-from certificate_pair import pair
+from tests.unit.support.certificate_pair import pair
 
 UNIT = "decanter-certificates.service"
 ALARM = f"decanter-alarm@{UNIT}.service"
@@ -238,7 +236,7 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
     signed(tmp_path, directory)
     files = {name: (tmp_path / name).read_text() for name in ("mail.crt", "mail.key")}
     files["password"] = secret = SECRET
-    files["server.py"] = (ROOT / "tests/mail_server.py").read_text()
+    files["server.py"] = (ROOT / "tests/unit/support/mail_server.py").read_text()
     login = {"server": "127.0.0.1", "port": 2525, "user": "decanter", "password": secret}
     mail = {"to": ["ops@web.test"], "ca": str(directory / "ca.crt"), **login}
     (tmp_path / "mail.json").write_text(json.dumps({"base_mail": mail}))
