@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from tests.hosts.machine_lock import MachineLock
+from tests.hosts.fixtures.machine_lock import MachineLock
 from tools.library import ACCELERATED, BIN, ROOT, exit_on_sigterm
 
 # Proves what plain Ansible does; the others, which take longer, do it with Mitogen.

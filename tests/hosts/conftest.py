@@ -1,3 +1,3 @@
-"""The fixtures are in lab.py, which scenarios with tests of their own load as well."""
+"""Load the fixtures of scenarios, which scenarios with tests of their own load as well."""
 
-pytest_plugins = ["lab"]
+pytest_plugins = ["tests.hosts.fixtures.lab"]

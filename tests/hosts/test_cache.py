@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 MIRROR = "https://mirror.test"
 HARBOUR = "https://harbour.test"

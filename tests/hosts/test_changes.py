@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from lab import Reader, login
 from test_firewall import reach
+
+from tests.hosts.fixtures.lab import Reader, login
 
 SITE = "https://harbour.test/healthz"
 

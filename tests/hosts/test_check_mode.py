@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lab import run_playbook
+from tests.hosts.fixtures.lab import run_playbook
 
 
 def test_a_check_of_a_finished_host_finds_nothing(variables, inventory):

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import login
+
+from tests.hosts.fixtures.lab import login
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

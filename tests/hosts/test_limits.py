@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from lab import Visitor, run_playbook
+
+from tests.hosts.fixtures.lab import Visitor, run_playbook
 
 HARBOUR, MIRROR = "https://harbour.test", "https://mirror.test"
 PASSWORD = "correct horse"

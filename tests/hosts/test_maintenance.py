@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 MIRROR = "https://mirror.test"
 HARBOUR = "https://harbour.test"

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 import testinfra
 import yaml
-from lab import run_playbook
 
+from tests.hosts.fixtures.lab import run_playbook
 from tools.library import ROOT
 
 Hosts = Iterable[tuple[str, testinfra.host.Host]]

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import requests
-from lab import login
 from test_site import SITE, offer
+
+from tests.hosts.fixtures.lab import login
 
 PODMAN = Path(__file__).parents[2] / "tests/lab/roles/lab/files/podman"
 UNITS = ["mariadb", "nginx", "ssh", "ufw"]

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import ROOT
+
+from tests.hosts.fixtures.lab import ROOT
 
 TAGS = ("--tags", "python_app,release")
 

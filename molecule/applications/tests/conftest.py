@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab", "hostile_site"]
+pytest_plugins = ["tests.hosts.fixtures.lab", "hostile_site"]
 
 
 @dataclass

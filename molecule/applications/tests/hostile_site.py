@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Visitor
 from testinfra.host import Host
+
+from tests.hosts.fixtures.lab import Visitor
 
 ATTACKS = Path(__file__).parents[1] / "hostile"
 CANARY = "/etc/decanter-canary"  # a file of root's that attacks want to read or to write

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import run_playbook
+from tests.hosts.fixtures.lab import run_playbook
 
 Finished = subprocess.CompletedProcess[str]
 FOLDERS = "/etc /home /opt /root /run /srv /tmp /usr/local /var"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 
 from conftest import ROOT, until
-from lab import login
 from test_gallery import hang, wall
 from test_orders import SITE, order
+
+from tests.hosts.fixtures.lab import login
 
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 DATA = "/var/lib/redis-orders"

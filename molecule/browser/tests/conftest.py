@@ -6,7 +6,6 @@ import email
 import email.policy
 import json
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
@@ -15,15 +14,13 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
+from browsing import NARROW, WIDE, Place, Visit, visit
+from homes import photograph, publish_new
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
 
-from browsing import NARROW, WIDE, Place, Visit, visit  # noqa: E402 - found by the line above
-from homes import photograph, publish_new  # noqa: E402 - likewise
-from playwright.sync_api import Browser, Playwright, sync_playwright  # noqa: E402 - likewise
 
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"

@@ -14,8 +14,9 @@ import yaml
 from browsing import visit
 from conftest import ROOT
 from homes import log_in, offer, publish
-from lab import run_playbook
 from playwright.sync_api import sync_playwright
+
+from tests.hosts.fixtures.lab import run_playbook
 
 # Seconds between two homes of an owner. Each third is sent by more than one click.
 PACE = 2.5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,9 +16,7 @@ import pytest
 from cryptography import x509
 
 ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
 
 STATE = "/var/lib/decanter/certificates"
 UNIT = "decanter-certificates.service"

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ALARM, METRICS, ROOT, STATE, UNIT, eventually, output_of_run
+from conftest import ALARM, METRICS, STATE, UNIT, eventually, output_of_run
 
-sys.path.append(str(ROOT / "tests"))
-from certificate_pair import pair
+from tests.unit.support.certificate_pair import pair
 
 DAY = 86400
 DROP_IN = f"/run/systemd/system/{UNIT}.d"

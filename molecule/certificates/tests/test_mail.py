@@ -51,7 +51,7 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
     write_pair(tmp_path, directory)
     files = {name: (tmp_path / name).read_text() for name in ("mail.crt", "mail.key")}
     files["password"] = secret = SECRET
-    files["server.py"] = (ROOT / "tests/mail_server.py").read_text()
+    files["server.py"] = (ROOT / "tests/unit/support/mail_server.py").read_text()
     login = {"server": "127.0.0.1", "port": 2525, "user": "decanter", "password": secret}
     mail = {"to": ["ops@web.test"], "ca": str(directory / "ca.crt"), **login}
     (tmp_path / "mail.json").write_text(json.dumps({"base_mail": mail}))

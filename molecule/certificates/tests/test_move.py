@@ -17,7 +17,8 @@ import testinfra
 import yaml
 from conftest import STATE, eventually
 from cryptography import x509
-from lab import ROOT, run_playbook
+
+from tests.hosts.fixtures.lab import ROOT, run_playbook
 
 testinfra_hosts = ["ansible://web1"]  # the old machine; web2 is the new one
 pytestmark = pytest.mark.alone

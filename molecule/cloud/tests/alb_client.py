@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import boto3
-from load_generator import LoadGenerator
 from urllib3.filepost import encode_multipart_formdata
+
+from tests.hosts.fixtures.load_generator import LoadGenerator
 
 NAME = "harbour.test"
 # As an ALB does, nobody looks at a host's certificate, and no name is asked for in the handshake.

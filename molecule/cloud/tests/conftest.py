@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +14,13 @@ from typing import Any, NamedTuple
 import pytest
 import testinfra
 import yaml
+from alb_client import Balancer, Person
+
+from tests.hosts.fixtures.lab import run_playbook
 
 ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
 
-from alb_client import Balancer, Person  # noqa: E402 - it asks for what is found by the line above
 
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")
@@ -145,7 +144,6 @@ def home(somebody, moderator) -> Home:
 @pytest.fixture
 def deploy(inventory, sites, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
     """Deploy Harbour with a change that nobody notices; by an inventory that may be another."""
-    from lab import run_playbook  # once pytest has loaded it, or its assertions would tell little
 
     def run(hosts: str = "") -> subprocess.CompletedProcess:
         source = tmp_path / secrets.token_hex(4)

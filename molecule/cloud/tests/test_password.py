@@ -7,7 +7,8 @@ import secrets
 
 from alb_client import Visits
 from conftest import succeeded
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 TWO = "SELECT User_attributes->'$.additional_password' IS NOT NULL FROM mysql.user WHERE User = 'harbour'"
 

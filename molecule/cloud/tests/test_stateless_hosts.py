@@ -7,7 +7,8 @@ import re
 import boto3
 import pytest
 from conftest import succeeded
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 WEB = ("web1", "web2")
 

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ import pytest
 import testinfra
 import yaml
 
-ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+from tests.hosts.fixtures.lab import login
+from tests.hosts.fixtures.lab import run_playbook as play
+from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
-from load_generator import Connection, LoadGenerator  # noqa: E402 - found by the line above
+ROOT = Path(__file__).parents[3]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
+
 
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
@@ -83,8 +83,6 @@ def crowd(visitor) -> Callable[..., Visits]:
 @pytest.fixture
 def podman(hosts) -> Iterator[Callable[..., None]]:
     """Switch hosts on and off; afterwards all are on."""
-    from lab import login  # once pytest has loaded it, or its assertions would tell little
-
     off: set[str] = set()
     asked: dict[str, str] = {}
 
@@ -150,7 +148,6 @@ def source(tmp_path) -> Path:
 @pytest.fixture
 def run(inventory, sites, source, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
     """Run a playbook on all hosts, whoami being released from the copy."""
-    from lab import run_playbook as play  # once pytest has loaded it
 
     def run(playbook: str, *arguments: str, **keys: Any) -> subprocess.CompletedProcess:
         whoami = sites["whoami"] | {"source": {"path": str(source)}} | keys

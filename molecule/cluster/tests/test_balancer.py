@@ -18,7 +18,8 @@ import pytest
 import yaml
 from conftest import RUN, posts, until
 from cryptography import x509
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
 

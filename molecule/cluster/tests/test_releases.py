@@ -15,7 +15,8 @@ import pytest
 import testinfra
 import yaml
 from conftest import PODMAN, WEB, posts, succeeded, touch, until
-from lab import run_playbook
+
+from tests.hosts.fixtures.lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
 

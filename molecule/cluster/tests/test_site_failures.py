@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, WEB, succeeded, touch, until
-from lab import run_playbook
 
+from tests.hosts.fixtures.lab import run_playbook
 from tools.library import ACCELERATED
 
 testinfra_hosts = ["ansible://balancer1"]

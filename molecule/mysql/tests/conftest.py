@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 import testinfra
 import testinfra.host
 
+from tests.hosts.fixtures.lab import run_playbook
+
 ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
 
 
 @pytest.fixture
@@ -37,7 +36,6 @@ def password(variables):
 @pytest.fixture
 def converge(variables, inventory):
     """Run the scenario's playbook on this host alone, with other settings; the finished process."""
-    from lab import run_playbook  # once pytest has loaded it, or its assertions would tell little
 
     def run(**settings: Any) -> subprocess.CompletedProcess:
         arguments = ("--limit", variables["inventory_hostname"], "-e", json.dumps(settings))

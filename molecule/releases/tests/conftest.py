@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-# The fixtures of every scenario's hosts.
-sys.path.append(str(ROOT / "tests/hosts"))
-pytest_plugins = ["lab"]
+from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
-from load_generator import Connection, LoadGenerator  # noqa: E402 - found by the line above
+ROOT = Path(__file__).parents[3]
+pytest_plugins = ["tests.hosts.fixtures.lab"]
+
 
 # Harbour's last migration, which those of the tests follow.
 HEAD = max(path.name.partition("_")[0] for path in (ROOT / "app/migrations/versions").glob("*.py"))

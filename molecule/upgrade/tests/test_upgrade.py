@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from load_generator import Connection, LoadGenerator
+from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 # Features that the old version lacks: builds in a sandbox by uv, .package in the path of each unit, and files
 # that programs on hosts share.

@@ -1,0 +1,44 @@
+"""What a task's process finds loaded already."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from repository import ROOT
+
+# Tells which of the project's plugins were there before the task needed one.
+SEEN = """
+import json, os, sys
+from ansible.plugins.action import ActionBase
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        paths = (getattr(module, "__file__", None) or "" for module in sys.modules.values())
+        files = sorted(map(os.path.realpath, paths))
+        open(%r, "w").write(json.dumps([file for file in files if file.startswith(%r)]))
+        return {"changed": False}
+"""
+
+
+def test_a_task_finds_our_plugins_loaded(tmp_path):
+    """Or each would read them anew: most of what a converge with nothing to change takes."""
+    (tmp_path / "play.yml").write_text(
+        "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n    - seen:\n"
+    )
+    (tmp_path / "action_plugins").mkdir()
+    plugins = str(ROOT / "plugins")
+    (tmp_path / "action_plugins/seen.py").write_text(SEEN % (str(tmp_path / "seen.json"), plugins))
+    command = [Path(sys.executable).with_name("ansible-playbook"), tmp_path / "play.yml"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = {str(Path(file).relative_to(plugins)) for file in json.loads((tmp_path / "seen.json").read_text())}
+    folders = ("filter", "action")
+    expected = {
+        f"{folder}/{path.name}" for folder in folders for path in (ROOT / "plugins" / folder).glob("*.py")
+    }
+    assert expected <= seen, f"expected {sorted(expected - seen)} to be loaded, too"

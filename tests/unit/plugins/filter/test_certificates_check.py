@@ -1,0 +1,169 @@
+"""What is wrong with certificates that sites provide."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter.certificates_check import (
+    covers,
+    provided_errors,
+    provided_faults,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+
+
+def name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def made(
+    subject: str, by: tuple[str, Any], names: list[str], key: Any, begins: float = -1, ends: float = 89
+) -> str:
+    day = datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name(by[0]), name(subject), key.public_key(), 7)
+    builder = builder.not_valid_before(NOW + begins * day).not_valid_after(NOW + ends * day)
+    if names:
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
+        builder = builder.add_extension(alternatives, critical=False)
+    return builder.sign(by[1], hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+KEY, MIDDLE_KEY, ROOT_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+MIDDLE = made("Middle", ("Root", ROOT_KEY), [], MIDDLE_KEY)
+ROOT = made("Root", ("Root", ROOT_KEY), [], ROOT_KEY)
+PASSPHRASE = BestAvailableEncryption(b"secret")
+
+
+def own(names: str = "a.test *.a.test", **times: float) -> str:
+    return made("a.test", ("Middle", MIDDLE_KEY), names.split(), KEY, **times)
+
+
+def pem(key: Any, encryption: Any = None) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()).decode()
+
+
+def sites(certificate: str, key: str = "", **site: Any) -> dict[str, Any]:
+    tls = {"mode": "provided", "certificate": certificate, "key": key or pem(KEY)}
+    return {"x": {"server_names": ["a.test", "www.a.test"], "tls": tls, **site}}
+
+
+@pytest.mark.parametrize("chain", [own(), own() + MIDDLE, own() + MIDDLE + ROOT, f"a word\n{own()}\n"])
+def test_what_is_right(chain):
+    assert provided_faults(sites(chain), ".", NOW) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("chain", "key", "expected"),
+    [
+        (
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            "",
+            "certificate: found what is no c",
+        ),
+        (
+            own(),
+            "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n",
+            "key: found what is no private",
+        ),
+        (own(), pem(KEY, PASSPHRASE), "key: found a key with a passphrase, expected one without, for nobody"),
+        (own(), pem(ROOT_KEY), "key: found another certificate's key, expected that of the chain's first"),
+        (MIDDLE + own(), "", "certificate: found the site's own at place 2 of the chain, expected it first"),
+        (
+            own() + ROOT,
+            "",
+            "certificate: found a chain whose place 2 has not issued place 1, expected the site's own, then",
+        ),
+        (own() + MIDDLE + MIDDLE, "", "certificate: found a chain whose place 3 has not issued place 2"),
+        (
+            own("a.test b.test"),
+            "",
+            "certificate: found one for a.test, b.test, expected one for www.a.test as well",
+        ),
+        (own("*.a.test"), "", "certificate: found one for *.a.test, expected one for a.test as well"),
+        (own(""), "", "certificate: found one for no name, expected one for a.test, www.a.test as well"),
+        (
+            own(begins=-9, ends=-1),
+            "",
+            "certificate: found one that has ended 2026-11-20 00:00 UTC, expected one",
+        ),
+        (
+            own(begins=1),
+            "",
+            "certificate: found one that begins 2026-11-22 00:00 UTC, expected one that is valid",
+        ),
+    ],
+)
+def test_each_fault_is_one_line(chain, key, expected, tmp_path):
+    (line,), warnings = provided_faults(sites(chain, key), ".", NOW)
+    assert line.startswith(f"sites.x.tls.{expected}") and warnings == [], line
+    (tmp_path / "site.crt").write_text(chain)
+    (tmp_path / "site.key").write_text(key or pem(KEY))
+    given = provided_faults(sites("site.crt", str(tmp_path / "site.key")), str(tmp_path), NOW)
+    assert given == ([line], []), "expected the same of files"
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    errors, _ = provided_faults(sites(own("b.test", begins=-9, ends=-1) + ROOT), ".", NOW)
+    assert len(errors) == 3, errors
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "days"), [(-60, 29, "29.0"), (-4, 1.9, "1.9"), (-59, 31, ""), (-3, 3, "")]
+)
+def test_what_ends_soon_is_a_warning(begins, ends, days):
+    errors, warnings = provided_faults(sites(own(begins=begins, ends=ends)), ".", NOW)
+    expected = [f"in {days} days; provide another"] if days else []
+    assert errors == [] and [line.split(", ")[1] for line in warnings] == expected, warnings
+
+
+def test_others_are_left_alone():
+    other = {"server_names": ["a.test"], "tls": {"mode": "acme"}}
+    gone = sites(own("b.test"), state="absent")["x"]
+    for given in (
+        {"x": other, "y": {}, "z": None},
+        {"x": gone},
+        {"x": sites("nowhere.crt")["x"]},
+        {"x": {"tls": {"mode": "provided"}}},
+        [],
+        None,
+        "text",
+    ):
+        assert provided_faults(given, ".", NOW) == ([], []), given
+
+
+@pytest.mark.parametrize(
+    ("site", "pattern", "expected"),
+    [
+        ("a.test", "a.test", True),
+        ("b.a.test", "*.a.test", True),
+        ("a.test", "*.a.test", False),
+        ("c.b.a.test", "*.a.test", False),
+        ("*.a.test", "*.a.test", True),
+        ("*.b.a.test", "*.a.test", False),
+        ("fd00::1", "fd00:0::1", True),
+        ("10.0.0.1", "a.test", False),
+    ],
+)
+def test_whether_a_name_is_covered(site, pattern, expected):
+    assert covers(site, pattern) is expected
+
+
+def test_it_is_part_of_the_check_of_an_inventory(tmp_path, monkeypatch):
+    now = datetime.datetime.now(datetime.UTC)
+    left = (now - NOW).days
+    assert provided_errors(sites(own(ends=left + 89)), str(tmp_path)) == []
+    text = (Path(__file__).parents[4] / "playbooks/check.yml").read_text()
+    assert "provided_errors(project_directory)" in text

@@ -1,0 +1,111 @@
+"""What nginx and MySQL compare passwords with."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter.passwords import (
+    hashed,
+    mysql_replaced,
+    mysql_salt,
+    password_files,
+)
+from repository import ROOT
+
+# https://www.akkadia.org/drepper/SHA-crypt.txt
+KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+
+
+@pytest.mark.parametrize(
+    ("password", "salt", "digest"),
+    [
+        (
+            *("correct horse", "YNU1qWOfy4WNALPb"),
+            "4W45F2b5JQMIcMoAK//x6Eal8ROZPgzCqN6.ctP8ereoX7NMfO2E2yQmV5xtbL18BFqqBSFCQdHudT/rQehE7.",
+        ),
+        (
+            *("pässwörd € 漢", "QRz8OqC2KWT59LZk"),
+            "DbNU6VbZFNC2U6WlJLaiMhO5q49rvDcgid.nrR08LIWyDiGor2YF1k46e4ccf.qgVThdCyniuZ1VCENpX81OW1",
+        ),
+    ],
+)
+def test_hash_is_the_same_in_every_version(password, salt, digest):
+    """Another hash of the same password would change a file on each host."""
+    assert hashed(password, "harbour/ada") == f"$6${salt}${digest}"
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "roles/fleet/files/ansible.txt"])
+def test_library_is_locked_wherever_playbooks_run(lock):
+    assert "libpass==" in (ROOT / lock).read_text(), f"{lock}: expected libpass"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed here")
+@pytest.mark.parametrize(
+    "password", ["a", "correct horse", "x" * 63, "x" * 64, "x" * 65, "x" * 128, "%$\\'\""]
+)
+def test_a_hash_is_what_openssl_makes(password):
+    got = hashed(password, "harbour/ada")
+    command = ["openssl", "passwd", "-6", "-salt", got.split("$")[2], "-stdin"]
+    expected = subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout
+    assert got == expected.strip()
+
+
+def test_a_hash_is_the_same_each_time_and_another_for_each():
+    assert hashed("correct horse", "a/b") == hashed("correct horse", "a/b")
+    several = {
+        hashed(*given) for given in (("correct horse", "a/b"), ("correct horse", "a/c"), ("correct", "a/b"))
+    }
+    assert len(several) == 3, several
+
+
+@pytest.mark.parametrize("given", [KNOWN, "$2y$10$" + "a" * 53, "$5$salt$" + "a" * 43])
+def test_what_is_a_hash_stays_one(given):
+    assert hashed(given, "a/b") == given
+
+
+def test_a_file_is_readable_by_nginx_alone():
+    folder, file = password_files({"harbour": {"bob": KNOWN, "ada": KNOWN}}, "/etc/nginx/passwords")
+    assert folder == {"path": "/etc/nginx/passwords", "state": "directory", "exclusive": True}
+    assert (file["path"], file["mode"], file["group"]) == ("/etc/nginx/passwords/harbour", "0640", "www-data")
+    assert file["content"].splitlines()[1:] == [f"ada:{KNOWN}", f"bob:{KNOWN}"]
+
+
+# --- MySQL's -----------------------------------------------------------------------------------
+
+ADA = {"name": "ada", "host": "%", "auth": "password", "password": "secret"}
+
+
+@pytest.fixture
+def kept() -> dict[str, object]:
+    """What a server has that ADA was made on."""
+    from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
+        mysql_sha256_password_hash,
+    )
+
+    proof = hashlib.sha256(mysql_sha256_password_hash("secret", mysql_salt(ADA)).encode()).hexdigest()
+    return {"name": "ada", "host": "%", "plugin": "caching_sha2_password", "proof": proof, "second": 0}
+
+
+def test_a_salt_is_a_users_own():
+    assert len(mysql_salt(ADA)) == 20
+    assert len({mysql_salt(ADA), mysql_salt(ADA | {"host": "h"}), mysql_salt(ADA | {"name": "b"})}) == 3
+
+
+def test_only_a_password_that_is_there_and_another_is_replaced(kept):
+    new = ADA | {"password": "another"}
+    for users, found, expected in (
+        ([ADA], [kept], []),
+        ([new], [kept], [new]),
+        ([new], [], []),  # there is no such user yet
+        ([new], [kept | {"host": "localhost"}], []),
+        # Who has two already keeps the one that applications know, however often the other is replaced.
+        ([new], [kept | {"second": 1}], []),
+        # A password of another kind cannot stay beside it.
+        ([new], [kept | {"plugin": "mysql_native_password"}], []),
+        ([{"name": "ada", "host": "%"}], [kept], []),  # by the socket
+    ):
+        got = mysql_replaced(users, found)
+        assert got == expected, f"{users}, {found}: expected {expected}, got {got}"

@@ -1,0 +1,180 @@
+"""Secrets that a host fetches: from an account like AWS's, as the role that the metadata gives it."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import os
+import runpy
+import threading
+from types import SimpleNamespace
+
+import cloud
+import pytest
+from repository import ROOT
+
+PROGRAM = ROOT / "roles/credentials/files/credentials.py"
+ROLE = {
+    "AccessKeyId": "ASIAOFTHEROLE",
+    "SecretAccessKey": "x",
+    "Token": "t",
+    "Expiration": "2099-01-01T00:00:00Z",
+}
+SECRET = 'it\'s "quoted", $HOME `id` \\ and\nlonger'
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """As an instance's metadata answers: to whoever has first asked for a token, and nobody else."""
+
+    def do_PUT(self) -> None:
+        self.say("token")
+
+    def do_GET(self) -> None:
+        roles = "/latest/meta-data/iam/security-credentials/"
+        known = {
+            roles: "web",
+            f"{roles}web": json.dumps(ROLE),
+            "/latest/meta-data/placement/availability-zone/": "eu-west-1a",
+        }
+        self.say(known.get(self.path, "") if self.headers["X-aws-ec2-metadata-token"] == "token" else "")
+
+    def say(self, text: str) -> None:
+        self.send_response(200 if text else 401)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    cloud.needed("botocore")
+    with cloud.account() as address:
+        yield address
+
+
+@pytest.fixture
+def metadata():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """The program's names, with folders of the test; what it sets in the environment is undone."""
+    cloud.needed("botocore")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_EC2_METADATA_V1_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "")
+    names = runpy.run_path(str(PROGRAM))
+    known = names["fetch"].__globals__
+    known["SETTINGS"], known["FETCHED"] = tmp_path / "etc", tmp_path / "run"
+    (tmp_path / "etc/plain").mkdir(parents=True)
+    (tmp_path / "run/plain").mkdir(parents=True)
+    return SimpleNamespace(
+        **known | {"known": known, "folder": tmp_path / "run/plain", "etc": tmp_path / "etc/plain"}
+    )
+
+
+@pytest.fixture
+def fetch(program, endpoint, metadata, monkeypatch):
+    """Fetch what is wanted; the lines that say what cannot be had."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    def run(values: dict[str, str], how: str = "credentials") -> list[str]:
+        (program.etc / "fetched.json").write_text(json.dumps({"as": how, "values": values}))
+        (program.folder.parent / ".plain").unlink(missing_ok=True)
+        return program.fetch("plain")
+
+    return run
+
+
+def put(endpoint: str, name: str, value: str) -> str:
+    told = {"Name": name, "Value": value, "Type": "SecureString", "Overwrite": True}
+    cloud.client("ssm", endpoint).put_parameter(**told)
+    return f"ssm:{name}"
+
+
+def test_secrets_of_both_kinds_are_fetched(endpoint, fetch, program):
+    kms = cloud.client("kms", endpoint)
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    blob = kms.encrypt(KeyId=key, Plaintext=b"opened")["CiphertextBlob"]
+    (program.folder / "OLD").write_text("no longer wanted")
+    where = {"SECRET_KEY": put(endpoint, "/t/a", SECRET), "API_KEY": f"kms:{base64.b64encode(blob).decode()}"}
+    assert fetch(where) == []
+    got = {
+        path.name: (path.read_text(), oct(path.stat().st_mode & 0o777)) for path in program.folder.iterdir()
+    }
+    expected = {"SECRET_KEY": (SECRET, "0o600"), "API_KEY": ("opened", "0o600")}
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+def test_a_file_changes_with_its_secret_alone(endpoint, fetch, program):
+    where = {"A": put(endpoint, "/t/a", "first"), "B": put(endpoint, "/t/b", "same")}
+    fetch(where)
+    before = {name: (program.folder / name).stat().st_ctime_ns for name in where}
+    folder = program.folder.stat().st_ctime_ns
+    assert fetch(where) == [] and program.folder.stat().st_ctime_ns == folder, (
+        "expected nothing to be written"
+    )
+    put(endpoint, "/t/a", "second")
+    fetch(where)
+    changed = {name for name in where if (program.folder / name).stat().st_ctime_ns != before[name]}
+    assert changed == {"A"} and (program.folder / "A").read_text() == "second", changed
+
+
+def test_what_cannot_be_had_is_named_and_nothing_is_lost(endpoint, fetch, program):
+    fetch({"A": put(endpoint, "/t/a", "kept")})
+    put(endpoint, "/t/a", "newer")
+    got = fetch({"A": "ssm:/t/a", "B": "ssm:/t/nobody", "C": f"kms:{base64.b64encode(b'x' * 60).decode()}"})
+    assert got[0] == "plain: found no credential B at ssm:/t/nobody: there is no such parameter", got
+    assert len(got) == 2 and got[1].startswith("plain: found no credential C at kms:eHh4eHh4…: "), got
+    assert "newer" not in str(got) and (program.folder / "A").read_text() == "kept", got
+
+
+def test_the_environment_is_as_systemd_reads_it(endpoint, fetch, program):
+    from ansible_collections.decanter.stack.plugins.filter import sites
+
+    assert fetch({"SECRET_KEY": put(endpoint, "/t/a", SECRET)}, "environment") == []
+    got = (program.folder / "environment").read_text()
+    # What the controller writes of other secrets has been read by systemd in the lab.
+    expected = sites.secret_environment({"SECRET_KEY": SECRET}).split("\n", 1)[1]
+    assert got == expected, f"expected {expected!r}, got {got!r}"
+
+
+def test_units_that_start_together_ask_once(endpoint, fetch, program):
+    fetch({"A": put(endpoint, "/t/a", "first")})
+    put(endpoint, "/t/a", "second")
+    assert program.fetch("plain") == [] and (program.folder / "A").read_text() == "first"
+
+
+def test_an_instance_without_a_role_is_said_to_be_one(program, endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{cloud.free_port()}")
+    monkeypatch.setenv("AWS_REGION", cloud.REGION)
+    (program.etc / "fetched.json").write_text(json.dumps({"as": "credentials", "values": {"A": "ssm:/t/a"}}))
+    expected = [
+        "plain: found no credential A at ssm:/t/a: the instance has no role, or its metadata does not answer"
+    ]
+    assert program.fetch("plain") == expected
+
+
+def test_a_refusal_is_told_from_what_is_not_there(program):
+    from botocore.exceptions import ClientError
+
+    store = program.Store()
+
+    def refuse(**_: object) -> None:
+        said = "User: arn:aws:sts::1:assumed-role/web/i-1 is not authorized to perform: ssm:GetParameter"
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "GetParameter")
+
+    store.clients["ssm"] = SimpleNamespace(get_parameter=refuse)
+    with pytest.raises(program.Refused, match="the instance's role may not read it"):
+        store.secret("ssm:/t/a")
