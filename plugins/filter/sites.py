@@ -1,6 +1,7 @@
 """Filters that resolve `sites` for roles: one object per site, and its secrets apart from it.
 
-Each takes `sites` as the inventory has it; plugins/plugin_utils/sites/ has the values.
+A parameter `sites` is the dictionary of the inventory, and `resolved` what resolve_sites returns.
+plugins/plugin_utils/sites/ computes the values.
 """
 
 from __future__ import annotations

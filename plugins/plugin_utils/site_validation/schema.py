@@ -33,7 +33,7 @@ class Composition:
         return resolved
 
     def target(self, reference: str, file: str) -> dict[str, Any]:
-        """Return what a reference such as `definitions.yml#/$defs/line` in a file refers to."""
+        """Return the target of a reference in a file, such as `definitions.yml#/$defs/line`."""
         name, _, pointer = reference.partition("#")
         file = name or file
         node = self.files[file]

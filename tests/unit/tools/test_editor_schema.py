@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from jsonschema import Draft7Validator
 from repository import ROOT, repository_files
-from sites_examples import changed, full, minimal
+from sites_examples import REMOVE, changed, full, minimal
 from sites_tables import EDITOR
 
 INVENTORIES = sorted(ROOT.glob("inventories/*/group_vars/all/sites.yml"))
@@ -71,6 +71,11 @@ def test_editor_accepts_a_template_in_place_of_a_value(steps: tuple[Any, ...], v
 
 
 INVALID = [
+    ("wsgi", REMOVE),
+    ("wsgi", "harbour"),
+    ("nginx.client_max_body_size", "10 MB"),
+    ("database", {"engine": "mysql", "auth": "password", "password": "short"}),
+    ("files", {"settings.cfg": {"content": "", "path": "a"}}),
     ("serv_names", []),
     ("tls.moode", "acme"),
     ("tls.mode", "letsencrypt"),

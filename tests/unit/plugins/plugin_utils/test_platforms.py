@@ -141,7 +141,7 @@ ALLOWED = {
     "bin/setup": "installs packages on the controller",
     "plugins/filter/platform.py": "reads the facts that select the platform",
     "plugins/schema/aws.yml": "has the default of aws.image",
-    "plugins/schema/sites.yml": "reserves the names of users of all distributions",
+    "plugins/schema/sites/sites.yml": "reserves the names of users of all distributions",
     "roles/aws/templates/user_data.sh.j2": "names the first releases with Python 3.11",
     "roles/base/files/preflight": "reads a file of systemd that is named debian.conf on all distributions",
     "tests/lab/roles/lab/vars/main.yml": "lists the components of archives for lab images",

@@ -6,16 +6,16 @@ import pytest
 import yaml
 from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
 from ansible_collections.decanter.stack.plugins.module_utils.site import SERVICES
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from repository import ROOT
 from templates_cases import MINIMAL
 
 ROLE = ROOT / "roles/services"
-SCHEMA = yaml.safe_load((ROOT / "plugins/schema/sites/services.yml").read_text())
 PROPERTIES = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__services_properties"]
 
 
 def test_schema_and_role_have_the_same_services():
-    accepted = SCHEMA["properties"]["services"]["items"]["enum"]
+    accepted = SCHEMA["additionalProperties"]["properties"]["services"]["items"]["enum"]
     assert sorted(accepted) == sorted(SERVICES) == sorted(PROPERTIES)
 
 

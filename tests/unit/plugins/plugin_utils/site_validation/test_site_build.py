@@ -11,8 +11,6 @@ from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("static", [{"url": "/a/b-c/", "path": "src"}]),
-    # Its folders are in the repository, where nobody has looked yet.
-    ("static", [{"url": "/a/", "path": "src"}]),
     ("requirements", "pyproject.toml"),
     *(("python", python) for python in ("3.9", "3.13", "/usr/bin/python3", "/opt/python3.12/bin/python3.12")),
     ("uploads", ["a", "ab", "b/a", "b/c"]),

@@ -70,7 +70,7 @@ def test_database_variable_in_env_or_secrets_is_rejected(place: str, root: str) 
         f"sites.harbour.database.variables.DB_NAME: found a name that is in {place} as well, "
         "expected it in one of the two"
     ]
-    # The one that nobody asked for gives way.
+    # The default variable gives way to the site's own.
     sites = changed(changed(minimal(), f"{place}.DATABASE_URL", SECRET), "database", {"engine": "mysql"})
     assert sites_check.site_errors(sites, root) == []
 
@@ -111,15 +111,15 @@ def test_remote_database_requires_a_password_and_verified_tls(root: str) -> None
     assert sites_check.site_errors(changed(minimal(), "database", {"engine": "mysql"}), root, "db.test") == [
         'sites.harbour.database.auth: found "socket", expected password, because the database is on db.test'
     ]
-    assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no fault without a database"
-    told = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
-    assert sites_check.site_errors(changed(minimal(), "database", told), root, "db.test") == []
-    asked = changed(minimal(), "database", told | {"variables": {"A": "url"}})
-    assert sites_check.site_errors(asked, root, "db.test") == [
+    assert sites_check.site_errors(minimal(), root, "db.test") == [], "expected no error without a database"
+    database = with_password(scheme="mysql+asyncmy", variables={"A": "ca", "B": "host"})
+    assert sites_check.site_errors(changed(minimal(), "database", database), root, "db.test") == []
+    sites = changed(minimal(), "database", database | {"variables": {"A": "url"}})
+    assert sites_check.site_errors(sites, root, "db.test") == [
         'sites.harbour.database.scheme: found "mysql+asyncmy", expected one of: mysql, mysql+mysqlconnector, '
         "mysql+mysqldb, mysql+pymysql where the database is elsewhere, or no url in variables"
     ]
-    assert sites_check.site_errors(asked, root) == [], "expected no fault on the site's own host"
+    assert sites_check.site_errors(sites, root) == [], "expected no error on the site's own host"
 
 
 def test_database_password_without_outbound_is_rejected(root: str) -> None:

@@ -9,6 +9,11 @@ from typing import Any
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import TYPES
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import (
+    FOLDER,
+    Composition,
+    subjects,
+)
 from hypothesis import given
 from jsonschema import Draft202012Validator
 from sites_examples import FILLED_DATABASE, SCHEMA, changed, full, minimal
@@ -116,3 +121,31 @@ def test_schema_describes_every_key(path: str, node: dict[str, Any]) -> None:
 
 def test_schema_is_valid_json_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+def dictionaries(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from dictionaries(item)
+
+
+def test_schema_is_self_contained() -> None:
+    assert [node for node in dictionaries(SCHEMA) if node.keys() & {"$ref", "include", "$defs"}] == []
+
+
+def test_keys_beside_a_reference_keep_its_rules() -> None:
+    """A validator applies a reference and the keys beside it both; the loader replaces keys."""
+    files = Composition(FOLDER).files
+    references = [node for node in dictionaries(files) if "$ref" in node]
+    assert len(references) > 20
+    annotations = {"$ref", "description", "expected", "secret"}
+    # The definition of a variable of a site has no rule `allOf` to replace.
+    assert [node for node in references if node.keys() - annotations not in (set(), {"allOf"})] == []
+
+
+def test_subjects_have_different_keys() -> None:
+    keys = [key for _, _, properties in subjects() for key in properties]
+    assert sorted(keys) == sorted(SCHEMA["additionalProperties"]["properties"])
+    files = {"sites.yml", "definitions.yml", *(file for _, file, _ in subjects())}
+    assert files == {path.name for path in FOLDER.iterdir()}, "expected site.yml to include every file"
