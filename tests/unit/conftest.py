@@ -9,7 +9,16 @@ import pytest
 from ansible.plugins.loader import init_plugin_loader
 from collection import COLLECTIONS
 
-pytest.register_assert_rewrite("sites_tables")
+# Helper modules with assertions, whose failures show their values.
+pytest.register_assert_rewrite(
+    "git_repository",
+    "lock_files",
+    "managed_python_host",
+    "new_site_inventory",
+    "sites_tables",
+    "takeover_trees",
+    "templates_rendering",
+)
 init_plugin_loader([str(COLLECTIONS)])
 # Programs of hosts import this package from their own folder.
 sys.modules["shared"] = importlib.import_module(

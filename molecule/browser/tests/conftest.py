@@ -21,7 +21,6 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 ROOT = Path(__file__).parents[3]
 pytest_plugins = ["tests.hosts.fixtures.lab"]
 
-
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"
 WAYS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]

@@ -21,7 +21,6 @@ from tests.hosts.fixtures.lab import run_playbook
 ROOT = Path(__file__).parents[3]
 pytest_plugins = ["tests.hosts.fixtures.lab"]
 
-
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 PICTURES = ("quiz.png", "front.png")
 

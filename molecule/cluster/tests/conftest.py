@@ -23,7 +23,7 @@ from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 ROOT = Path(__file__).parents[3]
 pytest_plugins = ["tests.hosts.fixtures.lab"]
-
+pytest.register_assert_rewrite("whoami_site")
 
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
 RUN = "/run/decanter/balancer"
@@ -174,3 +174,11 @@ def touch(source: Path) -> None:
 
 def succeeded(finished: subprocess.CompletedProcess) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@pytest.fixture
+def whole(inside) -> Iterator[None]:
+    """Both web hosts are in before a test, and after it."""
+    until(lambda: inside() == {"web1", "web2"}, 60)
+    yield
+    until(lambda: inside() == {"web1", "web2"}, 60)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from repository import ROOT
 from templates_cases import CASES, FULL
 from templates_rendering import everywhere, matching, program, run
 
@@ -89,13 +88,6 @@ def test_release_folder_in_env_is_that_of_the_unit(unit, folder):
     (file,) = matching("debian13", "elsewhere", rf"/harbour{re.escape(unit)}$")
     lines = [line for line in file.text.splitlines() if "SETTINGS" in line]
     assert lines == [f'Environment="SETTINGS={folder}/set%%tings.cfg"'], f"expected {folder}, got {lines}"
-
-
-def test_build_program_is_installed_completely():
-    folder = ROOT / "roles/python_app/files/build"
-    expected = {path.name for path in folder.glob("*.py")}
-    got = set(re.findall(r"'build/(\w+\.py)'", (ROOT / "roles/python_app/tasks/configure.yml").read_text()))
-    assert got == expected, f"expected a copy of each module, got none of {sorted(expected - got)}"
 
 
 @everywhere

@@ -9,20 +9,13 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.modules.managed_python import own_by_root
-from collection import environment
+from managed_python_host import WANTED, Host, failed
 from python_mirror import Mirror, archive
-from run_module import MODULES, Done
-from uv_program import find_uv
-
-# Nothing of the machine's counts: its interpreters are not looked at, and its apt does not know the package.
-WANTED = {"version": "3.12", "package": "decanter-has-no-such-package", "instead": []}
 
 
 @pytest.fixture
@@ -36,62 +29,6 @@ def mirror():
 def host(tmp_path, mirror):
     """A host's folders, and a pin of Python 3.12.99."""
     return Host(tmp_path, mirror, mirror.add("3.12.99", archive("3.12.99")))
-
-
-class Host:
-    def __init__(self, root: Path, mirror: Mirror, pins: dict[str, Any]) -> None:
-        self.root, self.mirror, self.pins = root, mirror, pins
-        self.folder, self.link = root / "python", root / "python/bin/python3.12"
-        self.uv = find_uv()
-
-    def arguments(self, **more: Any) -> dict[str, Any]:
-        return {
-            "pythons": [WANTED],
-            "pins": self.pins,
-            "pins_path": str(self.root / "lib/pythons.json"),
-            "mirror": self.mirror.url,
-            "path": str(self.folder),
-            "system": str(self.root / "usr"),
-            "uv": self.uv,
-            "environments": [str(self.root / "srv/*/venvs/*")],
-        } | more
-
-    def start(self, check: bool = False, **more: Any) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [sys.executable, MODULES / "managed_python.py"], env=environment(),
-            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        given = self.arguments(**more) | {"_ansible_check_mode": check}
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
-        process.stdin.close()
-        return process
-
-    def run(self, check: bool = False, **more: Any) -> Done:
-        with self.start(check, **more) as process:
-            text = process.stdout.read()
-        result = json.loads(text) if text.strip().startswith("{") else {}
-        return Done(process.returncode, text, result)
-
-    def builds(self) -> list[str]:
-        return sorted(path.name for path in self.folder.glob("[0-9]*"))
-
-    def version(self) -> str:
-        done = subprocess.run([self.link, "--version"], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    def environment(self, site: str) -> Path:
-        """An environment of a site, made with the current build."""
-        folder = self.root / f"srv/{site}/venvs/0123456789ab/bin"
-        folder.mkdir(parents=True)
-        (folder / "python").symlink_to(self.link.resolve())
-        return folder.parent
-
-
-def failed(done: Done) -> str:
-    """The message of a module that must fail: one line."""
-    assert done.code != 0 and done.result.get("failed"), f"expected a failure, got {done}"
-    assert "\n" not in done.result["msg"], f"expected one line, got {done.result['msg']}"
-    return done.result["msg"]
 
 
 def test_python_is_installed_once(host, mirror):

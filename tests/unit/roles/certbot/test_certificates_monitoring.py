@@ -128,7 +128,9 @@ def test_list_has_each_certificate(host):
     }
     assert expected.items() <= first.items(), first
     assert 88 < first["days"] < 89.1 and not first["alarm"], first
-    assert first["renewal"] == iso(time.time() + 59 * DAY), "expected the last third of the lifetime"
+    last_third = time.time() + 59 * DAY
+    # The certificate was created in this minute or in the one before.
+    assert first["renewal"] in (iso(last_third), iso(last_third - 60)), first
     assert second["error"].endswith("b/fullchain.pem"), second
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import cloud
 import pytest
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import environment_file
 from repository import ROOT
 
 PROGRAM = ROOT / "roles/credentials/files/credentials.py"
@@ -140,12 +141,11 @@ def test_what_cannot_be_had_is_named_and_nothing_is_lost(endpoint, fetch, progra
 
 
 def test_the_environment_is_as_systemd_reads_it(endpoint, fetch, program):
-    from ansible_collections.decanter.stack.plugins.filter import sites
 
     assert fetch({"SECRET_KEY": put(endpoint, "/t/a", SECRET)}, "environment") == []
     got = (program.folder / "environment").read_text()
     # What the controller writes of other secrets has been read by systemd in the lab.
-    expected = sites.secret_environment({"SECRET_KEY": SECRET}).split("\n", 1)[1]
+    expected = environment_file({"SECRET_KEY": SECRET}).split("\n", 1)[1]
     assert got == expected, f"expected {expected!r}, got {got!r}"
 
 

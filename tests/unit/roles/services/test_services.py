@@ -15,7 +15,7 @@ PROPERTIES = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__services_pr
 
 
 def test_schema_and_role_have_the_same_services():
-    accepted = SCHEMA["properties"]["services"]["items"]["enum"]
+    accepted = SCHEMA["additionalProperties"]["properties"]["services"]["items"]["enum"]
     assert sorted(accepted) == sorted(SERVICES) == sorted(PROPERTIES)
 
 

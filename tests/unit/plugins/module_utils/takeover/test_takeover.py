@@ -6,76 +6,13 @@ import os
 import socket
 import stat
 import struct
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.decanter.stack.plugins.module_utils import takeover
+from takeover_trees import BUILDER, GROUP, LIMIT, nest, rejection, rights, take
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-
-GROUP, BUILDER = 4321, 54321  # numbers that are neither root's nor this user's
-LIMIT = 1 << 20
-LONGEST = 20  # seconds that any rejection may take on a busy machine
-
-
-@pytest.fixture
-def source(tmp_path) -> Iterator[Path]:
-    """Return a folder that the builder owns."""
-    path = tmp_path / "source"
-    path.mkdir()
-    yield path
-    # pytest cannot remove deeply nested folders.
-    subprocess.run(["rm", "-rf", str(path), str(tmp_path / "target")], check=True)
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    return tmp_path / "target"
-
-
-@pytest.fixture
-def outside(tmp_path) -> Path:
-    """Return a file of root's outside of the build, as an attacker wants to read or write it."""
-    path = tmp_path / "outside"
-    path.write_text("secret")
-    path.chmod(0o600)
-    return path
-
-
-def take(source: Path, target: Path) -> None:
-    takeover.give(source, BUILDER, BUILDER)
-    takeover.Takeover(GROUP, LIMIT).take(source, target)
-
-
-def rejection(source: Path, target: Path) -> str:
-    """Return the message with which a tree is rejected, within bounded time."""
-    begun = time.monotonic()
-    with pytest.raises(takeover.TakeoverError) as error:
-        takeover.Takeover(GROUP, LIMIT).take(source, target)
-    lasted = time.monotonic() - begun
-    assert lasted < LONGEST, f"expected a rejection within {LONGEST} s, got one after {lasted:.0f} s"
-    message = str(error.value)
-    assert message.isprintable() and len(message) < 400, f"expected one printable line, got {message!r}"
-    return message
-
-
-def rights(path: Path) -> tuple[int, int, int]:
-    found = path.lstat()
-    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
-
-
-def nest(folder: Path, depth: int) -> None:
-    """Create folders one in another, more than a path can name."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling", "/etc"])
@@ -237,83 +174,6 @@ def test_names_in_messages_are_printable(source, target, outside, name):
     assert "hard link" in message, f"expected the hard link named, got {message}"
 
 
-@pytest.fixture
-def earlier(tmp_path) -> Path:
-    """Return an earlier environment, which is root's."""
-    earlier = tmp_path / "earlier"
-    (earlier / "below/deep").mkdir(parents=True)
-    (earlier / "empty").mkdir()
-    for name in ("kept", "replaced", "removed", "below/deep/kept"):
-        (earlier / name).write_text("text")
-        (earlier / name).chmod(0o644)
-    (earlier / "link").symlink_to("kept")
-    return earlier
-
-
-def test_kept_files_of_an_earlier_environment_become_hard_links(source, target, earlier):
-    (source / "below").mkdir()
-    for name in ("replaced", "new", "below/new"):
-        (source / name).write_text("TEXT")
-    takeover.give(source, BUILDER, BUILDER)
-    kept = ["kept", "replaced", "below/deep/kept", "link"]
-    takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, kept)
-    inodes = {path.lstat().st_ino for path in earlier.rglob("*") if not path.is_dir()}
-    found = {str(path.relative_to(target)): path.lstat().st_ino in inodes for path in target.rglob("*")}
-    expected = dict.fromkeys(("kept", "below/deep/kept", "link"), True)
-    expected |= dict.fromkeys(("below", "below/deep", "below/new", "new", "replaced"), False)
-    assert found == expected, f"expected these files, linked or not: {expected}, got {found}"
-    assert (target / "replaced").read_text() == "TEXT", "expected the file of the build"
-    assert (earlier / "replaced").read_text() == "text", "expected the earlier environment unchanged"
-    assert rights(target / "below/deep") == (0, GROUP, 0o755), f"got {rights(target / 'below/deep')}"
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["missing", "/etc/hostname", "../outside", "below/../kept", "./kept", "kept/", "behind/inside", ""],
-)
-def test_kept_file_that_the_earlier_environment_does_not_have_is_rejected(
-    source, target, earlier, outside, path
-):
-    (outside.parent / "inside").write_text("secret")
-    (earlier / "behind").symlink_to(outside.parent)
-    with pytest.raises(takeover.TakeoverError, match="among the files to keep") as error:
-        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", path])
-    assert str(error.value).isprintable(), f"expected one printable line, got {str(error.value)!r}"
-    linked = [path for path in (outside, outside.parent / "inside") if path.stat().st_nlink > 1]
-    assert not linked, f"expected no hard link to a file outside of the earlier environment, got {linked}"
-
-
-def test_kept_folder_is_rejected(source, target, earlier):
-    with pytest.raises(OSError):
-        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["below"])
-
-
-@pytest.mark.parametrize("kind", ["file", "symlink", "folder for a file", "folder for a symlink"])
-def test_build_that_contradicts_what_it_keeps_is_rejected(source, target, earlier, outside, kind):
-    if kind == "file":
-        (source / "below").write_text("text")
-    elif kind == "symlink":
-        (source / "below").symlink_to(outside.parent)
-    else:
-        (earlier / "link").unlink()
-        (earlier / "link").symlink_to(outside.parent)
-        folder = source / ("kept" if kind.endswith("file") else "link")
-        folder.mkdir()
-        (folder / "planted").write_text("text")
-    with pytest.raises(takeover.TakeoverError, match=r"expected a (file|folder) as before"):
-        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "link", "below/deep/kept"])
-    assert not (outside.parent / "planted").exists(), "expected nothing behind the symlink"
-
-
-def test_kept_files_count_towards_the_limits(source, target, earlier, monkeypatch):
-    with pytest.raises(takeover.TakeoverError, match="more than 0 MiB"):
-        takeover.Takeover(GROUP, 3).take(source, target, earlier, ["kept"])
-    takeover.remove(target)
-    monkeypatch.setattr(takeover, "MOST_ENTRIES", 1)
-    with pytest.raises(takeover.TakeoverError, match="more than 1 files"):
-        takeover.Takeover(GROUP, LIMIT).take(source, target, earlier, ["kept", "replaced"])
-
-
 def test_modification_times_are_kept(source, target):
     (source / "style.css").write_text("text")
     os.utime(source / "style.css", ns=(1, 1_600_000_000_123_456_789))
@@ -342,51 +202,3 @@ def test_open_descriptor_of_the_builder_does_not_write_to_the_copy(source, targe
         file.write("more")
     found = (target / "file").read_text()
     assert found == "text", f"expected a new file, got {found}"
-
-
-def test_give_changes_no_file_behind_symlinks(tmp_path, outside):
-    (tmp_path / "tree/folder").mkdir(parents=True)
-    (tmp_path / "tree/folder/file").write_text("text")
-    for name, to in (("file", outside), ("parent", outside.parent), ("etc", "/etc"), ("dangling", "missing")):
-        (tmp_path / "tree" / name).symlink_to(to)
-    before = rights(outside), rights(outside.parent), rights(Path("/etc"))
-    takeover.give(tmp_path / "tree", BUILDER, GROUP)
-    after = rights(outside), rights(outside.parent), rights(Path("/etc"))
-    assert after == before, f"expected {before}, got {after}"
-    found = {path.lstat().st_uid for path in (tmp_path / "tree", *(tmp_path / "tree").rglob("*"))}
-    assert found == {BUILDER}, f"expected all of the tree to be the builder's, got {found}"
-
-
-def test_size_counts_blocks_and_entries(source):
-    (source / "folder").mkdir()
-    (source / "folder/file").write_bytes(bytes(100_000))
-    with open(source / "sparse", "w") as file:
-        file.truncate(1 << 30)
-    size, count = takeover.size_of(source)
-    assert count == 3 and 100_000 <= size < 1 << 20, (
-        f"expected 3 entries of 100 kB, got {count} of {size} bytes"
-    )
-
-
-def test_size_of_missing_folder_is_zero(tmp_path):
-    assert takeover.size_of(tmp_path / "missing") == (0, 0)
-
-
-def test_size_does_not_follow_symlinks(source):
-    (source / "etc").symlink_to("/etc")
-    assert takeover.size_of(source)[1] == 1
-
-
-def test_size_of_deep_nesting_is_rejected(source):
-    nest(source, 3000)
-    with pytest.raises(takeover.TakeoverError, match="nested"):
-        takeover.size_of(source)
-
-
-def test_remove_deletes_deep_nesting_and_no_target_of_a_symlink(source, outside):
-    nest(source, 3000)
-    (source / "link").symlink_to(outside)
-    (source / "folder").symlink_to(outside.parent)
-    takeover.remove(source)
-    assert not source.exists() and outside.read_text() == "secret"
-    takeover.remove(source)  # what is gone stays gone

@@ -1,0 +1,92 @@
+"""Hosts that receive the ACME challenges of an inventory."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.decanter.stack.plugins.filter.inventory_check import inventory_errors
+from inventory_lines import BALANCED, BEHIND, GROUPS, SITES
+
+ACME = {"harbour": {"tls": {"mode": "acme"}}, "old": {"tls": {"mode": "acme"}, "state": "absent"}, "a": {}}
+
+
+TWO = {"all": ["web1", "web2"], "web": ["web1", "web2"], "balancer": []}
+NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.5"}}
+
+
+def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
+    alone = {name: {"ansible_host": f"{name}.provider.net", "web_hosts_independent": True} for name in NAMED}
+    passthrough = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
+    network = {"lb1": {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28"}}
+    one = {"all": ["web1"], "web": ["web1"]}
+    for hosts, groups in (
+        *((NAMED, one), ({"web1": {"ansible_host": "web1.provider.net"}}, one), (NAMED, TWO), (alone, TWO)),
+        *((BEHIND, BALANCED), (BEHIND | passthrough, BALANCED), (BEHIND | network, BALANCED)),
+    ):
+        assert inventory_errors(hosts, groups, ACME) == [], (hosts, groups)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "groups", "found"),
+    [
+        ({"web2": {"ansible_host": "web2.provider.net"}}, TWO, ("web2", "web2.provider.net")),
+        ({"web2": {"balancer_address": "10.1.2.0/28"}}, TWO, ("web2", "10.1.2.0/28")),
+        (
+            {"lb2": {"ansible_host": "10.1.2.6", "balancer_address": "10.1.2.0/28"}},
+            {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
+            ("lb2", "10.1.2.0/28"),
+        ),
+    ],
+)
+def test_a_host_that_cannot_be_asked_for_a_proof_is_refused(hosts, groups, found):
+    host, address = found
+    expected = "the IP address at which other hosts request ACME challenges"
+    got = inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, ACME)
+    line = f'hosts.{host}.balancer_address: found "{address}", expected {expected}'
+    assert line in got, f"expected {line}, got {got}"
+    assert line not in inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, {"harbour": {}})
+
+
+@pytest.mark.parametrize("found", ["new.provider.net", "10.1.2.0/28", "203.0.113.9", "REPLACE_ME", 5])
+def test_a_machine_to_come_has_an_address(found):
+    for value in ([found], ["10.1.2.9", found]):
+        got = inventory_errors({"web1": {"nginx_challenge_successors": value}}, GROUPS, SITES)
+        expected = f'hosts.web1.nginx_challenge_successors: found "{found}", expected a list of IP addresses'
+        assert got == [expected], got
+    good = {"web1": {"nginx_challenge_successors": ["10.1.2.9", "fd00::9"]}}
+    assert inventory_errors(good, GROUPS, SITES) == []
+
+
+BY_DNS = {"harbour": {"tls": {"mode": "acme", "challenge": "route53"}}}
+KEY, SECRET = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
+PASSTHROUGH = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
+
+
+def test_a_proof_in_dns_is_anybodys_to_give():
+    for hosts, groups in (
+        (NAMED, {"all": ["web1"], "web": ["web1"]}),
+        (NAMED, TWO),
+        (BEHIND | PASSTHROUGH, BALANCED),
+        (
+            BEHIND | {"lb2": {"ansible_host": "10.1.2.6"}},
+            BALANCED | {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
+        ),
+    ):
+        assert inventory_errors(hosts, groups, BY_DNS) == [], groups
+
+
+@pytest.mark.parametrize(
+    ("has", "sites", "lacking", "beside"),
+    [
+        ({KEY: "AKIA"}, BY_DNS, SECRET, KEY),
+        ({SECRET: "x"}, BY_DNS, KEY, SECRET),
+        ({SECRET: "x", KEY: ""}, BY_DNS, KEY, SECRET),
+        ({SECRET: "x", KEY: "AKIA"}, BY_DNS, "", ""),
+        ({KEY: "AKIA"}, {"harbour": {**BY_DNS["harbour"], "state": "absent"}}, "", ""),
+        ({KEY: "AKIA"}, ACME, "", ""),
+    ],
+)
+def test_half_a_key_is_refused(has, sites, lacking, beside):
+    hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
+    expected = f"it beside {beside}, or neither if the instance role may write to the zone"
+    lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
+    assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines

@@ -1,0 +1,139 @@
+"""Requirements with hashes, and requirements that an index can change."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import platform
+import sys
+import threading
+from typing import ClassVar
+
+import pytest
+from python_wheels import wheel
+from repository import ROOT
+
+VERSION = platform.python_version()
+PROGRAM = ROOT / "roles/python_app/files/build"
+sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main__
+
+import requirement_lines  # noqa: E402
+from build_plans import digest, installed, planned, write  # noqa: E402
+from uv import Failed  # noqa: E402
+
+
+def test_hashed_requirements_install_exactly_their_files(uv, shelf):
+    good = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+    got = installed(uv, planned(uv, {"requirements.txt": good}))
+    assert got == {"click": "8.0"}, got
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "click==8.0 --hash=sha256:" + "0" * 64,
+        # flask needs a click, which is not locked.
+        "flask==3.0 --hash=sha256:{flask}",
+    ],
+)
+def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
+    text = text.format(flask=digest(shelf, "flask-3.0"))
+    plan = planned(uv, {"requirements.txt": f"{text}\n"})
+    with pytest.raises(Failed):
+        installed(uv, plan)
+    said = capfd.readouterr().err.lower()
+    assert "hash" in said, f"expected uv to name the hash, got {said}"
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """An index of packages, and the paths that were asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, *arguments: object) -> None:
+        self.asked.append(self.path)
+
+
+def test_known_requirements_with_hashes_do_not_need_the_index(uv, shelf, tmp_path, monkeypatch):
+    for package in ("click", "flask"):
+        (tmp_path / "simple" / package).mkdir(parents=True)
+        for file in shelf.glob(f"{package}-*"):
+            (tmp_path / "simple" / package / file.name).hardlink_to(file)
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    uv.options = []
+    locked = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+    handler = functools.partial(Index, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+        first = planned(uv, {"requirements.txt": locked})
+        assert "/simple/click/" in Index.asked, f"expected a request for click, got {Index.asked}"
+        Index.asked.clear()
+        second = planned(uv, {"requirements.txt": locked})
+        assert (second.text, Index.asked) == (first.text, [])
+        planned(uv, {"requirements.txt": f"{locked}flask\n"})
+        assert "/simple/flask/" in Index.asked, f"expected the newest flask from the index, got {Index.asked}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("line", "fixed"),
+    [
+        ("--index-url https://example.com/simple", True),
+        ("-r others.txt", True),
+        ("-e .", True),
+        ("./library", True),
+        ("flask", False),
+        ("flask @ git+https://example.com/flask", False),
+        ("git+https://example.com/flask", False),
+        ("-e git+https://example.com/flask", False),
+        ("--editable git+https://example.com/flask", False),
+        ("https://example.com/flask.zip", False),
+    ],
+)
+def test_requirements_that_an_index_or_repository_cannot_change(line, fixed):
+    text = f"{line}  # a comment\nclick==8.0 \\\n    --hash=sha256:{'0' * 64}\n"
+    assert requirement_lines.is_fixed(text) is fixed, line
+
+
+def test_hashed_requirements_with_additions_keep_their_versions(uv, shelf):
+    text = f"click==7.0 --hash=sha256:{digest(shelf, 'click-7.0')}\n"
+    got = installed(uv, planned(uv, {"requirements.txt": text}, ["pymysql", "flask"]))
+    assert got == {"click": "7.0", "pymysql": "1.0", "flask": "2.0"} or got["click"] == "7.0", got
+
+
+def test_wheels_of_the_repository_are_found(uv):
+    files = {"requirements.txt": "--no-index\n--find-links ./wheels\nown\n"}
+    write(uv, files)
+    (uv.tree / "wheels").mkdir()
+    wheel(uv.tree / "wheels", "own")
+    plan = planned(uv, files)
+    got = installed(uv, plan)
+    assert got == {"own": "1.0"}, got
+    assert str(uv.tree) not in plan.text, f"expected the same environment in each release, got {plan.text}"
+    again = planned(uv, files)
+    assert again.text == plan.text, f"expected {plan.text!r} in the next release, got {again.text!r}"
+
+
+def test_file_that_an_index_replaced_is_resolved_again(uv, shelf):
+    """Requirements without hashes do not keep the hash of an earlier build."""
+    wheel(shelf, "replaced")
+    first = planned(uv, {"requirements.txt": "replaced\n"}).text
+    wheel(shelf, "replaced", "1.0", "click")
+    second = planned(uv, {"requirements.txt": "replaced\n"}).text
+    assert "click" in second and digest(shelf, "replaced-1.0") in second, (
+        f"expected the new file instead of {first!r}, got {second!r}"
+    )
+
+
+def test_another_wheel_of_one_name_is_another_environment(uv):
+    files = {"requirements.txt": "./wheels/own-1.0-py3-none-any.whl\n"}
+    (uv.tree / "wheels").mkdir()
+    wheel(uv.tree / "wheels", "own")
+    one = planned(uv, files)
+    (uv.tree / "wheels/own-1.0-py3-none-any.whl").unlink()
+    wheel(uv.tree / "wheels", "own", "1.0", "click")
+    assert planned(uv, files).text != one.text, (
+        "expected the content of a wheel to be part of the environment"
+    )

@@ -1,0 +1,98 @@
+"""The entry that new-site proposes."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from new_site_command import command, entries, sites_file
+
+
+def proposed(monkeypatch: pytest.MonkeyPatch, source, known: dict, **answers) -> dict:
+    """The entry, with a schema that knows these keys beside those it has."""
+    monkeypatch.setattr(entries, "KEYS", entries.KEYS | known)
+    given = {"server_names": ["a.test"], "source": {"path": "x"}, "wsgi": "a:b", **answers}
+    return entries.make_entry("shop", given, source, None)
+
+
+def without(*keys: str) -> dict:
+    return {key: value for key, value in entries.KEYS.items() if key not in keys}
+
+
+def test_only_what_the_schema_knows_is_proposed(monkeypatch):
+    source = command.Source(
+        uses={"redis", "mysqlclient"},
+        uploads=["uploads"],
+        requirements="requirements/prod.txt",
+        worker_class="gevent",
+        env={"DB_HOST": True, "DB_NAME": True, "DB_PASSWORD": True, "API_TOKEN": True, "REDIS_URL": True},
+    )
+    keys = "services", "uploads", "requirements", "secret_delivery", "gunicorn"
+    monkeypatch.setattr(entries, "KEYS", without(*keys) | {"database": {"properties": {}}})
+    found = proposed(monkeypatch, source, {}, database=True)
+    password = "{{ vault_sites.shop.database_password }}"
+    assert found["database"] == {"engine": "mysql", "auth": "password", "password": password}, f"got {found}"
+    assert not found.keys() & set(keys), f"expected none of {keys}, got {found}"
+
+    known = {
+        "services": {"items": {"enum": ["redis", "memcached"]}},
+        "uploads": {},
+        "requirements": {},
+        "secret_delivery": {"enum": ["credentials", "environment"]},
+        "gunicorn": {"properties": {"worker_class": {"enum": ["gthread", "gevent"]}}},
+        "database": {"properties": {"variables": {}, "scheme": {}}},
+    }
+    found = proposed(monkeypatch, source, known, database=True)
+    assert found["services"] == ["redis"], f"got {found}"
+    assert found["uploads"] == ["uploads"], f"got {found}"
+    assert found["requirements"] == "requirements/prod.txt", f"got {found}"
+    assert found["secret_delivery"] == "environment", f"got {found}"
+    assert found["gunicorn"] == {"worker_class": "gevent"}, f"got {found}"
+    expected = {"DB_HOST": "host", "DB_NAME": "name", "DB_PASSWORD": "password"}
+    assert found["database"]["variables"] == expected, f"got {found}"
+    assert found["database"]["scheme"] == "mysql+mysqldb", f"got {found}"
+    assert "default-libmysqlclient-dev" in found["packages"], f"got {found}"
+    assert "env" not in found, f"expected no variable that Decanter sets, got {found['env']}"
+
+
+OWN = {"SECRET_KEY": False, "STRIPE_TOKEN": True, "MAIL_SERVER": True, "TOWN": False, "lower": True}
+SET = dict.fromkeys(("FLASK_DEBUG", "HOME", "PORT", "REDIS_URL", "TEST_DATABASE_URL"), True)
+DATABASE = {"DATABASE_URL": False, "DB_USER": True}
+
+
+@pytest.mark.parametrize(
+    ("database", "uses", "secrets", "needed", "optional"),
+    [
+        (True, set(), ["SECRET_KEY", "STRIPE_TOKEN"], ["MAIL_SERVER"], ["TOWN"]),
+        (False, set(), ["SECRET_KEY", "STRIPE_TOKEN"], ["DB_USER", "MAIL_SERVER"], ["DATABASE_URL", "TOWN"]),
+        (
+            False,
+            {"psycopg"},
+            ["DATABASE_URL", "SECRET_KEY", "STRIPE_TOKEN"],
+            ["DB_USER", "MAIL_SERVER"],
+            ["TOWN"],
+        ),
+    ],
+    ids=["a database", "none", "one elsewhere"],
+)
+def test_variables_are_told_apart(database, uses, secrets, needed, optional):
+    found = entries.variables(command.Source(env=OWN | SET | DATABASE, uses=uses), database)
+    expected = (secrets, needed, optional)
+    assert found == expected, f"expected {expected}, got {found}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a:b()", "a:b()"),
+        ("yes", '"yes"'),
+        ("{{ x }}", '"{{ x }}"'),
+        (["a.b", "1"], '[a.b, "1"]'),
+        ([{"url": "/static/", "path": "a"}], "[{url: /static/, path: a}]"),
+        ({"git": "https://x.test/a.git"}, '{git: "https://x.test/a.git"}'),
+        ("flask db upgrade # x", '"flask db upgrade # x"'),
+    ],
+)
+def test_values_are_written_as_the_inventories_have_them(value, text):
+    found = sites_file.flow(value)
+    assert yaml.safe_load(found) == value, f"{found}: expected it to be read as {value!r}"
+    assert found.replace('"', "") == text.replace('"', ""), f"expected {text}, got {found}"
