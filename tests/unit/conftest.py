@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
@@ -38,3 +39,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     (path / "app/link").symlink_to(path / "outside")
     (path / "app/loop").symlink_to(path / "app/loop")
     return str(path)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that is searched for programs before those of the machine."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder

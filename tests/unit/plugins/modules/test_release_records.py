@@ -18,6 +18,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.files import
 from ansible_collections.decanter.stack.plugins.modules import release, release_info
 from ansible_collections.decanter.stack.plugins.modules import release_migrate as migrate
 from resolved_site import resolved
+from stub_programs import program
 
 
 def identifier(number: int) -> str:
@@ -343,20 +344,6 @@ def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
         "  it is closed to visitors; make maintenance OFF=1 SITE=plain opens it",
         "  plain.worker@ID.service is failed",
     ]
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch) -> Path:
-    """A folder of programs that are found before the machine's own."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
-
-
-def program(folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-    (folder / name).chmod(0o755)
 
 
 # --- Whether a migration is pending ------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import pytest
 from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES, dump, mysql, schema
 from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+from stub_programs import program
 
 DATABASE = {"engine": "mysql", "name": "plain_1"}
 
@@ -16,20 +16,6 @@ DATABASE = {"engine": "mysql", "name": "plain_1"}
 def test_every_engine_is_an_engine_of_the_schema():
     accepted = SCHEMA["additionalProperties"]["properties"]["database"]["properties"]["engine"]["enum"]
     assert sorted(ENGINES) == sorted(accepted)
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch) -> Path:
-    """A folder of programs that are found before the machine's own."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
-
-
-def program(folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-    (folder / name).chmod(0o755)
 
 
 THEN = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
