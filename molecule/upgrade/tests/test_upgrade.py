@@ -17,7 +17,6 @@ NECESSARY = {
     "python_app : configure | Write the files that each site's units read",
     "python_app : configure | Write the program that builds releases",
     "python_app : configure | Write the units of each site's processes and of what its timers start",
-    "gunicorn : Configure each site's instances",
     "certbot : program | Install the program that renews and monitors certificates",
     "release : Read which sites need a release",
 }
