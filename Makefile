@@ -114,13 +114,16 @@ bench-hosts: ## Measure what one, two and four web hosts cost (fifteen minutes, 
 	@bin/setup lab
 	@bin/bench hosts
 
-docs: setup ## Write the generated documentation anew
+docs: setup ## Write the generated documentation again
 	@bin/docs
+
+docs-site: ## Serve the documentation site at http://localhost:8000
+	@bin/docs-site serve
 
 lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
 	@bin/lock $(ONLY)
 
-.PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs lock provision teardown setup lab cloud ready
+.PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs docs-site lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup
