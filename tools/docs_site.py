@@ -55,12 +55,17 @@ def linked(text: str, folder: Path, copied: set[Path]) -> str:
 
 def main(arguments: list[str]) -> int:
     copy_pages(SITE / "pages")
-    command = ["serve"] if arguments == ["serve"] else ["build", "--clean", "--strict"]
-    environment = os.environ | {"NO_COLOR": "1"}
+    program = [ROOT / ".venv/bin/zensical"]
+    options = ["--config-file", ROOT / "zensical.toml"]
+    if arguments == ["serve"]:
+        return subprocess.run([*program, "serve", *options], cwd=ROOT).returncode
+    build = [*program, "build", "--clean", "--strict", *options]
     done = subprocess.run(
-        [ROOT / ".venv/bin/zensical", *command, "--config-file", ROOT / "zensical.toml"],
-        cwd=ROOT, env=environment,
-    )  # fmt: skip
+        build, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    if done.returncode != 0:
+        # Without colours, and without the traceback with which zensical ends.
+        print(re.sub(r"\x1b\[[\d;]*m", "", done.stdout).partition("Traceback")[0])
     return done.returncode
 
 
