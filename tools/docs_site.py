@@ -55,8 +55,8 @@ def linked(text: str, folder: Path, copied: set[Path]) -> str:
 
 def main(arguments: list[str]) -> int:
     copy_pages(SITE / "pages")
-    program = [ROOT / ".venv/bin/zensical"]
-    options = ["--config-file", ROOT / "zensical.toml"]
+    program = [str(ROOT / ".venv/bin/zensical")]
+    options = ["--config-file", str(ROOT / "zensical.toml")]
     if arguments == ["serve"]:
         return subprocess.run([*program, "serve", *options], cwd=ROOT).returncode
     build = [*program, "build", "--clean", "--strict", *options]
