@@ -21,6 +21,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate 
 )
 from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 
 # It takes a fifth of a second to import, and every task's process imports this file.
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _pem(value: Any, root: Path) -> str:
         return ""
     if "-----BEGIN" in value:
         return value
-    path = root / (Path(value).expanduser() if value.startswith("~/") else value)
+    path = root / expand_home(value)
     try:
         return path.read_text()
     except (OSError, ValueError):

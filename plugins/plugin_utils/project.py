@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ansible import constants
+
+
+def expand_home(path: str) -> str:
+    """Return a path on the controller, where only ~/ is a home folder: that of the operator."""
+    return os.path.expanduser(path) if path.startswith("~/") else path
 
 
 def project_folder() -> Path:
@@ -15,4 +21,4 @@ def project_folder() -> Path:
 
 def project_path(path: str) -> str:
     """Return a path of the inventory as an absolute path. A relative path starts at the project folder."""
-    return str(project_folder() / (Path(path).expanduser() if path.startswith("~/") else path))
+    return str(project_folder() / (expand_home(path)))

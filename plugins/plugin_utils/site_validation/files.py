@@ -7,13 +7,13 @@ from os.path import isdir, isfile, lexists  # unlike the methods of Path, these 
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
     error_line,
     shown,
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import (
-    expand_home,
     overlap,
     part,
 )

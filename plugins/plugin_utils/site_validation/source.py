@@ -9,13 +9,14 @@ from os.path import isdir, isfile  # unlike the methods of Path, these never rai
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
     error_line,
     schema_at,
     shown,
 )
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import expand_home, part
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import part
 
 # Files of other tools, and the command that exports a file for uv.
 OTHER_TOOLS = {

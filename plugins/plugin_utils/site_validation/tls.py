@@ -8,12 +8,12 @@ from os.path import isfile  # unlike the method of Path, it never raises
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
     error_line,
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import (
-    expand_home,
     part,
     server_address,
 )

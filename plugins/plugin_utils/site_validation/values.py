@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os.path import expanduser
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,10 +13,6 @@ def part(site: Any, *keys: str, kind: type = dict) -> Any:
     for key in keys:
         site = site.get(key) if isinstance(site, dict) else None
     return site if isinstance(site, kind) else kind()
-
-
-def expand_home(path: str) -> str:
-    return expanduser(path) if path.startswith("~/") else path
 
 
 def overlap(one: str, other: str) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
+
 
 def controller_path(path: str, root: str) -> str:
     """Return a path on the controller. A relative path starts at `root`; ~/ is the operator's home."""
-    return str(Path(root) / (Path(path).expanduser() if path.startswith("~/") else path))
+    return str(Path(root) / expand_home(path))
 
 
 def source(site: Mapping[str, Any], root: str) -> dict[str, str]:
