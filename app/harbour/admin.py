@@ -165,7 +165,7 @@ def index() -> str:
     page = min(max(request.args.get("page", 1, type=int), 1), pages)
     # Pending listings: oldest first. Others: newest first.
     order = Listing.id.asc() if status is Status.PENDING else Listing.id.desc()
-    found = db.session.scalars(
+    listings = db.session.scalars(
         select(Listing)
         .where(Listing.status == status)
         .options(defer(Listing.description, raiseload=True))
@@ -174,7 +174,7 @@ def index() -> str:
         .offset((page - 1) * PER_PAGE)
     ).all()
     return render_template(
-        "admin/index.html", listings=found, status=status, total=total, page=page, pages=pages
+        "admin/index.html", listings=listings, status=status, total=total, page=page, pages=pages
     )
 
 
@@ -222,13 +222,13 @@ def photo(name: str, size: str) -> Response:
 @bp.get("/messages")
 def messages() -> str:
     """List the open messages, oldest first."""
-    found = db.session.scalars(
+    open_messages = db.session.scalars(
         select(Message)
         .where(Message.done_at.is_(None))
         .order_by(Message.created_at, Message.id)
         .limit(PER_PAGE)
     ).all()
-    return render_template("admin/messages.html", messages=found)
+    return render_template("admin/messages.html", messages=open_messages)
 
 
 @bp.post("/messages/<int(max=2147483647):message_id>")

@@ -53,7 +53,7 @@ def listings() -> Response:
     )
     total = count(search.select())
     pages = math.ceil(total / per_page)
-    found = slice_of(search, per_page, (page - 1) * per_page, whole=True) if page <= pages else []
+    results = slice_of(search, per_page, (page - 1) * per_page, whole=True) if page <= pages else []
 
     def link(number: int) -> str | None:
         if not 1 <= number <= pages:
@@ -61,7 +61,7 @@ def listings() -> Response:
         return url_for("api.listings", **{**parameters, "page": number})
 
     return jsonify(
-        items=[_listing(listing) for listing in found],
+        items=[_listing(listing) for listing in results],
         total=total,
         page=page,
         per_page=per_page,
@@ -73,8 +73,10 @@ def listings() -> Response:
 @bp.get("/listings/<int(max=2147483647):listing_id>")
 def listing(listing_id: int) -> Response:
     """Return one published listing, or 404."""
-    found = db.one_or_404(published().where(Listing.id == listing_id).options(selectinload(Listing.photos)))
-    return jsonify(_listing(found))
+    published_listing = db.one_or_404(
+        published().where(Listing.id == listing_id).options(selectinload(Listing.photos))
+    )
+    return jsonify(_listing(published_listing))
 
 
 def _parameters(args: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _generated(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
     moment = now()
     for _ in range(number):
         home, place, text = (chance.choice(samples) for _ in range(3))
-        listed = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
+        published_at = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
         yield {
             "title": home["title"],
             "kind": Kind(home["kind"]),
@@ -143,8 +143,8 @@ def _generated(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
             "description": text["description"],
             "contact_name": place["contact_name"],
             "contact_email": place["contact_email"],
-            "created_at": listed - timedelta(hours=3),
-            "published_at": listed,
+            "created_at": published_at - timedelta(hours=3),
+            "published_at": published_at,
         }
 
 

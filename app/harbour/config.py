@@ -62,12 +62,12 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         credentials.MissingCredentialError: a required credential has no value.
         ConfigurationError: a setting has an invalid value.
     """
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         **{name: os.environ.get(name) or default for name, default in DEFAULTS.items()},
         **{name: credentials.find(name) for name in OPTIONAL if name not in overrides},
         **overrides,
     }
-    url = given.get("DATABASE_URL") or credentials.find("DATABASE_URL")
+    url = values.get("DATABASE_URL") or credentials.find("DATABASE_URL")
     settings = {
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
@@ -80,23 +80,23 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         "RATELIMIT_HEADERS_ENABLED": True,
         # Seconds, used where no web server serves the static files.
         "SEND_FILE_MAX_AGE_DEFAULT": 300,
-        **(_production(url, given) if url else _development(instance)),
-        **given,
-        "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
-        "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
-        "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
-        "HARBOUR_TIMEZONE": _zone(given["HARBOUR_TIMEZONE"]),
-        "HARBOUR_URL": _base(given, "HARBOUR_URL"),
-        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL") or DEFAULTS["HARBOUR_WEATHER_URL"],
-        "SMTP_URL": _smtp(given),
+        **(_production(url, values) if url else _development(instance)),
+        **values,
+        "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", values["HARBOUR_LIMITS"]),
+        "HARBOUR_PHOTOS": _photos(values["HARBOUR_PHOTOS"], instance),
+        "HARBOUR_PROXIES": _proxies(values["HARBOUR_PROXIES"]),
+        "HARBOUR_TIMEZONE": _zone(values["HARBOUR_TIMEZONE"]),
+        "HARBOUR_URL": _base(values, "HARBOUR_URL"),
+        "HARBOUR_WEATHER_URL": _base(values, "HARBOUR_WEATHER_URL") or DEFAULTS["HARBOUR_WEATHER_URL"],
+        "SMTP_URL": _smtp(values),
     }
     return {**_redis(settings), **settings}
 
 
-def _production(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _production(url: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the production settings."""
     return {
-        "SECRET_KEY": given.get("SECRET_KEY")
+        "SECRET_KEY": values.get("SECRET_KEY")
         or credentials.require("SECRET_KEY", "when DATABASE_URL is set"),
         # With this prefix browsers reject the cookie from sibling hosts and from pages without HTTPS.
         "SESSION_COOKIE_NAME": "__Host-session",
@@ -208,9 +208,9 @@ def _zone(value: object) -> tzinfo:
         ) from None
 
 
-def _base(given: Mapping[str, Any], name: str) -> str:
+def _base(values: Mapping[str, Any], name: str) -> str:
     """Return a base URL without a trailing slash."""
-    value = str(given[name]).rstrip("/")
+    value = str(values[name]).rstrip("/")
     try:
         parts = urlsplit(value)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -221,9 +221,9 @@ def _base(given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _smtp(given: Mapping[str, Any]) -> str | None:
+def _smtp(values: Mapping[str, Any]) -> str | None:
     """Return the mail server's URL, which requires a sender and a recipient."""
-    url: str | None = given["SMTP_URL"]
+    url: str | None = values["SMTP_URL"]
     if not url:
         return None
     try:
@@ -235,7 +235,7 @@ def _smtp(given: Mapping[str, Any]) -> str | None:
         # The message omits the value because it contains a password.
         raise ConfigurationError("SMTP_URL: invalid, expected smtp+tls://user:password@host:587")
     for name in ("HARBOUR_MAIL_FROM", "HARBOUR_MAIL_TO"):
-        if "@" not in str(given[name]):
+        if "@" not in str(values[name]):
             raise ConfigurationError(f"{name}: SMTP_URL requires an e-mail address here.")
     return url
 

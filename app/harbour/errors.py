@@ -31,7 +31,7 @@ MESSAGES = {
     ),
     405: (
         "Not that way in",
-        "This page cannot be asked for like that. Please start again from one of the links below.",
+        "This page does not accept this kind of request. Please start again from one of the links below.",
     ),
     413: (
         "More than we can carry",

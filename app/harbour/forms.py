@@ -137,32 +137,32 @@ class ListingForm(SentOnceForm):
         low=1_000,
         high=100_000_000,
         description="In dollars, without cents.",
-        missing="Say what you ask for it.",
+        missing="Enter the asking price.",
     )
     bedrooms = WholeNumberField(
         "Bedrooms",
         low=0,
         high=20,
-        missing="Say how many bedrooms; 0 if none.",
+        missing="Enter the number of bedrooms, or 0.",
     )
     bathrooms = WholeNumberField(
         "Bathrooms",
         low=0,
         high=20,
-        missing="Say how many bathrooms; 0 if none.",
+        missing="Enter the number of bathrooms, or 0.",
     )
     area_m2 = WholeNumberField(
         "Area in m²",
         low=5,
         high=1_000_000,
         description="Floor area, or the land for a plot.",
-        missing="Say how large it is.",
+        missing="Enter the area.",
     )
-    street = _line("Street and number", LISTING.street, "Say which street it is in.")
-    neighbourhood = _line("Neighbourhood", LISTING.neighbourhood, "Say which neighbourhood it is in.")
+    street = _line("Street and number", LISTING.street, "Enter the street.")
+    neighbourhood = _line("Neighbourhood", LISTING.neighbourhood, "Enter the neighbourhood.")
     description = TextAreaField(
         "Description",
-        description="What would you tell a friend who might move in?",
+        description="Describe it as you would to a friend.",
         filters=_filters(clean_text),
         validators=[
             DataRequired("Describe the home in a few sentences."),
@@ -184,14 +184,14 @@ class ListingForm(SentOnceForm):
     contact_name = _line(
         "Your name",
         LISTING.contact_name,
-        "Tell us your name.",
+        "Enter your name.",
         description="Shown with the listing.",
         render_kw={"autocomplete": "name"},
     )
     contact_email = address(
         "Your e-mail address",
         LISTING.contact_email,
-        "Tell us how to reach you.",
+        "Enter your e-mail address.",
         description="Only for us. It is never shown.",
     )
 
@@ -209,11 +209,11 @@ class ListingForm(SentOnceForm):
 class ContactForm(SentOnceForm):
     """A message to the moderators."""
 
-    name = _line("Your name", MESSAGE.name, "Tell us your name.", render_kw={"autocomplete": "name"})
+    name = _line("Your name", MESSAGE.name, "Enter your name.", render_kw={"autocomplete": "name"})
     email = address(
         "Your e-mail address",
         MESSAGE.email,
-        "Tell us how to reach you.",
+        "Enter your e-mail address.",
         description="For our answer, and nothing else.",
     )
     text = TextAreaField(
@@ -234,7 +234,7 @@ class LoginForm(FlaskForm):
     name = StringField(
         "Name",
         filters=_filters(clean_line),
-        validators=[DataRequired("Say who you are.")],
+        validators=[DataRequired("Enter your name.")],
         render_kw={"autocomplete": "username", "autocapitalize": "none"},
     )
     password = PasswordField(

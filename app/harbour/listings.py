@@ -17,9 +17,9 @@ PER_PAGE = {View.CARDS: 12, View.TABLE: 36}
 bp = Blueprint("listings", __name__, url_prefix="/listings")
 
 
-def count(found: Select[tuple[Listing]]) -> int:
+def count(query: Select[tuple[Listing]]) -> int:
     """Return the number of listings that match a query."""
-    return db.session.scalar(found.with_only_columns(func.count(Listing.id))) or 0
+    return db.session.scalar(query.with_only_columns(func.count(Listing.id))) or 0
 
 
 def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False) -> list[Listing]:

@@ -68,8 +68,8 @@ def init_app(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        header = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(header.encode(), token.encode()):
             abort(404)  # does not reveal that metrics exist
         selected = registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

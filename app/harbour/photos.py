@@ -161,16 +161,16 @@ def store() -> Store:
 
 
 def prepare_all(files: Sequence[FileStorage]) -> list[Prepared]:
-    """Convert all chosen files. Empty file fields are ignored.
+    """Convert all uploaded files. Empty file fields are ignored.
 
     Raises:
         PhotoError: a file is not a usable photo, or there are too many.
     """
-    chosen = [file for file in files if isinstance(file, FileStorage) and file.filename]
-    if len(chosen) > MAX_PHOTOS:
+    uploads = [file for file in files if isinstance(file, FileStorage) and file.filename]
+    if len(uploads) > MAX_PHOTOS:
         raise PhotoError(f"Please choose {MAX_PHOTOS} photos at most.")
     prepared = []
-    for number, file in enumerate(chosen, 1):
+    for number, file in enumerate(uploads, 1):
         try:
             prepared.append(prepare(file.stream))
         except PhotoError as error:
@@ -249,12 +249,12 @@ def discard(photos: Sequence[Photo]) -> None:
 @bp.get("/<string(length=32):name>-<any(large, small):size>.jpg")
 def show(name: str, size: str) -> Response:
     """Return a photo of a published listing."""
-    found = db.session.scalar(
+    photo_id = db.session.scalar(
         select(Photo.id)
         .join(Listing, Listing.id == Photo.listing_id)
         .where(Photo.name == name, Listing.status == Status.PUBLISHED)
     )
-    if found is None:
+    if photo_id is None:
         abort(404)
     # One day, so that withdrawn photos disappear from caches.
     return response_for(name, size, "public, max-age=86400")

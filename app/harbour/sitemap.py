@@ -71,15 +71,15 @@ def listings(chunk: int) -> Response:
     base = url_for("listings.index", _external=True)
 
     def render() -> str:
-        found = db.session.execute(
+        rows = db.session.execute(
             select(Listing.id, Listing.published_at)
             .where(Listing.status == Status.PUBLISHED)
             .where(Listing.id >= chunk * CHUNK, Listing.id < (chunk + 1) * CHUNK)
             .order_by(Listing.id)
         ).all()
-        if not found and chunk:
+        if not rows and chunk:
             abort(404)
-        addresses = [(f"{base}{number}", published) for number, published in found]
+        addresses = [(f"{base}{number}", published) for number, published in rows]
         return render_template("sitemap/urls.xml", addresses=addresses)
 
     return _text(cached_text(f"sitemap {base} {chunk}", CACHE_SECONDS, render))

@@ -285,7 +285,7 @@ def test_message_marked_as_done_is_hidden(app: Flask, moderator_client: FlaskCli
     for _ in range(2):
         response = moderator_client.post(f"/admin/messages/{number}", data={"csrf_token": csrf_token(page)})
         assert response.status_code == 303
-    assert "Nobody has written." in moderator_client.get("/admin/messages").text
+    assert "No new messages." in moderator_client.get("/admin/messages").text
 
 
 # --- Commands ----------------------------------------------------------------------------------

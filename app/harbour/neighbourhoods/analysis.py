@@ -230,13 +230,13 @@ def runs(years: Iterable[int]) -> list[list[int]]:
 
     Missing years are not interpolated.
     """
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for year in sorted(set(years)):
-        if found and found[-1][-1] == year - 1:
-            found[-1].append(year)
+        if groups and groups[-1][-1] == year - 1:
+            groups[-1].append(year)
         else:
-            found.append([year])
-    return found
+            groups.append([year])
+    return groups
 
 
 def ticks(low: float, high: float, max_count: int = 6) -> list[float]:

@@ -143,13 +143,13 @@ def _labels(response: object) -> dict[str, str]:
     variables = response.get("variables") if isinstance(response, dict) else None
     if not isinstance(variables, dict):
         raise CensusError("expected an object with variables")
-    found = {}
+    labels = {}
     for name, described in variables.items():
         label = described.get("label") if isinstance(described, dict) else None
         if not isinstance(label, str):
             raise CensusError(f"expected a label for {name!r:.40}")
-        found[name] = label
-    return found
+        labels[name] = label
+    return labels
 
 
 def find(measure: Measure, labels: Mapping[str, str]) -> str | None:

@@ -169,7 +169,7 @@ class Area:
 @cache
 def areas() -> dict[str, Area]:
     """Return all areas by their FIPS code, sorted by name."""
-    found = json.loads((DATA / "states.json").read_text(encoding="utf-8"))
+    states = json.loads((DATA / "states.json").read_text(encoding="utf-8"))
     return {
-        fips: Area(fips, **area) for fips, area in sorted(found.items(), key=lambda item: item[1]["name"])
+        fips: Area(fips, **area) for fips, area in sorted(states.items(), key=lambda item: item[1]["name"])
     }

@@ -126,14 +126,14 @@ def compare() -> str:
     x, y = ALL[x_key], ALL[y_key]
     xs, ys = series[x_key].of_year(year), series[y_key].of_year(year)
     both = [fips for fips in areas() if fips in xs and fips in ys]
-    found = fit((xs[fips].value, ys[fips].value) for fips in both)
+    line = fit((xs[fips].value, ys[fips].value) for fips in both)
     picture = charts.scatter(
         {areas()[fips].name: (xs[fips].value, ys[fips].value) for fips in both},
-        found,
+        line,
         labels=(x.label, y.label),
         title=f"{y.label} against {x.label[0].lower()}{x.label[1:]}, {year}",
         description=f"{len(both)} areas, a disc each."
-        + (f" Correlation {found.r:.2f}, from {found.low:.2f} to {found.high:.2f}." if found else ""),
+        + (f" Correlation {line.r:.2f}, from {line.low:.2f} to {line.high:.2f}." if line else ""),
         show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
     )
     return render_template(
@@ -146,8 +146,8 @@ def compare() -> str:
         series=series,
         year=year,
         shown_years=others.get(y_key) or choices[x_key],
-        fit=found,
-        equation=words.write_line(found) if found else "",
+        fit=line,
+        equation=words.write_line(line) if line else "",
         picture=picture,
         rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
         shared=_have_common_part(x_key, y_key),

@@ -52,8 +52,8 @@ class Series:
 
     def of_area(self, fips: str) -> dict[int, Estimate]:
         """Return an area's figures by year, ascending."""
-        found = {year: value for (year, where), value in self.figures.items() if where == fips}
-        return dict(sorted(found.items()))
+        by_year = {year: value for (year, where), value in self.figures.items() if where == fips}
+        return dict(sorted(by_year.items()))
 
 
 @cache

@@ -99,12 +99,12 @@ class Films:
     @cached_property
     def _by_key(self) -> dict[str, list[Film]]:
         """Films by normalised title, and by the part before a subtitle."""
-        found: dict[str, list[Film]] = {}
+        by_key: dict[str, list[Film]] = {}
         for film in self.by_id.values():
             ends = [match.start() for match in SUBTITLE.finditer(film.title)]
             for name in {key(film.title[:end]) for end in (None, *ends)} - {""}:
-                found.setdefault(name, []).append(film)
-        return found
+                by_key.setdefault(name, []).append(film)
+        return by_key
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -127,14 +127,14 @@ class Films:
                 guess contains a year.
         """
         name = key(text)
-        found = self._by_key.get(name, [])
-        if not found and (match := _YEAR.fullmatch(text)):
+        matches = self._by_key.get(name, [])
+        if not matches and (match := _YEAR.fullmatch(text)):
             name, year = key(match[1]), int(match[2])
             # Accept one year off, because festival and cinema releases differ.
-            found = [film for film in self._by_key.get(name, []) if abs(film.year - year) <= 1]
+            matches = [film for film in self._by_key.get(name, []) if abs(film.year - year) <= 1]
         # Decide by the year only, because the result must not depend on the answer.
         return min(
-            found,
+            matches,
             key=lambda film: (film.year != year, key(film.title) != name, film.year, film.id),
             default=None,
         )
@@ -144,8 +144,8 @@ class Films:
         typed = key(text)
         # Fuzzy matching is slow, so compare only titles of similar length.
         candidates = [name for name in self._by_key if abs(len(name) - len(typed)) <= 2]
-        found = get_close_matches(typed, candidates, n=3, cutoff=0.8)
-        return list(dict.fromkeys(self._by_key[name][0].title for name in found))
+        matches = get_close_matches(typed, candidates, n=3, cutoff=0.8)
+        return list(dict.fromkeys(self._by_key[name][0].title for name in matches))
 
 
 def key(text: str) -> str:

@@ -49,7 +49,7 @@ class GuessForm(FlaskForm):
 
     guess = StringField(
         "Which film is it?",
-        description="Its title will do. A name that we do not know costs no try.",
+        description="Its title will do. An unknown name costs no try.",
         filters=[lambda value: clean_line(value) if isinstance(value, str) else ""],
         render_kw={
             "autocomplete": "off",
@@ -124,7 +124,7 @@ def titles() -> ResponseReturnValue:
 def archive() -> str:
     """List the films of past days, latest first."""
     page = min(max(request.args.get("page", 1, type=int), 1), 1000)
-    found = db.session.scalars(
+    recorded_days = db.session.scalars(
         select(Day)
         .where(Day.day < _today())
         .order_by(Day.day.desc())
@@ -132,8 +132,10 @@ def archive() -> str:
         .offset((page - 1) * PER_PAGE)
     ).all()
     films_by_id = _films().by_id
-    days = [(_midnight(d.day), films_by_id[d.film]) for d in found[:PER_PAGE] if d.film in films_by_id]
-    return render("quiz/archive.html", days=days, page=page, more=len(found) > PER_PAGE)
+    days = [
+        (_midnight(d.day), films_by_id[d.film]) for d in recorded_days[:PER_PAGE] if d.film in films_by_id
+    ]
+    return render("quiz/archive.html", days=days, page=page, more=len(recorded_days) > PER_PAGE)
 
 
 @bp.get("/archive/<day>")
@@ -257,12 +259,12 @@ def _game(player: Player | None, day: date) -> Game:
 
 def _guesses(player: Player, day: date) -> Iterator[Film]:
     films_by_id = _films().by_id
-    found: Sequence[str] = db.session.scalars(
+    film_ids: Sequence[str] = db.session.scalars(
         select(Guess.film).where(Guess.player_id == player.id, Guess.day == day).order_by(Guess.number)
     ).all()
     # Films that were removed since still count as attempts.
     unknown = Film("", "A film", 0, (), 0, 0, 0, None, None, 0, (), (), (), None, None)
-    return (films_by_id.get(number, unknown) for number in found)
+    return (films_by_id.get(number, unknown) for number in film_ids)
 
 
 def _submit(form: GuessForm) -> tuple[Player | None, str | None]:
@@ -280,12 +282,12 @@ def _submit(form: GuessForm) -> tuple[Player | None, str | None]:
     if len(text) > MAX_TITLE:
         return player, "No title is as long as that."
     if form.day.data != day.isoformat():
-        return player, "Midnight has passed, and there is a new film. Your guess was for the last."
+        return player, "Midnight has passed, and there is a new film. Your guess was for the previous one."
     film = _films().find(text, _film_of(day).year)
     if film is None:
         near = " or ".join(_films().near(text))
         question = f" Did you mean {near}?" if near else ""
-        return player, f"We know no film of this name.{question} It has cost no try."
+        return player, f"We have no film of this name.{question} It has cost no try."
     # The unique number in the table serialises concurrent guesses: all but one of them fail and try
     # again with the new state, until the game is over.
     while True:

@@ -172,29 +172,29 @@ def _composer(day: date) -> Composer:
 
     @cache
     def forecast(town: Town) -> Weather | None:
-        found = reports.read(reports.refresh(town, reports.MAX_AGE, MAX_WAIT))
-        usable = found.forecast_at and datetime.now(timezone.utc) - found.forecast_at < MAX_FORECAST_AGE
+        report = reports.read(reports.refresh(town, reports.MAX_AGE, MAX_WAIT))
+        usable = report.forecast_at and datetime.now(timezone.utc) - report.forecast_at < MAX_FORECAST_AGE
         if not usable:
             log.warning("digest_without_weather", town=town.slug)
-        return found if usable else None
+        return report if usable else None
 
     def compose(subscriber: Subscriber) -> EmailMessage | None:
         town = towns.find(subscriber.town)
-        found = forecast(town)
-        return _message(day, subscriber, town, found) if found else None
+        report = forecast(town)
+        return _message(day, subscriber, town, report) if report else None
 
     return compose
 
 
-def _message(day: date, subscriber: Subscriber, town: Town, found: Weather) -> EmailMessage:
+def _message(day: date, subscriber: Subscriber, town: Town, report: Weather) -> EmailMessage:
     units = Units.parse(subscriber.units)
     leave = subscribers.unsubscribe_url(subscriber)
     text = render_template(
         "weather/digest.txt",
         place=town,
         units=units,
-        days=service.days(found.steps, current_app.config["HARBOUR_TIMEZONE"], day),
-        old=found.stale_since(datetime.now(timezone.utc)),
+        days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], day),
+        old=report.stale_since(datetime.now(timezone.utc)),
         page=subscribers.address("weather.index", town=town.slug, units=units.value),
         form=subscribers.address("weather.subscribe"),
         leave=leave,

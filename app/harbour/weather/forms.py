@@ -22,7 +22,7 @@ class DigestForm(FlaskForm):
     email = address(
         "Your e-mail address",
         Subscriber.__table__.c.email,
-        "Tell us where to send it.",
+        "Enter your e-mail address.",
         description="For the weather, and nothing else.",
     )
     town = SelectField("Town")

@@ -61,7 +61,7 @@ def index() -> str:
     if not service.configured():
         return render_template("weather/missing.html")
     moment = datetime.now(timezone.utc)
-    found = reports.weather(town)
+    report = reports.weather(town)
     return render_template(
         "weather/index.html",
         place=town,
@@ -69,10 +69,10 @@ def index() -> str:
         args=lambda town=town, units=units: _args(town, units),
         units=units,
         all_units=tuple(Units),
-        current=found.current,
-        current_at=found.current_at,
-        days=service.days(found.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
-        old=found.stale_since(moment),
+        current=report.current,
+        current_at=report.current_at,
+        days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
+        old=report.stale_since(moment),
         digest_available=subscribers.available(),
     )
 

@@ -77,11 +77,11 @@ def refresh(town: Town, max_age: timedelta, max_wait: float) -> dict[str, str | 
     report = _load(town)
     parts = [part for part in PATHS if _is_older(report.get(f"{part}_at"), max_age)]
     if parts and service.configured() and _claim(town, exists=bool(report)):
-        found = _fetch(town, parts, time.monotonic() + max_wait)
-        if found:
-            db.session.execute(update(Report).where(Report.town == town.slug).values(**found))
+        responses = _fetch(town, parts, time.monotonic() + max_wait)
+        if responses:
+            db.session.execute(update(Report).where(Report.town == town.slug).values(**responses))
             db.session.commit()
-            report |= found
+            report |= responses
     return {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in report.items()
     }
@@ -146,15 +146,15 @@ def _claim(town: Town, *, exists: bool) -> bool:
 
 def _fetch(town: Town, parts: list[str], deadline: float) -> dict[str, str | datetime]:
     """Return new valid responses, by column."""
-    found: dict[str, str | datetime] = {}
+    responses: dict[str, str | datetime] = {}
     for part in parts:
         try:
             text = service.fetch(PATHS[part], town, deadline)
         except ServiceError as error:
             log.warning("weather_request_failed", part=part, town=town.slug, reason=str(error))
         else:
-            found |= {f"{part}_json": text, f"{part}_at": now()}
-    return found
+            responses |= {f"{part}_json": text, f"{part}_at": now()}
+    return responses
 
 
 def local(moment: datetime | None = None) -> datetime:

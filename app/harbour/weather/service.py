@@ -266,8 +266,8 @@ def read_steps(text: str) -> list[Step]:
     Raises:
         ServiceError: the response is not JSON, or has no valid step.
     """
-    listed = _object(text).get("list")
-    steps = [step for item in listed if (step := _step(item))] if isinstance(listed, list) else []
+    items = _object(text).get("list")
+    steps = [step for item in items if (step := _step(item))] if isinstance(items, list) else []
     if not steps:
         raise _TransientError("the forecast has no valid step")
     return sorted(steps, key=lambda step: step.at)
@@ -282,12 +282,12 @@ def days(steps: Iterable[Step], zone: tzinfo, first: date, max_days: int = 5) ->
         first: the first day to return.
         max_days: maximum number of days.
     """
-    found = [
+    all_days = [
         _day(day, list(of_day))
         for day, of_day in groupby(steps, key=lambda step: step.at.astimezone(zone).date())
         if day >= first
     ]
-    return found[:max_days]
+    return all_days[:max_days]
 
 
 def _day(day: date, steps: list[Step]) -> Day:
