@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
             values["v"] = hashed
 
     @app.after_request
-    def keep(response: Response) -> Response:
+    def set_cache_control(response: Response) -> Response:
         """Set Cache-Control where the application serves the static files itself."""
         if request.endpoint == "static" and response.status_code in {200, 206, 304}:
             filename = (request.view_args or {})["filename"]

@@ -41,7 +41,7 @@ class MailError(Exception):
 
 
 class UnansweredError(Exception):
-    """The connection ended before the server confirmed or rejected a complete message."""
+    """The server did not reply to a complete message."""
 
 
 def configured() -> bool:

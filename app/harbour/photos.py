@@ -224,7 +224,7 @@ def _jpeg(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def keep(prepared: Sequence[Prepared]) -> list[Photo]:
+def save_files(prepared: Sequence[Prepared]) -> list[Photo]:
     """Write the files and return the Photo rows. On a failed commit call `discard`."""
     photos: list[Photo] = []
     try:

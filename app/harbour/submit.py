@@ -58,7 +58,7 @@ def _earlier(form: ListingForm) -> Listing | None:
 def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:
     listing = Listing()
     form.fill(listing)
-    listing.photos = photo_rows = photos.keep(prepared)
+    listing.photos = photo_rows = photos.save_files(prepared)
     db.session.add(listing)
     try:
         db.session.commit()

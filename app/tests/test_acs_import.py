@@ -110,7 +110,7 @@ def test_import_replaces_only_figures_in_file(
         ("fips,year,median_age\n06,2010,3\xe9\n", "not UTF-8"),
     ],
 )
-def test_import_of_invalid_file_reports_problem_and_stores_nothing(
+def test_import_of_invalid_file_reports_problem_stores_nothing(
     app: Flask, runner: FlaskCliRunner, panel: Path, tmp_path: Path, text: str, expected: str
 ) -> None:
     import_file(runner, panel)

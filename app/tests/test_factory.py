@@ -179,7 +179,7 @@ def test_trailing_slash_follows_declaration(
 ) -> None:
     response = client.get(path)
     got = (response.status_code, (response.location or "").removeprefix("http://localhost") or None)
-    assert got == (status, location), f"expected {status} {location} for {path}, got {got}"
+    assert got == (status, location), f"{path}: found {got}, expected {status} {location}"
 
 
 def test_canonical_url_is_on_both_pages(client: FlaskClient) -> None:

@@ -187,7 +187,7 @@ def test_prepare_all_accepts_eight_photos() -> None:
 def add_photos(app: Flask):
     def add(listing: Listing, number: int = 1) -> list[str]:
         with app.app_context():
-            stored = photos.keep([prepare(io.BytesIO(picture()))] * number)
+            stored = photos.save_files([prepare(io.BytesIO(picture()))] * number)
             for photo in stored:
                 photo.listing_id = listing.id
             db.session.add_all(stored)
@@ -274,7 +274,7 @@ def test_photos_are_stored_on_s3(bucket: str, tmp_path: Path) -> None:
     app = create_app({"DATABASE_URL": url, "SECRET_KEY": "test", "HARBOUR_PHOTOS": f"s3://{bucket}/a/b/"})
     with app.app_context():
         db.create_all()
-        [photo] = photos.keep([prepare(io.BytesIO(picture()))])
+        [photo] = photos.save_files([prepare(io.BytesIO(picture()))])
         stored = boto3.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
         expected = {f"a/b/{photo.name}-{size}.jpg" for size in ("large", "small")}
         assert {one["Key"] for one in stored} == expected

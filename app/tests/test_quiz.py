@@ -175,7 +175,7 @@ def test_shared_result_of_loss_contains_x(browser: Browser) -> None:
         ("WRONG A (1990)", "before"),
     ],
 )
-def test_rejected_guess_costs_no_attempt(browser: Browser, typed: str, message: str) -> None:
+def test_rejected_guess_costs_no_try(browser: Browser, typed: str, message: str) -> None:
     browser.guess("Wrong a")
     before = browser.state()
     response = browser.guess(typed)
@@ -448,7 +448,7 @@ def test_next_clue_distinguishes_films(film: Film) -> None:
         assert game.clues(film, wrong) != game.clues(film, wrong + 1)
 
 
-def test_old_cookie_restores_no_attempts(browser: Browser) -> None:
+def test_old_cookie_restores_no_tries(browser: Browser) -> None:
     """The cookie does not change between guesses."""
     cookies = []
     for film in WRONG[:6]:
@@ -486,7 +486,7 @@ def test_cookie_with_other_salt_is_ignored(browser: Browser) -> None:
 
 
 def test_concurrent_guesses_are_limited_to_six(app: Flask, browser: Browser) -> None:
-    """Four concurrent wrong guesses of a player with two attempts left."""
+    """Four concurrent wrong guesses of a player with two tries left."""
     for film in WRONG[:4]:
         browser.guess(film.title)
     cookies = {name: browser.client.get_cookie(name).value for name in ("__Host-quiz",)}

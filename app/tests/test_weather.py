@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import dispose
+from fake_mail import create_certificate
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from postoffice import create_certificate
 from sqlalchemy import event, update
 from test_factory import Page
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_mail import FakeMailServer, create_certificate, run_server
 from flask import Flask
-from postoffice import PostOffice, create_certificate, run_server
 from sqlalchemy import select
 
 from harbour import mail
@@ -33,7 +33,7 @@ ONE_EACH = Counter(SUBSCRIBERS)
 
 
 @pytest.fixture
-def office() -> Iterator[tuple[PostOffice, int]]:
+def mail_server() -> Iterator[tuple[FakeMailServer, int]]:
     """Return a fake mail server and its port."""
     with run_server() as server:
         yield server
@@ -113,8 +113,8 @@ def states(app: Flask) -> Counter[State]:
 # --- Content -------------------------------------------------------------------------------------
 
 
-def test_confirmed_subscribers_get_one_digest(make: Make, office) -> None:
-    box, port = office
+def test_confirmed_subscribers_get_one_digest(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     result = run(app)
     assert (result.exit_code, "mailed 8 digests" in result.output) == (0, True), result.output
@@ -125,8 +125,8 @@ def test_confirmed_subscribers_get_one_digest(make: Make, office) -> None:
     assert states(app) == {State.SENT: NUMBER}
 
 
-def test_digest_content_and_headers(make: Make, office) -> None:
-    box, port = office
+def test_digest_content_and_headers(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     with app.app_context():
         db.session.add(subscriber("nan@example.com", town="nain", units="imperial"))
@@ -166,8 +166,8 @@ def test_digest_content_and_headers(make: Make, office) -> None:
         assert subscribers.Subscriber.query.filter_by(email=SUBSCRIBERS[0]).count() == 0
 
 
-def test_non_ascii_town_is_encoded_in_headers(make: Make, office) -> None:
-    box, port = office
+def test_non_ascii_town_is_encoded_in_headers(make: Make, mail_server) -> None:
+    box, port = mail_server
     name = "Ny-Ålesund på Spitsbergen ved Kongsfjorden, øst for havna"
     app = make(port, HARBOUR_WEATHER_TOWNS=f"{name}=78.9,11.9; Cobh")
     with app.app_context():
@@ -183,8 +183,8 @@ def test_non_ascii_town_is_encoded_in_headers(make: Make, office) -> None:
         assert len(line) <= 78 or line.startswith(b"List-Unsubscribe: <https://"), line
 
 
-def test_lines_with_dots_are_escaped(make: Make, office) -> None:
-    box, port = office
+def test_lines_with_dots_are_escaped(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     with app.app_context(), mail.connection() as server:
         message = mail.compose("a@example.com", "Dots", ".\n..\n.end\nno\n.\n", "dots")
@@ -192,8 +192,8 @@ def test_lines_with_dots_are_escaped(make: Make, office) -> None:
     assert box.messages[0].get_content().split() == [".", "..", ".end", "no", "."]
 
 
-def test_old_forecast_is_marked_and_very_old_not_sent(make: Make, office) -> None:
-    box, port = office
+def test_old_forecast_is_marked_and_very_old_not_sent(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     with app.app_context():
         for one in db.session.scalars(select(Report)):
@@ -212,8 +212,8 @@ def test_old_forecast_is_marked_and_very_old_not_sent(make: Make, office) -> Non
     assert "has not answered since" in box.messages[0].get_content()
 
 
-def test_sending_hours_are_in_time_zone_of_site(make: Make, office, monkeypatch) -> None:
-    box, port = office
+def test_sending_hours_are_in_time_zone_of_site(make: Make, mail_server, monkeypatch) -> None:
+    box, port = mail_server
     app = make(port)
     zone = app.config["HARBOUR_TIMEZONE"]
     for at, expected in (("05:59", 0), ("12:01", 0), ("06:00", NUMBER)):
@@ -224,8 +224,8 @@ def test_sending_hours_are_in_time_zone_of_site(make: Make, office, monkeypatch)
         assert len(box.messages) == expected, result.output
 
 
-def test_each_day_has_one_digest(make: Make, office) -> None:
-    box, port = office
+def test_each_day_has_one_digest(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     with app.app_context():
         today = reports.local().date()
@@ -237,8 +237,8 @@ def test_each_day_has_one_digest(make: Make, office) -> None:
 
 
 @pytest.mark.parametrize("missing", ["OPENWEATHERMAP_KEY", "SMTP_URL", "HARBOUR_URL"])
-def test_digest_without_setting_fails(make: Make, office, missing: str) -> None:
-    app = make(office[1])
+def test_digest_without_setting_fails(make: Make, mail_server, missing: str) -> None:
+    app = make(mail_server[1])
     app.config[missing] = ""
     result = run(app)
     assert result.exit_code == 1
@@ -250,8 +250,8 @@ def test_digest_without_setting_fails(make: Make, office, missing: str) -> None:
 
 @pytest.mark.parametrize("stage", ["rcpt", "taken"])
 @pytest.mark.parametrize("reply", ["451 Not now", "550 Never", "421 Too many"])
-def test_rejected_digest_is_retried(make: Make, office, stage: str, reply: str) -> None:
-    box, port = office
+def test_rejected_digest_is_retried(make: Make, mail_server, stage: str, reply: str) -> None:
+    box, port = mail_server
     app = make(port)
     rejections: Counter[str] = Counter()
 
@@ -269,8 +269,8 @@ def test_rejected_digest_is_retried(make: Make, office, stage: str, reply: str) 
     assert rejections == {SUBSCRIBERS[2]: 2, SUBSCRIBERS[3]: 2}
 
 
-def test_permanently_rejected_address_is_given_up(make: Make, office) -> None:
-    box, port = office
+def test_permanently_rejected_address_is_given_up(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     attempts: Counter[str] = Counter()
 
@@ -288,8 +288,8 @@ def test_permanently_rejected_address_is_given_up(make: Make, office) -> None:
     assert box.received() == ONE_EACH - Counter(SUBSCRIBERS[:1])
 
 
-def test_temporary_errors_are_retried_without_limit(make: Make, office) -> None:
-    box, port = office
+def test_temporary_errors_are_retried_without_limit(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     box.at = lambda stage, _recipient: "451 Too busy" if stage == "rcpt" else None
     for _ in range(6):
@@ -301,8 +301,8 @@ def test_temporary_errors_are_retried_without_limit(make: Make, office) -> None:
     assert box.received() == ONE_EACH
 
 
-def test_rejected_sender_does_not_count_for_recipients(make: Make, office) -> None:
-    box, port = office
+def test_rejected_sender_does_not_count_for_recipients(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     box.at = lambda stage, _recipient: "550 Unknown sender" if stage == "mail" else None
     for _ in range(5):
@@ -312,8 +312,8 @@ def test_rejected_sender_does_not_count_for_recipients(make: Make, office) -> No
     assert box.received() == ONE_EACH
 
 
-def test_run_stops_after_unanswered_messages(make: Make, office) -> None:
-    box, port = office
+def test_run_stops_after_unanswered_messages(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     box.at = lambda stage, _recipient: "hang up" if stage == "taken" else None
     result = run(app)
@@ -325,8 +325,8 @@ def test_run_stops_after_unanswered_messages(make: Make, office) -> None:
     assert box.received() == ONE_EACH - Counter(SUBSCRIBERS[: digest.MAX_UNANSWERED])
 
 
-def test_unreachable_mail_server_is_retried(make: Make, office) -> None:
-    box, port = office
+def test_unreachable_mail_server_is_retried(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     app.config["SMTP_URL"] = "smtp://127.0.0.1:1"
     result = run(app)
@@ -338,9 +338,9 @@ def test_unreachable_mail_server_is_retried(make: Make, office) -> None:
     assert box.received() == ONE_EACH
 
 
-def test_unconfirmed_digest_is_reported_and_not_repeated(make: Make, office) -> None:
+def test_unconfirmed_digest_is_reported_and_not_repeated(make: Make, mail_server) -> None:
     """The server closes the connection after a complete message, without a reply."""
-    box, port = office
+    box, port = mail_server
     app = make(port)
     box.at = lambda stage, recipient: "hang up" if stage == "taken" and recipient == SUBSCRIBERS[1] else None
     result = run(app)
@@ -352,8 +352,8 @@ def test_unconfirmed_digest_is_reported_and_not_repeated(make: Make, office) -> 
     assert box.received() == ONE_EACH - Counter([SUBSCRIBERS[1]])
 
 
-def test_subscriber_leaving_during_run_gets_no_digest(make: Make, office) -> None:
-    box, port = office
+def test_subscriber_leaving_during_run_gets_no_digest(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
 
     def at(stage: str, recipient: str) -> None:
@@ -367,8 +367,8 @@ def test_subscriber_leaving_during_run_gets_no_digest(make: Make, office) -> Non
     assert box.received() == ONE_EACH - Counter([SUBSCRIBERS[3]])
 
 
-def test_new_subscription_gets_no_second_digest(make: Make, office) -> None:
-    box, port = office
+def test_new_subscription_gets_no_second_digest(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     run(app)
     with app.app_context():
@@ -380,8 +380,8 @@ def test_new_subscription_gets_no_second_digest(make: Make, office) -> None:
     assert box.received() == ONE_EACH
 
 
-def test_deliveries_contain_no_addresses(make: Make, office) -> None:
-    app = make(office[1])
+def test_deliveries_contain_no_addresses(make: Make, mail_server) -> None:
+    app = make(mail_server[1])
     run(app)
     with app.app_context():
         for one in db.session.scalars(select(Delivery)):
@@ -406,9 +406,9 @@ def start_run(make: Make, port: int) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("stage", ["rcpt", "data", "taken", "kept"])
-def test_killed_run_sends_no_digest_twice(make: Make, office, stage: str) -> None:
+def test_killed_run_sends_no_digest_twice(make: Make, mail_server, stage: str) -> None:
     """SIGKILL before a message, within it, and before and after the server stores it."""
-    box, port = office
+    box, port = mail_server
     app = make(port)
     runs: list[subprocess.Popen[str]] = []
     killed: list[str] = []
@@ -425,13 +425,13 @@ def test_killed_run_sends_no_digest_twice(make: Make, office, stage: str) -> Non
         runs[-1].communicate(timeout=30)
     assert [one.returncode for one in runs] == [-signal.SIGKILL, -signal.SIGKILL, 0]
     assert killed == [SUBSCRIBERS[2], SUBSCRIBERS[5]]
-    assert box.received() == ONE_EACH, f"expected each once, got {box.received()}"
+    assert box.received() == ONE_EACH, f"found {box.received()}, expected each once"
     unknown = 2 if stage in {"taken", "kept"} else 0
     assert states(app) == Counter({State.SENT: NUMBER - unknown, State.SENDING: unknown})
 
 
-def test_concurrent_runs_send_each_digest_once(make: Make, office) -> None:
-    box, port = office
+def test_concurrent_runs_send_each_digest_once(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     both = threading.Barrier(2)
     results: list[digest.Outcome] = []
@@ -451,9 +451,9 @@ def test_concurrent_runs_send_each_digest_once(make: Make, office) -> None:
     assert states(app) == {State.SENT: NUMBER}
 
 
-def test_later_run_does_not_finish_message(make: Make, office) -> None:
+def test_later_run_does_not_finish_message(make: Make, mail_server) -> None:
     """The other run claims the delivery before this one sends the final line."""
-    box, port = office
+    box, port = mail_server
     app = make(port)
     with app.app_context():
         day = reports.local().date()
@@ -471,8 +471,8 @@ def test_later_run_does_not_finish_message(make: Make, office) -> None:
     assert states(app) == {State.SENT: NUMBER - 1, State.SENDING: 1}
 
 
-def test_failure_does_not_change_state_of_other_run(make: Make, office) -> None:
-    box, port = office
+def test_failure_does_not_change_state_of_other_run(make: Make, mail_server) -> None:
+    box, port = mail_server
     app = make(port)
     with app.app_context():
         day = reports.local().date()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from fake_mail import FakeMailServer, link, run_server
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
-from postoffice import PostOffice, link, run_server
 from sqlalchemy import event, select
 
 from harbour.extensions import db
@@ -18,13 +18,13 @@ from harbour.weather import subscribers
 from harbour.weather.models import Subscriber
 
 ADA = "ada@example.com"
-Portal = tuple[Flask, PostOffice]
+Portal = tuple[Flask, FakeMailServer]
 
 
 @pytest.fixture
 def portal(fresh_app: Callable[..., Flask]) -> Iterator[Portal]:
     """Return an application with the digest enabled, and its mail server."""
-    with run_server() as (office, port):
+    with run_server() as (mail_server, port):
         app = fresh_app(
             OPENWEATHERMAP_KEY="key",
             HARBOUR_WEATHER_URL="http://127.0.0.1:1",
@@ -36,7 +36,7 @@ def portal(fresh_app: Callable[..., Flask]) -> Iterator[Portal]:
         )
         with app.app_context():
             db.create_all()
-        yield app, office
+        yield app, mail_server
 
 
 def subscribe(app: Flask, client: FlaskClient | None = None, **fields: str) -> tuple[int, str]:
@@ -66,10 +66,10 @@ def age(app: Flask, by: timedelta) -> None:
         db.session.commit()
 
 
-def subscribe_and_confirm(app: Flask, office: PostOffice, **fields: str) -> str:
+def subscribe_and_confirm(app: Flask, mail_server: FakeMailServer, **fields: str) -> str:
     """Subscribe, and return the link in the mail."""
     subscribe(app, **fields)
-    path = link(office.messages[-1])
+    path = link(mail_server.messages[-1])
     assert app.test_client().post(path).status_code == 200
     return path
 
@@ -91,11 +91,11 @@ def test_digest_without_setting_is_not_available(portal: Portal, missing: str) -
 
 
 def test_subscription_needs_confirmation_by_button(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     assert subscribe(app) == (303, "/weather/digest/asked")
     assert "Look into your mail" in app.test_client().get("/weather/digest/asked").text
     assert subscriptions(app) == [(ADA, "nain", "imperial", False)]
-    [message] = office.messages
+    [message] = mail_server.messages
     assert (message["To"], message["From"]) == (ADA, "portal@homes.example")
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Date"]
@@ -121,9 +121,9 @@ def test_subscription_needs_confirmation_by_button(portal: Portal) -> None:
 
 @pytest.mark.parametrize("path", ["/weather/digest/confirm", "/weather/digest/leave"])
 def test_forged_links_return_404(portal: Portal, path: str) -> None:
-    app, office = portal
+    app, mail_server = portal
     client = app.test_client()
-    valid = subscribe_and_confirm(app, office).partition("token=")[2]
+    valid = subscribe_and_confirm(app, mail_server).partition("token=")[2]
     with app.app_context():
         [one] = db.session.scalars(select(Subscriber))
         leave_token = subscribers.unsubscribe_url(one).partition("token=")[2]
@@ -149,9 +149,9 @@ def test_forged_links_return_404(portal: Portal, path: str) -> None:
 
 
 def test_confirmation_link_expires(portal: Portal, monkeypatch) -> None:
-    app, office = portal
+    app, mail_server = portal
     subscribe(app)
-    path = link(office.messages[0])
+    path = link(mail_server.messages[0])
     monkeypatch.setattr(subscribers, "VALID", timedelta(seconds=-1))
     response = app.test_client().post(path)
     assert response.status_code == 404
@@ -163,12 +163,12 @@ def test_confirmation_link_expires(portal: Portal, monkeypatch) -> None:
 
 
 def test_response_is_equal_for_all_addresses(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     seen: list[str] = []
-    subscribe_and_confirm(app, office, email="known@example.com")
+    subscribe_and_confirm(app, mail_server, email="known@example.com")
     subscribe(app, email="waiting@example.com")
     age(app, timedelta(hours=2))
-    office.messages.clear()
+    mail_server.messages.clear()
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     responses, statements, texts = [], [], []
@@ -176,63 +176,63 @@ def test_response_is_equal_for_all_addresses(portal: Portal) -> None:
         seen.clear()
         responses.append(subscribe(app, email=email))
         statements.append(list(seen))
-        texts.append(re.sub(r"token=\S+", "", office.messages[-1].get_content()))
+        texts.append(re.sub(r"token=\S+", "", mail_server.messages[-1].get_content()))
     assert responses[0] == responses[1] == subscribe(app, email="new@example.com")
     assert statements[0] == statements[1]
-    assert texts[0] == texts[1] == re.sub(r"token=\S+", "", office.messages[-1].get_content())
-    assert [message["To"] for message in office.messages] == [
+    assert texts[0] == texts[1] == re.sub(r"token=\S+", "", mail_server.messages[-1].get_content())
+    assert [message["To"] for message in mail_server.messages] == [
         *("known@example.com", "waiting@example.com", "new@example.com")
     ]
 
 
 def test_mail_is_sent_after_response(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     client = app.test_client()
     page = client.get("/weather/digest").text
     key = re.search(r'name="csrf_token" type="hidden" value="(.*?)"', page)[1]
     data = {"email": ADA, "town": "cobh", "units": "metric", "csrf_token": key}
     response = client.post("/weather/digest", data=data)
     assert response.status_code == 303
-    assert office.messages == [], "expected no mail before the end of the response"
+    assert mail_server.messages == [], "expected no mail before the end of the response"
     response.close()
-    assert len(office.messages) == 1
+    assert len(mail_server.messages) == 1
 
 
 def test_changes_need_confirmation(portal: Portal) -> None:
-    app, office = portal
-    subscribe_and_confirm(app, office)
+    app, mail_server = portal
+    subscribe_and_confirm(app, mail_server)
     age(app, timedelta(hours=2))
     subscribe(app, town="cobh", units="metric")
     assert subscriptions(app) == [(ADA, "nain", "imperial", True)]
-    app.test_client().post(link(office.messages[-1]))
+    app.test_client().post(link(mail_server.messages[-1]))
     assert subscriptions(app) == [(ADA, "cobh", "metric", True)]
 
 
 def test_address_gets_one_mail_per_hour(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     for email in (ADA, ADA, "ADA@Example.com"):
         assert subscribe(app, email=email) == (303, "/weather/digest/asked")
-    assert len(office.messages) == 1
+    assert len(mail_server.messages) == 1
     age(app, timedelta(minutes=61))
     subscribe(app)
-    assert len(office.messages) == 2
+    assert len(mail_server.messages) == 2
     assert len(subscriptions(app)) == 1
 
 
 def test_subscribe_rate_limit_returns_429(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     got = [subscribe(app, email=f"a{n}@example.com")[0] for n in range(11)]
     assert got == [303] * 10 + [429]
-    assert len(office.messages) == 10
+    assert len(mail_server.messages) == 10
 
 
 def test_rejected_mail_can_be_requested_again_at_once(portal: Portal) -> None:
-    app, office = portal
-    office.at = lambda _stage, _recipient: "451 Not now"
+    app, mail_server = portal
+    mail_server.at = lambda _stage, _recipient: "451 Not now"
     assert subscribe(app) == (303, "/weather/digest/asked")
-    office.at = lambda _stage, _recipient: None
+    mail_server.at = lambda _stage, _recipient: None
     subscribe(app)
-    assert len(office.messages) == 1
+    assert len(mail_server.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -244,20 +244,20 @@ def test_rejected_mail_can_be_requested_again_at_once(portal: Portal) -> None:
     ],
 )
 def test_invalid_address_is_rejected(portal: Portal, email: str) -> None:
-    app, office = portal
+    app, mail_server = portal
     status, page = subscribe(app, email=email)
     assert status == 422
     assert 'id="email-error"' in page
-    assert (subscriptions(app), office.messages) == ([], [])
+    assert (subscriptions(app), mail_server.messages) == ([], [])
 
 
 def test_invalid_choices_are_rejected(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     assert subscribe(app, town="nowhere")[0] == 422
     assert subscribe(app, units="kelvin")[0] == 422
     assert subscribe(app, csrf_token="")[0] == 400
     assert subscribe(app, website="https://spam.example") == (303, "/weather/digest/asked")
-    assert (subscriptions(app), office.messages) == ([], [])
+    assert (subscriptions(app), mail_server.messages) == ([], [])
 
 
 def test_form_contains_town_and_units_of_previous_page(portal: Portal) -> None:
@@ -279,8 +279,8 @@ def unsubscribe_path(app: Flask) -> str:
 
 
 def test_one_click_unsubscribes(portal: Portal) -> None:
-    app, office = portal
-    subscribe_and_confirm(app, office)
+    app, mail_server = portal
+    subscribe_and_confirm(app, mail_server)
     path = unsubscribe_path(app)
     client = app.test_client()
     page = client.get(path)
@@ -300,22 +300,22 @@ def test_one_click_unsubscribes(portal: Portal) -> None:
 
 
 def test_old_links_do_not_affect_new_subscription(portal: Portal) -> None:
-    app, office = portal
-    old = subscribe_and_confirm(app, office)
+    app, mail_server = portal
+    old = subscribe_and_confirm(app, mail_server)
     path = unsubscribe_path(app)
     client = app.test_client()
     client.post(path)
     assert client.post(old).status_code == 404, "expected the confirmation link to be invalid"
     assert subscriptions(app) == []
-    subscribe_and_confirm(app, office)
+    subscribe_and_confirm(app, mail_server)
     client.post(path)
     assert len(subscriptions(app)) == 1, "expected the old link not to end the new subscription"
 
 
 def test_unconfirmed_subscribers_are_deleted(portal: Portal) -> None:
-    app, office = portal
+    app, mail_server = portal
     subscribe(app, email="never@example.com")
-    subscribe_and_confirm(app, office)
+    subscribe_and_confirm(app, mail_server)
     age(app, timedelta(days=8))
     subscribe(app, email="late@example.com")
     with app.app_context():

@@ -1,4 +1,4 @@
-"""The daily film: visitors guess one film a day, with six attempts and a clue after each.
+"""The daily film: visitors guess one film a day, with six tries and a clue after each.
 
 `films`: the films and the matching of titles. `game`: the rules. `models`: the tables. `pages`: the
 pages and their JSON. `commands`: commands for timers.

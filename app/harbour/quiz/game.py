@@ -198,7 +198,7 @@ class Game:
 
     @property
     def left(self) -> int:
-        """The number of attempts left."""
+        """The number of tries left."""
         return 0 if self.over else TRIES - len(self.guesses)
 
     def clues(self) -> list[Clue]:

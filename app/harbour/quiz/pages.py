@@ -1,7 +1,7 @@
 """Pages of the daily film, and the JSON for their script.
 
 The database stores the guesses, and the cookie contains only a signed random name, so that old
-cookies do not restore attempts. Every response is created from `Game`, which limits it to the
+cookies do not restore tries. Every response is created from `Game`, which limits it to the
 clues earned by stored guesses.
 """
 
@@ -262,7 +262,7 @@ def _guesses(player: Player, day: date) -> Iterator[Film]:
     film_ids: Sequence[str] = db.session.scalars(
         select(Guess.film).where(Guess.player_id == player.id, Guess.day == day).order_by(Guess.number)
     ).all()
-    # Films that were removed since still count as attempts.
+    # Films that were removed since still count as tries.
     unknown = Film("", "A film", 0, (), 0, 0, 0, None, None, 0, (), (), (), None, None)
     return (films_by_id.get(number, unknown) for number in film_ids)
 

@@ -63,7 +63,7 @@ def fetch(path: str, town: Town, deadline: float) -> str:
     Args:
         path: CURRENT or FORECAST.
         town: the town.
-        deadline: time of the last attempt, by time.monotonic().
+        deadline: time after which no attempt starts, by time.monotonic().
 
     Raises:
         ServiceError: the service did not respond, or with an invalid response.

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-class PostOffice:
+class FakeMailServer:
     """State and faults of the server.
 
     Attributes:
@@ -91,13 +91,13 @@ class _Controller(Controller):
 
 
 @contextmanager
-def run_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[PostOffice, int]]:
+def run_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[FakeMailServer, int]]:
     """Run a mail server, with STARTTLS if `tls` is given. Yield it with its port."""
-    office = PostOffice()
+    mail_server = FakeMailServer()
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     controller = _Controller(
-        office,
+        mail_server,
         hostname="127.0.0.1",
         port=port,
         tls_context=tls,
@@ -105,7 +105,7 @@ def run_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[PostOffice, 
     )
     controller.start()
     try:
-        yield office, port
+        yield mail_server, port
     finally:
         controller.stop()
 
