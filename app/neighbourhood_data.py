@@ -45,7 +45,7 @@ def area(a: Point, b: Point, c: Point) -> float:
     return abs((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])) / 2
 
 
-def simplified(line: list[Point]) -> list[Point]:
+def simplify(line: list[Point]) -> list[Point]:
     """Simplify a line by Visvalingam's algorithm, which removes the smallest corners.
 
     The ends are kept, so that adjacent borders still meet.
@@ -70,7 +70,7 @@ def lines(topology: dict[str, Any]) -> list[list[Point]]:
         for dx, dy in arc:
             x, y = x + dx, y + dy
             line.append((x * sx + tx, y * sy + ty))
-        simplified_arcs.append(simplified(line))
+        simplified_arcs.append(simplify(line))
     return simplified_arcs
 
 

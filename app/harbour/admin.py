@@ -80,7 +80,7 @@ def login() -> ResponseReturnValue:
         if g.moderator:
             return redirect(url_for("admin.index"))
         return render_template("admin/login.html", form=form)
-    moderator = _verified(form.name.data, form.password.data) if form.validate() else None
+    moderator = _verify(form.name.data, form.password.data) if form.validate() else None
     if moderator is None:
         if not form.errors:
             form.password.errors = [WRONG]
@@ -98,7 +98,7 @@ def _after_login() -> str:
     return target if target.startswith(index_url) and "\\" not in target else index_url
 
 
-def _verified(name: str, password: str) -> Moderator | None:
+def _verify(name: str, password: str) -> Moderator | None:
     """Return the moderator if the password is correct.
 
     Takes as long for unknown names, so that the response time does not reveal which names exist.

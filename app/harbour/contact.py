@@ -58,15 +58,15 @@ def _store(form: ContactForm, listing: Listing | None) -> None:
         name=form.name.data,
         email=form.email.data,
         text=form.text.data,
-        submission=form.sent_as,
+        submission=form.submission_id,
     )
     db.session.add(message)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        if form.sent_as is None or not db.session.scalar(
-            select(Message.id).where(Message.submission == form.sent_as)
+        if form.submission_id is None or not db.session.scalar(
+            select(Message.id).where(Message.submission == form.submission_id)
         ):
             raise
         return  # the form was submitted twice

@@ -106,13 +106,13 @@ def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Str
     )
 
 
-class SentOnceForm(FlaskForm):
+class SubmissionForm(FlaskForm):
     """A form with a random submission ID, by which repeated submissions are recognised."""
 
     submission = HiddenField(default=lambda: secrets.token_hex(16))
 
     @property
-    def sent_as(self) -> str | None:
+    def submission_id(self) -> str | None:
         """The submission ID, or None if it is missing or malformed."""
         name = _text(self.submission.data)
         return name if re.fullmatch("[0-9a-f]{32}", name) else None
@@ -122,7 +122,7 @@ LISTING = Listing.__table__.c
 MESSAGE = Message.__table__.c
 
 
-class ListingForm(SentOnceForm):
+class ListingForm(SubmissionForm):
     """A home offered by its owner. The fields are the columns of `models.Listing`, and photos."""
 
     title = _line("Headline", LISTING.title, "Give the home a headline.")
@@ -203,10 +203,10 @@ class ListingForm(SentOnceForm):
         ):
             setattr(listing, name, self[name].data)
         listing.kind = Kind(self.kind.data)
-        listing.submission = self.sent_as
+        listing.submission = self.submission_id
 
 
-class ContactForm(SentOnceForm):
+class ContactForm(SubmissionForm):
     """A message to the moderators."""
 
     name = _line("Your name", MESSAGE.name, "Enter your name.", render_kw={"autocomplete": "name"})

@@ -50,9 +50,9 @@ def _earlier(form: ListingForm) -> Listing | None:
 
     Visitors may press the button twice, or send the form again after a connection error.
     """
-    if form.sent_as is None:
+    if form.submission_id is None:
         return None
-    return db.session.scalar(select(Listing).where(Listing.submission == form.sent_as))
+    return db.session.scalar(select(Listing).where(Listing.submission == form.submission_id))
 
 
 def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:

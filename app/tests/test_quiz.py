@@ -110,7 +110,7 @@ def browser(film: Film, client: FlaskClient) -> Browser:  # noqa: ARG001
     return Browser(client)
 
 
-def unearned(wrong: int) -> list[str]:
+def unearned_clues(wrong: int) -> list[str]:
     return [ANSWER, *itertools.chain(*EARNED[wrong + 1 :])]
 
 
@@ -124,7 +124,7 @@ def test_six_wrong_guesses_earn_clues_and_answer(browser: Browser, path: str) ->
         for text in (browser.page(), str(browser.state())):
             for clue in itertools.chain(*EARNED[: wrong + 1]):
                 assert clue in text, f"expected {clue} after {wrong} wrong guesses"
-            for clue in unearned(wrong):
+            for clue in unearned_clues(wrong):
                 assert clue not in text, f"expected no {clue} after {wrong} wrong guesses"
         assert browser.state()["left"] == 6 - wrong
         assert browser.page().count('class="open"') == 6 - wrong
@@ -354,7 +354,7 @@ def test_no_path_reveals_unearned_clues(browser: Browser, path: str, wrong: int)
     for method, headers in itertools.product(("GET", "HEAD", "OPTIONS", "POST"), ({}, HEADERS)):
         response = browser.client.open(path, method=method, headers=headers, buffered=True)
         # The list of titles contains the answer, in alphabetical order.
-        hidden = unearned(wrong)[path.startswith("/quiz/titles.json") :]
+        hidden = unearned_clues(wrong)[path.startswith("/quiz/titles.json") :]
         for clue in hidden:
             assert clue not in response.text, f"{method} {path} reveals {clue}"
             assert clue not in str(response.headers), f"{method} {path} reveals {clue}"
@@ -378,7 +378,7 @@ def test_no_path_reveals_unearned_clues(browser: Browser, path: str, wrong: int)
 def test_extra_form_fields_reveal_nothing(browser: Browser, path: str, more: dict[str, str]) -> None:
     response = browser.guess("Wrong a", path, **more)
     page = browser.page()
-    for clue in unearned(1):
+    for clue in unearned_clues(1):
         assert clue not in response.text + page
 
 
@@ -466,7 +466,7 @@ def test_deleted_cookie_starts_new_game(browser: Browser) -> None:
         browser.guess(film.title)
     browser.client.delete_cookie("__Host-quiz")
     assert browser.state()["guesses"] == []
-    for clue in unearned(0):
+    for clue in unearned_clues(0):
         assert clue not in browser.page()
 
 

@@ -92,7 +92,7 @@ def over_time() -> str:
         lines,
         gap=UNPUBLISHED,
         title=f"{measure.label} over time",
-        description=words.course(spans, measure, around),
+        description=words.changes(spans, measure, around),
         show=partial(words.write_mark, measure=measure),
     )
     return render_template(

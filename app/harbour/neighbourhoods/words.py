@@ -64,7 +64,7 @@ def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Meas
     )
 
 
-def course(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
+def changes(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
     """Return the first and the last figure of each line, and the gap."""
     sentences = [
         f"{line.name}: {write_value(line.values[span.first].value, measure)} in {span.first},"

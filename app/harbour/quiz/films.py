@@ -183,14 +183,14 @@ def load(notes: str = "", shipped: Path = SHIPPED) -> Films:
     except FileNotFoundError:
         return Films(())
     names, *rows = map(json.loads, lines)
-    films = {row[0]: Film(**dict(zip(names, map(_frozen, row), strict=True))) for row in rows}
+    films = {row[0]: Film(**dict(zip(names, map(_freeze, row), strict=True))) for row in rows}
     for number, note in _notes(notes).items():
         if number in films:
             films[number] = replace(films[number], **_note(number, note))
     return Films(films.values())
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _freeze(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     return tuple(value) if isinstance(value, list) else value
 
 
