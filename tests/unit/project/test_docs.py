@@ -114,7 +114,7 @@ def test_the_commands_of_the_guide_are_those_of_make():
 # Words of a message in the guide, and where they come from.
 SAID = {
     "plugins/action/release.py": ["found no branch, tag or commit"],
-    "plugins/action/release_lock.py": ["has been at work on it since", "Nothing was changed. "],
+    "plugins/action/release_lock.py": ["locked by", "Nothing was changed. "],
     "plugins/modules/release.py": ["no release was made.", "expected the files of"],
     "roles/python_app/files/build/__main__.py": ["of its build"],
     "plugins/module_utils/build_backend.py": ["cannot be built for Python"],

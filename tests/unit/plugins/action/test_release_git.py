@@ -317,7 +317,7 @@ def test_two_repositories_do_not_wait_for_each_other(repository, tmp_path):
     repository.commit(app="one")
     other = Repository(tmp_path / "other")
     other.commit(app="two")
-    assert release.fetched(source(repository), None) != release.fetched(source(other), None)
+    assert release.fetch(source(repository), None) != release.fetch(source(other), None)
 
 
 # --- What the module on the host is given ------------------------------------------------------
@@ -392,7 +392,7 @@ def test_a_folder_that_changes_meanwhile_is_no_release(tmp_path):
     found = Action(make=False, **given).run()
     (folder / "app.py").write_text("2")
     action = Action(make=True, id=f"{found['moment']}-{found['content']}", **given)
-    with pytest.raises(release.AnsibleActionFail, match="changed in this moment; run this again"):
+    with pytest.raises(release.AnsibleActionFail, match="files changed during this run"):
         action.run()
     assert action.calls == []
 
@@ -460,6 +460,6 @@ def test_a_site_that_somebody_went_back_with_is_named(repository):
     action.pin = {"release": "ID", "by": "ada@desk", "since": "2026-01-01T00:00:00+00:00"}
     action.run()
     assert action.shown == [
-        "plain stays on release ID, to which ada@desk went back at 2026-01-01T00:00:00+00:00; "
-        "make deploy ends that"
+        "plain: pinned to release ID by ada@desk since 2026-01-01T00:00:00+00:00. "
+        "make deploy SITE=plain removes the pin."
     ]

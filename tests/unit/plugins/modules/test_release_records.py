@@ -306,7 +306,7 @@ def told(**more: Any) -> dict[str, Any]:
 
 
 def test_a_table_of_nothing():
-    assert table("plain", told()) == "plain: there is no release"
+    assert table("plain", told()) == "plain: no release"
 
 
 def test_a_table_says_what_is_live_where_it_came_from_and_what_failed():
@@ -323,7 +323,7 @@ def test_a_table_says_what_is_live_where_it_came_from_and_what_failed():
         " and uncommitted changes",
         "    it ended",
         f"  {identifier(3)} live    2026-01-01T00:01:00Z by ada@desk  git@host.test:a/b.git cccccccccccc",
-        f"  {identifier(4)} built   2026-01-01T00:04:00Z by somebody",
+        f"  {identifier(4)} built   2026-01-01T00:04:00Z by unknown",
     ]
 
 
@@ -338,9 +338,9 @@ def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
         ),
     ).splitlines()[1:]
     assert lines == [
-        "  ada@desk went back to ID at then; make deploy ends that",
-        "  bob@desk has been at work on it since now (deploy)",
-        "  it is closed to visitors; make maintenance OFF=1 SITE=plain opens it",
+        "  pinned to ID by ada@desk since then; make deploy SITE=plain removes the pin",
+        "  locked by bob@desk since now (deploy)",
+        "  in maintenance; make maintenance OFF=1 SITE=plain ends it",
         "  plain.worker@ID.service is failed",
     ]
 
