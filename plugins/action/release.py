@@ -80,7 +80,7 @@ def content_hash(folder: Path, paths: list[Path]) -> str:
 
 
 def origin(folder: Path) -> dict[str, object]:
-    """Return the path and the commit of a folder, for the record of a release."""
+    """Return the path and the commit of a folder, which the record of a release contains."""
     return {
         "source": str(folder),
         "commit": git(folder, "rev-parse", "HEAD").strip(),

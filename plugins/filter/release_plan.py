@@ -1,4 +1,4 @@
-"""What each host of a run has to do, from what all of them have seen: the hosts of a site are one."""
+"""Filters that plan the steps of each host from the state of all hosts of a site."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ def release_plan(
     missing: Sequence[str] = (),
     live: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What a host has to do for each site that needs a release, by the site's name.
+    """Return the steps of a host for each site that needs a release, by the site's name.
 
-    `looks` is what `release` found for each site on each host, in the hosts' order. Where they share one
-    database, the first host that needs a release runs its migration, and what runs once in the life of the
-    site, for all of them; `missing` are hosts that share it and are not in this run. `live` is what other
-    hosts have, where this one makes itself. A site that could not be read on a host is left out.
+    `looks` are the results of the module `release` for each site, by host, in the order of the hosts. With a
+    shared database (`shared`) the first host that needs a release runs the migration and the commands of
+    `setup` for all hosts; `missing` are the hosts of the site outside this run. `live` are the published
+    releases, if this host bootstraps itself. A site that could not be read on a host is omitted.
 
-    id: the release's ID, the same on all hosts; made: whether this host has it already; migrates: whether
-    its migration is run here; setup: the commands of `setup` to run here; elsewhere: whether another host
-    does or has done both; site, commit, pin: as `release` has found them; fault: why the host cannot release
-    the site, or an empty string.
+    id: the release's ID, the same on all hosts; made: whether this host has built it; migrates: whether this
+    host runs the migration; setup: the commands that this host runs; elsewhere: whether another host runs or
+    has run both; site, commit, pin: from `looks`; fault: why the host cannot release the site, or "".
     """
     plan = {}
     for look in looks[host]:
@@ -41,19 +40,19 @@ def release_plan(
         others, fault = [one for other, one in sharing.items() if other != host], ""
         if not look["pin"] and (pins := [one["pin"] for one in others if one["pin"]]):
             fault = (
-                f"{name}: other hosts stay on release {pins[0]['release']}, to which {pins[0]['by']} went "
-                f"back, and {host} does not. Nothing was changed; make deploy SITE={name} ends that"
+                f"{name}: other hosts are pinned to release {pins[0]['release']} by {pins[0]['by']}, "
+                f"but {host} is not. "
+                f"Nothing was changed. Remedy: make deploy SITE={name} removes the pin."
             )
         identifier = look["id"] or _identifier(look, seen)
-        # Another host that has this release, and runs nothing now, has done it.
         done = any(one["current"] and one["id"] == identifier for one in others)
         setup_done = {command for one in others for command in one["setup_done"]}
         first = due[0] == host
         setup = [task for task in look["item"]["setup"] if task not in setup_done] if first else []
         if shared and missing and set(setup) - set(look["setup_done"]):
             fault = fault or (
-                f"{name}: only {', '.join(missing)} may know whether `{setup[0]}` has been run. "
-                "Nothing was changed; run this on all hosts of the site at once"
+                f"{name}: `{setup[0]}` may have run on {', '.join(missing)}, which this run excludes. "
+                "Nothing was changed. Remedy: run this on all hosts of the site."
             )
         migrates = "migrate" in look["item"] and first and not done and not look["pin"]
         plan[name] = {
@@ -64,7 +63,7 @@ def release_plan(
             "pin": look["pin"],
             "migrates": migrates,
             "setup": setup,
-            # Nobody goes back with a migration, nor because of one.
+            # A rollback runs no migration and depends on none.
             "elsewhere": bool(others) and not look["pin"] and (done or not first),
             "fault": fault,
         }
@@ -72,10 +71,10 @@ def release_plan(
 
 
 def _as_live(look: Look, live: Mapping[str, Any]) -> dict[str, Any]:
-    """What a host that makes itself does for a site: what the others have, which have migrated it."""
+    """Return the steps of a bootstrapping host: the release of the other hosts, without its migration."""
     name, content, fault = look["item"]["name"], look["content"], ""
     if not live["id"].endswith(f"-{content}"):
-        fault = f"{name}: found a source of content {content}, expected that of {live['id']}"
+        fault = f"{name}: found a source with the hash {content}, expected that of release {live['id']}"
     return {
         "site": look["item"],
         "id": live["id"],
@@ -94,9 +93,9 @@ def _of(name: str, looks: Sequence[Look]) -> Look:
 
 
 def _identifier(look: Look, seen: Mapping[str, Look]) -> str:
-    """The ID that another host has given to this content; else the first host's time, for all of them."""
+    """Return the ID that another host uses for this content, or a new one with the time of the first host."""
     given = [one["id"] for one in seen.values() if one["id"].endswith(f"-{look['content']}")]
-    # One that this host has given to the same content and another environment is taken.
+    # An ID that this host uses for the same content with other inputs is not available.
     free = [identifier for identifier in given if identifier not in look["taken"]]
     return max(free, default=f"{next(iter(seen.values()))['moment']}-{look['content']}")
 
@@ -122,14 +121,14 @@ def rollback_faults(looks: Mapping[str, Sequence[Look]], host: str, forced: bool
             changes = "\n  ".join(look["differences"])
             faults.append(
                 f"{name}: the schema of the database has changed since release {look['target']}:\n"
-                f"  {changes}\nNothing was changed. If that release can live with it: "
+                f"  {changes}\nNothing was changed. If that release works with this schema: "
                 f"make rollback SITE={name} FORCE=1"
             )
     return faults
 
 
 def rollback_plan(looks: Sequence[Look]) -> dict[str, dict[str, Any]]:
-    """As release_plan's, of sites that go back: a converge will stay there."""
+    """Return the plan of a rollback, in the format of release_plan. A converge keeps these releases."""
     return {
         look["item"]["name"]: {
             "site": look["item"],

@@ -165,7 +165,7 @@ def test_each_size_is_made_and_then_nothing_changes(cloud):
         path.write_text(path.read_text() + "  web: {type: t3.large}\n")
     for size, run in cloud.all_sizes("provision", SIZES).items():
         same(f"{size}: changed in a second run", run.succeeded("nothing to do").counted("changed"), 0)
-        left = "a t3.small; RESIZE=1 stops it and makes it a t3.large"
+        left = "t3.small; RESIZE=1 stops it and changes it to t3.large"
         same(f"{size}: the plan says {left}", left in run.said, size == "standard")
 
 
@@ -541,7 +541,7 @@ def test_a_size_does_not_shrink(cloud):
     run = cloud.begin("provision", "standard").end()
     path.write_text(good)
     assert run.process.returncode != 0, "expected a refusal"
-    expected = 'aws.size: found "small", expected standard or scaled, for database decanter-standard is there'
+    expected = 'aws.size: found "small", expected standard or scaled, because the environment has database'
     assert expected in " ".join(run.said.split()), f"expected {expected}, got {run.said}"
     same("changed", run.counted("changed"), 0)
 

@@ -95,11 +95,11 @@ def test_whoever_is_mailed(mail):
         ({"to": ["ops@a.test"]}, ".server: found nothing, expected the name of a mail server"),
         (MAIL | {"security": "ssl"}, '.security: found "ssl", expected one of: starttls, tls, none'),
         (MAIL | {"port": "smtp"}, '.port: found "smtp", expected an integer from 1 to 65535'),
-        (MAIL | {"password": "secret"}, ".user: found nothing, expected it beside password"),
-        (MAIL | {"user": "decanter"}, ".password: found nothing, expected it beside user"),
+        (MAIL | {"password": "secret"}, ".user: found nothing, expected a value, because password is set"),
+        (MAIL | {"user": "decanter"}, ".password: found nothing, expected a value, because user is set"),
         (
             MAIL | LOGIN | {"security": "none"},
-            ".security: found none beside a password, expected starttls or",
+            ".security: found none with a password, expected starttls or",
         ),
         (MAIL | {"ca": "/nowhere.pem"}, '.ca: found "/nowhere.pem", expected a file on the controller'),
     ],
@@ -499,7 +499,7 @@ def test_a_proof_in_dns_is_anybodys_to_give():
 
 
 @pytest.mark.parametrize(
-    ("has", "sites", "lacking", "beside"),
+    ("has", "sites", "lacking", "given"),
     [
         ({KEY: "AKIA"}, BY_DNS, SECRET, KEY),
         ({SECRET: "x"}, BY_DNS, KEY, SECRET),
@@ -509,9 +509,9 @@ def test_a_proof_in_dns_is_anybodys_to_give():
         ({KEY: "AKIA"}, ACME, "", ""),
     ],
 )
-def test_half_a_key_is_refused(has, sites, lacking, beside):
+def test_half_a_key_is_refused(has, sites, lacking, given):
     hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
-    expected = f"it beside {beside}, or neither if the instance role may write to the zone"
+    expected = f"a value, because {given} is set, or neither if the instance role can write to the zone"
     lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
     assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines
 

@@ -45,8 +45,8 @@ class Site(module_site.Site):
             (self.release(name) / "static").mkdir(parents=True)
             (self.venvs / environment / "bin").mkdir(parents=True, exist_ok=True)
             (self.release(name) / ".venv").symlink_to(self.venvs / environment)
-            self.beside(name, "schema.json").write_text("{}")
-            self.beside(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
+            self.sidecar(name, "schema.json").write_text("{}")
+            self.sidecar(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
         more = {"created": f"day {number:02}"} | more
         record = {"id": name, "state": "failed" if state == "unbuilt" else state, **more}
         self.write_record(name, record)
@@ -167,7 +167,7 @@ def test_a_record_is_amended_and_root_alone_writes_it(site):
     name = site.made(1, state="built", created="now")
     site.amend_record(name, state="good", went_live="then")
     assert site.record(name) == {"id": name, "state": "good", "created": "now", "went_live": "then"}
-    mode = site.beside(name, "json").stat().st_mode & 0o777
+    mode = site.sidecar(name, "json").stat().st_mode & 0o777
     assert mode == 0o640, f"expected 0640, got {mode:04o}"
 
 
@@ -206,7 +206,7 @@ def test_one_goes_back_to_the_last_good_one(history):
     history.goes_live("green", identifier(3))
     assert release_info.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
     history.goes_live("blue", identifier(1))
-    assert release_info.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
+    assert release_info.choose(history, None) == ("", f"no good release exists before {identifier(1)}")
 
 
 def test_the_last_good_one_is_the_one_that_was_live_last(history):
@@ -258,7 +258,7 @@ def test_who_was_cut_off_on_the_way_back_goes_to_the_same(history):
 
 
 def test_without_a_release_there_is_none_to_go_back_to(site):
-    assert release_info.choose(site, None) == ("", "there is no good release before the first")
+    assert release_info.choose(site, None) == ("", "no good release exists before the first")
     assert release_info.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
 
 
