@@ -85,7 +85,7 @@ def run_step(
     if done.returncode:
         print("failed")
         tail = "\n".join(output.splitlines()[-TAIL:])
-        raise Failure(f"{tail}\n{title} failed; all of its output is in {log}")
+        raise Failure(f"{tail}\n{title} failed. The whole output is in {log}.")
     if until:
         until()
     seconds = time.monotonic() - started

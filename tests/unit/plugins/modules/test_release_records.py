@@ -259,7 +259,7 @@ def test_who_was_cut_off_on_the_way_back_goes_to_the_same(history):
 
 def test_without_a_release_there_is_none_to_go_back_to(site):
     assert release_info.choose(site, None) == ("", "no good release exists before the first")
-    assert release_info.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
+    assert release_info.choose(site, "x") == ("", "found x, expected one of: (no other release exists)")
 
 
 # --- What is to be done ------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     monkeypatch.setattr(release, "Site", lambda name: site)
     monkeypatch.setattr(release, "interpreter", lambda _: "p")
     monkeypatch.setattr(release, "find", lambda *_: identifier(2))
-    monkeypatch.setattr(release, "look", lambda *_: "")
+    monkeypatch.setattr(release, "reason_to_release", lambda *_: "")
     got = site_module.call(release, params | {"pinned": pinned})
     assert (got["current"], got["id"]) == expected, got
     assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
@@ -488,7 +488,7 @@ def test_what_systemd_refuses_is_said_before_anything_is_moved(site, systemd):
     assert companions.unreadable(site, "ID", WANTED) == ""
     systemd.states["plain.digest@ID.timer"] = {"LoadState": "bad-setting"}
     got = companions.unreadable(site, "ID", WANTED)
-    assert got == "systemd refuses plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
+    assert got == "systemd rejects plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
     assert systemd.told == []
 
 
