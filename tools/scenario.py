@@ -33,7 +33,7 @@ class Run:
     """The state of a run, from the output of Molecule so far."""
 
     def __init__(self) -> None:
-        self.step, self.place, self.begun = "", "", time.monotonic()
+        self.step, self.place, self.start = "", "", time.monotonic()
         self.lock = MachineLock(ROOT / ".lab")
         self.output: list[str] = []
         self.failed: dict[str, list[str]] = {}
@@ -43,7 +43,7 @@ class Run:
         line = COLOUR.sub("", line)
         if found := STEP.search(line):
             if not found[2]:
-                self.step, self.place, self.begun, self.output = found[1], "", time.monotonic(), []
+                self.step, self.place, self.start, self.output = found[1], "", time.monotonic(), []
                 # Tests that measure time wait while this run holds the lock to create or change hosts.
                 self.lock.leave() if self.step == "verify" else self.lock.enter()
             elif found[2] == "Failed":
@@ -59,12 +59,12 @@ class Run:
         self.output.append(line)
 
     def print_step(self, state: str = "") -> None:
-        print(f"  {self.step:<12} {time.monotonic() - self.begun:5.0f} s  {state}".rstrip(), flush=True)
+        print(f"  {self.step:<12} {time.monotonic() - self.start:5.0f} s  {state}".rstrip(), flush=True)
 
     def print_progress(self, end: threading.Event) -> None:
         """Print the progress of a long step every minute."""
         while not end.wait(SECONDS):
-            if time.monotonic() - self.begun >= SECONDS / 2:
+            if time.monotonic() - self.start >= SECONDS / 2:
                 self.print_step(f"… {self.place}")
 
     def faults(self) -> list[str]:

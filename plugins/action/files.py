@@ -28,10 +28,10 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
 
     A text is the path of a file from a template. Raise ValueError if an entry is invalid.
     """
-    for given in files:
-        if not isinstance(given, str | Mapping):
-            raise ValueError(f"found {given!r}, expected a path or a dictionary")
-        file = {"path": given} if isinstance(given, str) else dict(given)
+    for entry in files:
+        if not isinstance(entry, str | Mapping):
+            raise ValueError(f"found {entry!r}, expected a path or a dictionary")
+        file = {"path": entry} if isinstance(entry, str) else dict(entry)
         if unknown := file.keys() - KEYS:
             raise ValueError(f"found {', '.join(sorted(unknown))}, expected {', '.join(sorted(KEYS))}")
         copied = file.keys() & {"folder", "shared"}
@@ -129,6 +129,6 @@ class ActionModule(ActionBase):
         path = self._find_needle("templates", template)
         text = trust_as_template(self._loader.get_text_file_contents(path))
         folder = path.removesuffix(template)  # includes are relative to it
-        known = {"ansible_managed": "Ansible managed"} | variables
-        templar = self._templar.copy_with_new_env(searchpath=[folder], available_variables=known)
+        known_variables = {"ansible_managed": "Ansible managed"} | variables
+        templar = self._templar.copy_with_new_env(searchpath=[folder], available_variables=known_variables)
         return templar.template(text, escape_backslashes=False)

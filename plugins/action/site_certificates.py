@@ -69,13 +69,15 @@ def check(name: str, place: tuple[str, int], ca: str, trusted: bool) -> tuple[li
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        given = self._task.args
+        arguments = self._task.args
         found: dict[str, list[str]] = {}
         few: dict[str, str] = {}
-        for site in given["sites"]:
+        for site in arguments["sites"]:
             for name in site["server_names"]:
-                place = given.get("address") or name, int(given.get("port", 443))
-                wrong, days, too_few = check(name, place, given.get("ca", ""), given.get("trusted", True))
+                place = arguments.get("address") or name, int(arguments.get("port", 443))
+                wrong, days, too_few = check(
+                    name, place, arguments.get("ca", ""), arguments.get("trusted", True)
+                )
                 if wrong:
                     found.setdefault(site["name"], []).append(f"{name}: {'; '.join(wrong)}")
                 elif too_few:

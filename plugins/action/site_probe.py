@@ -49,15 +49,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        given = self._task.args
-        wanted, deadline = given.get("release", ""), time.monotonic() + PATIENCE
+        arguments = self._task.args
+        wanted, deadline = arguments.get("release", ""), time.monotonic() + PATIENCE
         while True:
             try:
                 status, release = get(
-                    given["url"], given.get("address") or "", given.get("ca") or "", given["verified"]
+                    arguments["url"],
+                    arguments.get("address") or "",
+                    arguments.get("ca") or "",
+                    arguments["verified"],
                 )
-                if given["closed"]:
-                    self._display.display(f"{given['url']}: {status}, in maintenance")
+                if arguments["closed"]:
+                    self._display.display(f"{arguments['url']}: {status}, in maintenance")
                     if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
                         return {"changed": False, "status": status, "release": release}
                 if status < 400 and wanted in ("", release):
@@ -67,6 +70,7 @@ class ActionModule(ActionBase):
                 found = f"no response ({error})"
             if time.monotonic() > deadline:
                 raise AnsibleActionFail(
-                    f"{given['url']}: found {found}, expected success" + (f" from {wanted}" if wanted else "")
+                    f"{arguments['url']}: found {found}, expected success"
+                    + (f" from {wanted}" if wanted else "")
                 )
             time.sleep(0.3)

@@ -1,6 +1,6 @@
 """Filters that the role aws applies to its settings and to the resources of an environment.
 
-The parameter `made` is the result of the module aws_resources: lists of resources by kind.
+The parameter `resources` is `made` in the result of the module aws_resources: lists of resources by kind.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def aws_subscriptions(addresses: list[str]) -> list[dict[str, str]]:
 
 def aws_groups(roles: list[str], name: str, groups: list[dict[str, str]]) -> list[str]:
     """Return the roles that have a security group."""
-    there = {group["name"] for group in groups}
-    return [role for role in roles if f"{name}-{role}" in there]
+    existing = {group["name"] for group in groups}
+    return [role for role in roles if f"{name}-{role}" in existing]
 
 
 def aws_records(
-    records: list[dict[str, Any]], names: list[str], made: dict[str, list[dict[str, Any]]]
+    records: list[dict[str, Any]], names: list[str], resources: dict[str, list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """Return the A records of these names that point to an address or load balancer of the environment."""
-    addresses = {address["id"] for address in made["addresses"]}
-    aliased = [*made["balancer"], *made["edge"]]
+    addresses = {address["id"] for address in resources["addresses"]}
+    aliased = [*resources["balancer"], *resources["edge"]]
     balancers = {each["name"].lower() for each in aliased if each["name"]}
 
     def points_here(record: dict[str, Any]) -> bool:
@@ -56,11 +56,11 @@ class Part:
 SIZES = ("small", "standard", "scaled")
 
 
-def aws_size_errors(settings: dict[str, Any], made: dict[str, Any]) -> list[str]:
+def aws_size_errors(settings: dict[str, Any], resources: dict[str, Any]) -> list[str]:
     """Return an error for each resource that is larger than the settings, because no run shrinks it."""
     size, lines = settings["size"], []
     for larger, kinds in {"scaled": ("scaling", "balancer", "redis"), "standard": ("database",)}.items():
-        existing = [f"{kind} {each['id']}" for kind in kinds for each in made[kind]]
+        existing = [f"{kind} {each['id']}" for kind in kinds for each in resources[kind]]
         if existing and SIZES.index(size) < SIZES.index(larger):
             expected = " or ".join(SIZES[SIZES.index(larger) :])
             lines.append(
@@ -68,7 +68,7 @@ def aws_size_errors(settings: dict[str, Any], made: dict[str, Any]) -> list[str]
                 f"{' and '.join(existing)}. An environment cannot shrink."
             )
             break
-    for database in made["database"] if size != "small" else []:
+    for database in resources["database"] if size != "small" else []:
         existing, wanted = database["details"], settings["database"]
         if wanted["storage"] < existing["storage"]:
             lines.append(
@@ -144,13 +144,13 @@ def parts(settings: dict[str, Any], prices: dict[str, Any], alarms: list[dict[st
         yield Part("database", f"RDS for MySQL {database['version']} ({machine})", price, details)
 
 
-def unchanged(settings: dict[str, Any], made: dict[str, Any], resize: bool) -> Iterator[str]:
+def unchanged(settings: dict[str, Any], resources: dict[str, Any], resize: bool) -> Iterator[str]:
     """Yield the resources that differ from the settings and that a run does not change."""
     size, web = settings["size"], settings["web"]["type"]
     scaled = size == "scaled"
-    for stack in made["edge"] if not settings.get("edge") else []:
+    for stack in resources["edge"] if not settings.get("edge") else []:
         yield f"CloudFormation stack {stack['id']} in us-east-1, which no DNS record uses"
-    for host in made["instances"]:
+    for host in resources["instances"]:
         found = host["details"]["type"]
         if scaled and not host["group"]:
             yield f"instance {host['id']}, which size {size} does not use: docs/aws.md"
@@ -158,13 +158,13 @@ def unchanged(settings: dict[str, Any], made: dict[str, Any], resize: bool) -> I
             yield f"instance {host['id']}, {found}; the Auto Scaling group replaces it with {web}"
         elif found != web and not resize:
             yield f"instance {host['id']}, {found}; RESIZE=1 stops it and changes it to {web}"
-    for address in made["addresses"] if scaled else []:
+    for address in resources["addresses"] if scaled else []:
         yield f"address {address['id']}, which size {size} does not use: docs/aws.md"
 
 
 def aws_plan(
     settings: dict[str, Any],
-    made: dict[str, Any],
+    resources: dict[str, Any],
     prices: dict[str, Any],
     alarms: list[dict[str, Any]],
     resize: bool = False,
@@ -172,13 +172,13 @@ def aws_plan(
     """Return a table of the parts that a run creates, changes, keeps or leaves, with prices per month."""
     factor = prices["regions"].get(settings["region"])
     lines, total, unpriced = [], 0.0, False
-    leave = list(unchanged(settings, made, resize))
-    hosts = [each["details"]["type"] for each in made["instances"] if not each["group"]]
+    leave = list(unchanged(settings, resources, resize))
+    hosts = [each["details"]["type"] for each in resources["instances"] if not each["group"]]
     if hosts and not resize and settings["size"] != "scaled":
         # The price is that of the existing type, which this run does not change.
         settings = settings | {"web": settings["web"] | {"type": hosts[0]}}
     for part in parts(settings, prices, alarms):
-        found = [each for each in made[part.kind] if not each.get("group")]
+        found = [each for each in resources[part.kind] if not each.get("group")]
         changes = [
             f"{key} {found[0]['details'][key]} to {value}"
             for key, value in part.details.items()
@@ -203,13 +203,13 @@ def aws_plan(
 KEPT = ("bucket", "key", "snapshots")
 
 
-def aws_farewell(made: dict[str, Any], keep: bool) -> list[str]:
+def aws_farewell(resources: dict[str, Any], keep: bool) -> list[str]:
     """Return a table of the resources that a teardown would destroy, and of those that it would keep."""
     lines = []
-    for kind, found in made.items():
+    for kind, found in resources.items():
         kept = keep and kind in KEPT
         lines += [f"{'keep' if kept else 'destroy':8}{kind.replace('_', ' ')} {each['id']}" for each in found]
-    if keep and made["database"]:
+    if keep and resources["database"]:
         lines.append(f"{'keep':8}a final snapshot of the database")
     return lines
 

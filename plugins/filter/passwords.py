@@ -9,7 +9,7 @@ from typing import Any
 
 # Formats of crypt(3): SHA-256, SHA-512 and bcrypt, which the libc of the hosts supports.
 HASHED = re.compile(r"\$(5|6|2[aby])\$[!-9;-~]{20,120}")
-ROUNDS = 5000  # the default of crypt; a worker of nginx handles no other request meanwhile
+ROUNDS = 5000  # the default of crypt; a worker of nginx handles no other request during the computation
 
 
 def hashed(password: str, owner: str) -> str:

@@ -16,14 +16,14 @@ class Refused(Exception):
 
 def switch(site: Site, identifier: str, wanted: Wanted) -> None:
     """Activate a release. Raise Refused if it is unhealthy; then the previous release is live."""
-    old, begun = site.live_colour(), time.time()
+    old, start_time = site.live_colour(), time.time()
     before, new = site.release_of(old) if old else "", live.idle(old)
     fault = live.start(site, new, identifier, wanted)
     if fault:
         live.stop(site, new)
         stays = f"Still live is {before}" if before else "Nothing is live"
         raise Refused(
-            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, begun)}"
+            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, start_time)}"
         )
     live.flip(site, new)
     companions.move_companions(site, identifier, wanted)
@@ -32,7 +32,7 @@ def switch(site: Site, identifier: str, wanted: Wanted) -> None:
     if not fault:
         return
     units = [name for name in companions.unit_names(site, identifier, wanted) if fault.startswith(name)]
-    output = log_report(site, units[-1] if units else site.unit(new), new, begun)
+    output = log_report(site, units[-1] if units else site.unit(new), new, start_time)
     if not before:
         raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
     live.flip(site, old)

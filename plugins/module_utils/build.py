@@ -42,7 +42,7 @@ class Build(BuildUnit):
         Afterwards the tree is `releases/.new-ID`, all of it root's.
         """
         self.clear()
-        # Environments have the names of the releases that made them, and other releases use them.
+        # An environment has the name of the release that created it; other releases use it, too.
         existed = is_complete(self.environment)
         try:
             self.prepare(archive)

@@ -145,14 +145,14 @@ class BuildUnit:
                 running.wait(pause)
                 return ""
             except subprocess.TimeoutExpired:
-                begun = time.monotonic()
+                start_time = time.monotonic()
             if is_over(self.folder, self.cache, self.limit):
                 return "disk"
             if is_nearly_full(self.folder):
                 found = f"{self.site.root}: found a file system that is nearly full"
                 raise BuildError(f"{found}\nRemedy: free space on the host.")
             # Spend at most 5 percent of the time on the measurement.
-            pause = max(0.5, 20 * (time.monotonic() - begun))
+            pause = max(0.5, 20 * (time.monotonic() - start_time))
 
     def fault(self, result: str, output: str) -> str:
         """Return the reason of a failure: a result of the unit, a message, a command, or uv's log."""

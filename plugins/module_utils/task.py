@@ -30,11 +30,11 @@ def run(site: Site, identifier: str, command: str) -> str:
     command = command.replace("{release}", str(site.release(identifier)))
     escaped = command.replace("\\", "\\\\").replace('"', '\\"')
     write_file(Path(f"/run/decanter/{site.name}.task"), f'COMMAND="{escaped}"\n', 0o600)
-    begun = time.time()
+    start_time = time.time()
     try:
         systemctl("start", unit)
     except RuntimeError as error:
-        output = log(unit, begun)
+        output = log(unit, start_time)
         systemctl("reset-failed", unit)  # the next command uses the same unit
         raise Failed(output) from error
-    return log(unit, begun)
+    return log(unit, start_time)

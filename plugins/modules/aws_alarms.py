@@ -118,16 +118,16 @@ def main() -> None:
         client = module.client("cloudwatch")
         pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{prefix}-")
         found = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
-        made = sorted(name for name in alarms if name not in found or not same(found[name], alarms[name]))
+        stale = sorted(name for name in alarms if name not in found or not same(found[name], alarms[name]))
         removed = sorted(found.keys() - alarms.keys())
         if not module.check_mode:
-            for name in made:
+            for name in stale:
                 client.put_metric_alarm(**alarms[name], **({"Tags": tags} if tags else {}))
             if removed:
                 client.delete_alarms(AlarmNames=removed)
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg="CloudWatch rejected the request")
-    module.exit_json(changed=bool(made or removed), made=made, removed=removed)
+    module.exit_json(changed=bool(stale or removed), made=stale, removed=removed)
 
 
 if __name__ == "__main__":

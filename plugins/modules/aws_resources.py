@@ -120,13 +120,13 @@ def main() -> None:
         account = client_of(module, "sts").get_caller_identity()["Account"]
         queries = kinds(name, environment, account)
         edge = queries.pop("edge")
-        made = {kind: everything(module, *query) for kind, query in queries.items()}
+        resources = {kind: everything(module, *query) for kind, query in queries.items()}
         # The role creates the secret before the stack, so without a secret the slow query is not necessary.
         secret = {"id": f"/decanter/{environment}/edge/secret"}
-        made["edge"] = everything(module, *edge) if secret in made["parameters"] else []
-        made["certificate"] = tagged_certificates(module, made["certificate"], name)
-        made["key"] = living_keys(module, made["key"])
-        published = is_published(module, made["bucket"])
+        resources["edge"] = everything(module, *edge) if secret in resources["parameters"] else []
+        resources["certificate"] = tagged_certificates(module, resources["certificate"], name)
+        resources["key"] = living_keys(module, resources["key"])
+        published = is_published(module, resources["bucket"])
         zones = everything(module, "ec2", "describe_availability_zones", {}, "AvailabilityZones[].ZoneName")
         lists = {"Filters": [{"Name": "prefix-list-name", "Values": [CLOUDFRONT]}]}
         path = "PrefixLists[].PrefixListId"
@@ -137,7 +137,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         account=account,
-        made=made,
+        made=resources,
         zones=sorted(zones),
         dns_zone_id=dns_zone_id,
         records=dns,

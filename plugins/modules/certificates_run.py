@@ -91,7 +91,7 @@ def main() -> None:
     while show(unit)["ActiveState"] in ("activating", "deactivating", "reloading"):
         time.sleep(0.5)  # wait for a run of the timer, which does not read the request
     state = Path(configuration["state"])
-    begun = time.time()
+    start_time = time.time()
     if any(request.values()):
         write_file(state / "request.json", json.dumps(request), 0o600)
     fault = ""
@@ -99,8 +99,8 @@ def main() -> None:
         systemctl("start", unit)
     except RuntimeError as error:
         fault = str(error)
-    last, output = read_json(state / "last.json"), log(unit, begun)
-    if last.get("begun", 0) < begun:
+    last, output = read_json(state / "last.json"), log(unit, start_time)
+    if last.get("begun", 0) < start_time:
         module.fail_json(msg=f"{unit}: it did not run: {fault or 'no reason is known'}\n{output}")
     new = last["account"] or any(site["installed"] for site in last["sites"].values())
     module.exit_json(changed=new, missing=found, sites=last["sites"], faults=last["faults"], log=output)

@@ -239,12 +239,12 @@ def main() -> None:
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
     if not identifier:
         if wanted is None:
-            module.fail_json(**failure(f"{site.name}: no release was made. {missing}"))
+            module.fail_json(**failure(f"{site.name}: no release was built. {missing}"))
         try:
             with site.exclusive():
                 identifier = build(site, params, wanted, inputs, files)
         except (BuildError, FilesError) as error:
-            text = f"{site.name}: no release was made. {error}"
+            text = f"{site.name}: no release was built. {error}"
             module.fail_json(**failure(f"{text}\nStill live is {site.live_release() or 'nothing'}."))
     module.exit_json(**result | {"changed": True, "id": identifier})
 

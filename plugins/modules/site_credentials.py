@@ -40,12 +40,12 @@ def main() -> None:
     # Without this file the service fetches again, even if the last fetch was a moment ago.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{FOLDER}/.{site}")
-    before, begun = newest([folder]), time.time()
+    before, start_time = newest([folder]), time.time()
     try:
         systemctl("start", unit)
     except SystemdError as error:
-        lines = [line for line in log(unit, begun).splitlines() if line.startswith(f"{site}: ")]
-        module.fail_json(msg="\n".join(lines) or f"{unit}: {error.output}\n{log(unit, begun)}")
+        lines = [line for line in log(unit, start_time).splitlines() if line.startswith(f"{site}: ")]
+        module.fail_json(msg="\n".join(lines) or f"{unit}: {error.output}\n{log(unit, start_time)}")
     module.exit_json(changed=newest([folder]) != before)
 
 

@@ -102,11 +102,11 @@ def main() -> None:
         # NeedDaemonReload ignores a drop-in in a new folder.
         systemctl("daemon-reload")
     if action != "none":
-        begun = time.time()
+        start_time = time.time()
         try:
             systemctl(action, name)
         except SystemdError as error:
-            text = f"{name}: the {action} failed: {error.output}\n{log(name, begun)}"
+            text = f"{name}: the {action} failed: {error.output}\n{log(name, start_time)}"
             module.fail_json(msg=text, **result)
     module.exit_json(**result)
 

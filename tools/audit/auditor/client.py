@@ -25,9 +25,9 @@ def visit(place: str, given: argparse.Namespace, paths, responses: list[tuple[st
     context = ssl.create_default_context(cafile=given.ca)
     headers = {"Accept-Encoding": "gzip"} | ({"Cookie": given.cookie} if given.cookie else {})
     connection, rate = None, given.rate / CONNECTIONS
-    begun = time.monotonic()
+    start = time.monotonic()
     for number in range(round(given.seconds * rate)):
-        due = begun + number / rate
+        due = start + number / rate
         time.sleep(max(0, due - time.monotonic()))
         if number % USED == 0 and connection:
             connection.close()

@@ -409,7 +409,7 @@ def run_folder(tmp_path, monkeypatch) -> Path:
 def failure_of(repository: Repository, host: str, site: str = "shop", **failure: object) -> dict[str, object]:
     """Return what the action returns for a host on which the module fails."""
     action = Action(make=False, site={"name": site}, source=source(repository))
-    action.failure = {"failed": True, "msg": f"{site}: no release was made.", **failure}
+    action.failure = {"failed": True, "msg": f"{site}: no release was built.", **failure}
     return action.run(task_vars={"inventory_hostname": host})
 
 
