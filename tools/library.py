@@ -119,7 +119,7 @@ def lab_sites() -> Record:
 
 
 class Lab:
-    """Throwaway hosts of one program; logs and results are in `work`, their inventory in `hosts_file`."""
+    """Lab hosts of one program; logs and results are in `work`, their inventory in `hosts_file`."""
 
     def __init__(self, name: str, hosts: list[Record]) -> None:
         self.name, self.hosts, self.work = name, hosts, ROOT / ".lab" / name
