@@ -157,7 +157,7 @@ def test_one_that_is_provided_is_watched(host, converge, turn, sites, shown, me,
     files = {"certificate": f"{tmp_path}/tls/fullchain.pem", "key": f"{tmp_path}/tls/privkey.pem"}
     changed["plain"]["tls"] = {"mode": "provided", **files}
     told = " ".join(converge(changed).split())
-    assert "sites.plain.tls.certificate: ends 20" in told and "provide another" in told, told
+    assert "sites.plain.tls.certificate: expires 20" in told and "provide a new one" in told, told
     assert shown(f"plain.{me}.test").serial_number == 0x87654321
     log = output_of_run(host, turn, fails=True)
     assert "plain: its certificate expires 20" in log and "in 20.0 days. Provide another" in log, log
