@@ -80,7 +80,7 @@ cloud_playbook = $(accelerated) AWS_EC2_METADATA_DISABLED=true $(local_playbook)
 provision: cloud ## Show the price of the AWS resources, then create them: make provision ENV=staging [YES=1] [RESIZE=1]
 	@$(cloud_playbook) decanter.stack.provision $(if $(YES),-e yes=true) $(if $(RESIZE),-e resize=true) $(ARGS)
 
-teardown: cloud ## Delete them, except backups: make teardown ENV=staging [CONFIRM=staging] [KEEP=no] [PRODUCTION=production]
+teardown: cloud ## Delete the AWS resources, except backups: make teardown ENV=staging [CONFIRM=staging] [KEEP=no] [PRODUCTION=production]
 	@$(cloud_playbook) decanter.stack.teardown $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(if $(KEEP),-e keep=$(KEEP)) \
 	  $(if $(PRODUCTION),-e production=$(PRODUCTION)) $(ARGS)
 

@@ -208,7 +208,10 @@ def test_what_is_missing_is_one_line(inventory, shop, capsys):
 
 
 WRONG = {
-    "a name that is taken": (["--name", "harbour"], "name: found harbour, expected the name of no other site"),
+    "a name that is taken": (
+        ["--name", "harbour"],
+        "name: found harbour, expected the name of no other site",
+    ),
     "a name of the system's": (["--name", "nginx"], 'sites.nginx: found the name "nginx"'),
     "a host name that is taken": (
         ["--server-names", "harbour.example.com"],
