@@ -73,7 +73,7 @@ def release_served(hostvars: Mapping[str, Any], host: str) -> list[str]:
 
 
 def release_withdrawals(hostvars: Mapping[str, Any], hosts: Sequence[str], host: str) -> list[dict[str, str]]:
-    """Return the locked sites of a host whose release failed on any host: `site` and `fault` each."""
+    """Return the locked sites of a host that have a failed release on any host: `site` and `fault` each."""
     first: dict[str, Mapping[str, str]] = {}
     for failure in release_failures(hostvars, hosts):
         if failure["step"] in RELEASE_STEPS:

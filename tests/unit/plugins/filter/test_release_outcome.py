@@ -60,8 +60,8 @@ def test_site_of_loop_variable_and_of_withdrawal_is_found():
     ("message", "reason"),
     [
         (
-            "shop: no release was made. x==1 cannot be built\npip's log ends:\nx",
-            "no release was made. x==1 cannot be built",
+            "shop: no release was built. x==1 cannot be built\npip's log ends:\nx",
+            "no release was built. x==1 cannot be built",
         ),
         (
             "shop: `flask db upgrade` failed in release X. The log of the migration ends:",

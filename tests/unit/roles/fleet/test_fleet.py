@@ -227,4 +227,4 @@ def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
     assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"
     fault = release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["fault"]
-    assert fault.startswith("plain: found a source of content 0123456789ab, exp"), fault
+    assert fault.startswith("plain: found a source with the hash 0123456789ab, exp"), fault
