@@ -9,9 +9,10 @@ from pathlib import Path
 from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 # Features that the old version lacks: builds in a sandbox by uv, .package in the path of each unit, and files
-# that programs on hosts share.
+# that programs on hosts share. Other comments: the firewall.
 NECESSARY = {
     "base : Write the configuration",
+    "firewall : Write the settings of ufw",
     "python_app : Install uv in an environment of its own",
     "python_app : Create the users that each site is served and built by",
     "python_app : configure | Write the files that each site's units read",
