@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 # Features that the old version lacks: builds in a sandbox by uv, .package in the path of each unit, and files
-# that programs on hosts share. Other comments: the firewall.
+# that programs on hosts share. Files of the firewall and of nginx differ in comments.
 NECESSARY = {
     "base : Write the configuration",
     "firewall : Write the settings of ufw",
@@ -20,6 +20,7 @@ NECESSARY = {
     "python_app : configure | Write the units of each site's processes and of what its timers start",
     "gunicorn : Configure each site's instances",
     "certbot : program | Install the program that renews and monitors certificates",
+    "nginx : Configure nginx",
     "release : Read which sites need a release",
 }
 
