@@ -27,7 +27,7 @@ options:
     required: true
     suboptions:
       name: {type: str, required: true, description: Its name after the prefix.}
-      says: {type: str, required: true, description: What it means.}
+      description: {type: str, required: true, description: The description of the alarm.}
       namespace: {type: str, required: true, description: Where its metric is.}
       metric: {type: str, required: true, description: Its metric.}
       of: {type: dict, default: {}, description: The metric's dimensions.}
@@ -53,7 +53,7 @@ def wanted(alarm: dict[str, Any], prefix: str, topic: str) -> dict[str, Any]:
     period = 60 * (5 if minutes % 5 == 0 and minutes < 60 else 60 if minutes % 60 == 0 else 1)
     return {
         "AlarmName": f"{prefix}-{alarm['name']}",
-        "AlarmDescription": alarm["says"],
+        "AlarmDescription": alarm["description"],
         "Namespace": alarm["namespace"],
         "MetricName": alarm["metric"],
         "Dimensions": [{"Name": name, "Value": str(value)} for name, value in sorted(alarm["of"].items())],
@@ -81,7 +81,7 @@ def same(found: dict[str, Any], alarm: dict[str, Any]) -> bool:
 def main() -> None:
     suboptions = {
         "name": {"type": "str", "required": True},
-        "says": {"type": "str", "required": True},
+        "description": {"type": "str", "required": True},
         "namespace": {"type": "str", "required": True},
         "metric": {"type": "str", "required": True},
         "of": {"type": "dict", "default": {}},
