@@ -69,7 +69,7 @@ class Certbot:
             arguments += ["--ip-address" if parse_address(name) else "--domain", name]
         environment = self._aws_environment() if site.challenge == "route53" else {}
         done = self._run("certonly", *arguments, environment=environment)
-        if self._rejects_account(done) and self._put_account_aside():
+        if self._rejects_account(done) and self._set_account_aside():
             done = self._run("certonly", *arguments, environment=environment)
         if self._registering and self.account_folder.is_dir():
             self._record_contact()
@@ -82,7 +82,7 @@ class Certbot:
             )
 
     def update_contact(self) -> None:
-        """Change the contact address of the account if the configuration has another one."""
+        """Update the contact address of the account if it differs from the configuration."""
         contact = self._account_settings()
         if self._registering or read_json(self.state.folder / "account.json") == contact:
             return
@@ -138,7 +138,7 @@ class Certbot:
             done.returncode != 0 and log.exists() and "accountDoesNotExist" in log.read_text(errors="replace")
         )
 
-    def _put_account_aside(self) -> bool:
+    def _set_account_aside(self) -> bool:
         """Move the account away, so that certbot registers another one. Return whether it was moved.
 
         Once in a run, because a CA that rejects each account must not get many registrations.

@@ -1,7 +1,7 @@
 """Preflight probe: request a token for each name, as the CA does (HTTP-01).
 
-A name that does not reach this host is left out of the order, because a failed order counts against rate
-limits of the CA.
+A name that does not reach this host is left out of the order, because a failed order counts against the CA's
+rate limits.
 """
 
 from __future__ import annotations
