@@ -134,18 +134,18 @@ def test_what_cannot_be_had_is_named_and_nothing_is_lost(endpoint, fetch, progra
     fetch({"A": put(endpoint, "/t/a", "kept")})
     put(endpoint, "/t/a", "newer")
     got = fetch({"A": "ssm:/t/a", "B": "ssm:/t/nobody", "C": f"kms:{base64.b64encode(b'x' * 60).decode()}"})
-    assert got[0] == "plain: found no credential B at ssm:/t/nobody: there is no such parameter", got
+    assert got[0] == "plain: found no credential B at ssm:/t/nobody: the parameter does not exist", got
     assert len(got) == 2 and got[1].startswith("plain: found no credential C at kms:eHh4eHh4…: "), got
     assert "newer" not in str(got) and (program.folder / "A").read_text() == "kept", got
 
 
 def test_the_environment_is_as_systemd_reads_it(endpoint, fetch, program):
-    from ansible_collections.decanter.stack.plugins.filter import sites
+    from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import environment_file
 
     assert fetch({"SECRET_KEY": put(endpoint, "/t/a", SECRET)}, "environment") == []
     got = (program.folder / "environment").read_text()
     # What the controller writes of other secrets has been read by systemd in the lab.
-    expected = sites.secret_environment({"SECRET_KEY": SECRET}).split("\n", 1)[1]
+    expected = environment_file({"SECRET_KEY": SECRET}).split("\n", 1)[1]
     assert got == expected, f"expected {expected!r}, got {got!r}"
 
 
@@ -176,5 +176,5 @@ def test_a_refusal_is_told_from_what_is_not_there(program):
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "GetParameter")
 
     store.clients["ssm"] = SimpleNamespace(get_parameter=refuse)
-    with pytest.raises(program.Refused, match="the instance's role may not read it"):
+    with pytest.raises(program.SecretError, match="the instance's role may not read it"):
         store.secret("ssm:/t/a")
