@@ -12,11 +12,11 @@ from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 # that programs on hosts share.
 NECESSARY = {
     "base : Write the configuration",
-    "python_app : Install uv in an environment of its own",
-    "python_app : Create the users that each site is served and built by",
+    "python_app : Install uv in its own virtual environment",
+    "python_app : Create the service user and the build user of each site",
     "python_app : configure | Write the files that each site's units read",
     "python_app : configure | Write the program that builds releases",
-    "python_app : configure | Write the units of each site's processes and of what its timers start",
+    "python_app : configure | Write the service units of each site's processes and timers",
     "gunicorn : Configure each site's instances",
     "certbot : program | Install the program that renews and monitors certificates",
     "release : Read which sites need a release",

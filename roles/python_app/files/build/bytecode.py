@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 
 
-def compiled(source: Path) -> Path:
+def bytecode_path(source: Path) -> Path:
     return Path(importlib.util.cache_from_source(str(source)))
 
 
 def compile_one(source: Path, folder: Path) -> None:
     """Compile one module, unless its bytecode exists."""
-    target = compiled(source)
+    target = bytecode_path(source)
     if target.exists():
         return
     # A template or a test that looks like Python and is not stays without bytecode.

@@ -280,7 +280,7 @@ def limits_python(comparisons: frozenset[Comparison], minors: frozenset[int]) ->
 def check_direct(packages: list[Table], direct: list[Edge]) -> None:
     """Raise LockError if a direct dependency is not in the lock.
 
-    Poetry omits a dependency whose marker excludes every Python that the project supports.
+    Poetry omits a dependency with a marker that excludes every Python that the project supports.
     """
     for edge in direct:
         fits = targets(packages, edge)

@@ -27,8 +27,8 @@ sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main_
 import application  # noqa: E402  the path is set above
 import plan as plans  # noqa: E402
 import requirement_lines  # noqa: E402
-from reuse import NOTHING, Contents, kept  # noqa: E402
-from uv import Failed, Uv  # noqa: E402
+from reuse import NO_PACKAGES, Contents, reusable_packages  # noqa: E402
+from uv import CommandError, Uv  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,7 @@ def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: P
     job = {"python": uv.python, "server": f"gunicorn==1.0 --hash=sha256:{digest}"}
     program = runpy.run_path(str(PROGRAM / "__main__.py"))
     contents = Contents("", plan.options, plan.packages | program["missing_server"](plan, job))
-    reused = kept(previous, contents.unchanged(previous)) if previous else NOTHING
+    reused = reusable_packages(previous, contents.unchanged(previous)) if previous else NO_PACKAGES
     program["build_environment"](uv, plan, job, reused)
     contents.write(environment)
     for path in reused.files:
@@ -102,7 +102,7 @@ def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: P
 
 
 def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, named: str = "") -> str:
-    with pytest.raises(application.Unusable) as refusal:
+    with pytest.raises(application.ApplicationError) as refusal:
         planned(uv, files, install, named)
     return str(refusal.value)
 
@@ -217,7 +217,7 @@ def test_hashed_requirements_install_exactly_their_files(uv, shelf):
 def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
     text = text.format(flask=digest(shelf, "flask-3.0"))
     plan = planned(uv, {"requirements.txt": f"{text}\n"})
-    with pytest.raises(Failed):
+    with pytest.raises(CommandError):
         installed(uv, plan)
     said = capfd.readouterr().err.lower()
     assert "hash" in said, f"expected uv to name the hash, got {said}"
@@ -434,7 +434,7 @@ def test_requires_python_is_checked_beside_requirements(uv, wanted, version, fit
     more = f'requires-python = "{wanted}"\n'
     write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
     if fits:
-        application.suits(uv.tree, version)
+        application.check_python_version(uv.tree, version)
         return
-    with pytest.raises(application.Unusable, match=rf"requires-python {wanted}.*{version}"):
-        application.suits(uv.tree, version)
+    with pytest.raises(application.ApplicationError, match=rf"requires-python {wanted}.*{version}"):
+        application.check_python_version(uv.tree, version)
