@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 
 CONFIGURATION = Path("/etc/decanter/balancer.json")
 RUN = Path("/run/decanter/balancer")
@@ -137,7 +137,7 @@ class Balancer:
             because = "" if healthy else f", as nobody is healthy: {member.fault or 'not asked yet'}"
         else:
             because = f": {'taken out by an operator' if out else member.fault or 'not asked yet'}"
-        say(f"{site}: {member.name} is {'in' if inside else 'out'}{because}")
+        log(f"{site}: {member.name} is {'in' if inside else 'out'}{because}")
 
     # --- How they are ------------------------------------------------------------------------------
 

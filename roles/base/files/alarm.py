@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import read_json, write_file
-from shared.journal import iso, say
+from shared.journal import iso, log
 from shared.systemd import SystemdError, show
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
@@ -116,19 +116,19 @@ def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
         words = digest(errors or lines)
         known.setdefault("since", now)
         if known.get("words") == words and 0 <= now - known.get("mailed", 0) < PAUSE:
-            say(f"{unit}: says what was mailed at {iso(known['mailed'])}")
+            log(f"{unit}: says what was mailed at {iso(known['mailed'])}")
             return
         # Before it is sent: since when it fails is to be known, too, when no mail goes out.
         write_file(file, json.dumps(known), 0o600)
         send(settings, message(settings, f"{unit} fails", failed_body(unit, told, known["since"], lines)))
         write_file(file, json.dumps({**known, "words": words, "mailed": now}), 0o600)
-        say(f"{unit}: mailed to {', '.join(settings['to'])}")
+        log(f"{unit}: mailed to {', '.join(settings['to'])}")
     elif known and told["ActiveState"] in ("active", "inactive"):
         if "mailed" in known:
             since = iso(known["since"])
             body = f"{unit} is well again on {socket.gethostname()}. It had failed since {since}.\n"
             send(settings, message(settings, f"{unit} is well again", body))
-            say(f"{unit}: mailed to {', '.join(settings['to'])} that it is well again")
+            log(f"{unit}: mailed to {', '.join(settings['to'])} that it is well again")
         file.unlink()
 
 
@@ -138,7 +138,7 @@ def main(unit: str) -> int:
         look_at(unit, settings, STATE / f"{unit}.json")
     except (OSError, ValueError, SystemdError) as error:
         # Never with a password: smtplib's errors have the server's words.
-        say(f"{unit}: no mail could be sent: {error}", fault=True)
+        log(f"{unit}: no mail could be sent: {error}", fault=True)
         return 1
     return 0
 

@@ -36,7 +36,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
 from botocore.utils import IMDSRegionProvider
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
@@ -146,7 +146,7 @@ def main() -> int:
     os.umask(0o077)
     faults = fetch(sys.argv[1])
     for fault in faults:
-        say(fault, fault=True)
+        log(fault, fault=True)
     return 1 if faults else 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from failures import CertificateError
 from shared.certificate import fits
 from shared.files import read_json, write_file
-from shared.journal import say
+from shared.journal import log
 from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 from state import Site, State
 
@@ -103,7 +103,7 @@ def reload_services(state: State) -> None:
             reason = emergency(unit, begun) or str(error).partition("\n")[0]
             faults.append(f"{unit} still serves the old certificates, because its reload failed: {reason}")
         else:
-            say(f"{unit}: reloaded")
+            log(f"{unit}: reloaded")
     if unread != before:
         write_file(file, json.dumps({"units": sorted(unread)}), 0o600)
     if faults:

@@ -18,7 +18,7 @@ from probe import probe
 from shared.addresses import canonical
 from shared.certificate import Certificate
 from shared.files import write_file
-from shared.journal import iso, say
+from shared.journal import iso, log
 from shared.systemd import SystemdError
 from state import Site, State
 
@@ -70,7 +70,7 @@ class Run:
                 faults = self._probe(site)
                 if names := [name for name in site.server_names if name not in faults]:
                     self.certbot.order(site, names, dry_run=True)
-                    say(f"{site.name}: would be renewed for {', '.join(names)}")
+                    log(f"{site.name}: would be renewed for {', '.join(names)}")
                 error = "; ".join(faults.values())
             except Exception as failure:
                 error = describe(failure)
@@ -80,7 +80,7 @@ class Run:
     def report(self, fault: str) -> None:
         """Print a fault with the priority of an error, and fail the run."""
         self.faults.append(fault)
-        say(fault, fault=True)
+        log(fault, fault=True)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -142,14 +142,14 @@ class Run:
             return "; ".join(faults.values())
         order = self.state.parameters(site) | {"names": names}
         self._check_retry(note, order)
-        say(f"{site.name}: orders a certificate, because {reason}")
+        log(f"{site.name}: orders a certificate, because {reason}")
         self._order(site, order, note, issued)
         if not (issued := self.state.issued(site)):
             raise CertificateError("the certificate from certbot cannot be read")
         note["got"] = self.state.parameters(site) | {"names": sorted(names)}
         note.pop("due", None)
         until = f"by {issued.issuer}, valid until {iso(issued.ends)}"
-        say(f"{site.name}: issued a certificate for {', '.join(names)}, {until}")
+        log(f"{site.name}: issued a certificate for {', '.join(names)}, {until}")
         return "; ".join(faults.values())
 
     def _reason(self, site: Site, note: Note, issued: Certificate | None) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from shared.addresses import canonical
 from shared.certificate import Certificate, fits, read_certificate
 from shared.files import read_json
-from shared.journal import say
+from shared.journal import log
 
 # The distribution updates this list; certbot's own list gets no security updates.
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -103,4 +103,4 @@ class State:
                 path.unlink(missing_ok=True)
             for folder in ("live", "archive"):
                 shutil.rmtree(self.certbot / folder / name, ignore_errors=True)
-            say(f"{name}: its certificate will not be renewed")
+            log(f"{name}: its certificate will not be renewed")
