@@ -25,7 +25,7 @@ Table = dict[str, Any]
 
 
 class ApplicationError(Exception):
-    """The application's own files do not permit a build; the message has the file and the remedy."""
+    """The application's files do not permit a build. The message contains the file and the remedy."""
 
 
 def requirement_file(tree: Path, named: str) -> str:

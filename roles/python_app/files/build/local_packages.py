@@ -48,7 +48,7 @@ def version_variables(paths: list[Path]) -> dict[str, str]:
 
 
 def merge(installed: Path, tree: Path) -> None:
-    """Move each installed file over its source; what has no source folder stays where it was installed."""
+    """Move each installed file over its source. Files without a source folder are not moved."""
     for top in sorted(installed.iterdir()):
         if top.name == "bin" or top.name.endswith((".dist-info", ".lock")):
             continue

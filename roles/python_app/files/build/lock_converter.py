@@ -147,7 +147,7 @@ def pipfile_package(name: str, one: Table, sources: list[Table]) -> Converted:
         return Converted(f"{name} @ ./{path}", hashes) if ARCHIVE.fullmatch(path) else Converted(local=path)
     version = one.get("version", "")
     if version in ("", "*") and pipfile_marker(one) != ALWAYS:
-        # Pipenv does not pin what the Python that locked does not need. uv fails only if the marker is true.
+        # Pipenv does not pin packages that its own Python does not need. uv fails only if the marker is true.
         return Converted(f"{name}=={NOT_LOCKED}")
     if not version.startswith("==") or not hashes:
         raise LockError(

@@ -29,7 +29,7 @@ from lock_versions import satisfies, version_key
 REQUIREMENT = re.compile(
     r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?\s*(@\s*\S+|[^;@]*?)\s*(?:;(.*))?", re.DOTALL
 )
-# A dependency from elsewhere, by its key, and the source type of its package.
+# Keys of dependencies that are not from an index, and the source types of their packages.
 ELSEWHERE = {"git": ("git",), "url": ("url",), "path": ("directory", "file"), "file": ("file",)}
 ROUNDS = 20
 

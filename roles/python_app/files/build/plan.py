@@ -143,7 +143,7 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     if kind == "project" and name in ("setup.py", "setup.cfg"):
         plan.local.append(uv.tree)
     if locked:
-        # The hashes of the file itself count, not those that the index has today.
+        # Install with the hashes of the file, not with the current hashes of the index.
         plan.install[0] += [
             "--constraints",
             hashed_constraints(uv, text),
@@ -159,7 +159,7 @@ def editable_requirement(extras: list[str]) -> list[str]:
 
 
 def hashed_constraints(uv: Uv, text: str) -> str:
-    """Write the requirements without includes and local packages as constraints; return the path."""
+    """Write the requirements without includes and local packages as constraints. Return the path."""
     logical = re.sub(r"\\\r?\n", " ", text).splitlines()
     kept = [line for line in logical if not (INCLUDE.match(line) or LOCAL.match(line.strip()))]
     return uv.write("constraints.txt", "\n".join(kept) + "\n")

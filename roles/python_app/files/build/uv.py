@@ -19,7 +19,7 @@ class CommandError(Exception):
 
 
 class Uv:
-    """Runs uv in the tree of a release, for one interpreter and one environment."""
+    """Calls of uv in the tree of a release, with one interpreter and one environment."""
 
     def __init__(
         self, tree: Path, environment: Path, python: str, version: str, offline: bool, program: str = UV
