@@ -17,6 +17,7 @@ NECESSARY = {
     "python_app : configure | Write the files that each site's units read",
     "python_app : configure | Write the program that builds releases",
     "python_app : configure | Write the service units of each site's processes and timers",
+    "python_app : configure | Write each site's timers",  # Only a comment differs.
     "gunicorn : Configure each site's instances",
     "certbot : program | Install the program that renews and monitors certificates",
     "release : Read which sites need a release",
