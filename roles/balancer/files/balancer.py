@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 
 CONFIGURATION = Path("/etc/decanter/balancer.json")
 RUN = Path("/run/decanter/balancer")
@@ -136,7 +136,7 @@ class Balancer:
             because = "" if healthy else f", because no host is healthy: {member.fault or 'not checked yet'}"
         else:
             because = f": {'taken out by an operator' if out else member.fault or 'not checked yet'}"
-        say(f"{site}: {member.name} is {'in' if active else 'out'}{because}")
+        log(f"{site}: {member.name} is {'in' if active else 'out'}{because}")
 
     # --- Health checks -----------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import read_json, write_file
-from shared.journal import iso, say
+from shared.journal import iso, log
 from shared.systemd import SystemdError, show
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
@@ -115,20 +115,20 @@ def report(unit: str, settings: dict[str, Any], file: Path) -> None:
         fingerprint = digest(errors or lines)
         record.setdefault("since", now)
         if record.get("words") == fingerprint and 0 <= now - record.get("mailed", 0) < PAUSE:
-            say(f"{unit}: the same errors were mailed at {iso(record['mailed'])}")
+            log(f"{unit}: the same errors were mailed at {iso(record['mailed'])}")
             return
         # Written first, to keep the time of the first failure if the mail cannot be sent.
         write_file(file, json.dumps(record), 0o600)
         body = failure_body(unit, state["Description"], record["since"], lines)
         send(settings, message(settings, f"{unit} failed", body))
         write_file(file, json.dumps({**record, "words": fingerprint, "mailed": now}), 0o600)
-        say(f"{unit}: mailed to {', '.join(settings['to'])}")
+        log(f"{unit}: mailed to {', '.join(settings['to'])}")
     elif record and state["ActiveState"] in ("active", "inactive"):
         if "mailed" in record:
             since = iso(record["since"])
             body = f"{unit} has recovered on {socket.gethostname()}. It had failed since {since}.\n"
             send(settings, message(settings, f"{unit} recovered", body))
-            say(f"{unit}: recovery mailed to {', '.join(settings['to'])}")
+            log(f"{unit}: recovery mailed to {', '.join(settings['to'])}")
         file.unlink()
 
 
@@ -138,7 +138,7 @@ def main(unit: str) -> int:
         report(unit, settings, STATE / f"{unit}.json")
     except (OSError, ValueError, SystemdError) as error:
         # Errors of smtplib contain the server's response, and never the password.
-        say(f"{unit}: no mail could be sent: {error}", fault=True)
+        log(f"{unit}: no mail could be sent: {error}", fault=True)
         return 1
     return 0
 

@@ -58,7 +58,7 @@ MESSAGES = {
     ("docs/aws-hosts.md", "plugins/plugin_utils/inventory_validation/topology.py"): ["found no instance"],
     ("docs/aws-hosts.md", "roles/credentials/files/credentials.py"): [
         "found no credential",
-        "there is no such parameter",
+        "the parameter does not exist",
     ],
 }
 
