@@ -115,9 +115,9 @@ def short_names() -> list[str]:
 
 
 def test_readme_lists_each_platform():
-    table = (ROOT / "README.md").read_text().split("## What has run where")[1]
+    table = (ROOT / "README.md").read_text().split("## Tested systems")[1]
     missing = [name for name in short_names() if name not in table]
-    assert not missing, f"README.md: expected {missing} under What has run where"
+    assert not missing, f"README.md: expected {missing} under Tested systems"
 
 
 def test_ci_converges_each_platform():
