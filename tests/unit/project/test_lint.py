@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import tomllib
 import yaml
-from repository import ROOT, repository_files
+from repository import ROOT, repository_files, repository_symlinks
 
 PRODUCT = ("plugins", "roles", "tools")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
@@ -21,6 +21,17 @@ def test_commands_are_shell_scripts():
     """ruff and mypy find Python by its ending, and tests import it: it belongs to tools/."""
     first = {path: (ROOT / path).read_text().splitlines()[0] for path in repository_files("bin")}
     assert set(first.values()) == {"#!/bin/sh", "#!/bin/bash"}, first
+
+
+def test_symlinks_stay_inside_the_repository():
+    """A link to another folder exists on one machine only, as a linked .venv does."""
+    links = {path: (ROOT / path).readlink() for path in repository_symlinks()}
+    outside = {
+        path: str(target)
+        for path, target in links.items()
+        if target.is_absolute() or not (ROOT / path).resolve().is_relative_to(ROOT)
+    }
+    assert links and not outside, f"expected relative links inside the repository, got {outside}"
 
 
 def test_ruff_has_one_configuration():
