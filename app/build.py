@@ -1,6 +1,6 @@
-"""Give copies of the static files names that have the hash of their content, once a release.
+"""Copy the static files to names with a hash of their content, once per release.
 
-This does not import the package `harbour`, which takes a second: the whole application is loaded with it.
+Does not import the package `harbour`, because loading the whole application takes a second.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 STATIC = Path(__file__).with_name("harbour") / "static"
 BUILT = "dist"
-MANIFEST = "manifest.json"  # read by harbour/assets.py
+MANIFEST = "manifest.json"  # see harbour/assets.py
 
 
 def build(folder: Path) -> dict[str, str]:
-    """Copy each static file to a name with its hash; return the new names by the old."""
+    """Copy each static file to a name with its hash. Return the new names by the old ones."""
     shutil.rmtree(folder / BUILT, ignore_errors=True)
     names = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -31,4 +31,4 @@ def build(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(f"{len(build(STATIC))} static files have their hash in their names.")
+    print(f"Copied {len(build(STATIC))} static files to names with a hash.")

@@ -1,9 +1,9 @@
-"""Makes the quiz's films anew from the Wikidata extract in bokeh-sampledata.
+"""Generate the quiz's films from the Wikidata extract in bokeh-sampledata.
 
     pip download --no-deps "bokeh-sampledata>=2026.1" && unzip bokeh_sampledata-*.whl
     python make_films.py bokeh_sampledata/_data/movies.db
 
-What is chosen and why is in harbour/quiz/FILMS.md.
+harbour/quiz/FILMS.md describes the selection.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 FILMS = Path(__file__).parent / "harbour" / "quiz" / "films.jsonl"
-MOST_CAST = 6
-# One language: what is in several is often not known by its English title. Shorter ones are no
-# features; without genres or a score there is no first clue.
-CHOSEN = """
+MAX_CAST = 6
+# English only, because other films are less known by their English titles. Shorter films are not
+# features. Films without genres or score have no first clue.
+SELECTION = """
     SELECT imdbID, Title, Year, Genre, Meter, Reviews, Fresh, tomatoes.Rating AS Average,
            Metacritic, Runtime, Country, Director, "Cast", BoxOffice, Oscars,
-           MIN(ID) -- of two with one IMDb id, the first
+           MIN(ID) -- the first of several rows with one IMDb ID
     FROM omdb JOIN tomatoes USING (ID)
     WHERE Language = 'English' AND Year >= 1970 AND Runtime >= 60 AND Reviews >= 40
       AND Director <> '' AND "Cast" <> '' AND Genre <> '' AND Meter IS NOT NULL
@@ -35,15 +35,15 @@ CHOSEN = """
 
 
 def films(database: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """Yield each film that is chosen. What is not known of it is None."""
+    """Yield the selected films. Missing values are None."""
     database.row_factory = sqlite3.Row
-    # The cast is in alphabetical order. Who is in more of all the films is better known; clues
-    # begin with the others.
-    known = Counter(
+    # The source sorts the cast by name. People in more of all films are better known, and clues start
+    # with the others.
+    appearances = Counter(
         name for (cast,) in database.execute('SELECT "Cast" FROM omdb') for name in set(_names(cast))
     )
-    for row in database.execute(CHOSEN):
-        cast = sorted(set(_names(row["Cast"])), key=lambda name: (known[name], name))
+    for row in database.execute(SELECTION):
+        cast = sorted(set(_names(row["Cast"])), key=lambda name: (appearances[name], name))
         yield {
             "id": row["imdbID"],
             "title": re.sub(r" \(\d{4} film\)$", "", " ".join(row["Title"].split())),
@@ -57,7 +57,7 @@ def films(database: sqlite3.Connection) -> Iterator[dict[str, Any]]:
             "runtime": round(row["Runtime"]),
             "countries": _names(row["Country"]),
             "directors": _names(row["Director"]),
-            "cast": cast[-MOST_CAST:],
+            "cast": cast[-MAX_CAST:],
             "gross": round(row["BoxOffice"]) if row["BoxOffice"] else None,
             "oscars": row["Oscars"] or None,
         }
@@ -68,15 +68,15 @@ def _names(text: str | None) -> list[str]:
 
 
 def main(source: str) -> None:
-    """Write the file: a line with the names of the columns, then a film a line."""
+    """Write the names of the columns, then one line per film."""
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as database:
-        found = list(films(database))
+        selected = list(films(database))
     lines = [
         json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
-        for values in (found[0], *(film.values() for film in found))
+        for values in (selected[0], *(film.values() for film in selected))
     ]
     FILMS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(found)} films, {FILMS.stat().st_size:,} bytes: {FILMS}")
+    print(f"{len(selected)} films, {FILMS.stat().st_size:,} bytes: {FILMS}")
 
 
 if __name__ == "__main__":

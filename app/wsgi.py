@@ -1,4 +1,4 @@
-"""The application, where `flask` and WSGI servers look for it."""
+"""The WSGI application for `flask` and WSGI servers."""
 
 from harbour import create_app
 

@@ -11,7 +11,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.sch
 DRAFT = "http://json-schema.org/draft-07/schema#"
 # A Jinja expression or statement, or encrypted text of Ansible Vault. Its value is unknown to an editor.
 TEMPLATE = r"\{[{%]|^\$ANSIBLE_VAULT;"
-# Formats that editors do not know, as patterns that accept every valid value.
+# Formats that editors do not support, as patterns that accept every valid value.
 FORMATS = {
     "server-name": r"^(\*\.)?[a-z0-9.-]+$|^[0-9A-Fa-f:.]+$",
     "network": r"^[0-9A-Fa-f:.]+(/\d+)?$",

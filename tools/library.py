@@ -85,7 +85,7 @@ def run_step(
     if done.returncode:
         print("failed")
         tail = "\n".join(output.splitlines()[-TAIL:])
-        raise Failure(f"{tail}\n{title} failed; all of its output is in {log}")
+        raise Failure(f"{tail}\n{title} failed. The whole output is in {log}.")
     if until:
         until()
     seconds = time.monotonic() - started
@@ -119,7 +119,7 @@ def lab_sites() -> Record:
 
 
 class Lab:
-    """Throwaway hosts of one program; logs and results are in `work`, their inventory in `hosts_file`."""
+    """Lab hosts of one program; logs and results are in `work`, their inventory in `hosts_file`."""
 
     def __init__(self, name: str, hosts: list[Record]) -> None:
         self.name, self.hosts, self.work = name, hosts, ROOT / ".lab" / name

@@ -26,13 +26,13 @@ ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, section 3.1.1
 
 
 def metadata(path: Path) -> dict[str, Any]:
-    """Return uv's list of Pythons, from its sources or the program. Raises ValueError if there is none."""
+    """Return uv's list of Pythons, from its sources or the program. Raise ValueError without a list."""
     data = path.read_bytes()
     if data.lstrip().startswith(b"{"):
         return json.loads(data)
     start = data.find(ZSTD)
     while start >= 0:
-        # Output is complete although the frame's end is unknown: zstd reports what follows it as an error.
+        # zstd reports the bytes after the frame as an error, but its output is complete.
         text = subprocess.run(["zstd", "-dc"], input=data[start:], capture_output=True).stdout
         if text.startswith(b'{"cpython-'):
             return json.loads(text)

@@ -35,25 +35,25 @@ from . import (
 from .extensions import cache, csrf, db, limiter, migrate
 from .models import Kind
 
-# Beside the package, wherever the command is run from.
+# An absolute path, because commands run in any working directory.
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
-    """Make the application.
+    """Create the application.
 
     Args:
-        config_overrides: settings that win over the environment, by the names that config.py
-            uses (``DATABASE_URL``, ``SECRET_KEY``, ``HARBOUR_TOWN``, …). Tests use it.
+        config_overrides: settings that take precedence over the environment, named as in
+            config.py (``DATABASE_URL``, ``SECRET_KEY``, ``HARBOUR_TOWN``, …). For tests.
 
     Raises:
-        credentials.MissingCredentialError: a production setting has no value anywhere.
-        config.ConfigurationError: a setting has a value that cannot be used.
+        credentials.MissingCredentialError: a required credential has no value.
+        config.ConfigurationError: a setting has an invalid value.
     """
     app = Flask(__name__)
     app.config.from_mapping(config.load(Path(app.instance_path), config_overrides or {}))
 
-    # In this order for each request, and the other way round for its answer.
+    # Flask calls before_request hooks in this order and after_request hooks in reverse.
     logs.init_app(app)
     metrics.init_app(app)
     security.init_app(app)
@@ -79,8 +79,8 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     for group in cli.GROUPS:
         app.cli.add_command(group)
 
-    # Only a proxy that we know of may say who the visitor is: anyone can send these headers.
-    # Flask documents middleware so; a type checker refuses to assign to any method.
+    # Trust forwarding headers only behind a configured proxy, because any client can send them.
+    # Flask documents this assignment; type checkers reject assignments to methods.
     if hops := app.config["HARBOUR_PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops

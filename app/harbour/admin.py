@@ -1,7 +1,7 @@
-"""Where moderators decide what is shown, behind a login.
+"""Moderation pages behind a login.
 
-A session ends after twelve hours, with the browser, when its moderator logs out anywhere, and
-when the password changes.
+A session ends after twelve hours, when the browser closes, when its moderator logs out in any
+browser, and when the password changes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from .forms import LoginForm
 from .models import Listing, Message, Moderator, Photo, Status, now
 from .security import PRIVATE, keep_private
 
-# What OWASP asks for at least: 19 MiB and two passes, which a small machine has for a login.
+# OWASP's minimum for argon2id: 19 MiB and two passes. A small host can afford it per login.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-LONGEST = 12 * 60 * 60  # seconds of a session
+MAX_SESSION_AGE = 12 * 60 * 60  # seconds
 PER_PAGE = 50
-# After so many wrong passwords an account takes none for a while, from nobody: the limit by address
-# does not stop who has many addresses.
-MOST_FAILURES = 10
-REST = timedelta(minutes=15)
+# Lock the account after this many wrong passwords, because the limit per address does not stop an
+# attacker with many addresses.
+MAX_FAILURES = 10
+LOCKOUT = timedelta(minutes=15)
 WRONG = "That name and that password do not belong together."
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
@@ -52,18 +52,18 @@ log = logs.get(__name__)
 
 @bp.before_request
 def require_login() -> ResponseReturnValue | None:
-    """Send whoever is not logged in to the login."""
+    """Redirect to the login unless a moderator is logged in."""
     g.moderator = _moderator()
     if g.moderator or request.endpoint == "admin.login":
         return None
-    wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
-    return redirect(url_for("admin.login", **wanted), 303)
+    target = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
+    return redirect(url_for("admin.login", **target), 303)
 
 
 def _moderator() -> Moderator | None:
-    """Return who is logged in."""
+    """Return the moderator of this session, or None."""
     number, key, since = (session.get(name) for name in ("moderator", "key", "since"))
-    if not number or not key or not since or time.time() - since > LONGEST:
+    if not number or not key or not since or time.time() - since > MAX_SESSION_AGE:
         return None
     moderator = db.session.get(Moderator, number)
     if moderator and hmac.compare_digest(moderator.session_key, key):
@@ -74,47 +74,47 @@ def _moderator() -> Moderator | None:
 @bp.route("/login", methods=["GET", "POST"])
 @limiter.limit("20 per 5 minutes", methods=["POST"])
 def login() -> ResponseReturnValue:
-    """Ask who it is, and begin a session."""
+    """Check name and password, and start a session."""
     form = LoginForm()
     if request.method == "GET":
         if g.moderator:
             return redirect(url_for("admin.index"))
         return render_template("admin/login.html", form=form)
-    moderator = _verified(form.name.data, form.password.data) if form.validate() else None
+    moderator = _verify(form.name.data, form.password.data) if form.validate() else None
     if moderator is None:
         if not form.errors:
             form.password.errors = [WRONG]
         return render_template("admin/login.html", form=form), 422
-    # Nothing of the session before: somebody else may know it.
+    # Discard the previous session, because an attacker may have set it (session fixation).
     session.clear()
     session.update(moderator=moderator.id, key=moderator.session_key, since=int(time.time()))
     return redirect(_after_login(), 303)
 
 
 def _after_login() -> str:
-    """Return the page of ours that was asked for before the login."""
-    wanted = request.args.get("next", "")
-    here = url_for("admin.index")
-    return wanted if wanted.startswith(here) and "\\" not in wanted else here
+    """Return the moderation page requested before the login, or the index."""
+    target = request.args.get("next", "")
+    index_url = url_for("admin.index")
+    return target if target.startswith(index_url) and "\\" not in target else index_url
 
 
-def _verified(name: str, password: str) -> Moderator | None:
-    """Return the moderator of this name if the password is right.
+def _verify(name: str, password: str) -> Moderator | None:
+    """Return the moderator if the password is correct.
 
-    It takes as long when there is none of this name.
+    Takes as long for unknown names, so that the response time does not reveal which names exist.
     """
     moderator = db.session.scalar(select(Moderator).where(Moderator.name == name))
-    tired = (
+    locked = (
         moderator is not None
-        and moderator.failures >= MOST_FAILURES
+        and moderator.failures >= MAX_FAILURES
         and moderator.failed_at is not None
-        and now() - moderator.failed_at < REST
+        and now() - moderator.failed_at < LOCKOUT
     )
-    right = _matches(moderator.password_hash if moderator else _nobodys_hash(), password)
-    if moderator is None or tired or not right:
-        # The name only where it is one of ours: people type passwords into this field.
-        log.warning("login_failed", moderator=moderator.name if moderator else None, tired=tired)
-        if moderator and not tired:
+    correct = _matches(moderator.password_hash if moderator else _dummy_hash(), password)
+    if moderator is None or locked or not correct:
+        # Log the name only if it exists, because people type passwords into this field by mistake.
+        log.warning("login_failed", moderator=moderator.name if moderator else None, locked=locked)
+        if moderator and not locked:
             db.session.execute(
                 update(Moderator)
                 .where(Moderator.id == moderator.id)
@@ -137,19 +137,19 @@ def _matches(hashed: str, password: str) -> bool:
         return False
 
 
-def _nobodys_hash() -> str:
-    """Return the hash of a password that nobody knows, made once."""
-    global _nobody
-    _nobody = _nobody or HASHER.hash(secrets.token_hex(16))
-    return _nobody
+def _dummy_hash() -> str:
+    """Return the hash of a random password, computed once per process."""
+    global _cached_dummy
+    _cached_dummy = _cached_dummy or HASHER.hash(secrets.token_hex(16))
+    return _cached_dummy
 
 
-_nobody = ""
+_cached_dummy = ""
 
 
 @bp.post("/logout")
 def logout() -> ResponseReturnValue:
-    """End every session of this moderator: a copy of the cookie is worth nothing then."""
+    """End all sessions of this moderator, so that a copied cookie becomes invalid."""
     g.moderator.session_key = secrets.token_hex(16)
     db.session.commit()
     session.clear()
@@ -158,14 +158,14 @@ def logout() -> ResponseReturnValue:
 
 @bp.get("/")
 def index() -> str:
-    """List what waits, or what has another status, a page at a time."""
+    """List the listings with one status, pending by default, one page at a time."""
     status = next((s for s in Status if s.value == request.args.get("status")), Status.PENDING)
     total = db.session.scalar(select(func.count(Listing.id)).where(Listing.status == status)) or 0
     pages = max(1, math.ceil(total / PER_PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), pages)
-    # What has waited longest comes first; of the rest, what is new.
+    # Pending listings: oldest first. Others: newest first.
     order = Listing.id.asc() if status is Status.PENDING else Listing.id.desc()
-    found = db.session.scalars(
+    listings = db.session.scalars(
         select(Listing)
         .where(Listing.status == status)
         .options(defer(Listing.description, raiseload=True))
@@ -174,20 +174,20 @@ def index() -> str:
         .offset((page - 1) * PER_PAGE)
     ).all()
     return render_template(
-        "admin/index.html", listings=found, status=status, total=total, page=page, pages=pages
+        "admin/index.html", listings=listings, status=status, total=total, page=page, pages=pages
     )
 
 
 @bp.get("/listings/<int(max=2147483647):listing_id>")
 def show(listing_id: int) -> str:
-    """Show a listing as it will be, with who offers it, and what can be done with it."""
+    """Show a listing as the public will see it, with its contact and the possible decisions."""
     listing = db.one_or_404(
         select(Listing).where(Listing.id == listing_id).options(selectinload(Listing.photos))
     )
     return render_template("admin/show.html", listing=listing)
 
 
-# What can be decided: the name of the button, from which status, to which.
+# Value of the button: required status, new status.
 DECISIONS = {
     "publish": (Status.PENDING, Status.PUBLISHED),
     "turn-down": (Status.PENDING, Status.WITHDRAWN),
@@ -198,7 +198,7 @@ DECISIONS = {
 
 @bp.post("/listings/<int(max=2147483647):listing_id>")
 def decide(listing_id: int) -> ResponseReturnValue:
-    """Change a listing's status, unless somebody else has decided meanwhile."""
+    """Change a listing's status, or answer 409 if another moderator changed it first."""
     if request.form.get("decision") not in DECISIONS:
         abort(400)
     before, after = DECISIONS[request.form["decision"]]
@@ -213,27 +213,27 @@ def decide(listing_id: int) -> ResponseReturnValue:
 
 @bp.get("/photos/<string(length=32):name>-<any(large, small):size>.jpg")
 def photo(name: str, size: str) -> Response:
-    """Hand over a photo, whatever the status of its listing."""
+    """Return a photo, whatever the status of its listing."""
     if db.session.scalar(select(Photo.id).where(Photo.name == name)) is None:
         abort(404)
-    return photos.answer(name, size, PRIVATE)
+    return photos.response_for(name, size, PRIVATE)
 
 
 @bp.get("/messages")
 def messages() -> str:
-    """List the messages that nobody is done with, the oldest first."""
-    found = db.session.scalars(
+    """List the open messages, oldest first."""
+    open_messages = db.session.scalars(
         select(Message)
         .where(Message.done_at.is_(None))
         .order_by(Message.created_at, Message.id)
         .limit(PER_PAGE)
     ).all()
-    return render_template("admin/messages.html", messages=found)
+    return render_template("admin/messages.html", messages=open_messages)
 
 
 @bp.post("/messages/<int(max=2147483647):message_id>")
 def finish(message_id: int) -> ResponseReturnValue:
-    """Put a message away."""
+    """Mark a message as done."""
     message = db.get_or_404(Message, message_id)
     message.done_at = message.done_at or now()
     db.session.commit()

@@ -1,7 +1,7 @@
-"""The public listings for programs: JSON at /api/v1/, described by an OpenAPI document.
+"""Public listings as JSON at /api/v1/, described by an OpenAPI document.
 
-Unlike the pages, which make something sensible of any search, this says what is wrong with one: a
-program that is misunderstood should hear of it.
+The pages correct invalid searches. The API rejects them with an error, so that developers of
+clients notice mistakes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
 @bp.after_request
-def allow_everybody(response: Response) -> Response:
-    """Let pages of other sites read it: it is public, and no cookie matters here."""
+def allow_all_origins(response: Response) -> Response:
+    """Let scripts of other sites read the responses, which are public and independent of cookies."""
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
@@ -34,34 +34,34 @@ def allow_everybody(response: Response) -> Response:
 
 @bp.get("/openapi.json")
 def document() -> Response:
-    """Describe the API."""
+    """Return the OpenAPI document."""
     return jsonify(description())
 
 
 @bp.get("/listings")
 def listings() -> Response:
-    """Search the listings, a page at a time."""
-    asked = _asked(request.args.to_dict(flat=False))
-    page, per_page = int(asked.get("page", 1)), int(asked.get("per_page", 20))
+    """Search the listings, one page at a time."""
+    parameters = _parameters(request.args.to_dict(flat=False))
+    page, per_page = int(parameters.get("page", 1)), int(parameters.get("per_page", 20))
     search = Search(
-        text=Search.parse({"q": str(asked.get("q", ""))}).text,
-        kind=Kind(asked["kind"]) if "kind" in asked else None,
-        min_price=asked.get("min_price"),
-        max_price=asked.get("max_price"),
-        bedrooms=asked.get("bedrooms"),
-        sort=Sort(asked.get("sort", Sort.NEWEST.value)),
+        text=Search.parse({"q": str(parameters.get("q", ""))}).text,
+        kind=Kind(parameters["kind"]) if "kind" in parameters else None,
+        min_price=parameters.get("min_price"),
+        max_price=parameters.get("max_price"),
+        bedrooms=parameters.get("bedrooms"),
+        sort=Sort(parameters.get("sort", Sort.NEWEST.value)),
     )
     total = count(search.select())
     pages = math.ceil(total / per_page)
-    found = slice_of(search, per_page, (page - 1) * per_page, whole=True) if page <= pages else []
+    results = slice_of(search, per_page, (page - 1) * per_page, whole=True) if page <= pages else []
 
     def link(number: int) -> str | None:
         if not 1 <= number <= pages:
             return None
-        return url_for("api.listings", **{**asked, "page": number})
+        return url_for("api.listings", **{**parameters, "page": number})
 
     return jsonify(
-        items=[_listing(listing) for listing in found],
+        items=[_listing(listing) for listing in results],
         total=total,
         page=page,
         per_page=per_page,
@@ -73,37 +73,39 @@ def listings() -> Response:
 @bp.get("/listings/<int(max=2147483647):listing_id>")
 def listing(listing_id: int) -> Response:
     """Return one published listing, or 404."""
-    found = db.one_or_404(published().where(Listing.id == listing_id).options(selectinload(Listing.photos)))
-    return jsonify(_listing(found))
+    published_listing = db.one_or_404(
+        published().where(Listing.id == listing_id).options(selectinload(Listing.photos))
+    )
+    return jsonify(_listing(published_listing))
 
 
-def _asked(args: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return what is asked for, each value of its own type.
+def _parameters(args: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the query parameters, converted to their types.
 
     Raises:
-        QueryError: something is not as the OpenAPI document says; it names every such parameter.
+        QueryError: a parameter does not match the OpenAPI document. The message names all of them.
     """
-    asked: dict[str, Any] = {}
-    wrong = [f"{name}: no parameter of this name" for name in args if name not in PARAMETERS]
+    parameters: dict[str, Any] = {}
+    problems = [f"{name}: unknown parameter" for name in args if name not in PARAMETERS]
     for name, schema in PARAMETERS.items():
         values = args.get(name, [])
         if len(values) > 1:
-            wrong.append(f"{name}: given {len(values)} times")
+            problems.append(f"{name}: found {len(values)} values, expected one")
         elif values:
             try:
-                asked[name] = _value(values[0], schema)
+                parameters[name] = _value(values[0], schema)
             except ValueError as error:
-                wrong.append(f"{name}: {error}")
-    if wrong:
-        raise QueryError("; ".join(wrong))
-    return asked
+                problems.append(f"{name}: {error}")
+    if problems:
+        raise QueryError("; ".join(problems))
+    return parameters
 
 
 def _value(text: str, schema: Mapping[str, Any]) -> int | str:
-    """Return a parameter's value.
+    """Convert a query parameter.
 
     Raises:
-        ValueError: the schema does not allow it.
+        ValueError: the value does not match the schema.
     """
     if schema["type"] == "integer":
         low, high = schema["minimum"], schema["maximum"]
@@ -119,8 +121,8 @@ def _value(text: str, schema: Mapping[str, Any]) -> int | str:
 
 
 def _listing(listing: Listing) -> dict[str, Any]:
-    """Return what the public may know of a listing."""
-    assert listing.published_at  # noqa: S101 (published ones have it)
+    """Return a listing's public fields."""
+    assert listing.published_at  # noqa: S101 (set when a listing is published)
     return {
         "id": listing.id,
         "reference": listing.reference,

@@ -1,9 +1,8 @@
-"""Static files that a browser may keep for ever: each URL carries a hash of the content.
+"""Static files with a hash of their content in the URL, so that browsers can cache them for a year.
 
-`python build.py` copies them to names that have the hash, `dist/style.0123abcd4567.css`, once a
-release: a page and its stylesheet then belong together, whichever release a web server gets
-the file from. Without it, as on a developer's machine, the hash is in the query,
-`style.css?v=0123abcd4567`.
+`python build.py` copies them to `dist/style.0123abcd4567.css` once per release, so that a page gets
+its own stylesheet from any web host, whichever release is active there. Without the build, as on a
+developer's machine, the hash is in the query: `style.css?v=0123abcd4567`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from flask import Flask, Response, request
 
 # Written by build.py.
 MANIFEST = Path("dist/manifest.json")
-FOR_EVER = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def init_app(app: Flask) -> None:
-    """Give every URL that url_for makes for a static file the hash of its content.
+    """Make url_for add the hash of the content to URLs of static files.
 
-    A file that does not exist gets a URL without it, and then a 404 that says so.
+    A missing file gets a URL without a hash, which responds with 404.
     """
     folder = Path(app.static_folder or "")
     manifest = folder / MANIFEST
     built: dict[str, str] = {}
-    # Who edits the files wants to see the edits.
+    # In debug mode use the sources, so that edits are visible at once.
     if manifest.exists() and not app.debug:
         built = json.loads(manifest.read_text(encoding="utf-8"))
 
@@ -48,12 +47,12 @@ def init_app(app: Flask) -> None:
             values["v"] = hashed
 
     @app.after_request
-    def keep(response: Response) -> Response:
-        """Say how long a static file may be kept, where no web server in front serves them."""
+    def set_cache_control(response: Response) -> Response:
+        """Set Cache-Control where the application serves the static files itself."""
         if request.endpoint == "static" and response.status_code in {200, 206, 304}:
             filename = (request.view_args or {})["filename"]
             if request.args.get("v") == version(filename) or filename in built.values():
-                response.headers["Cache-Control"] = FOR_EVER
+                response.headers["Cache-Control"] = IMMUTABLE
         return response
 
 

@@ -1,6 +1,6 @@
-"""What an operator does: `flask listings`, `flask moderators` and `flask messages`.
+"""Commands of the operator: `flask listings`, `flask moderators` and `flask messages`.
 
-The commands of the other areas are in their packages, each in a module called `commands`.
+Other areas define their commands in the module `commands` of their package.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from .quiz.commands import quiz
 from .weather.commands import weather
 
 SAMPLES = Path(__file__).with_name("samples.json")
-SHORTEST_PASSWORD = 12  # characters
+MIN_PASSWORD = 12  # characters
 
-listings = AppGroup("listings", help="Look after the listings.")
+listings = AppGroup("listings", help="Manage the listings.")
 
 
 @listings.command("load-samples")
 def load_samples() -> None:
-    """Fill an empty portal with sample listings.
+    """Load sample listings into an empty database.
 
-    Does nothing when there is any listing already.
+    Does nothing if the database contains a listing.
     """
     if db.session.scalar(select(Listing.id).limit(1)) is not None:
-        click.echo("There are listings already: nothing loaded.")
+        click.echo("The database contains listings: nothing loaded.")
         return
     samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
     db.session.add_all(_sample(**sample) for sample in samples)
@@ -50,7 +50,7 @@ def load_samples() -> None:
 
 
 def _sample(kind: str, days_ago: int, pending: bool = False, **fields: str | int) -> Listing:
-    """Return a listing that was submitted some days ago, and published soon afterwards."""
+    """Return a listing submitted `days_ago` days ago and published three hours later."""
     created_at = now() - timedelta(days=days_ago, minutes=len(str(fields["description"])))
     return Listing(
         kind=Kind(kind),
@@ -63,7 +63,7 @@ def _sample(kind: str, days_ago: int, pending: bool = False, **fields: str | int
 
 @listings.command()
 def pending() -> None:
-    """List what waits to be published, the oldest first."""
+    """List the pending listings, oldest first."""
     waiting = db.session.scalars(
         select(Listing).where(Listing.status == Status.PENDING).order_by(Listing.created_at, Listing.id)
     ).all()
@@ -83,10 +83,10 @@ LISTING_ID = click.argument("listing_id", metavar="ID", type=click.IntRange(1, 2
 @listings.command()
 @LISTING_ID
 def publish(listing_id: int) -> None:
-    """Show the listing ID to the public."""
+    """Publish the listing ID."""
     listing = _listing(listing_id)
     if listing.status is Status.PUBLISHED:
-        click.echo(f"{listing.reference} is public already: {listing.title}")
+        click.echo(f"{listing.reference} is already published: {listing.title}")
         return
     Listing.move(listing_id, listing.status, Status.PUBLISHED)
     click.echo(f"Published {listing.reference}: {listing.title}")
@@ -95,10 +95,10 @@ def publish(listing_id: int) -> None:
 @listings.command()
 @LISTING_ID
 def withdraw(listing_id: int) -> None:
-    """Show the listing ID to nobody any more; it is kept."""
+    """Hide the listing ID from the public without deleting it."""
     listing = _listing(listing_id)
     if listing.status is Status.WITHDRAWN:
-        click.echo(f"{listing.reference} is withdrawn already: {listing.title}")
+        click.echo(f"{listing.reference} is already withdrawn: {listing.title}")
         return
     Listing.move(listing_id, listing.status, Status.WITHDRAWN)
     click.echo(f"Withdrew {listing.reference}: {listing.title}")
@@ -107,29 +107,29 @@ def withdraw(listing_id: int) -> None:
 def _listing(listing_id: int) -> Listing:
     listing = db.session.get(Listing, listing_id)
     if listing is None:
-        raise click.ClickException(f"There is no listing {listing_id}.")
+        raise click.ClickException(f"Listing {listing_id} does not exist.")
     return listing
 
 
 @listings.command("make-samples")
 @click.argument("number", type=click.IntRange(1, 1_000_000))
-@click.option("--seed", default=1, show_default=True, help="The same seed makes the same homes.")
+@click.option("--seed", default=1, show_default=True, help="Equal seeds generate equal listings.")
 def make_samples(number: int, seed: int) -> None:
-    """Add NUMBER made-up listings, to see how the portal does when it is full."""
-    made = _made_up(random.Random(seed), number)  # noqa: S311 (no secret)
-    while batch := list(itertools.islice(made, 1000)):
+    """Add NUMBER generated listings, for tests of a full portal."""
+    generated = _generated(random.Random(seed), number)  # noqa: S311 (not a secret)
+    while batch := list(itertools.islice(generated, 1000)):
         db.session.execute(insert(Listing), batch)
     db.session.commit()
-    click.echo(f"Added {number} made-up listings.")
+    click.echo(f"Added {number} generated listings.")
 
 
-def _made_up(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
-    """Yield listings whose parts are those of the samples, mixed anew."""
+def _generated(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
+    """Yield listings that combine parts of random samples."""
     samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
     moment = now()
     for _ in range(number):
         home, place, text = (chance.choice(samples) for _ in range(3))
-        listed = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
+        published_at = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
         yield {
             "title": home["title"],
             "kind": Kind(home["kind"]),
@@ -143,20 +143,20 @@ def _made_up(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
             "description": text["description"],
             "contact_name": place["contact_name"],
             "contact_email": place["contact_email"],
-            "created_at": listed - timedelta(hours=3),
-            "published_at": listed,
+            "created_at": published_at - timedelta(hours=3),
+            "published_at": published_at,
         }
 
 
-moderators = AppGroup("moderators", help="Look after who may publish, at /admin/.")
+moderators = AppGroup("moderators", help="Manage the accounts for /admin/.")
 NAME = click.argument("name")
-# Asked for on a terminal, read from stdin otherwise; never an argument, which others could see.
+# Prompt on a terminal, read stdin otherwise. An argument would be visible in the process list.
 PASSWORD = click.option(
     "--password",
     prompt=True,
     hide_input=True,
     confirmation_prompt=True,
-    help="Asked for if it is not given; 12 characters at least.",
+    help="At least 12 characters. Prompts if omitted.",
 )
 
 
@@ -164,42 +164,42 @@ PASSWORD = click.option(
 @NAME
 @PASSWORD
 def add_moderator(name: str, password: str) -> None:
-    """Let NAME log in."""
+    """Create the moderator NAME."""
     name = clean_line(name)
     if not 1 <= len(name) <= 64:
-        raise click.ClickException("A name has 1 to 64 characters.")
+        raise click.ClickException("The name must have 1 to 64 characters.")
     if _moderator(name):
-        raise click.ClickException(f"There is a moderator {name} already.")
+        raise click.ClickException(f"Moderator {name} already exists.")
     db.session.add(Moderator(name=name, password_hash=_hash(password), session_key=secrets.token_hex(16)))
     db.session.commit()
-    click.echo(f"{name} may log in at /admin/.")
+    click.echo(f"{name} can log in at /admin/.")
 
 
 @moderators.command("password")
 @NAME
 @PASSWORD
 def change_password(name: str, password: str) -> None:
-    """Give NAME a new password, and end the sessions of the old one."""
-    moderator = _known_moderator(name)
+    """Set a new password for NAME and end all sessions."""
+    moderator = _require_moderator(name)
     moderator.password_hash = _hash(password)
     moderator.session_key = secrets.token_hex(16)
     moderator.failures = 0
     db.session.commit()
-    click.echo(f"{name} has a new password.")
+    click.echo(f"Changed the password of {name}.")
 
 
 @moderators.command("remove")
 @NAME
 def remove_moderator(name: str) -> None:
-    """Let NAME in no longer, and end the sessions."""
-    db.session.delete(_known_moderator(name))
+    """Delete the moderator NAME and end all sessions."""
+    db.session.delete(_require_moderator(name))
     db.session.commit()
-    click.echo(f"{name} may log in no longer.")
+    click.echo(f"Removed {name}.")
 
 
 @moderators.command("list")
 def list_moderators() -> None:
-    """List who may log in."""
+    """List the moderators."""
     for moderator in db.session.scalars(select(Moderator).order_by(Moderator.name)):
         click.echo(f"{moderator.created_at:%Y-%m-%d}  {moderator.name}")
 
@@ -208,34 +208,34 @@ def _moderator(name: str) -> Moderator | None:
     return db.session.scalar(select(Moderator).where(Moderator.name == name))
 
 
-def _known_moderator(name: str) -> Moderator:
+def _require_moderator(name: str) -> Moderator:
     moderator = _moderator(name)
     if moderator is None:
-        raise click.ClickException(f"There is no moderator {name}.")
+        raise click.ClickException(f"Moderator {name} does not exist.")
     return moderator
 
 
 def _hash(password: str) -> str:
-    if len(password) < SHORTEST_PASSWORD:
-        raise click.ClickException(f"A password has {SHORTEST_PASSWORD} characters at least.")
+    if len(password) < MIN_PASSWORD:
+        raise click.ClickException(f"The password is too short. Use {MIN_PASSWORD} characters or more.")
     return HASHER.hash(password)
 
 
-messages = AppGroup("messages", help="Look after what people wrote.")
+messages = AppGroup("messages", help="Manage messages from visitors.")
 
 
 @messages.command("send")
 def send_messages() -> None:
-    """Mail what could not be mailed when it was written: for a timer."""
+    """Mail the messages that are not mailed yet. Run it by a timer."""
     if not mail.configured():
-        raise click.ClickException("There is no mail server: SMTP_URL is not set.")
+        raise click.ClickException("SMTP_URL is not set.")
     waiting = db.session.scalars(
         select(Message.id).where(Message.mailed_at.is_(None)).order_by(Message.id)
     ).all()
     sent = sum(send_by_mail(number) for number in waiting)
     click.echo(f"Mailed {sent} of {len(waiting)} messages.")
     if sent < len(waiting):
-        raise click.ClickException("The mail server did not take the others.")
+        raise click.ClickException("The mail server did not accept the others.")
 
 
 GROUPS = (listings, moderators, messages, acs, quiz, weather)

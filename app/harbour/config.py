@@ -1,7 +1,7 @@
-"""Settings: what the environment says, and what follows from it.
+"""Settings from the environment, and the Flask configuration derived from them.
 
-With ``DATABASE_URL`` this is a real site: it needs ``SECRET_KEY``, and its cookies travel over
-HTTPS only. Without it, it is a developer's machine, where `flask run` needs no setting at all.
+With ``DATABASE_URL`` the configuration is for production: ``SECRET_KEY`` is required and cookies
+are sent over HTTPS only. Without it, `flask run` works on a developer's machine without settings.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from sqlalchemy.exc import ArgumentError
 
 from . import credentials
 
-# Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 and up), so
-# that we close an idle connection before they do.
+# Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 or more), so
+# that the application closes idle connections first.
 POOL_RECYCLE = 280
 
-# Variables that are no secrets, and what they are without a value.
-PLAIN = {
+# Settings that are not secret, with their defaults.
+DEFAULTS = {
     "HARBOUR_TOWN": "Harbour",
     "HARBOUR_PROXIES": 0,
     "HARBOUR_LIMITS": "on",
@@ -42,65 +42,63 @@ PLAIN = {
     "HARBOUR_WEATHER_TOWNS": "",
     "HARBOUR_WEATHER_URL": "https://api.openweathermap.org",
 }
-# What a site may have and does without, each a credential.
+# Optional credentials.
 OPTIONAL = ("CENSUS_API_KEY", "METRICS_TOKEN", "OPENWEATHERMAP_KEY", "REDIS_URL", "SMTP_URL")
 
 
 class ConfigurationError(click.ClickException):
-    """A setting has a value that cannot be used."""
+    """Invalid value of a setting."""
 
 
 def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the application's whole configuration.
+    """Return the application's complete configuration.
 
     Args:
-        instance: the folder for a developer's database and key, and for photos; made only when it
-            is needed.
-        overrides: settings that win over the environment.
+        instance: the folder for the development database and key, and for photos; created when
+            needed.
+        overrides: settings that take precedence over the environment.
 
     Raises:
-        credentials.MissingCredentialError: a production setting has no value anywhere.
-        ConfigurationError: a setting has a value that cannot be used.
+        credentials.MissingCredentialError: a required credential has no value.
+        ConfigurationError: a setting has an invalid value.
     """
-    given: dict[str, Any] = {
-        **{name: os.environ.get(name) or default for name, default in PLAIN.items()},
+    values: dict[str, Any] = {
+        **{name: os.environ.get(name) or default for name, default in DEFAULTS.items()},
         **{name: credentials.find(name) for name in OPTIONAL if name not in overrides},
         **overrides,
     }
-    url = given.get("DATABASE_URL") or credentials.find("DATABASE_URL")
+    url = values.get("DATABASE_URL") or credentials.find("DATABASE_URL")
     settings = {
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
-        # A form stays valid as long as the browser is open: who writes a description for two
-        # hours must not lose it.
+        # A form stays valid as long as the browser is open, so that slow writers do not lose text.
         "WTF_CSRF_TIME_LIMIT": None,
-        # Bytes of a request. Only the form with photos takes more, see photos.py.
+        # Bytes of a request. The form with photos has its own limit, see photos.py.
         "MAX_CONTENT_LENGTH": 1024 * 1024,
-        # Who was refused learns when to come back.
+        # Sends Retry-After with 429.
         "RATELIMIT_HEADERS_ENABLED": True,
-        # Seconds, where no web server serves the static files.
+        # Seconds, used where no web server serves the static files.
         "SEND_FILE_MAX_AGE_DEFAULT": 300,
-        **(_site(url, given) if url else _developer(instance)),
-        **given,
-        "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", given["HARBOUR_LIMITS"]),
-        "HARBOUR_PHOTOS": _photos(given["HARBOUR_PHOTOS"], instance),
-        "HARBOUR_PROXIES": _proxies(given["HARBOUR_PROXIES"]),
-        "HARBOUR_TIMEZONE": _zone(given["HARBOUR_TIMEZONE"]),
-        "HARBOUR_URL": _base(given, "HARBOUR_URL"),
-        "HARBOUR_WEATHER_URL": _base(given, "HARBOUR_WEATHER_URL") or PLAIN["HARBOUR_WEATHER_URL"],
-        "SMTP_URL": _smtp(given),
+        **(_production(url, values) if url else _development(instance)),
+        **values,
+        "HARBOUR_LIMITS": _switch("HARBOUR_LIMITS", values["HARBOUR_LIMITS"]),
+        "HARBOUR_PHOTOS": _photos(values["HARBOUR_PHOTOS"], instance),
+        "HARBOUR_PROXIES": _proxies(values["HARBOUR_PROXIES"]),
+        "HARBOUR_TIMEZONE": _zone(values["HARBOUR_TIMEZONE"]),
+        "HARBOUR_URL": _base(values, "HARBOUR_URL"),
+        "HARBOUR_WEATHER_URL": _base(values, "HARBOUR_WEATHER_URL") or DEFAULTS["HARBOUR_WEATHER_URL"],
+        "SMTP_URL": _smtp(values),
     }
-    return {**_stores(settings), **settings}
+    return {**_redis(settings), **settings}
 
 
-def _site(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a real site, whose database somebody chose."""
+def _production(url: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the production settings."""
     return {
-        "SECRET_KEY": given.get("SECRET_KEY")
-        or credentials.require("SECRET_KEY", "when DATABASE_URL is given"),
-        # The prefix makes browsers refuse a cookie of this name that another host of the domain,
-        # or a page without HTTPS, tries to set.
+        "SECRET_KEY": values.get("SECRET_KEY")
+        or credentials.require("SECRET_KEY", "when DATABASE_URL is set"),
+        # With this prefix browsers reject the cookie from sibling hosts and from pages without HTTPS.
         "SESSION_COOKIE_NAME": "__Host-session",
         "SESSION_COOKIE_SECURE": True,
         "SQLALCHEMY_DATABASE_URI": url,
@@ -108,8 +106,8 @@ def _site(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _developer(instance: Path) -> dict[str, Any]:
-    """Return the settings of a developer's machine, with everything in the instance folder."""
+def _development(instance: Path) -> dict[str, Any]:
+    """Return the settings of a developer's machine, with all data in the instance folder."""
     instance.mkdir(mode=0o700, exist_ok=True)
     return {
         "SECRET_KEY": _generated_key(instance / "secret_key"),
@@ -118,11 +116,11 @@ def _developer(instance: Path) -> dict[str, Any]:
     }
 
 
-def _stores(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where the cache and the counts of the limits are: in Redis, or in each worker.
+def _redis(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the storage of the cache and of the rate limits: Redis, or the memory of each worker.
 
-    In a worker, each counts for itself: a visitor may have a limit as often as there are workers,
-    and what is cached is made by each of them once.
+    Without Redis each worker counts separately, so the limits multiply by the number of workers,
+    and each worker fills its own cache.
     """
     url = settings["REDIS_URL"]
     if not url:
@@ -130,9 +128,9 @@ def _stores(settings: Mapping[str, Any]) -> dict[str, Any]:
             "CACHE_TYPE": "SimpleCache",
             "RATELIMIT_STORAGE_URI": "memory://",
         }
-    # Seconds. Who waits for Redis longer is better off without it.
+    # Seconds. Beyond that, a response without Redis is faster.
     timeouts = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
-    # The same address is written in two ways for a Unix socket.
+    # redis-py and limits use different schemes for Unix sockets.
     limits_url = re.sub(r"^unix:", "redis+unix:", url)
     return {
         "CACHE_TYPE": "RedisCache",
@@ -142,7 +140,7 @@ def _stores(settings: Mapping[str, Any]) -> dict[str, Any]:
         "RATELIMIT_STORAGE_URI": limits_url,
         "RATELIMIT_STORAGE_OPTIONS": timeouts,
         "RATELIMIT_KEY_PREFIX": "harbour",
-        # Limits go on, counted by each worker, while Redis is away.
+        # Count in each worker while Redis is unavailable.
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
     }
 
@@ -152,48 +150,47 @@ def _engine_options(url: str) -> dict[str, Any]:
     try:
         backend = make_url(url).get_backend_name()
     except (ArgumentError, ValueError):
-        # SQLAlchemy's message would repeat the URL, and with it the password.
+        # SQLAlchemy's message would contain the URL and its password.
         raise ConfigurationError(
-            "DATABASE_URL is not a database URL, such as mysql+pymysql://user@host/database"
+            "DATABASE_URL: invalid database URL, expected one such as mysql+pymysql://user@host/database"
         ) from None
     options: dict[str, Any] = {"pool_pre_ping": True}
     if backend in {"mysql", "mariadb"}:
         options["pool_recycle"] = POOL_RECYCLE
-        # What is changed is what is there now, not what was there when the request began: newer
-        # MariaDBs answer the difference with an error.
+        # With REPEATABLE READ, newer MariaDBs fail UPDATEs of rows that changed since the snapshot.
         options["isolation_level"] = "READ COMMITTED"
     return options
 
 
 def _photos(value: str, instance: Path) -> str:
-    """Return where photos are: a folder, or s3://BUCKET/PREFIX."""
+    """Return the location of the photos: a folder, or s3://BUCKET/PREFIX."""
     if not value:
         return str(instance / "photos")
     if value.startswith("s3://") and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/[\w/-]*)?", value):
         raise ConfigurationError(
-            f"HARBOUR_PHOTOS is {value!r}; on S3 it is s3://BUCKET or s3://BUCKET/PREFIX"
+            f"HARBOUR_PHOTOS: found {value!r}, expected s3://BUCKET or s3://BUCKET/PREFIX"
         )
     return value
 
 
-def _proxies(value: Any) -> int:  # noqa: ANN401 (whatever the environment or a caller has)
+def _proxies(value: Any) -> int:  # noqa: ANN401 (a string, or a test's value)
     """Return the number of proxies in front of the application."""
     try:
         number = int(value)
     except (TypeError, ValueError):
         number = -1
     if number < 0:
-        raise ConfigurationError(f"HARBOUR_PROXIES is {value!r}; it takes a number: 0, 1, 2, …")
+        raise ConfigurationError(f"HARBOUR_PROXIES: found {value!r}, expected a number: 0, 1, 2, …")
     return number
 
 
 def _switch(name: str, value: object) -> bool:
-    """Return whether something is on."""
+    """Return whether a switch is on."""
     if value in (True, "on"):
         return True
     if value in (False, "off"):
         return False
-    raise ConfigurationError(f"{name} is {value!r}; it takes on or off")
+    raise ConfigurationError(f"{name}: found {value!r}, expected on or off")
 
 
 def _zone(value: object) -> tzinfo:
@@ -201,32 +198,32 @@ def _zone(value: object) -> tzinfo:
     if isinstance(value, tzinfo):
         return value
     if value == "UTC":
-        return timezone.utc  # which takes no package
+        return timezone.utc  # needs no tzdata
     try:
         return ZoneInfo(str(value))
     except (OSError, ValueError, LookupError):
         raise ConfigurationError(
-            f"HARBOUR_TIMEZONE is {value!r}, which this machine does not know; it is like"
-            " America/St_Johns, and comes with the system's package tzdata"
+            f"HARBOUR_TIMEZONE: found {value!r}, expected a time zone of this system such as"
+            " America/St_Johns. Install the package tzdata if it is missing."
         ) from None
 
 
-def _base(given: Mapping[str, Any], name: str) -> str:
-    """Return an address that others begin with, without a slash at its end."""
-    value = str(given[name]).rstrip("/")
+def _base(values: Mapping[str, Any], name: str) -> str:
+    """Return a base URL without a trailing slash."""
+    value = str(values[name]).rstrip("/")
     try:
         parts = urlsplit(value)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if value and not (good and re.fullmatch(r"[!-~]+", value) and not parts.query + parts.fragment):
-        raise ConfigurationError(f"{name} is not an address such as https://homes.example.com")
+        raise ConfigurationError(f"{name}: invalid, expected a URL such as https://homes.example.com")
     return value
 
 
-def _smtp(given: Mapping[str, Any]) -> str | None:
-    """Return the mail server's URL, which needs somebody to write from and to."""
-    url: str | None = given["SMTP_URL"]
+def _smtp(values: Mapping[str, Any]) -> str | None:
+    """Return the mail server's URL, which requires a sender and a recipient."""
+    url: str | None = values["SMTP_URL"]
     if not url:
         return None
     try:
@@ -235,20 +232,19 @@ def _smtp(given: Mapping[str, Any]) -> str | None:
     except ValueError:
         good = False
     if not good:
-        # Not repeated: there is a password in it.
-        raise ConfigurationError("SMTP_URL is not like smtp+tls://user:password@host:587")
+        # The message omits the value because it contains a password.
+        raise ConfigurationError("SMTP_URL: invalid, expected smtp+tls://user:password@host:587")
     for name in ("HARBOUR_MAIL_FROM", "HARBOUR_MAIL_TO"):
-        if "@" not in str(given[name]):
-            raise ConfigurationError(f"{name} is needed with SMTP_URL: an e-mail address")
+        if "@" not in str(values[name]):
+            raise ConfigurationError(f"{name}: SMTP_URL requires an e-mail address here.")
     return url
 
 
 def _generated_key(path: Path) -> str:
-    """Return the key in a file, which is made with a random one when it is not there.
+    """Return the key in a file. Create the file with a random key if it does not exist.
 
-    The file appears complete or not at all: the reloader starts two processes at once, and both
-    must end up with the same key. That is why it is linked into place, which fails when the other
-    was first, instead of renamed.
+    The file appears atomically, because the reloader starts two processes at once and both must use
+    the same key. A hard link fails if the other process was first; a rename would replace its key.
     """
     if not path.exists():
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret_key-")  # mode 0600

@@ -1,4 +1,4 @@
-"""Where people write to whoever looks after the portal. What they write is stored, and mailed."""
+"""Contact form for messages to the moderators, which are stored and mailed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = logs.get(__name__)
 
 @bp.get("")
 def form() -> str:
-    """Show the empty form, about a listing where one is asked about."""
+    """Show the empty form. If the query names a listing, the message refers to it."""
     return render_template("contact/form.html", form=ContactForm(), listing=_listing())
 
 
 @bp.post("")
 @limiter.limit("10 per hour")
 def send() -> ResponseReturnValue:
-    """Store the message and mail it, or show the form again with what is wrong with it."""
+    """Store and mail the message, or show the form again with its errors."""
     form = ContactForm()
     listing = _listing()
     if not form.validate():
@@ -40,12 +40,12 @@ def send() -> ResponseReturnValue:
 
 @bp.get("/thanks")
 def thanks() -> str:
-    """Say thank you."""
+    """Confirm the message."""
     return render_template("contact/thanks.html")
 
 
 def _listing() -> Listing | None:
-    """Return the public listing that the visitor asks about, if any."""
+    """Return the published listing in the query, or None."""
     number = request.args.get("listing", "")
     if not number.isdecimal() or len(number) > 9:
         return None
@@ -58,28 +58,28 @@ def _store(form: ContactForm, listing: Listing | None) -> None:
         name=form.name.data,
         email=form.email.data,
         text=form.text.data,
-        submission=form.sent_as,
+        submission=form.submission_id,
     )
     db.session.add(message)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        if form.sent_as is None or not db.session.scalar(
-            select(Message.id).where(Message.submission == form.sent_as)
+        if form.submission_id is None or not db.session.scalar(
+            select(Message.id).where(Message.submission == form.submission_id)
         ):
             raise
-        return  # the same form, sent twice
+        return  # the form was submitted twice
     log.info("message_stored", message=message.id)
     if mail.configured():
         send_by_mail(message.id)
 
 
 def send_by_mail(message_id: int) -> bool:
-    """Mail a message that was not mailed yet, and return whether it was now.
+    """Mail a message that is not mailed yet. Return whether it was sent.
 
-    Whoever sets mailed_at is the one who mails: two that try at once send one mail. It is taken
-    back when the server did not accept the message; `flask messages send` tries again.
+    Setting mailed_at claims the message, so that concurrent callers send one mail. If the server
+    does not accept it, the claim is reset and `flask messages send` retries.
     """
     claim = update(Message).where(Message.id == message_id, Message.mailed_at.is_(None))
     claimed = db.session.execute(claim.values(mailed_at=now()))

@@ -1,18 +1,17 @@
-"""Secrets, from wherever the host keeps them.
+"""Credentials from files, the environment or the keyring.
 
-A credential called NAME is looked for in these places, and the first that has it wins:
+A credential NAME is read from the first of these places that has it:
 
-1. the file ``$CREDENTIALS_DIRECTORY/NAME``, where systemd's ``LoadCredential=`` puts it;
-2. the file that the variable ``NAME_FILE`` names, as container platforms do;
+1. the file ``$CREDENTIALS_DIRECTORY/NAME``, written by systemd's ``LoadCredential=``;
+2. the file in the variable ``NAME_FILE``, as on container platforms;
 3. the variable ``NAME``;
-4. the keyring's entry NAME of the service "harbour", on a developer's machine where the package
-   `keyring` is installed.
+4. the keyring's entry NAME of the service "harbour", on a developer's machine with the package
+   `keyring`.
 
-Files come first because an environment is inherited by every child process and shows up in
-crash reports; a file does neither.
+Files come first because child processes inherit the environment and crash reports contain it.
 
-A value that begins with ``kms:`` is the base64 form of what AWS KMS encrypted. It is decrypted when
-it is looked for, which the application does once, when it starts.
+A value that starts with ``kms:`` is the base64 form of a ciphertext of AWS KMS. It is decrypted
+once, when the application starts.
 """
 
 from __future__ import annotations
@@ -32,21 +31,19 @@ KEYRING_SERVICE = "harbour"
 
 
 class MissingCredentialError(click.ClickException):
-    """A credential that the application cannot start without is nowhere to be found.
+    """A required credential has no value, or a value cannot be read.
 
-    A ClickException, so that the ``flask`` command prints the message and no traceback.
+    A ClickException, so that the ``flask`` command prints the message without a traceback.
     """
 
 
 def find(name: str) -> str | None:
-    """Return the credential without its surrounding whitespace, or None when there is none.
-
-    An empty value counts as none.
+    """Return the credential without surrounding whitespace, or None. Empty values count as missing.
 
     Raises:
-        MissingCredentialError: ``NAME_FILE`` names a file that cannot be read, a credential is
-            not UTF-8 text, or one cannot be decrypted. Going on to the next place would hide the
-            mistake.
+        MissingCredentialError: the file in ``NAME_FILE`` cannot be read, the credential is not
+            UTF-8 text, or it cannot be decrypted. The search stops here, because the next place
+            would hide the mistake.
     """
     for path in _files(name):
         if value := _read(name, path):
@@ -60,25 +57,23 @@ def require(name: str, reason: str) -> str:
 
     Args:
         name: the credential's name.
-        reason: why it is needed, as the end of the sentence "NAME is needed …".
+        reason: the end of the message "NAME is required …".
 
     Raises:
-        MissingCredentialError: no place has it; the message names each one.
+        MissingCredentialError: no place has it. The message lists all places.
     """
     value = find(name)
     if value is None:
         places = "\n".join(f"  - {place}" for place in _places(name))
-        raise MissingCredentialError(
-            f"{name} is needed {reason}, and none of these has a value for it:\n{places}"
-        )
+        raise MissingCredentialError(f"{name} is required {reason}. Set it in one of these places:\n{places}")
     return value
 
 
 def _files(name: str) -> list[Path]:
-    """Return the files that may hold the credential, the first choice first."""
+    """Return the files that may contain the credential, in order of precedence."""
     files = []
     if directory := os.environ.get("CREDENTIALS_DIRECTORY"):
-        # systemd's folder holds other credentials too: it is no mistake when it lacks this one.
+        # systemd's folder contains the credentials of the unit, not necessarily this one.
         files += [path for path in [Path(directory) / name] if path.exists()]
     if named := os.environ.get(f"{name}_FILE"):
         files.append(Path(named))
@@ -94,7 +89,7 @@ def _read(name: str, path: Path) -> str:
 
 
 def _has_keyring() -> bool:
-    """Whether to ask a keyring: a service has none, and must not wait for somebody to unlock it."""
+    """Return whether to query the keyring. In a service it would wait for an unlock dialog."""
     return "CREDENTIALS_DIRECTORY" not in os.environ and bool(importlib.util.find_spec("keyring"))
 
 
@@ -106,12 +101,12 @@ def _keyring(name: str) -> str | None:
     try:
         value: str | None = keyring.get_password(KEYRING_SERVICE, name)
     except errors.KeyringError:
-        return None  # no desktop, so nothing that could be unlocked
+        return None  # no desktop session
     return value
 
 
 def _plain(name: str, value: str) -> str:
-    """Return the value, decrypted if it says that it is encrypted."""
+    """Return the value, decrypted if it starts with ``kms:``."""
     if not value.startswith(ENCRYPTED):
         return value
     try:
@@ -119,12 +114,12 @@ def _plain(name: str, value: str) -> str:
         botocore = importlib.import_module("botocore.exceptions")
     except ImportError:
         raise MissingCredentialError(
-            f"{name} begins with {ENCRYPTED}, which takes boto3: install requirements-aws.txt"
+            f"{name} begins with {ENCRYPTED}, which requires boto3. Install requirements-aws.txt."
         ) from None
     try:
         encrypted = base64.b64decode(value.removeprefix(ENCRYPTED), validate=True)
-        answer: dict[str, Any] = boto3.client("kms").decrypt(CiphertextBlob=encrypted)
-        return str(answer["Plaintext"].decode("utf-8").strip())
+        response: dict[str, Any] = boto3.client("kms").decrypt(CiphertextBlob=encrypted)
+        return str(response["Plaintext"].decode("utf-8").strip())
     except (binascii.Error, UnicodeDecodeError):
         why = "it is not base64 of encrypted UTF-8 text"
     except (botocore.BotoCoreError, botocore.ClientError) as error:
@@ -133,7 +128,7 @@ def _plain(name: str, value: str) -> str:
 
 
 def _places(name: str) -> list[str]:
-    """Describe where `find` looked, for a person."""
+    """Return descriptions of the places that `find` searches."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     file = os.environ.get(f"{name}_FILE")
     places = [
@@ -142,7 +137,7 @@ def _places(name: str) -> list[str]:
         else f"the file $CREDENTIALS_DIRECTORY/{name} (CREDENTIALS_DIRECTORY is not set)",
         f"the file {file} (from {name}_FILE)"
         if file
-        else f"the file that {name}_FILE names ({name}_FILE is not set)",
+        else f"the file in {name}_FILE ({name}_FILE is not set)",
         f"the environment variable {name}",
     ]
     if _has_keyring():

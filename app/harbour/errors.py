@@ -1,4 +1,4 @@
-"""What a visitor sees when something is not right."""
+"""Error pages for visitors, and problem documents for API clients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MESSAGES = {
     ),
     405: (
         "Not that way in",
-        "This page cannot be asked for like that. Please start again from one of the links below.",
+        "This page does not accept this kind of request. Please start again from one of the links below.",
     ),
     413: (
         "More than we can carry",
@@ -55,7 +55,7 @@ CSRF_MESSAGE = (
 
 
 class QueryError(BadRequest):
-    """What a program asks for is not as described. Its description says so to the program."""
+    """The query of an API client is invalid. The description is sent to the client."""
 
 
 def init_app(app: Flask) -> None:
@@ -65,22 +65,22 @@ def init_app(app: Flask) -> None:
 
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
-    """Answer with the error's own status and headers, and a page in the portal's style."""
+    """Return an error page with the error's status and headers."""
     response = cast(Response, error.get_response())
     if response.status_code < 400:
-        return error  # a redirect that was raised
+        return error  # a redirect raised as an exception
     heading, message = (
         CSRF_MESSAGE if isinstance(error, CSRFError) else MESSAGES.get(response.status_code, OTHER)
     )
     if request.path.startswith("/api/") or request.path.endswith(".json"):
-        said = error.description if isinstance(error, QueryError) else None
-        return problem(response, heading, said or message)
+        detail = error.description if isinstance(error, QueryError) else None
+        return problem(response, heading, detail or message)
     response.data = render_template(
         "error.html",
         code=response.status_code,
         heading=heading,
         message=message,
-        # Only for what will be looked for in the log, and never shared by a cache.
+        # Only for server errors, which are in the log and never cached.
         request_id=g.get("request_id") if response.status_code >= 500 else None,
     )
     response.content_type = "text/html; charset=utf-8"
@@ -88,7 +88,7 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def problem(response: Response, title: str, detail: str) -> Response:
-    """Make the answer a description of the problem for programs, by RFC 9457."""
+    """Replace the body with a problem document (RFC 9457)."""
     response.data = json.dumps(
         {"type": "about:blank", "title": title, "status": response.status_code, "detail": detail}
     )
@@ -97,7 +97,7 @@ def problem(response: Response, title: str, detail: str) -> Response:
 
 
 def show_missing_tables(error: DBAPIError) -> ResponseReturnValue:
-    """Tell whoever has just installed this which command is missing; else, fail as usual."""
+    """Show how to create the tables if they are missing. Otherwise raise the error again."""
     db.session.rollback()
     try:
         missing = not inspect(db.engine).has_table(Listing.__tablename__)

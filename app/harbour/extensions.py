@@ -1,4 +1,4 @@
-"""The extensions, made here and bound to an application in `harbour.create_app`."""
+"""Flask extensions, bound to an application in `harbour.create_app`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 class Base(DeclarativeBase):
     """The base of every model.
 
-    Constraints get names by rule, so that a later migration can drop one by its name on every
-    database.
+    Constraints are named by convention, so that migrations can drop them by name on every database.
     """
 
     metadata = MetaData(
@@ -37,9 +36,9 @@ class Base(DeclarativeBase):
 
 
 def visitor() -> str:
-    """Return what a limit counts: the visitor's address, or an IPv6 visitor's whole network.
+    """Return the key of the rate limits: the visitor's IPv4 address or IPv6 /64 network.
 
-    Who has one IPv6 address has a /64 of them.
+    One IPv6 customer usually has a whole /64.
     """
     try:
         address = ipaddress.ip_address(request.remote_addr or "")
@@ -59,20 +58,20 @@ limiter = Limiter(key_func=visitor)
 
 @limiter.request_filter
 def unlimited() -> bool:
-    """Whether limits are off, as in a test under load."""
+    """Return whether rate limits are off (`HARBOUR_LIMITS=off`)."""
     return not current_app.config["HARBOUR_LIMITS"]
 
 
 def row_count(result: Result[Any]) -> int:
-    """Return how many rows an UPDATE or a DELETE has matched."""
-    # `execute` returns a CursorResult for these statements, although its type is that of any result.
+    """Return the number of rows matched by an UPDATE or a DELETE."""
+    # `execute` is annotated with Result, but returns a CursorResult for these statements.
     return cast("CursorResult[Any]", result).rowcount
 
 
-def remembered(key: str, seconds: int, make: Callable[[], str]) -> str:
-    """Return a text from the cache, or made anew and kept for so many seconds.
+def cached_text(key: str, seconds: int, make: Callable[[], str]) -> str:
+    """Return a text from the cache, or create it and cache it for some seconds.
 
-    While Redis is away it is made each time: a page that is slow is better than none.
+    While Redis is unavailable, the text is created for each request.
     """
     try:
         if (text := cache.get(key)) is not None:

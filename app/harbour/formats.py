@@ -1,4 +1,4 @@
-"""How numbers, money and dates are written on a page, and read from what people type."""
+"""Formatting and parsing of numbers, money, dates and text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import date
 
 from flask import Flask
 
-_TOO_LONG = 15  # digits: far more than any field takes, far fewer than make int() slow
+_TOO_LONG = 15  # digits: more than any field accepts, few enough for a fast int()
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates their filters."""
+    """Register the template filters."""
     app.add_template_filter(money)
     app.add_template_filter(plural)
     app.add_template_filter(thousands)
@@ -19,38 +19,38 @@ def init_app(app: Flask) -> None:
 
 
 def thousands(number: int) -> str:
-    """Return a whole number with its thousands apart: 1234567 is "1,234,567"."""
+    """Format a whole number with thousands separators: 1234567 becomes "1,234,567"."""
     return f"{number:,}"
 
 
 def money(amount: int) -> str:
-    """Return an amount in whole units of the currency: 425000 is "$425,000"."""
+    """Format an amount in whole units of the currency: 425000 becomes "$425,000"."""
     return f"${amount:,}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun: "1 bedroom", "no bedrooms", "3 bedrooms".
+    """Format a number with its noun: "1 bedroom", "no bedrooms", "3 bedrooms".
 
     Args:
-        number: how many, zero or more.
-        one: the noun for one.
-        many: the noun for any other number, when it is not the first with an "s".
+        number: zero or more.
+        one: singular.
+        many: plural, if it is not the singular with an "s".
     """
     noun = one if number == 1 else many or f"{one}s"
     return f"{number:,} {noun}" if number else f"no {noun}"
 
 
 def long_date(moment: date) -> str:
-    """Return the day, in words that every reader takes the same way: "4 May 2025"."""
+    """Format a date without ambiguity: "4 May 2025"."""
     return f"{moment.day} {moment:%B %Y}"
 
 
 def parse_whole_number(text: str) -> int | None:
-    """Return the whole number that a person typed, or None when it is none.
+    """Return the whole number in a text, or None if the text is not a number.
 
-    Currency signs and thousands separators are understood ("$425,000", "425 000"), a fraction is
-    cut off ("425000.00"). Zero or more; a number with more than 15 digits comes back as the
-    largest with 15, since all that long are out of any range.
+    Accepts currency signs and thousands separators ("$425,000", "425 000") and drops fractions
+    ("425000.00"). Numbers with more than 15 digits return the largest one with 15 digits, which is
+    out of range for every field.
     """
     plain = re.sub(r"[\s,'\u2019$€£]", "", text)
     match = re.fullmatch(r"0*([0-9]+)(\.[0-9]*)?", plain)
@@ -61,7 +61,7 @@ def parse_whole_number(text: str) -> int | None:
 
 
 def clean_line(text: str) -> str:
-    """Return the text as one line: control characters go, each run of whitespace is one space."""
+    """Return the text as one line, without control characters and with single spaces."""
     return " ".join(_without_controls(text).split())
 
 
@@ -72,5 +72,5 @@ def clean_text(text: str) -> str:
 
 
 def _without_controls(text: str) -> str:
-    # Lone surrogates cannot be written as UTF-8, so no database takes them.
+    # Lone surrogates cannot be encoded as UTF-8, so databases reject them.
     return re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]", "", text)

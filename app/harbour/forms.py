@@ -1,4 +1,4 @@
-"""The forms that people fill in, and what is wrong with what they typed."""
+"""Forms and their validation messages."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_DESCRIPTION = 4000
 
 
 class WholeNumberField(Field):
-    """A whole number from `low` to `high`, written as people write one: "425,000" will do.
+    """A whole number from `low` to `high`. Accepts thousands separators, such as "425,000".
 
-    An `<input type="number">` would refuse the comma, and turn with the mouse wheel.
+    An `<input type="number">` rejects commas and changes with the mouse wheel.
     """
 
     widget = TextInput()
@@ -36,7 +36,7 @@ class WholeNumberField(Field):
         low: int,
         high: int,
         missing: str,
-        **kwargs: Any,  # noqa: ANN401 (whatever WTForms takes)
+        **kwargs: Any,  # noqa: ANN401 (arguments of WTForms)
     ) -> None:
         super().__init__(label, render_kw={"inputmode": "numeric", "required": True}, **kwargs)
         self.low = low
@@ -47,14 +47,14 @@ class WholeNumberField(Field):
         return _text(self.raw_data[0]) if self.raw_data else ""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was typed into `data`, which stays None when it is no number."""
+        """Parse the submitted text into `data`, or None if it is not a number."""
         self.data = parse_whole_number(_text(valuelist[0])) if valuelist else None
 
     def pre_validate(self, form: object) -> None:  # noqa: ARG002 (WTForms' signature)
-        """Check that it is a number in range.
+        """Validate that the text is a number in range.
 
         Raises:
-            ValidationError: it is not.
+            ValidationError: the text is missing, not a number, or out of range.
         """
         if not self._value().strip():
             raise ValidationError(self.missing)
@@ -65,19 +65,20 @@ class WholeNumberField(Field):
 
 
 def _text(value: object) -> str:
-    """Return what was typed. A form may come with a file where a text should be."""
+    """Return the submitted text. Clients can send a file for a text field, which counts as empty."""
     return value if isinstance(value, str) else ""
 
 
-def _tidy(clean: Callable[[str], str]) -> list[Callable[[Any], str]]:
+def _filters(clean: Callable[[str], str]) -> list[Callable[[Any], str]]:
+    return [lambda value: clean(_text(value))]
     return [lambda value: clean(_text(value))]
 
 
-def _line(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (whatever WTForms takes)
-    """Return a field for one line of text, as long as the column that will hold it."""
+def _line(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (arguments of WTForms)
+    """Return a field for one line of text, limited to the length of its column."""
     return StringField(
         label,
-        filters=_tidy(clean_line),
+        filters=_filters(clean_line),
         validators=[
             DataRequired(missing),
             Length(max=column.type.length, message="Please keep this to %(max)d characters."),
@@ -87,14 +88,14 @@ def _line(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Strin
     )
 
 
-def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (likewise)
+def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (arguments of WTForms)
     """Return a field for an e-mail address."""
     return _line(
         label,
         column,
         missing,
         render_kw={"autocomplete": "email", "type": "email"},
-        # Only a message proves an address: this catches slips, not the unusual.
+        # Catches typing errors only. Only a delivered message proves that an address exists.
         validators=[
             Regexp(
                 r"[^@\s<>]+@[^@\s<>.]+(\.[^@\s<>.]+)+\Z",
@@ -105,14 +106,14 @@ def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Str
     )
 
 
-class SentOnceForm(FlaskForm):
-    """A form that carries a name for itself, by which it is known if it arrives again."""
+class SubmissionForm(FlaskForm):
+    """A form with a random submission ID, by which repeated submissions are recognised."""
 
     submission = HiddenField(default=lambda: secrets.token_hex(16))
 
     @property
-    def sent_as(self) -> str | None:
-        """The form's name for itself, or None when it came without one of ours."""
+    def submission_id(self) -> str | None:
+        """The submission ID, or None if it is missing or malformed."""
         name = _text(self.submission.data)
         return name if re.fullmatch("[0-9a-f]{32}", name) else None
 
@@ -121,48 +122,48 @@ LISTING = Listing.__table__.c
 MESSAGE = Message.__table__.c
 
 
-class ListingForm(SentOnceForm):
-    """A home that its owner offers. Its fields are the columns of `models.Listing`, and photos."""
+class ListingForm(SubmissionForm):
+    """A home offered by its owner. The fields are the columns of `models.Listing`, and photos."""
 
     title = _line("Headline", LISTING.title, "Give the home a headline.")
     kind = SelectField(
         "Kind of home",
         choices=[("", "Choose one"), *((kind.value, kind.label) for kind in Kind)],
         validators=[AnyOf([kind.value for kind in Kind], message="Choose a kind of home.")],
-        validate_choice=False,  # the validator above says it better
+        validate_choice=False,  # the validator above has a better message
     )
     price = WholeNumberField(
         "Asking price",
         low=1_000,
         high=100_000_000,
         description="In dollars, without cents.",
-        missing="Say what you ask for it.",
+        missing="Enter the asking price.",
     )
     bedrooms = WholeNumberField(
         "Bedrooms",
         low=0,
         high=20,
-        missing="Say how many bedrooms; 0 if none.",
+        missing="Enter the number of bedrooms, or 0.",
     )
     bathrooms = WholeNumberField(
         "Bathrooms",
         low=0,
         high=20,
-        missing="Say how many bathrooms; 0 if none.",
+        missing="Enter the number of bathrooms, or 0.",
     )
     area_m2 = WholeNumberField(
         "Area in m²",
         low=5,
         high=1_000_000,
         description="Floor area, or the land for a plot.",
-        missing="Say how large it is.",
+        missing="Enter the area.",
     )
-    street = _line("Street and number", LISTING.street, "Say which street it is in.")
-    neighbourhood = _line("Neighbourhood", LISTING.neighbourhood, "Say which neighbourhood it is in.")
+    street = _line("Street and number", LISTING.street, "Enter the street.")
+    neighbourhood = _line("Neighbourhood", LISTING.neighbourhood, "Enter the neighbourhood.")
     description = TextAreaField(
         "Description",
-        description="What would you tell a friend who might move in?",
-        filters=_tidy(clean_text),
+        description="Describe it as you would to a friend.",
+        filters=_filters(clean_text),
         validators=[
             DataRequired("Describe the home in a few sentences."),
             Length(
@@ -183,62 +184,62 @@ class ListingForm(SentOnceForm):
     contact_name = _line(
         "Your name",
         LISTING.contact_name,
-        "Tell us your name.",
+        "Enter your name.",
         description="Shown with the listing.",
         render_kw={"autocomplete": "name"},
     )
     contact_email = address(
         "Your e-mail address",
         LISTING.contact_email,
-        "Tell us how to reach you.",
+        "Enter your e-mail address.",
         description="Only for us. It is never shown.",
     )
 
     def fill(self, listing: Listing) -> None:
-        """Write what was typed into the listing."""
+        """Copy the submitted values to the listing."""
         for name in (
             *("title", "price", "bedrooms", "bathrooms", "area_m2", "street", "neighbourhood"),
             *("description", "contact_name", "contact_email"),
         ):
             setattr(listing, name, self[name].data)
         listing.kind = Kind(self.kind.data)
-        listing.submission = self.sent_as
+        listing.submission = self.submission_id
 
 
-class ContactForm(SentOnceForm):
-    """A message to whoever looks after the portal."""
+class ContactForm(SubmissionForm):
+    """A message to the moderators."""
 
-    name = _line("Your name", MESSAGE.name, "Tell us your name.", render_kw={"autocomplete": "name"})
+    name = _line("Your name", MESSAGE.name, "Enter your name.", render_kw={"autocomplete": "name"})
     email = address(
         "Your e-mail address",
         MESSAGE.email,
-        "Tell us how to reach you.",
+        "Enter your e-mail address.",
         description="For our answer, and nothing else.",
     )
     text = TextAreaField(
         "Your message",
-        filters=_tidy(clean_text),
+        filters=_filters(clean_text),
         validators=[
             DataRequired("Write a few words."),
             Length(max=MAX_DESCRIPTION, message="Please keep this to %(max)d characters."),
         ],
     )
-    # People do not see it and leave it empty; programs that fill in whatever they find do not.
+    # Honeypot: hidden from people by CSS; spam bots fill it in.
     website = StringField("Leave this empty", render_kw={"autocomplete": "off", "tabindex": "-1"})
 
 
 class LoginForm(FlaskForm):
-    """Who a moderator is."""
+    """Name and password of a moderator."""
 
     name = StringField(
         "Name",
-        filters=_tidy(clean_line),
-        validators=[DataRequired("Say who you are.")],
+        filters=_filters(clean_line),
+        validators=[DataRequired("Enter your name.")],
         render_kw={"autocomplete": "username", "autocapitalize": "none"},
     )
     password = PasswordField(
         "Password",
-        filters=_tidy(str),
+        filters=_filters(str),
         validators=[DataRequired("Give your password."), Length(max=1024)],
         render_kw={"autocomplete": "current-password"},
     )

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work?"""
+"""Health checks: /healthz (process) and /readyz (process and database)."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ bp = Blueprint("health", __name__)
 
 
 @bp.after_request
-def never_stored(response: Response) -> Response:
-    """Keep answers out of caches: each holds for its moment only."""
+def disable_caching(response: Response) -> Response:
+    """Forbid caching, because health changes at any time."""
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
 
 @bp.get("/healthz")
 def alive() -> Response:
-    """Answer as long as the process can, whatever the database does."""
+    """Return 200 while the process runs, independent of the database."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @bp.get("/readyz")
 def ready() -> tuple[Response, int]:
-    """Answer 200 when pages can be served, or 503 with the name of the check that failed.
+    """Return 200, or 503 with the name of the failed check.
 
-    Why it failed is for the log: anybody can read this answer.
+    The cause is only logged, because the response is public.
     """
     for name, statement in CHECKS.items():
         try:

@@ -14,5 +14,5 @@ bp = Blueprint("home", __name__)
 
 @bp.get("/")
 def index() -> str:
-    """Greet, offer a short search, and show the newest listings."""
+    """Show the newest listings and a short search form."""
     return render_template("home.html", newest=slice_of(Search(), NEWEST))

@@ -1,4 +1,4 @@
-"""The listings that everybody can see."""
+"""Public pages of the listings."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PER_PAGE = {View.CARDS: 12, View.TABLE: 36}
 bp = Blueprint("listings", __name__, url_prefix="/listings")
 
 
-def count(found: Select[tuple[Listing]]) -> int:
-    """Return how many listings a query finds."""
-    return db.session.scalar(found.with_only_columns(func.count(Listing.id))) or 0
+def count(query: Select[tuple[Listing]]) -> int:
+    """Return the number of listings that match a query."""
+    return db.session.scalar(query.with_only_columns(func.count(Listing.id))) or 0
 
 
 def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False) -> list[Listing]:
-    """Return some of the listings that a search finds, with their photos, in three queries.
+    """Return one page of a search with its photos, in three queries.
 
-    The first looks at an index alone: of 50,000 listings, the page at the end costs the database
-    little more than the one at the beginning.
+    The first query reads only an index, so that late pages cost little more than the first one
+    (measured with 50,000 listings).
 
     Args:
-        search: what is looked for, and the order.
-        limit: how many at most.
-        offset: how many to leave out first.
-        whole: whether the descriptions are wanted too.
+        search: conditions and order.
+        limit: maximum number of listings.
+        offset: number of listings to skip.
+        whole: whether to load the descriptions.
     """
     numbers = db.session.scalars(
         search.select().with_only_columns(Listing.id).order_by(*search.order()).limit(limit).offset(offset)
@@ -43,13 +43,13 @@ def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False
     if not whole:
         query = query.options(defer(Listing.description, raiseload=True))
     by_number = {listing.id: listing for listing in db.session.scalars(query)}
-    # One may have been taken down between the two queries.
+    # A listing may have been withdrawn between the two queries.
     return [by_number[number] for number in numbers if number in by_number]
 
 
 @bp.get("/")
 def index() -> str:
-    """Search the listings, a page at a time. A page past the end shows the last one."""
+    """Search the listings, one page at a time. Page numbers past the end show the last page."""
     search = Search.parse(request.args)
     per_page = PER_PAGE[search.view]
     total = count(search.select())
@@ -67,7 +67,7 @@ def index() -> str:
     )
 
 
-# The limit is the column's: a longer number would be an error on some databases, not a miss.
+# Limited to the range of the column, because MySQL and PostgreSQL fail on larger numbers.
 @bp.get("/<int(max=2147483647):listing_id>")
 def show(listing_id: int) -> str:
     """Show one published listing, or 404."""

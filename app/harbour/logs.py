@@ -1,7 +1,7 @@
-"""What the application says of itself: a line of JSON for each event, which the journal keeps.
+"""Structured logs: one JSON object per event on stderr, which the journal stores.
 
-On a terminal the same events are written for people. Each event of a request carries the request's
-id, the one that nginx has in its access log.
+On a terminal the events are formatted for people. Events of a request contain the request ID,
+which is also in nginx's access log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 
-# What nginx makes ($request_id), and UUIDs. Anything else does not get into a log.
+# nginx's $request_id, and UUIDs. Other values are not logged.
 REQUEST_ID = re.compile(r"[0-9a-f][0-9a-f-]{15,63}")
 
 _COMMON: list[Any] = [
@@ -27,13 +27,13 @@ _COMMON: list[Any] = [
 ]
 
 
-def get(name: str) -> Any:  # noqa: ANN401 (structlog's loggers are made at their first use)
-    """Return a logger whose events are a short name and what belongs to it, by keyword."""
+def get(name: str) -> Any:  # noqa: ANN401 (structlog creates loggers lazily)
+    """Return a logger that takes a short event name and keyword arguments."""
     return structlog.stdlib.get_logger(name)
 
 
 def init_app(app: Flask) -> None:
-    """Write every event of the process, ours and the libraries', in one form to stderr."""
+    """Write all events of the process, including those of libraries, to stderr in one format."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -54,17 +54,17 @@ def init_app(app: Flask) -> None:
     trusted = bool(app.config["HARBOUR_PROXIES"])
 
     @app.before_request
-    def name_request() -> None:
-        given = request.headers.get("X-Request-ID", "") if trusted else ""
-        g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    def assign_request_id() -> None:
+        header = request.headers.get("X-Request-ID", "") if trusted else ""
+        g.request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
             request_id=g.request_id, method=request.method, path=request.path
         )
 
     @app.after_request
-    def tell_request(response: Response) -> Response:
-        # Not on what a cache shares: it would name another visitor's request.
+    def add_request_id(response: Response) -> Response:
+        # Not on cacheable responses, which would show the ID of another visitor's request.
         if response.status_code >= 500:
             response.headers["X-Request-ID"] = g.request_id
         return response

@@ -1,4 +1,4 @@
-"""Mail, handed to the server that SMTP_URL names."""
+"""Mail through the server in SMTP_URL."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-TIMEOUT = 5  # seconds, for each answer of the server: somebody may be waiting for a page
-# Seconds for the last answer: a server that looks into messages does it then.
-LAST_TIMEOUT = 60
+TIMEOUT = 5  # seconds for each reply of the server, because a visitor may be waiting
+# Seconds for the final reply, which takes longer where the server scans messages.
+FINAL_TIMEOUT = 60
 PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
-class _Wire(policy.EmailPolicy):
-    """How a message travels."""
+class _SmtpPolicy(policy.EmailPolicy):
+    """Serialisation of a message for SMTP."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """Return a header's lines. Mail programs decode no address, so this one is left whole."""
+        """Fold a header. List-Unsubscribe stays on one line, because mail programs do not decode it."""
         if name.lower() == "list-unsubscribe":
             return f"{name}: {value}{self.linesep}".encode("ascii")
         return super().fold_binary(name, value)
 
 
 class MailError(Exception):
-    """A message was not accepted by the mail server.
+    """The mail server was not reached or did not accept a message.
 
     Attributes:
-        lasting: whether the server says that it never takes it, to this address.
+        permanent: whether the server rejects messages to this address for good (5xx).
     """
 
-    lasting = False
+    permanent = False
 
 
 class UnansweredError(Exception):
-    """Nobody knows whether a message was accepted."""
+    """The server did not reply to a complete message."""
 
 
 def configured() -> bool:
-    """Whether there is a mail server."""
+    """Return whether SMTP_URL is set."""
     return bool(current_app.config["SMTP_URL"])
 
 
 def send(subject: str, text: str, reply_to: str, identity: str) -> None:
-    """Hand a message for whoever looks after the portal to the mail server.
+    """Mail a message to HARBOUR_MAIL_TO.
 
     Args:
-        subject: one line.
-        text: the message.
-        reply_to: the address to answer to.
-        identity: what tells this message from all others, so that a mailbox can drop a second copy.
+        subject: the subject, one line.
+        text: the body.
+        reply_to: the address for replies.
+        identity: unique part of the Message-ID, so that mailboxes can drop duplicates.
 
     Raises:
-        MailError: the server was not reached, or did not take it.
+        MailError: the server was not reached, or did not accept the message.
     """
     message = compose(current_app.config["HARBOUR_MAIL_TO"], subject, text, identity)
     try:
-        # An address that is good enough for a form may be none that a header can hold.
+        # Addresses that pass the form's validation may be invalid in a header.
         message["Reply-To"] = reply_to
     except ValueError:
         del message["Reply-To"]
@@ -71,17 +71,17 @@ def send(subject: str, text: str, reply_to: str, identity: str) -> None:
 
 
 def deliver(message: EmailMessage) -> None:
-    """Hand one message to the mail server.
+    """Send one message to the mail server.
 
     Raises:
-        MailError: the server was not reached, or did not take it.
+        MailError: the server was not reached, or did not accept the message.
     """
-    with connection() as server, _explained():
+    with connection() as server, _mail_errors():
         server.send_message(message)
 
 
 def compose(to: str, subject: str, text: str, identity: str) -> EmailMessage:
-    """Return a message from the portal; its arguments are those of `send`."""
+    """Return a message from HARBOUR_MAIL_FROM. Arguments as in `send`."""
     sender = current_app.config["HARBOUR_MAIL_FROM"]
     message = EmailMessage()
     message["From"] = sender
@@ -95,22 +95,22 @@ def compose(to: str, subject: str, text: str, identity: str) -> EmailMessage:
 
 @contextmanager
 def connection() -> Iterator[smtplib.SMTP]:
-    """Reach the mail server, encrypted and logged in as SMTP_URL says, and leave it at the end.
+    """Connect to the mail server with the encryption and login of SMTP_URL. Disconnect at the end.
 
     Raises:
-        MailError: it was not reached, or did not let us in.
+        MailError: the server was not reached, or rejected the login.
     """
     url = urlsplit(current_app.config["SMTP_URL"])
     host, port = url.hostname or "", url.port or PORTS[url.scheme]
     context = ssl.create_default_context()
-    with _explained():
+    with _mail_errors():
         server = (
             smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=context)
             if url.scheme == "smtps"
             else smtplib.SMTP(host, port, timeout=TIMEOUT)
         )
     try:
-        with _explained():
+        with _mail_errors():
             if url.scheme == "smtp+tls":
                 server.starttls(context=context)
             if url.username:
@@ -118,40 +118,40 @@ def connection() -> Iterator[smtplib.SMTP]:
             server.ehlo_or_helo_if_needed()
         yield server
     finally:
-        # What goes wrong here changes nothing: a message that was taken stays taken.
+        # Errors after QUIT do not affect accepted messages.
         with suppress(OSError, smtplib.SMTPException):
             server.quit()
         server.close()
 
 
-def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], bool]) -> bool:
-    """Hand a message to the server, which has all of it but the last line when `decide` is asked.
+def send_confirmed(server: smtplib.SMTP, message: EmailMessage, confirm: Callable[[], bool]) -> bool:
+    """Send a message, and call `confirm` before its final line.
 
-    Until that line nothing is sent, whoever is cut off; from then on it is, as far as anybody can
-    tell. So `decide` is where it is written down that the message is sent.
+    The server delivers nothing before the final line, and may deliver the message after it. So
+    `confirm` stores that the message is being sent.
 
     Args:
-        server: a connection; closed where this returns False or raises anything but MailError.
-        message: to one address, in ASCII.
-        decide: says whether to send it after all.
+        server: a connection; closed if this returns False or raises anything but MailError.
+        message: a message to one ASCII address.
+        confirm: returns whether to send the message.
 
     Returns:
-        Whether it was sent: what `decide` said.
+        The result of `confirm`.
 
     Raises:
-        MailError: the server did not take it, for certain.
-        UnansweredError: the server has all of it, and has not said that it took it.
+        MailError: the server rejected the message.
+        UnansweredError: the server received the complete message and did not reply.
     """
-    with _explained():
+    with _mail_errors():
         _expect((250,), server.mail(message["From"]))
-    with _explained(judged=True):
+    with _mail_errors(recipient_specific=True):
         _expect((250, 251), server.rcpt(message["To"]))
         _expect((354,), server.docmd("DATA"))
     try:
-        with _explained():
-            text = message.as_bytes(policy=_Wire(linesep="\r\n"))
+        with _mail_errors():
+            text = message.as_bytes(policy=_SmtpPolicy(linesep="\r\n"))
             server.send(re.sub(rb"(?m)^\.", b"..", text))
-        if not decide():
+        if not confirm():
             server.close()
             return False
     except BaseException:
@@ -160,34 +160,34 @@ def hand_over(server: smtplib.SMTP, message: EmailMessage, decide: Callable[[], 
     try:
         server.send(b".\r\n")
         if server.sock:
-            server.sock.settimeout(LAST_TIMEOUT)
-        answer = server.getreply()
+            server.sock.settimeout(FINAL_TIMEOUT)
+        reply = server.getreply()
         if server.sock:
             server.sock.settimeout(TIMEOUT)
     except (OSError, smtplib.SMTPException) as error:
         server.close()
         raise UnansweredError(f"{type(error).__name__}: {error}") from error
-    with _explained(judged=True):
-        _expect((250,), answer)
+    with _mail_errors(recipient_specific=True):
+        _expect((250,), reply)
     return True
 
 
-def _expect(codes: tuple[int, ...], answer: tuple[int, bytes]) -> None:
-    if answer[0] not in codes:
-        raise smtplib.SMTPResponseException(*answer)
+def _expect(codes: tuple[int, ...], reply: tuple[int, bytes]) -> None:
+    if reply[0] not in codes:
+        raise smtplib.SMTPResponseException(*reply)
 
 
 @contextmanager
-def _explained(*, judged: bool = False) -> Iterator[None]:
-    """Raise MailError for what goes wrong.
+def _mail_errors(*, recipient_specific: bool = False) -> Iterator[None]:
+    """Convert errors to MailError.
 
     Args:
-        judged: whether the server's answers are about one message to one address.
+        recipient_specific: whether replies concern one message to one address.
     """
     try:
         yield
     except (OSError, smtplib.SMTPException, UnicodeError) as error:
         failure = MailError(f"{type(error).__name__}: {error}")
         code = error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
-        failure.lasting = judged and 500 <= code < 600
+        failure.permanent = recipient_specific and 500 <= code < 600
         raise failure from error

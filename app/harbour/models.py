@@ -1,4 +1,4 @@
-"""What the portal keeps."""
+"""Tables of listings, photos, messages and moderators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .extensions import db, row_count
 
 
 class Kind(str, enum.Enum):
-    """What sort of home a listing is. The value is what the database and a query string hold."""
+    """The kind of home. The value is used in the database and in query strings."""
 
     HOUSE = "house"
     COTTAGE = "cottage"
@@ -24,12 +24,12 @@ class Kind(str, enum.Enum):
 
     @property
     def label(self) -> str:
-        """The kind's name on a page."""
+        """The singular on pages."""
         return _LABELS[self][0]
 
     @property
     def plural(self) -> str:
-        """The name of several of this kind."""
+        """The plural on pages."""
         return _LABELS[self][1]
 
 
@@ -44,27 +44,26 @@ _LABELS = {
 
 
 class Status(str, enum.Enum):
-    """Where a listing is on its way to the public."""
+    """The status of a listing in moderation."""
 
     PENDING = "pending"
     PUBLISHED = "published"
-    WITHDRAWN = "withdrawn"  # turned down, sold, or taken back: kept, and shown to nobody
+    WITHDRAWN = "withdrawn"  # rejected, sold or taken down: stored, not public
 
 
 def now() -> datetime:
-    """Return the time in UTC, without a time zone and in whole seconds: what the tables hold.
+    """Return the time in UTC as the tables store it: without time zone, in whole seconds.
 
-    MySQL's DATETIME keeps neither a zone nor, by default, fractions; it would round them, half of
-    the time into the future.
+    MySQL's DATETIME stores no time zone and, by default, rounds fractions, possibly into the
+    future.
     """
     return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
 def stored_by_value(choices: type[enum.Enum]) -> Enum:
-    """Return a VARCHAR column type: a new choice then needs no migration.
+    """Return a VARCHAR type for an enum, so that new members need no migration.
 
-    The application is what checks the choices: an unknown one raises LookupError when it is
-    written.
+    Only the application validates the values: writing an unknown one raises LookupError.
     """
     return Enum(
         choices,
@@ -76,23 +75,23 @@ def stored_by_value(choices: type[enum.Enum]) -> Enum:
     )
 
 
-# Whatever the server's default is: a street may have any letter in it.
+# Explicit, because the server's default may not support every letter.
 UTF8 = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 class Listing(db.Model):
-    """A home that is for sale.
+    """A home for sale.
 
     Attributes:
         price: in whole units of the currency.
         area_m2: floor area, or land area for a plot, in square metres.
-        contact_email: for whoever looks after the portal; no public page may show it.
-        created_at: when it was submitted, UTC without a time zone.
-        published_at: when the public could first see it, likewise; None while it is pending.
-        submission: what the form was sent with, so that a form that arrives twice is one listing;
-            None for what came another way.
-        photos: the first is shown wherever there is room for one. A query has to ask for them:
-            one by one they would be a query for each listing of a page.
+        contact_email: for moderators only, never on public pages.
+        created_at: time of the submission, in UTC without time zone.
+        published_at: time of the first publication, as above; None while pending.
+        submission: random ID of the submitted form, so that a form sent twice creates one listing;
+            None for other sources.
+        photos: the first one is the preview. Queries must load them explicitly, which prevents one
+            query per listing.
     """
 
     __tablename__ = "listings"
@@ -116,13 +115,13 @@ class Listing(db.Model):
 
     photos: Mapped[list[Photo]] = relationship(order_by="Photo.position", lazy="raise_on_sql")
 
-    # Every public query says status = 'published' and sorts by one of the other two. InnoDB adds
-    # the primary key to each index, which is what breaks a tie.
+    # Public queries filter by status = 'published' and sort by one of the other two columns. InnoDB
+    # appends the primary key to each index, which is the tie-breaker.
     __table_args__: Any = (
         Index(None, "status", "published_at"),
         Index(None, "status", "price"),
-        # All that a search looks at and nothing of the descriptions, which make the table ten times
-        # as large: a search that no order helps reads this from end to end.
+        # Covers a search without the descriptions, which make the table ten times as large: a search
+        # with wildcards scans this index completely.
         Index(
             "ix_listings_search",
             *("status", "published_at", "kind", "price", "bedrooms"),
@@ -134,41 +133,41 @@ class Listing(db.Model):
 
     @property
     def reference(self) -> str:
-        """What people quote when they ask about the listing."""
+        """The reference number that visitors quote."""
         return f"H-{self.id:04d}"
 
     @property
     def place(self) -> str:
-        """The street and the neighbourhood, on one line."""
+        """Street and neighbourhood in one line."""
         return f"{self.street}, {self.neighbourhood}"
 
     @classmethod
     def move(cls, listing_id: int, before: Status, after: Status) -> bool:
-        """Change a listing's status, if it is still the one that whoever decides has seen.
+        """Change a listing's status if it is still `before`, and commit.
 
-        Two moderators who decide at once do not undo each other's decision. Commits.
+        Prevents concurrent moderators from overwriting each other's decisions.
 
         Returns:
-            Whether it was changed.
+            Whether the status was changed.
         """
         values: dict[str, Any] = {"status": after}
         if after is Status.PUBLISHED:
             values["published_at"] = now()
-        done = db.session.execute(
+        result = db.session.execute(
             update(cls).where(cls.id == listing_id, cls.status == before).values(**values)
         )
         db.session.commit()
-        return bool(row_count(done))
+        return bool(row_count(result))
 
 
 class Photo(db.Model):
-    """A photo of a home. What it shows is in two files of the photos' store, see photos.py.
+    """A photo of a home. The store has two files for it, see photos.py.
 
     Attributes:
-        position: its place among the listing's photos, from 0.
-        name: what its files' names begin with; random, so that nobody guesses what is pending.
-        width: of the large file, in pixels.
-        height: likewise.
+        position: order within the listing, from 0.
+        name: random prefix of the file names, so that photos of pending listings cannot be guessed.
+        width: width of the large file in pixels.
+        height: height of the large file in pixels.
     """
 
     __tablename__ = "photos"
@@ -188,13 +187,13 @@ class Photo(db.Model):
 
 
 class Message(db.Model):
-    """What somebody wrote to whoever looks after the portal.
+    """A message from a visitor to the moderators.
 
     Attributes:
-        listing_id: the listing that it is about, or None.
-        mailed_at: when it was handed to the mail server, UTC; None while it was not.
-        done_at: when a moderator was done with it, UTC.
-        submission: as a listing's.
+        listing_id: the listing concerned, or None.
+        mailed_at: time when the mail was sent, in UTC; None if it was not sent.
+        done_at: time when a moderator marked it as done, in UTC.
+        submission: as in Listing.
     """
 
     __tablename__ = "messages"
@@ -219,13 +218,13 @@ class Message(db.Model):
 
 
 class Moderator(db.Model):
-    """Somebody who decides what is shown.
+    """An account that can publish listings.
 
     Attributes:
-        password_hash: by argon2id, with its parameters.
-        session_key: what sessions of this account have to know; a new one ends them all.
-        failures: wrong passwords since the last right one.
-        failed_at: when the last of them was, UTC.
+        password_hash: argon2id hash with its parameters.
+        session_key: part of each session of this account; changing it ends all of them.
+        failures: number of wrong passwords since the last login.
+        failed_at: time of the last wrong password, in UTC.
     """
 
     __tablename__ = "moderators"

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API. What may be asked for is checked against it, so it is right."""
+"""OpenAPI document of the API, which is also used to validate requests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "min_price": _integer(0, MAX_PRICE, description="In whole units of the currency."),
-    "max_price": _integer(0, MAX_PRICE, description="Likewise; below min_price, nothing is found."),
-    "bedrooms": _integer(0, MAX_BEDROOMS, description="At least so many."),
+    "max_price": _integer(0, MAX_PRICE, description="The result is empty if it is below min_price."),
+    "bedrooms": _integer(0, MAX_BEDROOMS, description="Minimum number of bedrooms."),
     "sort": {"type": "string", "enum": [sort.value for sort in Sort], "default": "newest"},
     "page": _integer(1, MAX_PAGE, default=1),
     "per_page": _integer(1, MAX_PER_PAGE, default=20),
@@ -46,7 +46,7 @@ def _object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON)
     }
 
 
-def _answer(description: str, schema: str, media: str = "application/json") -> dict[str, Any]:
+def _response(description: str, schema: str, media: str = "application/json") -> dict[str, Any]:
     return {
         "description": description,
         "content": {media: {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
@@ -54,31 +54,31 @@ def _answer(description: str, schema: str, media: str = "application/json") -> d
 
 
 def _problem(description: str) -> dict[str, Any]:
-    return _answer(description, "Problem", "application/problem+json")
+    return _response(description, "Problem", "application/problem+json")
 
 
 def description() -> dict[str, Any]:
-    """Return the document."""
+    """Return the OpenAPI document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": f"{current_app.config['HARBOUR_TOWN']} homes",
             "version": "1",
-            "description": "The homes that are for sale. Read only, for everybody, without a key.",
+            "description": "Homes for sale. Public, read only, without a key.",
         },
         "servers": [{"url": "/"}],
         "paths": {
             "/api/v1/listings": {
                 "get": {
                     "operationId": "searchListings",
-                    "summary": "Search the listings, a page at a time",
+                    "summary": "Search the listings, one page at a time",
                     "parameters": [
                         {"name": name, "in": "query", "required": False, "schema": schema}
                         for name, schema in PARAMETERS.items()
                     ],
                     "responses": {
-                        "200": _answer("A page of what was found.", "Page"),
-                        "400": _problem("A parameter is not as described here."),
+                        "200": _response("One page of results.", "Page"),
+                        "400": _problem("A parameter is invalid."),
                     },
                 }
             },
@@ -95,8 +95,8 @@ def description() -> dict[str, Any]:
                         }
                     ],
                     "responses": {
-                        "200": _answer("The listing.", "Listing"),
-                        "404": _problem("There is none of this number."),
+                        "200": _response("The listing.", "Listing"),
+                        "404": _problem("No published listing has this number."),
                     },
                 }
             },
@@ -106,13 +106,13 @@ def description() -> dict[str, Any]:
                 "Photo": _object(
                     large=_TEXT,
                     small=_TEXT,
-                    width={**_NUMBER, "description": "Of the large one, in pixels."},
+                    width={**_NUMBER, "description": "Width of the large file in pixels."},
                     height=_NUMBER,
                 ),
                 "Listing": _object(
                     id=_NUMBER,
-                    reference={**_TEXT, "description": "What to quote when asking about it."},
-                    url={**_TEXT, "description": "The path of its page."},
+                    reference={**_TEXT, "description": "Reference number to quote in messages."},
+                    url={**_TEXT, "description": "Path of the listing's page."},
                     title=_TEXT,
                     kind=PARAMETERS["kind"],
                     price={**_NUMBER, "description": "In whole units of the currency."},

@@ -1,7 +1,7 @@
-"""Photos of homes: from what somebody sends to two files of ours, kept in a folder or on S3.
+"""Photos of homes: validation, conversion to two JPEG files, and storage in a folder or on S3.
 
-What arrives is decoded and written anew, always: what is kept has the picture and nothing else, no
-place and time, no camera's number, no second file that hides behind the first.
+Every upload is decoded and encoded again, so that the stored files contain no GPS position, camera
+serial number or embedded file.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from .models import Listing, Photo, Status
 MEGABYTE = 1024 * 1024
 MAX_PHOTOS = 8
 MAX_BYTES = 8 * MEGABYTE  # of one photo
-MAX_REQUEST = 40 * MEGABYTE  # of the form with all its photos; nginx has to let it through
-MAX_PIXELS = 40_000_000  # decoded, that is 120 MB of memory for a moment
-FORMATS = ("JPEG", "PNG", "WEBP")  # told by the content, whatever name and type say
-LARGE = (1600, 1600)  # pixels, at most
-SMALL = (640, 400)  # pixels, exactly: the shape of a card
+MAX_REQUEST = 40 * MEGABYTE  # of the form with all photos; nginx needs the same limit
+MAX_PIXELS = 40_000_000  # 120 MB of memory while decoding
+FORMATS = ("JPEG", "PNG", "WEBP")  # detected by content, not by name or type
+LARGE = (1600, 1600)  # maximum size in pixels
+SMALL = (640, 400)  # exact size in pixels, the shape of a card
 QUALITY = 82
 
-# Around a photo that is all there is to show, browsers put a page of theirs, its style inline.
+# Browsers wrap a single image in a page of their own with inline styles.
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
-# The endpoint whose request may be as long as photos need.
+# The endpoint with the larger request limit.
 UPLOADS = "submit.send"
 
 bp = Blueprint("photos", __name__, url_prefix="/photos")
@@ -47,18 +47,18 @@ log = logs.get(__name__)
 
 
 class PhotoError(ValueError):
-    """What was sent cannot be used as a photo. The message is for whoever sent it."""
+    """An upload is not a usable photo. The message is for the visitor."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A photo in the two forms that are kept, both JPEG.
+    """A photo as two JPEG files.
 
     Attributes:
-        large: the file for its own page.
+        large: the file for the listing's page.
         small: the file for a card.
-        width: of the large one, in pixels.
-        height: likewise.
+        width: width of the large file in pixels.
+        height: height of the large file in pixels.
     """
 
     large: bytes
@@ -68,26 +68,26 @@ class Prepared:
 
 
 class Store(Protocol):
-    """Where photos are kept."""
+    """Storage of photos."""
 
     def save(self, name: str, content: bytes) -> None:
-        """Keep a file."""
+        """Write a file."""
 
     def load(self, name: str) -> bytes | None:
-        """Return a file's content, or None when there is none of this name."""
+        """Return a file's content, or None if it does not exist."""
 
     def delete(self, name: str) -> None:
-        """Forget a file; it may be gone already."""
+        """Delete a file if it exists."""
 
 
 class Folder:
-    """Photos in a folder of this machine. Several machines each have their own: use S3 there."""
+    """Photos in a local folder. With several web hosts use S3."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def save(self, name: str, content: bytes) -> None:
-        """Keep a file: it appears complete or not at all."""
+        """Write a file atomically."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".new-")
         try:
@@ -99,19 +99,19 @@ class Folder:
             raise
 
     def load(self, name: str) -> bytes | None:
-        """Return a file's content, or None when there is none of this name."""
+        """Return a file's content, or None if it does not exist."""
         try:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def delete(self, name: str) -> None:
-        """Forget a file; it may be gone already."""
+        """Delete a file if it exists."""
         (self.path / name).unlink(missing_ok=True)
 
 
 class Bucket:
-    """Photos on S3, in a bucket that need not be public: they are handed on by the application."""
+    """Photos in an S3 bucket, which can be private because the application serves them."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket = bucket
@@ -122,25 +122,25 @@ class Bucket:
         self.s3: Any = importlib.import_module("boto3").client("s3", config=config)
 
     def save(self, name: str, content: bytes) -> None:
-        """Keep a file."""
+        """Write a file."""
         self.s3.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content, ContentType="image/jpeg")
 
     def load(self, name: str) -> bytes | None:
-        """Return a file's content, or None when there is none of this name."""
+        """Return a file's content, or None if it does not exist."""
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + name)
+            response = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + name)
         except self.s3.exceptions.NoSuchKey:
             return None
-        content: bytes = answer["Body"].read()
+        content: bytes = response["Body"].read()
         return content
 
     def delete(self, name: str) -> None:
-        """Forget a file; it may be gone already."""
+        """Delete a file if it exists."""
         self.s3.delete_object(Bucket=self.bucket, Key=self.prefix + name)
 
 
 def init_app(app: Flask) -> None:
-    """Open the store, and let the one form with photos be long."""
+    """Open the store, and raise the request limit of the form with photos."""
     place: str = app.config["HARBOUR_PHOTOS"]
     if place.startswith("s3://"):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
@@ -156,21 +156,21 @@ def init_app(app: Flask) -> None:
 
 def store() -> Store:
     """Return the application's store."""
-    kept: Store = current_app.extensions["photos"]
-    return kept
+    photo_store: Store = current_app.extensions["photos"]
+    return photo_store
 
 
 def prepare_all(files: Sequence[FileStorage]) -> list[Prepared]:
-    """Return the photos that were chosen, ready to be kept.
+    """Convert all uploaded files. Empty file fields are ignored.
 
     Raises:
-        PhotoError: one of them cannot be used, or there are too many.
+        PhotoError: a file is not a usable photo, or there are too many.
     """
-    chosen = [file for file in files if isinstance(file, FileStorage) and file.filename]
-    if len(chosen) > MAX_PHOTOS:
+    uploads = [file for file in files if isinstance(file, FileStorage) and file.filename]
+    if len(uploads) > MAX_PHOTOS:
         raise PhotoError(f"Please choose {MAX_PHOTOS} photos at most.")
     prepared = []
-    for number, file in enumerate(chosen, 1):
+    for number, file in enumerate(uploads, 1):
         try:
             prepared.append(prepare(file.stream))
         except PhotoError as error:
@@ -179,16 +179,15 @@ def prepare_all(files: Sequence[FileStorage]) -> list[Prepared]:
 
 
 def prepare(stream: IO[bytes]) -> Prepared:
-    """Return the photo in a stream, ready to be kept.
+    """Convert one uploaded file.
 
     Raises:
-        PhotoError: it is too large, or no JPEG, PNG or WebP picture.
+        PhotoError: the file is too large, or not a JPEG, PNG or WebP picture.
     """
     content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise PhotoError(f"This is more than {MAX_BYTES // MEGABYTE} MB.")
-    # Decoders raise whatever the broken file led them to, and warn of files that are made to take
-    # all memory.
+    # Decoders raise arbitrary exceptions for corrupt files, and warn of decompression bombs.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -196,8 +195,8 @@ def prepare(stream: IO[bytes]) -> Prepared:
     except PhotoError:
         raise
     except Exception as error:
-        log.info("photo_refused", reason=repr(error)[:200])
-        raise PhotoError("This is no JPEG, PNG or WebP picture that we can read.") from error
+        log.info("photo_rejected", reason=repr(error)[:200])
+        raise PhotoError("We found no JPEG, PNG or WebP picture in this file.") from error
     large = picture.copy()
     large.thumbnail(LARGE, Image.Resampling.LANCZOS)
     small = ImageOps.fit(picture, SMALL, Image.Resampling.LANCZOS)
@@ -205,15 +204,15 @@ def prepare(stream: IO[bytes]) -> Prepared:
 
 
 def _decode(content: bytes) -> Image.Image:
-    """Return the picture alone, upright, on white where it is transparent."""
+    """Decode the picture, rotate it upright and put it on white."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise PhotoError(f"This has more than {MAX_PIXELS // 1_000_000} million pixels.")
-        # A large JPEG is decoded at a half or a quarter of its size where that is enough.
+        # Decodes a large JPEG at a half or a quarter of its size if that is sufficient.
         image.draft("RGB", LARGE)
         upright = ImageOps.exif_transpose(image)
         colours = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    # A new picture: the old one carries what its file had beside the pixels.
+    # A new image, because the decoded one keeps the file's metadata.
     picture = Image.new("RGB", colours.size, "white")
     picture.paste(colours, mask=colours if colours.mode == "RGBA" else None)
     return picture
@@ -225,8 +224,8 @@ def _jpeg(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def keep(prepared: Sequence[Prepared]) -> list[Photo]:
-    """Write the files, and return what the database is to know of them. See `forget`."""
+def save_files(prepared: Sequence[Prepared]) -> list[Photo]:
+    """Write the files and return the Photo rows. On a failed commit call `discard`."""
     photos: list[Photo] = []
     try:
         for position, one in enumerate(prepared):
@@ -235,13 +234,13 @@ def keep(prepared: Sequence[Prepared]) -> list[Photo]:
             store().save(f"{name}-large.jpg", one.large)
             store().save(f"{name}-small.jpg", one.small)
     except BaseException:
-        forget(photos)
+        discard(photos)
         raise
     return photos
 
 
-def forget(photos: Sequence[Photo]) -> None:
-    """Delete the files of photos that the database does not know after all."""
+def discard(photos: Sequence[Photo]) -> None:
+    """Delete the files of photos that were not committed."""
     for photo in photos:
         for size in ("large", "small"):
             store().delete(f"{photo.name}-{size}.jpg")
@@ -249,20 +248,20 @@ def forget(photos: Sequence[Photo]) -> None:
 
 @bp.get("/<string(length=32):name>-<any(large, small):size>.jpg")
 def show(name: str, size: str) -> Response:
-    """Hand over a photo of a listing that is public."""
-    found = db.session.scalar(
+    """Return a photo of a published listing."""
+    photo_id = db.session.scalar(
         select(Photo.id)
         .join(Listing, Listing.id == Photo.listing_id)
         .where(Photo.name == name, Listing.status == Status.PUBLISHED)
     )
-    if found is None:
+    if photo_id is None:
         abort(404)
-    # A day: what is taken down is gone from caches soon.
-    return answer(name, size, "public, max-age=86400")
+    # One day, so that withdrawn photos disappear from caches.
+    return response_for(name, size, "public, max-age=86400")
 
 
-def answer(name: str, size: str, cache_control: str) -> Response:
-    """Return the response with a photo's file, or 404 when the store has lost it."""
+def response_for(name: str, size: str, cache_control: str) -> Response:
+    """Return the response with a photo's file, or 404 if the store does not have it."""
     content = store().load(f"{name}-{size}.jpg")
     if content is None:
         log.warning("photo_missing", photo=name)

@@ -1,4 +1,4 @@
-"""What helps somebody who buys or sells a home."""
+"""The guide for buyers and sellers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from flask import Blueprint, render_template
 bp = Blueprint("resources", __name__)
 
 
-# Both /resources and /resources/ answer: people have this address on paper, in either form. The
-# page names the first as the one to remember, or a search engine would take it for two.
+# Both /resources and /resources/ respond, because both are in print. The page declares the first
+# as canonical, so that search engines index it once.
 @bp.get("/resources", strict_slashes=False)
 def index() -> str:
-    """Show the guide and where to ask."""
+    """Show the guide."""
     return render_template("resources.html")

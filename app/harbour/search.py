@@ -1,8 +1,7 @@
-"""The search for listings: from a query string to a query, and back.
+"""The search for listings: from a query string to a database query, and back.
 
-Whatever stands in a query string, `Search.parse` makes something sensible of it: what cannot be
-understood is ignored, what is out of range is clamped. A link that somebody cut off or typed by
-hand still finds homes.
+`Search.parse` accepts every query string: invalid values are ignored and numbers out of range are
+clamped, so that truncated and hand-typed links still find homes.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from .formats import clean_line, parse_whole_number
 from .models import Kind, Listing, Status
 
 MAX_TEXT = 80  # characters
-MAX_WORDS = 8  # each is one more condition with a leading wildcard
+MAX_WORDS = 8  # each adds a condition with a leading wildcard
 MAX_PRICE = 2_000_000_000  # fits the column, a signed 32-bit integer
 MAX_BEDROOMS = 20
 MAX_PAGE = 100_000
 
 
 class Sort(str, enum.Enum):
-    """The order of the results."""
+    """Order of the results."""
 
     NEWEST = "newest"
     CHEAPEST = "price"
@@ -34,7 +33,7 @@ class Sort(str, enum.Enum):
 
     @property
     def label(self) -> str:
-        """The order's name on a page."""
+        """The label on pages."""
         return {
             Sort.NEWEST: "Newest first",
             Sort.CHEAPEST: "Price, low to high",
@@ -43,7 +42,7 @@ class Sort(str, enum.Enum):
 
 
 class View(str, enum.Enum):
-    """How the results are shown."""
+    """Presentation of the results."""
 
     CARDS = "cards"
     TABLE = "table"
@@ -51,17 +50,17 @@ class View(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Search:
-    """What a visitor looks for.
+    """Conditions, order and presentation of a search.
 
     Attributes:
         text: words that must all occur in the title, the street or the neighbourhood.
         kind: the kind of home, or None for any.
         min_price: the lowest price, in whole units of the currency, or None.
         max_price: the highest price, never below the lowest, or None.
-        bedrooms: how many bedrooms at least, or None.
+        bedrooms: the minimum number of bedrooms, or None.
         sort: the order.
         page: the page of the results, from 1.
-        view: how they are shown.
+        view: the presentation.
     """
 
     text: str = ""
@@ -75,11 +74,11 @@ class Search:
 
     @classmethod
     def parse(cls, args: Mapping[str, str]) -> Search:
-        """Return the search that a query string asks for. Nothing in it is an error."""
+        """Return the search for a query string. Never fails."""
         min_price = _number(args, "min_price", 0, MAX_PRICE)
         max_price = _number(args, "max_price", 0, MAX_PRICE)
         if min_price is not None and max_price is not None and min_price > max_price:
-            # Typed into each other's box: the range that was meant is plain.
+            # Prices entered in the wrong boxes: swap them.
             min_price, max_price = max_price, min_price
         return cls(
             text=clean_line(args.get("q", ""))[:MAX_TEXT].strip(),
@@ -93,14 +92,14 @@ class Search:
         )
 
     def args(self, page: int = 1, view: str | None = None) -> dict[str, str]:
-        """Return the shortest query arguments that mean this search.
+        """Return the shortest query arguments that produce this search.
 
         Args:
             page: the page of the results.
-            view: how they are shown, if not as now.
+            view: the presentation, if it changes.
         """
-        shown = View(view) if view else self.view
-        every = {
+        presentation = View(view) if view else self.view
+        values = {
             "q": self.text,
             "kind": self.kind.value if self.kind else "",
             "min_price": "" if self.min_price is None else str(self.min_price),
@@ -108,21 +107,21 @@ class Search:
             "bedrooms": "" if self.bedrooms is None else str(self.bedrooms),
             "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
             "page": "" if page == 1 else str(page),
-            "view": "" if shown is View.CARDS else shown.value,
+            "view": "" if presentation is View.CARDS else presentation.value,
         }
-        return {name: value for name, value in every.items() if value}
+        return {name: value for name, value in values.items() if value}
 
     @property
-    def narrowed(self) -> bool:
-        """Whether the search leaves anything out."""
+    def is_filtered(self) -> bool:
+        """Whether the search has a condition."""
         return bool({"q", "kind", "min_price", "max_price", "bedrooms"} & self.args().keys())
 
     def select(self) -> Select[tuple[Listing]]:
-        """Return the query for the published listings that match, in no order."""
+        """Return the query for matching published listings, unordered."""
         return published().where(*self._conditions())
 
     def order(self) -> tuple[UnaryExpression[object], ...]:
-        """Return what to sort by. The newest comes first among equals, so pages never overlap."""
+        """Return the sort columns. They are unique, so that pages do not overlap."""
         newest = (Listing.published_at.desc(), Listing.id.desc())
         return {
             Sort.NEWEST: newest,
@@ -131,7 +130,7 @@ class Search:
         }[self.sort]
 
     def _conditions(self) -> list[ColumnElement[bool]]:
-        # autoescape: a "%" or "_" that somebody looks for is that character, no wildcard.
+        # autoescape: "%" and "_" in the text are literal.
         conditions = [
             or_(
                 *(
@@ -153,7 +152,7 @@ class Search:
 
 
 def published() -> Select[tuple[Listing]]:
-    """Return the query for all that the public may see. Every public page starts from it."""
+    """Return the query for published listings, which all public pages use."""
     return select(Listing).where(Listing.status == Status.PUBLISHED)
 
 

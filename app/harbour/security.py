@@ -1,11 +1,11 @@
-"""What every answer tells the browser: what it may load, and what may be kept."""
+"""Security headers, and the default of Cache-Control."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
-# Nothing but what comes from here, and nothing inline: no page needs more, or has a nonce.
+# Only resources of this origin and nothing inline, so that no nonces are needed.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -25,44 +25,44 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
-    # A form's own site must see where it was sent from (it is checked), others need not.
+    # The CSRF check of HTTPS requests needs the referrer of our own pages.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
-    # For browsers that know no frame-ancestors.
+    # For browsers without frame-ancestors.
     "X-Frame-Options": "DENY",
 }
-# One second, for a cache in front that asks once on behalf of everybody.
+# One second, so that a cache in front sends one request for all visitors.
 PUBLIC = "public, max-age=1"
 PRIVATE = "private, no-store"
-# What a shared cache may answer with. Other errors are of the moment.
+# Status codes that caches may share. Other errors are transient.
 SHARED = {200, 301, 304, 308, 404, 410}
 
 
 def keep_private(response: Response) -> Response:
-    """Keep a form's key and what was typed out of every cache."""
+    """Forbid caching of forms, which contain a CSRF token and personal data."""
     response.headers["Cache-Control"] = PRIVATE
     return response
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Sessions in a signed cookie, which say of each answer whether a cache may share it."""
+    """Cookie sessions that set Cache-Control depending on their use."""
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie if the session has changed, and say who may keep the answer.
+        """Save the session and set Cache-Control.
 
-        This is the last that Flask does with an answer, and where it is known whether the session
-        was looked into: then the answer may be one visitor's alone.
+        Flask calls this last. A response that accessed the session may be personal, so caches must
+        not share it.
         """
         super().save_session(app, session, response)
         if "Cache-Control" not in response.headers:
-            shared = (
+            shareable = (
                 request.method in {"GET", "HEAD"} and response.status_code in SHARED and not session.accessed
             )
-            response.headers["Cache-Control"] = PUBLIC if shared else PRIVATE
+            response.headers["Cache-Control"] = PUBLIC if shareable else PRIVATE
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers to every answer that has not said them itself."""
+    """Add the headers to every response that does not set them itself."""
     app.session_interface = Sessions()
 
     @app.after_request

@@ -1,4 +1,4 @@
-"""What search engines and browsers ask for by a fixed address."""
+"""robots.txt, favicon.ico and the sitemaps."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from flask import (
 )
 from sqlalchemy import func, select
 
-from .extensions import db, remembered
+from .extensions import cached_text, db
 from .models import Listing, Status
 
-# Listings of one file, by number; 50,000 is the most that a sitemap may have.
+# Listings per file, by number. The protocol allows 50,000.
 CHUNK = 5_000
-KEPT = 600  # seconds: nobody waits for a search engine
+CACHE_SECONDS = 600
 PAGES = (
     "home.index",
     "listings.index",
@@ -40,50 +40,50 @@ bp = Blueprint("sitemap", __name__)
 
 @bp.get("/robots.txt")
 def robots() -> Response:
-    """Say what is of no use to a search engine, and where the sitemap is."""
+    """Return robots.txt with the excluded paths and the sitemap."""
     return _text(render_template("robots.txt"), "text/plain")
 
 
 @bp.get("/favicon.ico")
 def favicon() -> Response:
-    """Hand over the icon to who asks for it without looking at a page."""
+    """Return the icon for clients that request it at its default path."""
     return send_from_directory(Path(current_app.static_folder or ""), "favicon.ico")
 
 
 @bp.get("/sitemap.xml")
 def index() -> Response:
-    """List the sitemaps: one of the pages, and one for each so many listings."""
+    """List the sitemaps: one of the pages, and one per range of listing numbers."""
     last = db.session.scalar(select(func.max(Listing.id))) or 0
     return _text(render_template("sitemap/index.xml", chunks=range(last // CHUNK + 1)))
 
 
 @bp.get("/sitemap/pages.xml")
 def pages() -> Response:
-    """List the pages that are always there."""
+    """List the static pages."""
     addresses = [(url_for(name, _external=True), None) for name in PAGES]
     return _text(render_template("sitemap/urls.xml", addresses=addresses))
 
 
 @bp.get("/sitemap/listings-<int(max=429496):chunk>.xml")
 def listings(chunk: int) -> Response:
-    """List the published listings whose numbers are in this chunk."""
-    # The address in front of each is the visitor's, or one could put another's into all.
+    """List the published listings in this range of numbers."""
+    # The base URL is part of the key, because it contains the Host header of the request.
     base = url_for("listings.index", _external=True)
 
-    def make() -> str:
-        found = db.session.execute(
+    def render() -> str:
+        rows = db.session.execute(
             select(Listing.id, Listing.published_at)
             .where(Listing.status == Status.PUBLISHED)
             .where(Listing.id >= chunk * CHUNK, Listing.id < (chunk + 1) * CHUNK)
             .order_by(Listing.id)
         ).all()
-        if not found and chunk:
+        if not rows and chunk:
             abort(404)
-        addresses = [(f"{base}{number}", published) for number, published in found]
+        addresses = [(f"{base}{number}", published) for number, published in rows]
         return render_template("sitemap/urls.xml", addresses=addresses)
 
-    return _text(remembered(f"sitemap {base} {chunk}", KEPT, make))
+    return _text(cached_text(f"sitemap {base} {chunk}", CACHE_SECONDS, render))
 
 
 def _text(text: str, mimetype: str = "application/xml") -> Response:
-    return Response(text, mimetype=mimetype, headers={"Cache-Control": f"public, max-age={KEPT}"})
+    return Response(text, mimetype=mimetype, headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"})

@@ -1,4 +1,4 @@
-"""Where an owner offers a home. It is shown once somebody has looked at it."""
+"""The form to offer a home. Moderators review each listing before it is public."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ bp.after_request(keep_private)
 log = logs.get(__name__)
 
 
-# Without a slash, as the address of a form: /submit/ is not found.
+# Without a trailing slash; /submit/ responds with 404.
 @bp.get("")
 def form() -> str:
     """Show the empty form."""
@@ -28,58 +28,58 @@ def form() -> str:
 @bp.post("")
 @limiter.limit("30 per hour")
 def send() -> ResponseReturnValue:
-    """Store a pending listing, or show the form again with what is wrong with it."""
+    """Store a pending listing, or show the form again with its errors."""
     form = ListingForm()
     prepared: list[photos.Prepared] = []
-    # Photos are looked at last: that is work.
-    if good := form.validate():
+    # Validate the photos last, because decoding is expensive.
+    if valid := form.validate():
         try:
             prepared = photos.prepare_all(form.photos.data or [])
         except photos.PhotoError as error:
             form.photos.errors = [str(error)]
-            good = False
-    if not good:
+            valid = False
+    if not valid:
         return render_template("submit/form.html", form=form), 422
-    listing = _sent(form) or _store(form, prepared)
+    listing = _earlier(form) or _store(form, prepared)
     session["submitted"] = listing.reference
     return redirect(url_for("submit.thanks"), 303)
 
 
-def _sent(form: ListingForm) -> Listing | None:
-    """Return the listing that this very form has made before, if it has.
+def _earlier(form: ListingForm) -> Listing | None:
+    """Return the listing that this form created before, or None.
 
-    Who presses the button twice, or sends it again when the connection breaks, offers one home.
+    Visitors may press the button twice, or send the form again after a connection error.
     """
-    if form.sent_as is None:
+    if form.submission_id is None:
         return None
-    return db.session.scalar(select(Listing).where(Listing.submission == form.sent_as))
+    return db.session.scalar(select(Listing).where(Listing.submission == form.submission_id))
 
 
 def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:
     listing = Listing()
     form.fill(listing)
-    listing.photos = kept = photos.keep(prepared)
+    listing.photos = photo_rows = photos.save_files(prepared)
     db.session.add(listing)
     try:
         db.session.commit()
     except IntegrityError:
-        # The same form has arrived twice at once, and the other was first.
+        # Another request stored the same form at the same time.
         db.session.rollback()
-        photos.forget(kept)
-        first = _sent(form)
+        photos.discard(photo_rows)
+        first = _earlier(form)
         if first is None:
             raise
         return first
     except BaseException:
-        photos.forget(kept)
+        photos.discard(photo_rows)
         raise
-    log.info("listing_submitted", listing=listing.id, photos=len(kept))
+    log.info("listing_submitted", listing=listing.id, photos=len(photo_rows))
     return listing
 
 
 @bp.get("/thanks")
 def thanks() -> ResponseReturnValue:
-    """Say thank you, with the reference of the listing this visitor submitted last."""
+    """Confirm the submission with the reference of the visitor's last listing."""
     if "submitted" not in session:
         return redirect(url_for("submit.form"))
     return render_template("submit/thanks.html", reference=session["submitted"])

@@ -1,1 +1,1 @@
-"""Stand-ins for services of others, for tests and for trying the portal; no part of it."""
+"""Fakes of external services, for tests and development."""

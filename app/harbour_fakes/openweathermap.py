@@ -1,9 +1,9 @@
-"""A stand-in for OpenWeatherMap, which answers as it does, and goes wrong when it is told to.
+"""A fake OpenWeatherMap with valid responses, and with faults on request.
 
     python -m harbour_fakes.openweathermap --port 8900 --key fake
 
-It takes the standard library alone. After a POST to /_fault?kind=KIND all answers go wrong, until
-KIND is `none`; GET /_asked tells how often each address was asked.
+Uses the standard library only. POST /_fault?kind=KIND makes all responses faulty until KIND is
+`none`. GET /_requests returns the number of requests per path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SKIES = (
     (211, "thunderstorm", "11d"),
 )
 STEP = 3 * 60 * 60
-# Every way to answer that no page can be made of.
+# Invalid values for every field.
 WRONG_TYPES = {
     "dt": "noon",
     "main": {"temp": "mild", "feels_like": True, "humidity": None, "temp_min": [], "temp_max": {}},
@@ -42,45 +42,45 @@ StartResponse = Callable[..., Any]
 
 
 class OpenWeatherMap:
-    """The service, as a WSGI application.
+    """The fake service as a WSGI application.
 
     Attributes:
-        key: the one that it takes.
-        fault: how it goes wrong: none, slow, drip, 500, 429, redirect, cut, html, types, some, big.
-        faults: how many times still, or None for ever.
-        asked: how often each address was asked.
-        slow: seconds that the slow ones take.
+        key: valid API key.
+        fault: kind of fault: none, slow, drip, 500, 429, redirect, cut, html, types, some, big.
+        faults: number of faulty responses left, or None for all.
+        requests: number of requests per path.
+        slow: seconds of a slow response.
     """
 
     def __init__(self, key: str = "fake") -> None:
         self.key = key
         self.fault = "none"
         self.faults: int | None = None
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.slow = 20.0
 
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        """Answer."""
+        """Return a response."""
         path = environ["PATH_INFO"]
         query = {name: values[-1] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         if path == "/_fault" and environ["REQUEST_METHOD"] == "POST":
             self.fault, self.faults = query.get("kind", "none"), None
             return _send(start, "200 OK", {"fault": self.fault})
-        if path == "/_asked":
-            return _send(start, "200 OK", dict(self.asked))
-        self.asked[path] += 1
+        if path == "/_requests":
+            return _send(start, "200 OK", dict(self.requests))
+        self.requests[path] += 1
         if query.get("appid") != self.key:
             return _send(start, "401 Unauthorized", {"cod": 401, "message": "Invalid API key."})
         if query.get("q") == "Nowhere" or not ({"q", "lat"} & query.keys()):
             return _send(start, "404 Not Found", {"cod": "404", "message": "city not found"})
         if path == "/data/2.5/weather":
-            answer = current(query.get("q", "a place"))
+            content = current(query.get("q", "a place"))
         elif path == "/data/2.5/forecast":
-            answer = forecast(query.get("q", "a place"))
+            content = forecast(query.get("q", "a place"))
         else:
             return _send(start, "404 Not Found", {"cod": "404", "message": "Internal error"})
         fault = self._next_fault()
-        return self._faulty(fault, answer, start) if fault != "none" else _send(start, "200 OK", answer)
+        return self._faulty(fault, content, start) if fault != "none" else _send(start, "200 OK", content)
 
     def _next_fault(self) -> str:
         if self.faults is not None:
@@ -89,47 +89,47 @@ class OpenWeatherMap:
             self.faults -= 1
         return self.fault
 
-    def _faulty(self, fault: str, answer: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        whole = json.dumps(answer).encode()
+    def _faulty(self, fault: str, content: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        body = json.dumps(content).encode()
         if fault == "slow":
             time.sleep(self.slow)
         elif fault == "drip":
-            start("200 OK", [("Content-Length", str(len(whole)))])
-            return self._dripping(whole)
+            start("200 OK", [("Content-Length", str(len(body)))])
+            return self._drip(body)
         elif fault in {"500", "429"}:
             return _send(start, f"{fault} Fault", {"cod": fault}, [("Retry-After", "60")])
         elif fault == "redirect":
             start("302 Found", [("Location", "/elsewhere"), ("Content-Length", "0")])
             return [b""]
         elif fault == "cut":
-            start("200 OK", [("Content-Length", str(len(whole)))])
-            return [whole[: len(whole) // 2]]
+            start("200 OK", [("Content-Length", str(len(body)))])
+            return [body[: len(body) // 2]]
         elif fault == "html":
-            whole = b"<html>Bad gateway</html>"
+            body = b"<html>Bad gateway</html>"
         elif fault == "types":
-            wrong = {**answer, **WRONG_TYPES, "list": 7}
-            whole = json.dumps(wrong).encode()
+            invalid = {**content, **WRONG_TYPES, "list": 7}
+            body = json.dumps(invalid).encode()
         elif fault == "some":
-            # What can be done without is wrong, and every other step.
-            spoilt = {**WRONG_TYPES, "dt": answer.get("dt"), "main": answer.get("main")}
-            answer = {**answer, **spoilt}
-            answer["list"] = [
-                step if n % 2 else {**step, **WRONG_TYPES} for n, step in enumerate(answer.get("list", []))
+            # Optional values are invalid, and every other step.
+            partly_invalid = {**WRONG_TYPES, "dt": content.get("dt"), "main": content.get("main")}
+            content = {**content, **partly_invalid}
+            content["list"] = [
+                step if n % 2 else {**step, **WRONG_TYPES} for n, step in enumerate(content.get("list", []))
             ]
-            whole = json.dumps(answer).encode()
+            body = json.dumps(content).encode()
         elif fault == "big":
-            whole = b'{"a": "' + b"x" * 1_000_000 + b'"}'
-        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(whole)))])
-        return [whole]
+            body = b'{"a": "' + b"x" * 1_000_000 + b'"}'
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
 
-    def _dripping(self, whole: bytes) -> Iterable[bytes]:
-        for position in range(len(whole)):
-            time.sleep(self.slow / len(whole))
-            yield whole[position : position + 1]
+    def _drip(self, body: bytes) -> Iterable[bytes]:
+        for position in range(len(body)):
+            time.sleep(self.slow / len(body))
+            yield body[position : position + 1]
 
 
 def current(name: str, moment: float | None = None) -> dict[str, Any]:
-    """Return the weather now, which the place and the time alone decide."""
+    """Return the current weather, which depends only on place and time."""
     seconds = int(moment or time.time())
     return {
         "coord": {"lon": -52.71, "lat": 47.56},
@@ -144,7 +144,7 @@ def current(name: str, moment: float | None = None) -> dict[str, Any]:
 
 
 def forecast(name: str, moment: float | None = None) -> dict[str, Any]:
-    """Return the next five days in steps of three hours, likewise."""
+    """Return a forecast of five days in steps of three hours, which depends only on place and time."""
     first = (int(moment or time.time()) // STEP + 1) * STEP
     steps = []
     for at in range(first, first + 40 * STEP, STEP):
@@ -178,17 +178,17 @@ def _weather(name: str, seconds: int) -> dict[str, Any]:
 def _send(
     start: StartResponse,
     status: str,
-    answer: dict[str, Any],
+    content: dict[str, Any],
     headers: list[tuple[str, str]] | None = None,
 ) -> Iterable[bytes]:
-    body = json.dumps(answer).encode()
+    body = json.dumps(content).encode()
     common = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start(status, [*common, *(headers or [])])
     return [body]
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A server that answers several at once, and does not wait for the slow when it ends."""
+    """A concurrent server that does not wait for slow responses when it stops."""
 
     daemon_threads = True
     block_on_close = False
@@ -196,16 +196,16 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:  # noqa: ANN401 (wsgiref's arguments)
-        """Say nothing: the key is in the address."""
+        """Log nothing, because the URL contains the key."""
 
 
 def serve(service: OpenWeatherMap, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """Return a server for the service; its port is `server_port`."""
+    """Return a server for the service. Its port is in `server_port`."""
     return make_server(host, port, service, server_class=Server, handler_class=_Quiet)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A stand-in for OpenWeatherMap.")
+    parser = argparse.ArgumentParser(description="A fake OpenWeatherMap.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--key", default="fake")

@@ -1,8 +1,8 @@
-"""How Alembic reaches the application's database. `flask db …` runs it.
+"""Alembic environment for `flask db …`.
 
-MySQL, MariaDB and SQLite commit after each statement that changes tables: a migration that is cut
-off stays half done. So what a migration makes is made here only where it is missing, and one that
-was cut off is run again.
+MySQL, MariaDB and SQLite commit after each DDL statement, so an interrupted migration is applied
+partly. Tables, indexes and columns are therefore created only if they are missing, and an interrupted
+migration can be run again.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from alembic.ddl.sqlite import SQLiteImpl
 from flask import current_app
 from sqlalchemy import Column, Index, Table, inspect
 
-# The application's own loggers stay as they are.
+# Keep the application's loggers enabled.
 fileConfig(context.config.config_file_name, disable_existing_loggers=False)
 
 migrate = current_app.extensions["migrate"]
 
 
-class Resumed(DefaultImpl):
-    """Makes what a migration asks for, unless a run that was cut off has made it."""
+class ResumableImpl(DefaultImpl):
+    """Skip tables, indexes and columns that an interrupted run has created."""
 
-    def create_table(self, table: Table, **kw: Any) -> None:  # noqa: ANN401 (Alembic's own)
-        """Make a table."""
+    def create_table(self, table: Table, **kw: Any) -> None:  # noqa: ANN401 (Alembic's arguments)
+        """Create a table."""
         if self.as_sql or not inspect(self.connection).has_table(table.name):
             super().create_table(table, **kw)
 
-    def create_index(self, index: Index, **kw: Any) -> None:  # noqa: ANN401 (likewise)
-        """Make an index."""
+    def create_index(self, index: Index, **kw: Any) -> None:  # noqa: ANN401 (Alembic's arguments)
+        """Create an index."""
         if self.as_sql or index.name not in self._names("indexes", index.table.name):  # type: ignore[union-attr]
             super().create_index(index, **kw)
 
-    def add_column(self, table_name: str, column: Column[Any], **kw: Any) -> None:  # noqa: ANN401 (likewise)
-        """Make a column."""
+    def add_column(self, table_name: str, column: Column[Any], **kw: Any) -> None:  # noqa: ANN401 (Alembic's arguments)
+        """Create a column."""
         if self.as_sql or column.name not in self._names("columns", table_name):
             super().add_column(table_name, column, **kw)
 
     def _names(self, things: str, table: str) -> set[str]:
-        # Anew each time: an inspector remembers what it has seen.
-        there = getattr(inspect(self.connection), f"get_{things}")(table)
-        return {thing["name"] for thing in there}
+        # A new inspector each time, because inspectors cache.
+        existing = getattr(inspect(self.connection), f"get_{things}")(table)
+        return {thing["name"] for thing in existing}
 
 
-# A class is what Alembic uses for the database that it names.
-class ResumedMySQL(Resumed, MySQLImpl):
-    """On MySQL."""
+# Alembic selects the class by __dialect__.
+class ResumableMySQLImpl(ResumableImpl, MySQLImpl):
+    """Resumable migrations on MySQL."""
 
     __dialect__ = "mysql"
 
 
-class ResumedMariaDB(Resumed, MariaDBImpl):
-    """On MariaDB."""
+class ResumableMariaDBImpl(ResumableImpl, MariaDBImpl):
+    """Resumable migrations on MariaDB."""
 
     __dialect__ = "mariadb"
 
 
-class ResumedSQLite(Resumed, SQLiteImpl):
-    """On SQLite."""
+class ResumableSQLiteImpl(ResumableImpl, SQLiteImpl):
+    """Resumable migrations on SQLite."""
 
     __dialect__ = "sqlite"
 
 
 def write_sql() -> None:
-    """Write the statements instead of running them (`flask db upgrade --sql`)."""
+    """Print the statements instead of running them (`flask db upgrade --sql`)."""
     context.configure(url=migrate.db.engine.url, target_metadata=migrate.db.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
@@ -79,7 +79,7 @@ def run() -> None:
         context.configure(
             connection=connection,
             target_metadata=migrate.db.metadata,
-            # Each is done when its number is written down, whatever becomes of the next.
+            # Commit each migration with its version, independent of later ones.
             transaction_per_migration=True,
             **migrate.configure_args,
         )

@@ -1,4 +1,4 @@
-"""What the tests share: an application on an empty database that the real migrations made."""
+"""Shared fixtures: an application on an empty database with all migrations applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harbour.models import Kind, Listing, Status
 
 DATABASE_URL = os.environ.get("HARBOUR_TEST_DATABASE_URL")
 
-# A run that is slow once in a while, on a busy machine, is not wrong.
+# No deadline, because single examples can be slow on a busy machine.
 settings.register_profile("harbour", deadline=None)
 settings.load_profile("harbour")
 
@@ -30,7 +30,7 @@ MakeListing = Callable[..., Listing]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
-    """Take away whatever settings the machine has for a real site."""
+    """Remove the machine's production settings from the environment."""
     prefixes = ("AWS_", "CREDENTIALS_", "HARBOUR_", "PROMETHEUS_", "RUNTIME_")
     credentials = {"DATABASE_URL", "SECRET_KEY", *config.OPTIONAL}
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -42,9 +42,9 @@ def clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return HARBOUR_TEST_DATABASE_URL, whose database is EMPTIED, or a new SQLite file.
+    """Return HARBOUR_TEST_DATABASE_URL, which tests EMPTY, or the URL of a new SQLite file.
 
-    Of `pytest -n 2` each has its own: that name, and _gw0 or _gw1 after it.
+    With `pytest -n 2` each worker uses its own database, with the suffix _gw0 or _gw1.
     """
     if not DATABASE_URL:
         return f"sqlite:///{tmp_path_factory.mktemp('database') / 'harbour.db'}"
@@ -54,7 +54,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def shared_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """Make the application and its tables once: migrations are slow on a real server."""
+    """Create the application and its tables once, because migrations are slow on a real server."""
     app = create_app(
         {
             "DATABASE_URL": database_url,
@@ -76,7 +76,7 @@ def shared_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
-    """Return the application, with nothing in it before or after."""
+    """Return the application with empty tables, and empty them again after the test."""
     yield shared_app
     with shared_app.app_context():
         for table in reversed(db.metadata.sorted_tables):
@@ -86,21 +86,21 @@ def app(shared_app: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """Return a visitor's browser, without cookies yet."""
+    """Return a client without cookies."""
     return app.test_client()
 
 
 @pytest.fixture
 def runner(app: Flask) -> FlaskCliRunner:
-    """Return a way to run the application's commands."""
+    """Return a runner for the application's commands."""
     return app.test_cli_runner()
 
 
 @pytest.fixture
 def make_listing(app: Flask) -> MakeListing:
-    """Return a function that stores a listing, published unless told otherwise.
+    """Return a function that stores a listing, published by default.
 
-    Each is published an hour after the one before.
+    Each listing is published one hour after the previous one.
     """
     times = (datetime.fromisoformat("2025-05-04") + timedelta(hours=n) for n in range(10_000))
 
@@ -136,8 +136,8 @@ def make_listing(app: Flask) -> MakeListing:
 
 @pytest.fixture
 def fresh_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """Return a function that makes another application, on a database without tables."""
-    made = []
+    """Return a function that creates an application on a database without tables."""
+    applications = []
 
     def make(**config: Any) -> Flask:
         settings = {
@@ -145,11 +145,11 @@ def fresh_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
             "SECRET_KEY": "test",
             "HARBOUR_PHOTOS": str(tmp_path / "photos"),
         }
-        made.append(create_app({**settings, **config}))
-        return made[-1]
+        applications.append(create_app({**settings, **config}))
+        return applications[-1]
 
     yield make
-    for app in made:
+    for app in applications:
         dispose(app)
 
 

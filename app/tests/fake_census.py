@@ -1,4 +1,4 @@
-"""A small Census API: one-year profiles with labels and numbers as in several years, and faults."""
+"""A fake Census API: one-year profiles with the labels and numbers of several years, and faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from harbour.neighbourhoods.measures import areas
 
-# Label and number of each line, as published: up to 2014, from 2015, and from 2019.
+# Number and label of each line, as published up to 2014 and since 2015.
 EARLY = {
     "DP02_0066": "EDUCATIONAL ATTAINMENT!!Percent high school graduate or higher",
     "DP02_0067": "EDUCATIONAL ATTAINMENT!!Percent bachelor's degree or higher",
@@ -54,12 +54,12 @@ LATE = {
 
 
 def lines(year: int) -> dict[str, str]:
-    """Return a year's numbers and labels."""
+    """Return a year's labels by number."""
     return {name: label.format(year=year) for name, label in (EARLY if year < 2015 else LATE).items()}
 
 
 def value(name: str, fips: str, year: int) -> str:
-    """Return the figure of a variable: told apart by line, state and year, and a percentage's."""
+    """Return a figure that depends on line, state and year; a percentage for percentage variables."""
     line = sum(map(ord, name[2:9])) % 40
     if name.endswith("M"):
         return "-555555555" if name.startswith("DP05_0001") else "1.5"
@@ -69,26 +69,26 @@ def value(name: str, fips: str, year: int) -> str:
 
 
 class FakeCensus:
-    """What the service was asked, and how it answers.
+    """The fake service, with its requests and configured responses.
 
     Attributes:
-        url: where it is.
-        asked: the path and query of each question.
-        faults: by a pattern of the path, what comes instead of the next answers: ``500``, ``404``,
-            ``slow``, ``drip``, ``truncated``, ``page``, ``reset``, or the JSON to send.
-        changes: by variable and state, what the answer has for a value.
-        years: that are published.
+        url: base URL.
+        requests: path and query of each request.
+        faults: next faults by a pattern of the path: ``500``, ``404``, ``slow``, ``drip``,
+            ``truncated``, ``page``, ``reset``, or JSON to send.
+        changes: values to send, by variable and state.
+        years: published years.
     """
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.faults: dict[str, list[Any]] = {}
         self.changes: dict[tuple[str, str], Any] = {}
         self.years = {year for year in range(2010, 2025) if year != 2020}
 
-    def answer(self, path: str, query: dict[str, list[str]]) -> Any:
-        """Return what there is at a path, or None."""
+    def response(self, path: str, query: dict[str, list[str]]) -> Any:
+        """Return the JSON of a path, or None."""
         parts = path.strip("/").split("/")
         if parts[1:4] != ["acs", "acs1", "profile"] or int(parts[0]) not in self.years:
             return None
@@ -117,25 +117,29 @@ class FakeCensus:
 
 @contextmanager
 def running() -> Iterator[FakeCensus]:
-    """Run the service on a port of this machine."""
+    """Run the service on a local port."""
     fake = FakeCensus()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            fake.asked.append(self.path)
+            fake.requests.append(self.path)
             url = urlsplit(self.path)
             fault = next(
-                (left.pop(0) for part, left in fake.faults.items() if re.search(part, url.path) and left),
+                (
+                    remaining.pop(0)
+                    for part, remaining in fake.faults.items()
+                    if re.search(part, url.path) and remaining
+                ),
                 None,
             )
-            answer = fake.answer(url.path, parse_qs(url.query))
-            if fault == "500" or fault == "404" or answer is None:
+            content = fake.response(url.path, parse_qs(url.query))
+            if fault == "500" or fault == "404" or content is None:
                 self.send_error(500 if fault == "500" else 404)
                 return
             if fault == "reset":
                 self.connection.close()
                 return
-            body = json.dumps(answer).encode()
+            body = json.dumps(content).encode()
             if fault == "slow":
                 time.sleep(1)
             elif fault == "page":
@@ -146,10 +150,10 @@ def running() -> Iterator[FakeCensus]:
                 body = json.dumps(fault).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            # What is cut off on the way was promised whole.
+            # A truncated response announces its full length.
             self.send_header("Content-Length", str(len(body) * (2 if fault == "truncated" else 1)))
             self.end_headers()
-            with suppress(OSError):  # who asked has not waited
+            with suppress(OSError):  # the client has closed the connection
                 while fault == "drip" and body:
                     self.wfile.write(body[:1])
                     body = body[1:]
@@ -157,7 +161,7 @@ def running() -> Iterator[FakeCensus]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Figures from the Census API, which is a small real server here."""
+"""Fetching figures from the Census API, with a local fake server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fetch(runner: FlaskCliRunner, years: str, *more: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def kept(app: Flask) -> dict[tuple[str, int, str], tuple[float, float | None]]:
+def stored_figures(app: Flask) -> dict[tuple[str, int, str], tuple[float, float | None]]:
     with app.app_context():
         found = db.session.scalars(select(Figure))
         return {(one.measure, one.year, one.fips): (one.estimate, one.moe) for one in found}
@@ -74,7 +74,7 @@ def fetched_years(app: Flask) -> list[int]:
         ("hispanic_pct", "DP05_0066PE", "DP05_0071PE"),
     ],
 )
-def test_variables_are_found_where_they_moved_to(key: str, early: str, late: str) -> None:
+def test_variable_with_changed_number_is_found(key: str, early: str, late: str) -> None:
     for year, expected in ((2010, early), (2016, late), (2023, late)):
         labels = {
             f"{name}{end}": f"{kind}!!{label}"
@@ -84,90 +84,90 @@ def test_variables_are_found_where_they_moved_to(key: str, early: str, late: str
         assert find(MEASURES[key], labels) == expected, year
 
 
-def test_the_table_of_variables_is_whole() -> None:
+def test_fake_variables_are_complete() -> None:
     assert len(FETCHED) == 12
     assert not set(EARLY) & {"DP04_0089"}
-    assert not set(LATE) & {"DP04_0088"}, "expected the fake to move what moved"
+    assert not set(LATE) & {"DP04_0088"}, "expected the fake to change the numbers as published"
 
 
-def test_two_lines_that_cannot_be_told_apart_are_not_guessed() -> None:
+def test_ambiguous_variable_is_not_found() -> None:
     labels = {f"DP04_00{n}E": "Estimate!!VALUE!!Median (dollars)" for n in (88, 89)}
     assert find(MEASURES["median_home_value"], labels) is None
 
 
-# --- All goes well -----------------------------------------------------------------------------
+# --- Successful fetches ------------------------------------------------------------------------
 
 
-def test_years_are_fetched(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
-    code, said = fetch(runner, "2013-2016")
-    assert code == 0, said
-    assert re.findall(r"\[(\d)/4\] (\d{4}): ([\d,]+) figures of (\d+) areas", said) == [
+def test_fetch_stores_figures_of_all_years(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+    code, output = fetch(runner, "2013-2016")
+    assert code == 0, output
+    assert re.findall(r"\[(\d)/4\] (\d{4}): ([\d,]+) figures of (\d+) areas", output) == [
         (str(n), str(year), "624", "52") for n, year in enumerate(range(2013, 2017), 1)
     ]
-    figures = kept(app)
+    figures = stored_figures(app)
     assert {measure for measure, _, _ in figures} == FETCHED
     for year, name in ((2014, "DP04_0088"), (2015, "DP04_0089")):
         expected = float(value(f"{name}E", "06", year)), 1.5
         assert figures["median_home_value", year, "06"] == expected
-    assert figures["population", 2013, "72"][1] is None, "expected -555555555 to be no margin"
-    assert len(fake.asked) == 4 * 5, "expected four groups and one table a year"
+    assert figures["population", 2013, "72"][1] is None, "expected no margin for -555555555"
+    assert len(fake.requests) == 4 * 5, "expected four groups and one table per year"
 
 
-def test_jam_values_are_missing(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+def test_fetch_jam_value_is_not_stored(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fake.changes = {
         ("DP04_0089E", "06"): "-666666666",
         ("DP04_0089E", "36"): None,
         ("DP04_0089M", "48"): "-222222222",
     }
     assert fetch(runner, "2016")[0] == 0
-    figures = kept(app)
+    figures = stored_figures(app)
     assert ("median_home_value", 2016, "06") not in figures
     assert ("median_home_value", 2016, "36") not in figures
     assert figures["median_home_value", 2016, "48"][1] is None
 
 
-def test_2020_is_explained_and_left_out(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
-    code, said = fetch(runner, "2019-2021")
+def test_fetch_of_2020_is_skipped_with_reason(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+    code, output = fetch(runner, "2019-2021")
     assert code == 0
-    assert "2020: passed over. The Census Bureau published no one-year estimates" in said
+    assert "2020: skipped. The Census Bureau published no one-year estimates" in output
     assert fetched_years(app) == [2019, 2021]
-    assert {year for _, year, _ in kept(app)} == {2019, 2021}
-    assert not [path for path in fake.asked if path.startswith("/2020")]
+    assert {year for _, year, _ in stored_figures(app)} == {2019, 2021}
+    assert not [path for path in fake.requests if path.startswith("/2020")]
     page = app.test_client().get("/neighbourhoods/over-time?measure=median_age&area=06").text
     assert "There is no 2020." in page
     assert "not published" in page
-    assert "<polyline" not in page, "expected nothing drawn from 2019 to 2021"
+    assert "<polyline" not in page, "expected no line from 2019 to 2021"
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_year_to_come_is_no_failure(app: Flask, runner: FlaskCliRunner) -> None:
-    code, said = fetch(runner, "2024-2025")
+def test_fetch_of_future_year_succeeds_with_notice(app: Flask, runner: FlaskCliRunner) -> None:
+    code, output = fetch(runner, "2024-2025")
     assert code == 0
-    assert "2025: not published, or not yet" in said
+    assert "2025: not published (yet)" in output
     assert fetched_years(app) == [2024]
-    assert fetch(runner, "2031")[0] == 1, "expected a failure where there is nothing at all"
+    assert fetch(runner, "2031")[0] == 1, "expected a failure if no year is available"
 
 
-def test_what_is_here_is_not_fetched_twice(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+def test_fetch_skips_fetched_years(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fetch(runner, "2015-2016")
-    before, asked = kept(app), len(fake.asked)
-    code, said = fetch(runner, "2015-2016")
+    before, requests = stored_figures(app), len(fake.requests)
+    code, output = fetch(runner, "2015-2016")
     assert code == 0
-    assert said.count("here already") == 2
-    assert len(fake.asked) == asked
+    assert output.count("already fetched") == 2
+    assert len(fake.requests) == requests
     fake.changes = {("DP04_0089E", "06"): "7"}
     assert fetch(runner, "2015", "--again")[0] == 0
-    after = kept(app)
+    after = stored_figures(app)
     assert after.keys() == before.keys()
     assert after["median_home_value", 2015, "06"][0] == 7
 
 
-def test_a_measure_whose_label_is_gone_is_said(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+def test_fetch_reports_measure_without_label(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fake.faults = {"groups/DP04": [{"variables": {}}]}
-    code, said = fetch(runner, "2016")
+    code, output = fetch(runner, "2016")
     assert code == 0
-    assert "no variable of 2016 has the label of median_home_value" in said
-    assert {measure for measure, _, _ in kept(app)} == FETCHED - {
+    assert "median_home_value: no variable of 2016 has its label" in output
+    assert {measure for measure, _, _ in stored_figures(app)} == FETCHED - {
         *("median_home_value", "median_gross_rent", "owner_occupied_pct")
     }
 
@@ -177,38 +177,38 @@ def test_a_measure_whose_label_is_gone_is_said(app: Flask, runner: FlaskCliRunne
 
 @pytest.mark.parametrize("fault", ["500", "slow", "truncated", "page", "reset"])
 @pytest.mark.parametrize("where", ["groups/DP03", "profile$"])
-def test_what_passes_is_tried_again(
+def test_fetch_retries_transient_fault(
     app: Flask, runner: FlaskCliRunner, fake: FakeCensus, fault: str, where: str
 ) -> None:
     fake.faults = {where: [fault, fault]}
-    code, said = fetch(runner, "2016")
-    assert code == 0, said
-    assert said.count("trying again") == 2
-    assert len(kept(app)) == 624
+    code, output = fetch(runner, "2016")
+    assert code == 0, output
+    assert output.count("retrying") == 2
+    assert len(stored_figures(app)) == 624
 
 
 @pytest.mark.parametrize("fault", ["500", "slow", "truncated", "page", "reset"])
-def test_what_stays_ends_the_run_and_the_next_goes_on(
+def test_fetch_after_permanent_fault_continues_with_failed_year(
     app: Flask, runner: FlaskCliRunner, fake: FakeCensus, fault: str
 ) -> None:
     fake.faults = {"2016/acs/acs1/profile/groups/DP05": [fault] * 4}
-    code, said = fetch(runner, "2015-2017")
+    code, output = fetch(runner, "2015-2017")
     assert code == 1
-    assert "[2/3] 2016:" in said
-    assert "4 times" in said
-    assert "secret-key" not in said, "expected no message with the key"
+    assert "[2/3] 2016:" in output
+    assert "4 attempts" in output
+    assert "secret-key" not in output, "expected no key in messages"
     assert fetched_years(app) == [2015]
-    assert {year for _, year, _ in kept(app)} == {2015}, "expected nothing of a half year"
+    assert {year for _, year, _ in stored_figures(app)} == {2015}, "expected no figures of an incomplete year"
 
-    fake.asked.clear()
-    code, said = fetch(runner, "2015-2017")
-    assert code == 0, said
+    fake.requests.clear()
+    code, output = fetch(runner, "2015-2017")
+    assert code == 0, output
     assert fetched_years(app) == [2015, 2016, 2017]
-    assert not [path for path in fake.asked if path.startswith("/2015")]
-    assert all("key=secret-key" in path for path in fake.asked)
+    assert not [path for path in fake.requests if path.startswith("/2015")]
+    assert all("key=secret-key" in path for path in fake.requests)
 
 
-def test_a_run_that_is_killed_goes_on_where_it_was(
+def test_fetch_after_kill_continues_with_interrupted_year(
     fresh_app: Callable[..., Flask], fake: FakeCensus, tmp_path: Path
 ) -> None:
     app = fresh_app(HARBOUR_CENSUS_URL=fake.url)
@@ -223,98 +223,98 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         stdout=subprocess.DEVNULL,
     )
     until = time.monotonic() + 30
-    while not any(path.startswith("/2016/acs/acs1/profile?") for path in fake.asked):
-        assert time.monotonic() < until, fake.asked
+    while not any(path.startswith("/2016/acs/acs1/profile?") for path in fake.requests):
+        assert time.monotonic() < until, fake.requests
         time.sleep(0.02)
     run.kill()
     run.wait()
     assert fetched_years(app) == [2015]
-    assert {year for _, year, _ in kept(app)} == {2015}, "expected nothing of a half year"
-    fake.asked.clear()
-    code, said = fetch(app.test_cli_runner(), "2015-2017")
-    assert code == 0, said
+    assert {year for _, year, _ in stored_figures(app)} == {2015}, "expected no figures of an incomplete year"
+    fake.requests.clear()
+    code, output = fetch(app.test_cli_runner(), "2015-2017")
+    assert code == 0, output
     assert fetched_years(app) == [2015, 2016, 2017]
-    assert not [path for path in fake.asked if path.startswith("/2015")]
+    assert not [path for path in fake.requests if path.startswith("/2015")]
 
 
-def test_an_answer_that_does_not_end_is_given_up(
+def test_fetch_stops_reading_endless_response(
     app: Flask, runner: FlaskCliRunner, fake: FakeCensus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(census, "DEADLINE", 0.4)
     fake.faults = {"groups/DP04": ["drip"]}
-    code, said = fetch(runner, "2016")
-    assert code == 0, said
-    assert "the answer did not end; trying again" in said
-    monkeypatch.setattr(census, "LARGEST", 1000)
-    code, said = fetch(runner, "2017")
+    code, output = fetch(runner, "2016")
+    assert code == 0, output
+    assert "the response was not complete in time; retrying" in output
+    monkeypatch.setattr(census, "MAX_BYTES", 1000)
+    code, output = fetch(runner, "2017")
     assert code == 1
-    assert "more than 1,000 bytes" in said
-    assert {year for _, year, _ in kept(app)} == {2016}
+    assert "more than 1,000 bytes" in output
+    assert {year for _, year, _ in stored_figures(app)} == {2016}
 
 
 def table(**changes: object) -> object:
-    """Return a whole table of 2016 with something else in it."""
+    """Return a complete table of 2016 with some changed cells."""
     service = FakeCensus()
     names = [f"{n}{end}" for n in LATE for end in ("E", "M", "PE", "PM")]
-    answer = service.answer("/2016/acs/acs1/profile", {"get": [",".join(names)], "for": ["state:*"]})
+    response = service.response("/2016/acs/acs1/profile", {"get": [",".join(names)], "for": ["state:*"]})
     for name, cell in changes.items():
-        answer[3][answer[0].index(name)] = cell
-    return answer
+        response[3][response[0].index(name)] = cell
+    return response
 
 
 @pytest.mark.parametrize(
-    ("wrong", "expected"),
+    ("invalid", "expected"),
     [
         ({"error": "no"}, "expected a list of rows"),
         ([], "expected a list of rows"),
         ([["NAME", "state"], "text"], "expected a list of rows"),
-        ([["NAME", "state"], ["Ohio", "39"]], "expected a column"),
-        (table()[:20], "expected 51 areas at least, got 19"),
+        ([["NAME", "state"], ["Ohio", "39"]], "column DP04_0089E is missing"),
+        (table()[:20], "found 19 areas, expected at least 51"),
         ([*table(), table()[5]], "expected each state once"),
-        ([*table(), ["short"]], "cells in a row, got 1"),
+        ([*table(), ["short"]], "found 1 cells in a row"),
         (table(DP04_0089E={"a": 1}), "DP04_0089E of state"),
         (table(DP04_0089E=True), "DP04_0089E of state"),
-        (table(DP04_0089E="-5"), "below zero"),
+        (table(DP04_0089E="-5"), "expected zero or more"),
         (table(DP04_0046PE="250"), "expected a percentage"),
         (table(DP04_0046PM="N"), "DP04_0046PM of state"),
         (table(state=1), "expected each state once"),
     ],
 )
-def test_wrong_types_are_refused(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, wrong: object, expected: str
+def test_fetch_rejects_invalid_table(
+    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, invalid: object, expected: str
 ) -> None:
-    fake.faults = {"profile$": [wrong]}
-    code, said = fetch(runner, "2016")
+    fake.faults = {"profile$": [invalid]}
+    code, output = fetch(runner, "2016")
     assert code == 1
-    assert expected in said
-    assert kept(app) == {}
+    assert expected in output
+    assert stored_figures(app) == {}
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [[], 7, "null", {"variables": []}, {"variables": {"X": 1}}, {"variables": {"X": {"label": 1}}}],
 )
-def test_wrong_variables_are_refused(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, wrong: object
+def test_fetch_rejects_invalid_variables(
+    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, invalid: object
 ) -> None:
-    fake.faults = {"groups/DP02": [wrong]}
-    code, said = fetch(runner, "2016")
+    fake.faults = {"groups/DP02": [invalid]}
+    code, output = fetch(runner, "2016")
     assert code == 1
-    assert "expected" in said
-    assert kept(app) == {}
+    assert "expected" in output
+    assert stored_figures(app) == {}
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_service_that_is_away(app: Flask, runner: FlaskCliRunner) -> None:
+def test_fetch_from_unreachable_service_fails(app: Flask, runner: FlaskCliRunner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         app.config["HARBOUR_CENSUS_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    code, said = fetch(runner, "2016")
+    code, output = fetch(runner, "2016")
     assert code == 1
-    assert "not reached" in said
+    assert "connection failed" in output
 
 
 @pytest.mark.parametrize("years", ["2024-2010", "10-20", "2010-", "twenty", "1066"])
-def test_years_that_are_none(runner: FlaskCliRunner, years: str) -> None:
-    code, said = fetch(runner, years)
+def test_fetch_rejects_invalid_years(runner: FlaskCliRunner, years: str) -> None:
+    code, output = fetch(runner, years)
     assert code == 2
-    assert "expected years such as 2010-2024" in said
+    assert "expected years such as 2010-2024" in output

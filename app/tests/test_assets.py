@@ -1,4 +1,4 @@
-"""Static files may be cached for ever, since their URLs change with them."""
+"""Static files with a hash in their URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import build
 from harbour import create_app
 
 
-def test_urls_carry_the_hash_of_the_content(app: Flask, client: FlaskClient) -> None:
+def test_url_contains_hash_of_content(app: Flask, client: FlaskClient) -> None:
     content = Path(app.static_folder, "style.css").read_bytes()
     version = hashlib.sha256(content).hexdigest()[:12]
     with app.test_request_context():
@@ -27,34 +27,34 @@ def test_urls_carry_the_hash_of_the_content(app: Flask, client: FlaskClient) -> 
         assert response.data == content
 
 
-def test_a_missing_file_has_a_url_without_it(app: Flask) -> None:
+def test_url_of_missing_file_has_no_hash(app: Flask) -> None:
     with app.test_request_context():
         assert url_for("static", filename="none.css") == "/static/none.css"
 
 
-def test_other_urls_are_left_alone(app: Flask) -> None:
+def test_url_of_page_has_no_hash(app: Flask) -> None:
     with app.test_request_context():
         assert url_for("home.index") == "/"
 
 
-def test_every_kind_has_its_drawing(app: Flask) -> None:
+def test_every_kind_has_drawing(app: Flask) -> None:
     drawings = {path.stem for path in Path(app.static_folder, "kinds").iterdir()}
     assert drawings == {kind.value for kind in app.jinja_env.globals["kinds"]}
 
 
-# --- Names that have the hash, made once a release ---------------------------------------------
+# --- Names with a hash, built once per release -------------------------------------------------
 
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """Return a folder of static files, built."""
+    """Return a folder of built static files."""
     folder = tmp_path / "static"
     shutil.copytree(build.STATIC, folder, ignore=shutil.ignore_patterns(build.BUILT))
     build.build(folder)
     return folder
 
 
-def test_building_gives_each_file_a_name_with_its_hash(built: Path) -> None:
+def test_build_copies_files_to_names_with_hash(built: Path) -> None:
     names = json.loads((built / "dist/manifest.json").read_text())
     sources = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
     sources = {name for name in sources if not name.startswith("dist/")}
@@ -64,19 +64,19 @@ def test_building_gives_each_file_a_name_with_its_hash(built: Path) -> None:
         assert hashlib.sha256(content).hexdigest()[:12] in new
         assert (built / new).read_bytes() == content
     assert re.fullmatch(r"dist/kinds/flat\.[0-9a-f]{12}\.svg", names["kinds/flat.svg"])
-    assert build.build(built) == names  # once more, and nothing of a file that is gone
+    assert build.build(built) == names  # repeatable; removed files disappear
     (built / "touch.png").unlink()
     assert "touch.png" not in build.build(built)
     assert not list((built / "dist").glob("touch*"))
 
 
-def test_no_stylesheet_names_another_file(built: Path) -> None:
-    """Its name would have to be rewritten."""
+def test_stylesheet_has_no_references(built: Path) -> None:
+    """The build does not rewrite references."""
     for path in built.rglob("*.css"):
         assert "url(" not in path.read_text()
 
 
-def test_pages_use_the_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_uses_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
     page = create_app(settings).test_client().get("/nowhere").text
@@ -88,13 +88,13 @@ def test_pages_use_the_built_names(built: Path, tmp_path: Path, monkeypatch: pyt
         ("/static/style.css", "public, max-age=300"),
         ("/static/style.css?v=000000000000", "public, max-age=300"),
     ):
-        with client.get(path) as answer:
-            assert answer.status_code == 200
-            got = set(answer.headers["Cache-Control"].split(", "))
+        with client.get(path) as response:
+            assert response.status_code == 200
+            got = set(response.headers["Cache-Control"].split(", "))
             assert got == set(cached.split(", ")), path
 
 
-def test_who_edits_a_file_sees_the_edit(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_mode_ignores_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
     monkeypatch.setenv("FLASK_DEBUG", "1")
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}

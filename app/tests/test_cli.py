@@ -1,4 +1,4 @@
-"""What an operator does with listings."""
+"""Commands for listings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def count(app: Flask) -> int:
         return db.session.scalar(select(func.count(Listing.id)))
 
 
-def test_samples_are_loaded_once(app: Flask, client: FlaskClient, runner: FlaskCliRunner) -> None:
+def test_load_samples_is_idempotent(app: Flask, client: FlaskClient, runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["listings", "load-samples"])
     assert result.exit_code == 0
     assert "Loaded 40 sample listings" in result.output
@@ -32,7 +32,7 @@ def test_samples_are_loaded_once(app: Flask, client: FlaskClient, runner: FlaskC
     assert count(app) == 40
 
 
-def test_samples_leave_a_portal_in_use_alone(
+def test_load_samples_skips_database_with_listings(
     app: Flask, runner: FlaskCliRunner, make_listing: MakeListing
 ) -> None:
     make_listing(status=Status.PENDING)
@@ -40,7 +40,7 @@ def test_samples_leave_a_portal_in_use_alone(
     assert count(app) == 1
 
 
-def test_samples_are_good_listings(app: Flask, runner: FlaskCliRunner) -> None:
+def test_samples_are_valid_listings(app: Flask, runner: FlaskCliRunner) -> None:
     runner.invoke(args=["listings", "load-samples"])
     with app.app_context():
         listings = list(db.session.scalars(select(Listing)))
@@ -57,7 +57,7 @@ def test_samples_are_good_listings(app: Flask, runner: FlaskCliRunner) -> None:
     assert len(json.loads(SAMPLES.read_text(encoding="utf-8"))) == len(listings)
 
 
-def test_pending(runner: FlaskCliRunner, make_listing: MakeListing) -> None:
+def test_pending_lists_oldest_first(runner: FlaskCliRunner, make_listing: MakeListing) -> None:
     assert "Nothing is pending" in runner.invoke(args=["listings", "pending"]).output
     first = make_listing(status=Status.PENDING, title="First")
     second = make_listing(status=Status.PENDING, title="Second")
@@ -68,7 +68,9 @@ def test_pending(runner: FlaskCliRunner, make_listing: MakeListing) -> None:
     assert first.contact_email in lines[0]
 
 
-def test_publish(client: FlaskClient, runner: FlaskCliRunner, make_listing: MakeListing) -> None:
+def test_publish_makes_listing_public(
+    client: FlaskClient, runner: FlaskCliRunner, make_listing: MakeListing
+) -> None:
     listing = make_listing(status=Status.PENDING)
     result = runner.invoke(args=["listings", "publish", str(listing.id)])
     assert result.exit_code == 0
@@ -77,11 +79,11 @@ def test_publish(client: FlaskClient, runner: FlaskCliRunner, make_listing: Make
 
     again = runner.invoke(args=["listings", "publish", str(listing.id)])
     assert again.exit_code == 0
-    assert "public already" in again.output
+    assert "already published" in again.output
 
 
-def test_publish_what_is_not_there(runner: FlaskCliRunner) -> None:
+def test_publish_unknown_listing_fails(runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["listings", "publish", "123456"])
     assert result.exit_code == 1
-    assert "There is no listing 123456" in result.output
+    assert "Listing 123456 does not exist" in result.output
     assert runner.invoke(args=["listings", "publish", "99999999999"]).exit_code == 2

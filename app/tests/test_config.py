@@ -1,4 +1,4 @@
-"""What the environment says, and what follows from it."""
+"""Settings and the configuration derived from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harbour.credentials import MissingCredentialError
 MYSQL = "mysql+pymysql://harbour@localhost/harbour?unix_socket=/run/mysqld/mysqld.sock"
 
 
-def test_a_site_comes_from_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_settings_come_from_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "DATABASE_URL").write_text(MYSQL)
     (tmp_path / "SECRET_KEY").write_text("key")
@@ -30,13 +30,13 @@ def test_a_site_comes_from_credentials(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "instance").exists()
 
 
-def test_a_site_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_without_secret_key_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", MYSQL)
-    with pytest.raises(MissingCredentialError, match="SECRET_KEY is needed when DATABASE_URL"):
+    with pytest.raises(MissingCredentialError, match="SECRET_KEY is required when DATABASE_URL"):
         config.load(tmp_path, {})
 
 
-def test_a_developer_needs_nothing(tmp_path: Path) -> None:
+def test_development_needs_no_settings(tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     settings = config.load(instance, {})
     key = instance / "secret_key"
@@ -49,43 +49,45 @@ def test_a_developer_needs_nothing(tmp_path: Path) -> None:
     assert [path.name for path in instance.iterdir()] == ["secret_key"]
 
 
-def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
+def test_concurrent_processes_share_generated_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         keys = list(pool.map(lambda _: config.load(tmp_path, {})["SECRET_KEY"], range(64)))
     assert len(set(keys)) == 1
 
 
-def test_the_town_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_town_has_default_and_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.load(tmp_path, {})["HARBOUR_TOWN"] == "Harbour"
     monkeypatch.setenv("HARBOUR_TOWN", "St. John's")
     assert config.load(tmp_path, {})["HARBOUR_TOWN"] == "St. John's"
     assert config.load(tmp_path, {"HARBOUR_TOWN": "Cobh"})["HARBOUR_TOWN"] == "Cobh"
 
 
-def test_proxies_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_default_to_zero_and_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.load(tmp_path, {})["HARBOUR_PROXIES"] == 0
     monkeypatch.setenv("HARBOUR_PROXIES", "1")
     assert config.load(tmp_path, {})["HARBOUR_PROXIES"] == 1
 
 
 @pytest.mark.parametrize("value", ["yes", "-1", "1.5"])
-def test_proxies_must_be_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_number_of_proxies_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("HARBOUR_PROXIES", value)
     with pytest.raises(config.ConfigurationError, match="HARBOUR_PROXIES"):
         config.load(tmp_path, {})
 
 
 @pytest.mark.parametrize("url", ["hunter2", "mysql+pymysql://me:hunter2@host:port/database"])
-def test_a_bad_url_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
+def test_invalid_database_url_is_not_in_message(tmp_path: Path, url: str) -> None:
     with pytest.raises(config.ConfigurationError, match="DATABASE_URL") as caught:
         config.load(tmp_path, {"DATABASE_URL": url, "SECRET_KEY": "key"})
     assert "hunter2" not in str(caught.value)
 
 
-# --- What a site may have ----------------------------------------------------------------------
+# --- Optional settings -------------------------------------------------------------------------
 
 
-def test_without_redis_each_worker_counts_for_itself(tmp_path: Path) -> None:
+def test_without_redis_storage_is_in_memory(tmp_path: Path) -> None:
     settings = config.load(tmp_path, {})
     assert settings["CACHE_TYPE"] == "SimpleCache"
     assert settings["RATELIMIT_STORAGE_URI"] == "memory://"
@@ -98,7 +100,7 @@ def test_without_redis_each_worker_counts_for_itself(tmp_path: Path) -> None:
         ("unix:///run/redis.sock?db=0", "redis+unix:///run/redis.sock?db=0"),
     ],
 )
-def test_with_redis_all_count_together(
+def test_with_redis_cache_and_limits_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, limits: str
 ) -> None:
     monkeypatch.setenv("REDIS_URL", url)
@@ -108,7 +110,7 @@ def test_with_redis_all_count_together(
     assert settings["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] is True
 
 
-def test_photos_are_in_the_instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_default_to_instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == f"{tmp_path}/photos"
     for place in ("/srv/photos", "s3://homes", "s3://homes/a/b"):
         monkeypatch.setenv("HARBOUR_PHOTOS", place)
@@ -120,14 +122,14 @@ def test_photos_are_in_the_instance_folder(tmp_path: Path, monkeypatch: pytest.M
     [
         ("HARBOUR_PHOTOS", "s3://", "s3://BUCKET"),
         ("HARBOUR_PHOTOS", "s3://Homes", "s3://BUCKET"),
-        ("HARBOUR_LIMITS", "maybe", "it takes on or off"),
-        ("SMTP_URL", "hunter2", "SMTP_URL is not like"),
-        ("SMTP_URL", "smtp://me:hunter2@host:port", "SMTP_URL is not like"),
-        ("SMTP_URL", "http://me:hunter2@host", "SMTP_URL is not like"),
-        ("SMTP_URL", "smtps://me:hunter2@host", "HARBOUR_MAIL_FROM is needed"),
+        ("HARBOUR_LIMITS", "maybe", "expected on or off"),
+        ("SMTP_URL", "hunter2", "SMTP_URL: invalid"),
+        ("SMTP_URL", "smtp://me:hunter2@host:port", "SMTP_URL: invalid"),
+        ("SMTP_URL", "http://me:hunter2@host", "SMTP_URL: invalid"),
+        ("SMTP_URL", "smtps://me:hunter2@host", "HARBOUR_MAIL_FROM: SMTP_URL requires"),
     ],
 )
-def test_what_cannot_be_used_is_refused(
+def test_invalid_setting_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)

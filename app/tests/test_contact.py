@@ -1,4 +1,4 @@
-"""Where people write to whoever looks after the portal."""
+"""The contact form and its mails."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def stored(app: Flask) -> list[Message]:
         return list(db.session.scalars(select(Message).order_by(Message.id)))
 
 
-def test_a_message_is_stored(app: Flask, client: FlaskClient) -> None:
-    answer = client.post("/contact", data={**GOOD, "csrf_token": token(client)})
-    assert (answer.status_code, answer.location) == (303, "/contact/thanks")
-    assert "Your message is with us" in client.get(answer.location).text
+def test_message_is_stored(app: Flask, client: FlaskClient) -> None:
+    response = client.post("/contact", data={**GOOD, "csrf_token": token(client)})
+    assert (response.status_code, response.location) == (303, "/contact/thanks")
+    assert "Your message is with us" in client.get(response.location).text
     [message] = stored(app)
     assert (message.name, message.email) == ("Ada Byrne", "ada@example.com")
     assert message.text == "Is the\nstove new?"
     assert (message.listing_id, message.mailed_at, message.done_at) == (None, None, None)
 
 
-def test_it_may_be_about_a_listing(app: Flask, client: FlaskClient, make_listing: MakeListing) -> None:
+def test_message_refers_to_listing(app: Flask, client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
     assert f'href="/contact?listing={listing.id}"' in client.get(f"/listings/{listing.id}").text
     path = f"/contact?listing={listing.id}"
@@ -56,30 +56,30 @@ def test_it_may_be_about_a_listing(app: Flask, client: FlaskClient, make_listing
     assert stored(app)[0].listing_id == listing.id
 
 
-def test_it_is_about_nothing_that_is_not_public(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_form_ignores_unpublished_listing(client: FlaskClient, make_listing: MakeListing) -> None:
     pending = make_listing(status=Status.PENDING, title="Secret")
     for number in (pending.id, pending.id + 1, "x", "9" * 40, "-1", "٣", ""):
         page = client.get(f"/contact?listing={number}")
         assert page.status_code == 200
         assert "Secret" not in page.text
-        assert "Somebody at the town hall" in page.text
+        assert "A clerk at the town hall" in page.text
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_is_missing_is_said(app: Flask, client: FlaskClient, name: str) -> None:
-    answer = client.post("/contact", data={**GOOD, name: " ", "csrf_token": token(client)})
-    assert answer.status_code == 422
-    assert f'id="{name}-error"' in answer.text
+def test_missing_field_is_reported(app: Flask, client: FlaskClient, name: str) -> None:
+    response = client.post("/contact", data={**GOOD, name: " ", "csrf_token": token(client)})
+    assert response.status_code == 422
+    assert f'id="{name}-error"' in response.text
     assert stored(app) == []
 
 
-def test_a_program_that_fills_in_everything_is_thanked_and_forgotten(app: Flask, client: FlaskClient) -> None:
+def test_message_with_filled_honeypot_is_not_stored(app: Flask, client: FlaskClient) -> None:
     data = {**GOOD, "website": "https://spam.example", "csrf_token": token(client)}
     assert client.post("/contact", data=data).status_code == 303
     assert stored(app) == []
 
 
-def test_a_form_that_comes_twice_is_one_message(app: Flask, client: FlaskClient) -> None:
+def test_repeated_form_stores_one_message(app: Flask, client: FlaskClient) -> None:
     for _ in range(2):
         data = {**GOOD, "submission": "b" * 32, "csrf_token": token(client)}
         assert client.post("/contact", data=data).status_code == 303
@@ -90,34 +90,34 @@ def test_a_form_that_comes_twice_is_one_message(app: Flask, client: FlaskClient)
 
 
 class Mailbox(AsyncMessage):
-    """Keeps what arrives, or refuses it."""
+    """A mail server that stores or rejects messages."""
 
     def __init__(self) -> None:
         super().__init__(message_class=EmailMessage)
         self.messages: list[EmailMessage] = []
-        self.refuse = False
+        self.reject = False
 
-    # aiosmtpd's name and arguments.
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (its name)
-        if self.refuse:
+    # Name and arguments of aiosmtpd.
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (name of aiosmtpd)
+        if self.reject:
             return "451 Not now"
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
     async def handle_message(self, message: EmailMessage) -> None:
-        """Not used: handle_DATA does it."""
+        """Not used, because handle_DATA replaces it."""
 
 
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
-    """A mail server, and its URL."""
+    """A mail server with its URL."""
     box = Mailbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    known = [(b"harbour", b"p@ss word")]
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    accounts = [(b"harbour", b"p@ss word")]
 
     def authenticate(_s: Any, _se: Any, _e: Any, _m: Any, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) in known)
+        return AuthResult(success=(data.login, data.password) in accounts)
 
     controller = Controller(
         box,
@@ -131,7 +131,7 @@ def mailbox() -> Iterator[tuple[Mailbox, str]]:
     controller.stop()
 
 
-def posting(fresh_app: Callable[..., Flask], url: str) -> Flask:
+def create_mailing_app(fresh_app: Callable[..., Flask], url: str) -> Flask:
     app = fresh_app(
         SMTP_URL=url,
         HARBOUR_MAIL_FROM="portal@homes.example",
@@ -142,9 +142,9 @@ def posting(fresh_app: Callable[..., Flask], url: str) -> Flask:
     return app
 
 
-def test_a_message_is_mailed(fresh_app, mailbox) -> None:
+def test_message_is_mailed_once(fresh_app, mailbox) -> None:
     box, url = mailbox
-    app = posting(fresh_app, url)
+    app = create_mailing_app(fresh_app, url)
     client = app.test_client()
     data = {**GOOD, "name": "Ada\r\nBcc: all@example.com", "csrf_token": token(client)}
     assert client.post("/contact", data=data).status_code == 303
@@ -157,15 +157,15 @@ def test_a_message_is_mailed(fresh_app, mailbox) -> None:
     assert "Is the\nstove new?" in message.get_content().replace("\r\n", "\n")
     assert stored(app)[0].mailed_at is not None
     with app.app_context():
-        assert not send_by_mail(1)  # once is enough
+        assert not send_by_mail(1)  # already sent
     assert len(box.messages) == 1
 
 
-def test_what_the_server_refuses_is_kept_and_sent_later(fresh_app, mailbox) -> None:
+def test_rejected_message_is_stored_and_mailed_later(fresh_app, mailbox) -> None:
     box, url = mailbox
-    app = posting(fresh_app, url)
+    app = create_mailing_app(fresh_app, url)
     client, runner = app.test_client(), app.test_cli_runner()
-    box.refuse = True
+    box.reject = True
     data = {**GOOD, "csrf_token": token(client)}
     assert client.post("/contact", data=data).status_code == 303
     assert stored(app)[0].mailed_at is None
@@ -173,32 +173,32 @@ def test_what_the_server_refuses_is_kept_and_sent_later(fresh_app, mailbox) -> N
     assert failed.exit_code == 1
     assert "Mailed 0 of 1" in failed.output
 
-    box.refuse = False
+    box.reject = False
     assert "Mailed 1 of 1" in runner.invoke(args=["messages", "send"]).output
     assert "Mailed 0 of 0" in runner.invoke(args=["messages", "send"]).output
     assert len(box.messages) == 1
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtp+tls", "smtps"])
-def test_a_server_that_is_away_loses_nothing(fresh_app, scheme: str) -> None:
+def test_message_is_stored_while_mail_server_is_down(fresh_app, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    app = posting(fresh_app, f"{scheme}://127.0.0.1:{port}")
+    app = create_mailing_app(fresh_app, f"{scheme}://127.0.0.1:{port}")
     client = app.test_client()
     data = {**GOOD, "csrf_token": token(client)}
     assert client.post("/contact", data=data).status_code == 303
     assert stored(app)[0].mailed_at is None
 
 
-def test_a_password_does_not_travel_in_the_clear_where_tls_is_asked_for(fresh_app, mailbox) -> None:
+def test_login_without_starttls_support_fails(fresh_app, mailbox) -> None:
     box, url = mailbox
-    app = posting(fresh_app, url.replace("smtp:", "smtp+tls:"))  # which that server has not
+    app = create_mailing_app(fresh_app, url.replace("smtp:", "smtp+tls:"))  # not supported by this server
     with app.app_context(), pytest.raises(mail.MailError, match="STARTTLS"):
         mail.send("Subject", "text", "ada@example.com", "1")
     assert box.messages == []
 
 
-def test_there_is_nothing_to_send_without_a_server(runner) -> None:
+def test_messages_send_without_smtp_url_fails(runner) -> None:
     result = runner.invoke(args=["messages", "send"])
     assert result.exit_code == 1
     assert "SMTP_URL is not set" in result.output

@@ -1,4 +1,4 @@
-"""Secrets come from the first place that has them."""
+"""Credentials from files, environment, keyring and KMS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_each_place_is_found_in_its_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_prefers_systemd_then_file_then_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert credentials.find("SECRET_KEY") is None
 
     monkeypatch.setenv("SECRET_KEY", "from the environment")
@@ -36,30 +38,30 @@ def test_each_place_is_found_in_its_order(folder: Path, monkeypatch: pytest.Monk
     assert credentials.find("SECRET_KEY") == "from systemd"
 
 
-def test_an_empty_value_counts_as_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_ignores_empty_value(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "SECRET_KEY").write_text("\n")
     monkeypatch.setenv("SECRET_KEY", "  ")
     assert credentials.find("SECRET_KEY") is None
 
 
-def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_with_missing_named_file_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY_FILE", "/nowhere/key")
-    monkeypatch.setenv("SECRET_KEY", "not to be fallen back on")
+    monkeypatch.setenv("SECRET_KEY", "not a fallback")
     with pytest.raises(credentials.MissingCredentialError, match="/nowhere/key: No such file"):
         credentials.find("SECRET_KEY")
 
 
-def test_a_file_that_is_no_text_is_an_error(folder: Path) -> None:
+def test_find_with_binary_file_fails(folder: Path) -> None:
     (folder / "SECRET_KEY").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(credentials.MissingCredentialError, match="not UTF-8"):
         credentials.find("SECRET_KEY")
 
 
-def test_a_missing_one_is_named_with_every_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_require_without_value_lists_all_places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(credentials.MissingCredentialError) as caught:
         credentials.require("SECRET_KEY", "to start")
     message = str(caught.value)
-    assert message.startswith("SECRET_KEY is needed to start")
+    assert message.startswith("SECRET_KEY is required to start")
     assert f"{folder}/SECRET_KEY" in message
     assert "SECRET_KEY_FILE is not set" in message
     assert "the environment variable SECRET_KEY" in message
@@ -73,12 +75,12 @@ def test_a_missing_one_is_named_with_every_place(folder: Path, monkeypatch: pyte
     assert f"{folder}/empty (from SECRET_KEY_FILE)" in str(caught.value)
 
 
-# --- The keyring, on a developer's machine -----------------------------------------------------
+# --- Keyring -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
-    """Install a keyring, and return what is in it."""
+    """Install a fake keyring, and return its entries."""
     entries: dict[tuple[str, str], str] = {}
     module, errors = ModuleType("keyring"), ModuleType("keyring.errors")
     errors.KeyringError = type("KeyringError", (Exception,), {})
@@ -95,9 +97,9 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
     return entries
 
 
-def test_the_keyring_comes_last(keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_uses_keyring_last(keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     keyring["harbour", "SECRET_KEY"] = "from the keyring"
-    keyring["another", "DATABASE_URL"] = "somebody else's"
+    keyring["another", "DATABASE_URL"] = "another service's"
     assert credentials.find("SECRET_KEY") == "from the keyring"
     assert credentials.find("DATABASE_URL") is None
     assert credentials.find("LOCKED") is None
@@ -107,7 +109,7 @@ def test_the_keyring_comes_last(keyring: dict[tuple[str, str], str], monkeypatch
         credentials.require("DATABASE_URL", "to start")
 
 
-def test_a_service_asks_no_keyring(keyring: dict[tuple[str, str], str], folder: Path) -> None:
+def test_find_in_service_ignores_keyring(keyring: dict[tuple[str, str], str], folder: Path) -> None:
     keyring["harbour", "SECRET_KEY"] = "from the keyring"
     assert credentials.find("SECRET_KEY") is None
     assert folder.exists()
@@ -116,12 +118,12 @@ def test_a_service_asks_no_keyring(keyring: dict[tuple[str, str], str], folder: 
     assert "the keyring's" not in str(caught.value)
 
 
-# --- What AWS KMS has encrypted ----------------------------------------------------------------
+# --- AWS KMS -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def encrypt(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """Return a function that encrypts a value as an operator does."""
+    """Return a function that encrypts a value with KMS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -129,20 +131,20 @@ def encrypt(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
         kms = boto3.client("kms")
         key = kms.create_key()["KeyMetadata"]["KeyId"]
 
-        def made(value: bytes) -> str:
+        def encrypt_value(value: bytes) -> str:
             encrypted = kms.encrypt(KeyId=key, Plaintext=value)["CiphertextBlob"]
             return f"kms:{base64.b64encode(encrypted).decode()}"
 
-        yield made
+        yield encrypt_value
 
 
-def test_what_is_encrypted_is_decrypted(encrypt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_decrypts_kms_value(encrypt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", encrypt(b"from KMS\n"))
     assert credentials.find("SECRET_KEY") == "from KMS"
 
 
 @pytest.mark.parametrize("value", ["kms:", "kms:?", "kms:aGVsbG8=", "kms:aGVsbG8"])
-def test_what_cannot_be_decrypted_is_an_error(encrypt, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_find_with_invalid_kms_value_fails(encrypt, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SECRET_KEY", value)
     with pytest.raises(credentials.MissingCredentialError, match="cannot be decrypted by AWS KMS"):
         credentials.find("SECRET_KEY")
@@ -151,7 +153,7 @@ def test_what_cannot_be_decrypted_is_an_error(encrypt, monkeypatch: pytest.Monke
         credentials.find("SECRET_KEY")
 
 
-def test_it_takes_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_kms_value_without_boto3_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "kms:aGVsbG8=")
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(credentials.MissingCredentialError, match=r"requirements-aws\.txt"):

@@ -1,4 +1,4 @@
-"""What a visitor sees when something is not right."""
+"""Error pages."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from flask import Flask, abort, redirect
 from flask.testing import FlaskClient
 
 
-def test_a_page_that_is_not_there(client: FlaskClient) -> None:
+def test_unknown_path_returns_404_page(client: FlaskClient) -> None:
     response = client.get("/nowhere")
     assert response.status_code == 404
     assert response.mimetype == "text/html"
     assert "Nothing moored here" in response.text
 
 
-def test_a_method_that_is_not_allowed_keeps_its_header(client: FlaskClient) -> None:
+def test_wrong_method_returns_405_with_allow_header(client: FlaskClient) -> None:
     response = client.delete("/listings/")
     assert response.status_code == 405
     assert "GET" in response.headers["Allow"]
     assert "Not that way in" in response.text
 
 
-def test_other_errors_have_a_page_too(fresh_app: Callable[..., Flask]) -> None:
+def test_other_error_has_generic_page(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     app.add_url_rule("/teapot", "teapot", lambda: abort(418))
     response = app.test_client().get("/teapot")
@@ -32,13 +32,13 @@ def test_other_errors_have_a_page_too(fresh_app: Callable[..., Flask]) -> None:
     assert "Rough water" in response.text
 
 
-def test_a_raised_redirect_stays_one(fresh_app: Callable[..., Flask]) -> None:
+def test_raised_redirect_is_returned(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     app.add_url_rule("/go", "go", lambda: abort(redirect("/")))
     assert app.test_client().get("/go").location == "/"
 
 
-def test_a_failure_of_ours_says_nothing_about_itself(
+def test_exception_is_logged_and_not_shown(
     fresh_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = fresh_app()
@@ -50,7 +50,7 @@ def test_a_failure_of_ours_says_nothing_about_itself(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_missing_tables_are_explained(fresh_app: Callable[..., Flask]) -> None:
+def test_missing_tables_return_503_with_command(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     response = app.test_client().get("/")
     assert response.status_code == 503
@@ -62,7 +62,7 @@ def test_missing_tables_are_explained(fresh_app: Callable[..., Flask]) -> None:
     assert app.test_client().get("/").status_code == 200
 
 
-def test_no_database_is_a_failure(fresh_app: Callable[..., Flask]) -> None:
+def test_unreachable_database_returns_500(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(DATABASE_URL="sqlite:////nowhere/harbour.db")
     response = app.test_client().get("/")
     assert response.status_code == 500

@@ -1,4 +1,4 @@
-"""The application as a whole: proxies, cookies, and what every page promises."""
+"""The complete application: proxies, cookies, caching and markup of all pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORWARDED = {
     "X-Forwarded-Host": "homes.example.com",
 }
 
-# What everybody gets alike, to look at and for programs, and what has a form with a key.
+# Public pages, public responses for programs, and pages with a CSRF token.
 VIEWS = (
     "/",
     "/listings/",
@@ -48,7 +48,7 @@ FORMS = ("/submit", "/contact", "/quiz/", "/admin/login")
 
 
 class Page(HTMLParser):
-    """Collects what a page is made of."""
+    """Collects the elements of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "svg":
             self.drawing = "svg "
-        # A drawing has titles of its own.
+        # Titles inside of SVG are not page titles.
         self.tags.append((f"{self.drawing if tag == 'title' else ''}{tag}", dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
@@ -74,22 +74,22 @@ class Page(HTMLParser):
     ("hops", "expected"),
     [(0, "127.0.0.1 http localhost"), (1, "203.0.113.7 https homes.example.com")],
 )
-def test_forwarded_headers_count_only_behind_a_proxy(
+def test_forwarded_headers_are_trusted_behind_proxy_only(
     fresh_app: Callable[..., Flask], hops: int, expected: str
 ) -> None:
     app = fresh_app(HARBOUR_PROXIES=hops)
-    app.add_url_rule("/who", "who", lambda: f"{request.remote_addr} {request.scheme} {request.host}")
-    assert app.test_client().get("/who", headers=FORWARDED).text == expected
+    app.add_url_rule("/client", "client", lambda: f"{request.remote_addr} {request.scheme} {request.host}")
+    assert app.test_client().get("/client", headers=FORWARDED).text == expected
 
 
-def test_a_second_hop_is_not_believed(fresh_app: Callable[..., Flask]) -> None:
+def test_forwarded_headers_of_second_hop_are_ignored(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(HARBOUR_PROXIES=1)
-    app.add_url_rule("/who", "who", lambda: request.remote_addr)
+    app.add_url_rule("/client", "client", lambda: request.remote_addr)
     headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
-    assert app.test_client().get("/who", headers=headers).text == "203.0.113.7"
+    assert app.test_client().get("/client", headers=headers).text == "203.0.113.7"
 
 
-def test_only_the_form_sets_a_cookie(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_only_forms_set_cookies(client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
     for path in (*PAGES, f"/listings/{listing.id}", "/nowhere", "/healthz", "/readyz"):
         response = client.get(path, buffered=True)
@@ -106,15 +106,15 @@ def test_only_the_form_sets_a_cookie(client: FlaskClient, make_listing: MakeList
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_cache_may_share_what_everybody_gets_alike(client: FlaskClient, path: str) -> None:
-    for answer in (client.get(path), client.head(path)):
-        assert answer.status_code == 200
-        assert re.match(r"public, max-age=\d+$", answer.headers["Cache-Control"]), path
-        answer.close()
+def test_public_page_is_cacheable(client: FlaskClient, path: str) -> None:
+    for response in (client.get(path), client.head(path)):
+        assert response.status_code == 200
+        assert re.match(r"public, max-age=\d+$", response.headers["Cache-Control"]), path
+        response.close()
 
 
-def test_a_cache_shares_no_answer_that_is_somebodys(client: FlaskClient) -> None:
-    for answer in (
+def test_private_response_is_not_cacheable(client: FlaskClient) -> None:
+    for response in (
         client.post("/submit"),
         client.post("/listings/"),
         client.get("/admin/"),
@@ -122,11 +122,11 @@ def test_a_cache_shares_no_answer_that_is_somebodys(client: FlaskClient) -> None
         client.get("/contact?listing=1"),
         client.open("/nowhere", method="BREW"),
     ):
-        assert answer.headers["Cache-Control"] == "private, no-store", answer.request.path
+        assert response.headers["Cache-Control"] == "private, no-store", response.request.path
     assert client.get("/nowhere").headers["Cache-Control"] == "public, max-age=1"
 
 
-def test_whatever_looks_into_the_session_is_somebodys(fresh_app: Callable[..., Flask]) -> None:
+def test_response_with_session_access_is_not_cacheable(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     app.add_url_rule("/greet", "greet", lambda: session.get("name", "stranger"))
     app.add_url_rule("/plain", "plain", lambda: "everybody")
@@ -135,7 +135,7 @@ def test_whatever_looks_into_the_session_is_somebodys(fresh_app: Callable[..., F
     assert client.get("/plain").headers["Cache-Control"] == "public, max-age=1"
 
 
-def test_who_has_a_session_gets_the_same_public_pages(client: FlaskClient) -> None:
+def test_public_page_is_equal_with_session(client: FlaskClient) -> None:
     before = client.get("/listings/")
     client.get("/submit")
     after = client.get("/listings/")
@@ -145,42 +145,44 @@ def test_who_has_a_session_gets_the_same_public_pages(client: FlaskClient) -> No
 
 
 @pytest.mark.parametrize("path", [*PAGES, *FORMS, "/nowhere", "/healthz", "/admin/"])
-def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> None:
-    with client.get(path) as answer:
-        policy = answer.headers["Content-Security-Policy"]
+def test_every_response_has_strict_policy(client: FlaskClient, path: str) -> None:
+    with client.get(path) as response:
+        policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; ")
         for unsafe in ("unsafe", "data:", "http", "*", "nonce"):
             assert unsafe not in policy
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert len(answer.headers.getlist("Cross-Origin-Resource-Policy")) == 1
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert len(response.headers.getlist("Cross-Origin-Resource-Policy")) == 1
 
 
-# --- Slashes at the end ------------------------------------------------------------------------
+# --- Trailing slashes --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("path", "status", "location"),
     [
-        # Declared with one, as a folder is: the bare form is sent there, and a form with it.
+        # Declared with a slash: the path without it redirects.
         ("/listings/", 200, None),
         ("/listings", 308, "/listings/"),
         ("/listings?q=quay", 308, "/listings/?q=quay"),
-        # Declared without: the other is not there.
+        # Declared without a slash: the path with it does not exist.
         ("/submit", 200, None),
         ("/submit/", 404, None),
         ("/contact/", 404, None),
-        # strict_slashes=False: both are there, and the page names the one to remember.
+        # strict_slashes=False: both paths exist, and the page declares one as canonical.
         ("/resources", 200, None),
         ("/resources/", 200, None),
     ],
 )
-def test_slashes(client: FlaskClient, path: str, status: int, location: str | None) -> None:
-    answer = client.get(path)
-    got = (answer.status_code, (answer.location or "").removeprefix("http://localhost") or None)
-    assert got == (status, location), f"expected {status} {location} for {path}, got {got}"
+def test_trailing_slash_follows_declaration(
+    client: FlaskClient, path: str, status: int, location: str | None
+) -> None:
+    response = client.get(path)
+    got = (response.status_code, (response.location or "").removeprefix("http://localhost") or None)
+    assert got == (status, location), f"{path}: found {got}, expected {status} {location}"
 
 
-def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
+def test_canonical_url_is_on_both_pages(client: FlaskClient) -> None:
     for path in ("/resources", "/resources/"):
         assert '<link rel="canonical" href="http://localhost/resources">' in client.get(path).text
 
@@ -188,9 +190,11 @@ def test_the_address_to_remember_is_on_both_pages(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", [*VIEWS, *FORMS, "/listings/ID", "/contact/thanks", "/weather/digest", "/nowhere"]
 )
-def test_every_page_is_whole_and_strict(client: FlaskClient, make_listing: MakeListing, path: str) -> None:
-    answer = client.get(path.replace("ID", str(make_listing().id)), follow_redirects=True)
-    page = Page(answer.text)
+def test_every_page_is_accessible_and_matches_policy(
+    client: FlaskClient, make_listing: MakeListing, path: str
+) -> None:
+    response = client.get(path.replace("ID", str(make_listing().id)), follow_redirects=True)
+    page = Page(response.text)
     assert page.all("html") == [{"lang": "en"}]
     for once in ("title", "h1", "main", "footer"):
         assert len(page.all(once)) == 1, once
@@ -198,7 +202,7 @@ def test_every_page_is_whole_and_strict(client: FlaskClient, make_listing: MakeL
     assert len(descriptions) == 1
     assert descriptions[0]["content"]
 
-    # A strict Content-Security-Policy has to allow every page as it is.
+    # The Content-Security-Policy forbids inline styles and scripts.
     assert not page.all("style")
     assert all("src" in script for script in page.all("script")), "a script is inline"
     for tag, attributes in page.tags:
@@ -214,7 +218,7 @@ def test_every_page_is_whole_and_strict(client: FlaskClient, make_listing: MakeL
     assert page.all("a")[0] == {"class": "skip", "href": "#main"}
 
 
-def test_the_town_is_escaped(fresh_app: Callable[..., Flask]) -> None:
+def test_town_is_escaped(fresh_app: Callable[..., Flask]) -> None:
     page = fresh_app(HARBOUR_TOWN="<b>St. John's").test_client().get("/nowhere").text
     assert "&lt;b&gt;St. John&#39;s" in page
 
@@ -222,7 +226,7 @@ def test_the_town_is_escaped(fresh_app: Callable[..., Flask]) -> None:
 # --- Redis -------------------------------------------------------------------------------------
 
 
-def test_pages_are_served_while_redis_is_away(fresh_app: Callable[..., Flask]) -> None:
+def test_pages_are_served_while_redis_is_down(fresh_app: Callable[..., Flask]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     app = fresh_app(REDIS_URL=f"redis://127.0.0.1:{port}/0")
@@ -231,7 +235,7 @@ def test_pages_are_served_while_redis_is_away(fresh_app: Callable[..., Flask]) -
     client = app.test_client()
     for path in (*PAGES, *FORMS):
         assert client.get(path, buffered=True).status_code == 200, path
-    # Limits go on, counted here alone.
+    # Limits fall back to the worker's memory.
     key = re.search(r'name="csrf_token"[^>]*value="(.*?)"', client.get("/contact").text)[1]
     got = [client.post("/contact", data={"csrf_token": key}).status_code for _ in range(11)]
     assert got == [422] * 10 + [429]

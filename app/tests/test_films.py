@@ -1,4 +1,4 @@
-"""The quiz's films: what is shipped, what somebody means, and which comes when."""
+"""Films of the quiz: shipped films, matching of titles, order of days."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ import make_films
 from harbour.config import ConfigurationError
 from harbour.quiz import films, game
 from harbour.quiz.films import Film, Films, FilmsError, Snippet, key
-from harbour.quiz.game import APART, BLOCK, Order, Streak, clues, without_title
+from harbour.quiz.game import BLOCK, MIN_INTERVAL, Order, Streak, clues, without_title
 
 SHIPPED = films.load()
 JAWS = next(film for film in SHIPPED.by_id.values() if film.title == "Jaws")
-TEN_YEARS = 3653  # days, three leap days among them
+TEN_YEARS = 3653  # days, including three leap days
 
 
-# --- What is shipped ---------------------------------------------------------------------------
+# --- Shipped films -----------------------------------------------------------------------------
 
 
-def test_the_shipped_films_are_as_described() -> None:
+def test_shipped_films_match_description() -> None:
     assert len(SHIPPED) == 4222
     for film in SHIPPED.by_id.values():
         assert 1970 <= film.year <= 2014, film
@@ -48,9 +48,9 @@ def test_the_shipped_films_are_as_described() -> None:
     assert len({film.name.casefold() for film in SHIPPED.by_id.values()}) == 4222
 
 
-def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a database as bokeh-sampledata has it, of which all but one film are left out."""
-    good = {
+def test_make_films_selects_matching_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source has the schema of bokeh-sampledata; all films except one are excluded."""
+    matching = {
         "ID": 1,
         "imdbID": "tt1",
         "Title": "Good  one (2001 film)",
@@ -69,7 +69,7 @@ def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "Rating": 5.5,
         "BoxOffice": 7.0,
     }
-    others = [
+    excluded = [
         {"Year": 1969},
         {"Runtime": 59.0},
         {"Genre": ""},
@@ -88,11 +88,11 @@ def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for table, names in columns.items():
             quoted = ", ".join(f'"{name}"' for name in names.split())
             database.execute(f"CREATE TABLE {table} ({quoted})")
-            for number, change in enumerate([{}, *others], 1):
-                row = {**good, "ID": number, "imdbID": f"tt{number}", **change}
+            for number, change in enumerate([{}, *excluded], 1):
+                row = {**matching, "ID": number, "imdbID": f"tt{number}", **change}
                 values = [row[name] for name in names.split()]
                 marks = ", ".join("?" * len(values))
-                database.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 (ours)
+                database.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 (constant names)
         database.commit()
     monkeypatch.setattr(make_films, "FILMS", tmp_path / "films.jsonl")
     make_films.main(str(tmp_path / "movies.db"))
@@ -111,7 +111,7 @@ def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         countries=("Ireland",),
         directors=("Ada",),
         gross=7,
-        # Bo is in one film more than the others, so comes last.
+        # Sorted by number of films: Bo has one more than the others.
         cast=("Cy", "Di", "Bo"),
         oscars=None,
     )
@@ -119,20 +119,20 @@ def test_the_script_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert names == [field.name for field in fields(Film)][: len(names)]
 
 
-def test_without_the_file_there_are_no_films(tmp_path: Path) -> None:
+def test_load_without_file_returns_no_films(tmp_path: Path) -> None:
     assert len(films.load("", tmp_path / "nothing")) == 0
 
 
-# --- What somebody means -----------------------------------------------------------------------
+# --- Matching of titles ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("typed", "year", "meant"),
+    ("typed", "year", "expected"),
     [
         ("jaws", 1975, "Jaws (1975)"),
         ("  JAWS!! ", 2000, "Jaws (1975)"),
         ("Jaws (1975)", 2000, "Jaws (1975)"),
-        ("Jaws, 1976", 2000, "Jaws (1975)"),  # out by one
+        ("Jaws, 1976", 2000, "Jaws (1975)"),  # one year off
         ("Jaws 1990", 2000, None),
         ("shining", 1980, "The Shining (1980)"),
         ("Shining, The", 1980, "The Shining (1980)"),
@@ -153,20 +153,20 @@ def test_without_the_file_there_are_no_films(tmp_path: Path) -> None:
         ("thelma and louise", 1991, "Thelma & Louise (1991)"),
         ("star wars", 1977, "Star Wars: Episode IV \u2013 A New Hope (1977)"),
         ("star wars", 1983, "Star Wars: Episode VI \u2013 Return of the Jedi (1983)"),
-        # The year belongs to the title, or does not.
+        # Numbers can be part of the title or a year.
         ("Blues Brothers 2000", 1998, "Blues Brothers 2000 (1998)"),
         ("Fantasia 2000 (1999)", 1999, "Fantasia 2000 (1999)"),
         ("Fantasia 2000", 1999, "Fantasia 2000 (1999)"),
         *((nothing, 1975, None) for nothing in ("", "!!!", "(1975)", "1975", "the", "\u0301", "鮫")),
     ],
 )
-def test_what_is_meant(typed: str, year: int, meant: str | None) -> None:
+def test_find_returns_film_for_guess(typed: str, year: int, expected: str | None) -> None:
     found = SHIPPED.find(typed, year)
-    assert (found and found.name) == meant
+    assert (found and found.name) == expected
 
 
-def test_every_film_can_be_guessed() -> None:
-    """By its title, in capitals and without signs, and by title and year, whatever is suggested."""
+def test_find_returns_every_film_by_title_and_year() -> None:
+    """In any case and without punctuation; all suggestions are found, too."""
     for film in SHIPPED.by_id.values():
         for typed in (film.title, film.title.upper(), film.name, f"{film.title} {film.year}"):
             assert SHIPPED.find(typed, film.year) == film, typed
@@ -174,7 +174,7 @@ def test_every_film_can_be_guessed() -> None:
         assert SHIPPED.find(label, 1900) is not None, label
 
 
-def test_what_is_suggested_tells_films_of_one_name_apart() -> None:
+def test_labels_of_equal_titles_contain_year() -> None:
     assert len(set(SHIPPED.labels)) == len(SHIPPED)
     assert list(SHIPPED.labels) == sorted(SHIPPED.labels)
     assert {"King Kong (1976)", "King Kong (2005)", "Jaws"} <= set(SHIPPED.labels)
@@ -191,83 +191,83 @@ def test_what_is_suggested_tells_films_of_one_name_apart() -> None:
         ("!!!", []),
     ],
 )
-def test_who_mistypes_a_title_is_helped(typed: str, titles: list[str]) -> None:
+def test_near_returns_similar_titles(typed: str, titles: list[str]) -> None:
     assert SHIPPED.near(typed) == titles
 
 
 @given(st.text())
-def test_anything_may_be_typed(text: str) -> None:
+def test_find_accepts_any_text(text: str) -> None:
     SHIPPED.find(text, 1990)
     assert key(text) == key(text.upper().lower()) or not text.isascii()
 
 
-# --- Which comes when --------------------------------------------------------------------------
+# --- Order of the days -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("begin", ["2014-03-01", "2026-11-21", "2033-07-04"])
-def test_none_comes_twice_in_ten_years(begin: str) -> None:
-    """In no ten years of the twenty-five that follow, whatever round they begin in."""
+def test_order_repeats_no_film_within_ten_years(begin: str) -> None:
+    """Covers 25 years, with the start of a round at different dates."""
     order = Order(SHIPPED, "secret")
     first = date.fromisoformat(begin)
-    assert timedelta(days=TEN_YEARS) == APART
+    assert timedelta(days=TEN_YEARS) == MIN_INTERVAL
     last: dict[str, int] = {}
     for number in range(25 * 365):
         film = order.film(first + timedelta(days=number))
-        apart = number - last.get(film, -TEN_YEARS)
-        assert apart >= TEN_YEARS, f"{film} came again after {apart} days"
+        interval = number - last.get(film, -TEN_YEARS)
+        assert interval >= TEN_YEARS, f"{film} repeated after {interval} days"
         last[film] = number
     assert len(SHIPPED) - BLOCK + 1 >= TEN_YEARS
 
 
-def test_every_film_comes() -> None:
+def test_order_contains_every_film() -> None:
     order = Order(SHIPPED, "secret")
     begin = date.fromordinal(len(SHIPPED) * 174)
-    came = {order.film(begin + timedelta(days=number)) for number in range(len(SHIPPED))}
-    assert came == SHIPPED.by_id.keys()
+    scheduled = {order.film(begin + timedelta(days=number)) for number in range(len(SHIPPED))}
+    assert scheduled == SHIPPED.by_id.keys()
 
 
-def test_what_has_come_does_not_come_again_with_another_key() -> None:
+def test_order_with_new_key_skips_recent_films() -> None:
     begin = date.fromisoformat("2026-11-21")
-    came: list[str] = []
+    recent: list[str] = []
     for secret in range(3):
         order = Order(SHIPPED, f"key {secret}")
         for number in range(400 * secret, 400 * secret + 400):
-            came.append(order.film(begin + timedelta(days=number), set(came)))
-    assert len(set(came)) == len(came)
-    # Without that they would have: with another key they are not in the order of the first.
+            recent.append(order.film(begin + timedelta(days=number), set(recent)))
+    assert len(set(recent)) == len(recent)
+    # Without `recent`, the orders of different keys repeat films.
     orders = [Order(SHIPPED, f"key {number}") for number in range(3)]
     days = [begin + timedelta(days=number) for number in range(1200)]
     assert len({orders[n // 400].film(day) for n, day in enumerate(days)}) < 1200
 
 
-def test_the_order_needs_the_key() -> None:
+def test_order_depends_on_key() -> None:
     days = [date.fromisoformat("2026-11-21") + timedelta(days=n) for n in range(200)]
     orders = [Order(SHIPPED, secret) for secret in ("a", "a", "b")]
     one, same, other = ([order.film(day) for day in days] for order in orders)
     assert one == same
     assert sum(x == y for x, y in zip(one, other, strict=True)) <= 3
-    # Neither the order of the file nor the ids go up or down with the days.
+    # Neither position in the file nor IMDb ID correlate with the days.
     place = {number: n for n, number in enumerate(SHIPPED.by_id)}
     for ranks in ([place[x] for x in one], [int(x[2:]) for x in one]):
         ups = sum(a < b for a, b in itertools.pairwise(ranks))
-        assert 70 < ups < 130, f"{ups} of 199 go up"
+        assert 70 < ups < 130, f"{ups} of 199 increase"
 
 
-def test_the_order_does_not_depend_on_the_order_of_the_file() -> None:
-    turned = Films(reversed(SHIPPED.by_id.values()))
+def test_order_is_independent_of_file_order() -> None:
+    reversed_films = Films(reversed(SHIPPED.by_id.values()))
     day = date.fromisoformat("2026-11-21")
-    assert Order(turned, "a").film(day) == Order(SHIPPED, "a").film(day)
+    assert Order(reversed_films, "a").film(day) == Order(SHIPPED, "a").film(day)
 
 
-def test_fewer_films_than_days_are_no_end() -> None:
+def test_order_with_single_film_repeats_it() -> None:
     few = Films([JAWS])
     assert Order(few, "a").film(date(2026, 11, 21), {JAWS.id}) == JAWS.id
 
 
-# --- What is told ------------------------------------------------------------------------------
+# --- Clues -------------------------------------------------------------------------------------
 
 
-def test_the_first_clues() -> None:
+def test_clues_before_first_guess() -> None:
     assert [(clue.label, clue.text) for clue in clues(JAWS, 0)] == [
         ("Year", "1975"),
         ("Genres", ", ".join(JAWS.genres)),
@@ -275,16 +275,16 @@ def test_the_first_clues() -> None:
     ]
 
 
-def test_each_wrong_guess_earns_a_clue() -> None:
+def test_clues_grow_with_each_wrong_guess() -> None:
     for film in SHIPPED.by_id.values():
-        told = [clues(film, wrong) for wrong in range(game.TRIES)]
-        for before, after in itertools.pairwise(told):
+        steps = [clues(film, wrong) for wrong in range(game.TRIES)]
+        for before, after in itertools.pairwise(steps):
             assert after[: len(before)] == before
             assert len(after) > len(before), film
-        assert all(clue.text for clue in told[-1])
+        assert all(clue.text for clue in steps[-1])
 
 
-def test_what_an_operator_adds_is_told() -> None:
+def test_clues_contain_operator_notes() -> None:
     film = replace(
         JAWS,
         audience=90,
@@ -318,38 +318,38 @@ def test_what_an_operator_adds_is_told() -> None:
         ("Heat", "No heathen in here.", "No heathen in here."),
     ],
 )
-def test_a_review_does_not_tell_the_title(title: str, text: str, shown: str) -> None:
+def test_without_title_hides_title_in_review(title: str, text: str, shown: str) -> None:
     assert without_title(text, replace(JAWS, title=title)) == shown
 
 
 @pytest.mark.parametrize(
-    ("notes", "said"),
+    ("notes", "message"),
     [
-        ("[]", "is not an object"),
+        ("[]", "expected an object with films"),
         ("{", "cannot be read"),
         ('{"ID": 1}', "expected an object with"),
         ('{"ID": {"stars": 1}}', "expected an object with"),
         ('{"ID": {"audience": 101}}', "from 0 to 100"),
         ('{"ID": {"audience": true}}', "from 0 to 100"),
-        ('{"ID": {"snippets": ["x"]}}', "a text and a source"),
-        ('{"ID": {"snippets": 1}}', "a text and a source"),
-        ('{"ID": {"snippets": [{"text": ""}]}}', "a text and a source"),
-        ('{"ID": {"snippets": [{"text": 1}]}}', "a text and a source"),
-        ('{"ID": {"snippets": [{"text": "x", "source": 1}]}}', "a text and a source"),
+        ('{"ID": {"snippets": ["x"]}}', "an object with text and source"),
+        ('{"ID": {"snippets": 1}}', "an object with text and source"),
+        ('{"ID": {"snippets": [{"text": ""}]}}', "an object with text and source"),
+        ('{"ID": {"snippets": [{"text": 1}]}}', "an object with text and source"),
+        ('{"ID": {"snippets": [{"text": "x", "source": 1}]}}', "an object with text and source"),
     ],
 )
-def test_notes_that_are_wrong_stop_the_start(
-    tmp_path: Path, fresh_app: Callable[..., Flask], notes: str, said: str
+def test_load_rejects_invalid_notes(
+    tmp_path: Path, fresh_app: Callable[..., Flask], notes: str, message: str
 ) -> None:
     path = tmp_path / "notes.json"
     path.write_text(notes.replace("ID", JAWS.id))
-    with pytest.raises(FilmsError, match=said):
+    with pytest.raises(FilmsError, match=message):
         films.load(str(path))
     with pytest.raises(ConfigurationError, match="HARBOUR_FILM_NOTES"):
         fresh_app(HARBOUR_FILM_NOTES=str(path))
 
 
-def test_notes_are_read(tmp_path: Path) -> None:
+def test_load_adds_notes_to_film(tmp_path: Path) -> None:
     path = tmp_path / "notes.json"
     snippet = {"text": "Good.", "source": "Me"}
     path.write_text(json.dumps({JAWS.id: {"audience": 90, "snippets": [snippet]}, "tt0": {"audience": 1}}))
@@ -361,7 +361,7 @@ def test_notes_are_read(tmp_path: Path) -> None:
 # --- Streaks -----------------------------------------------------------------------------------
 
 
-def test_streaks() -> None:
+def test_streak_grows_until_missed_or_lost_day() -> None:
     day = date(2026, 11, 21)
     streak = Streak()
     for number in range(3):
@@ -371,4 +371,6 @@ def test_streaks() -> None:
     lost = streak.after(day + timedelta(days=3), won=False)
     assert (lost.at(day + timedelta(days=3)), lost.best) == (0, 3)
     assert lost.after(day + timedelta(days=4), won=True).days == 1
-    assert streak.after(day + timedelta(days=4), won=True).days == 1, "a day was left out"
+    assert streak.after(day + timedelta(days=4), won=True).days == 1, (
+        "expected a new streak after a missed day"
+    )

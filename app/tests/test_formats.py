@@ -1,4 +1,4 @@
-"""How things are written, and read."""
+"""Formatting and parsing of numbers, money, dates and text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harbour import formats
 
 
-def test_writing() -> None:
+def test_formats_return_text_for_pages() -> None:
     assert formats.money(425_000) == "$425,000"
     assert formats.money(0) == "$0"
     assert formats.thousands(1_234_567) == "1,234,567"
@@ -23,15 +23,15 @@ def test_writing() -> None:
 
 
 @given(st.integers(0, 10**12))
-def test_money_can_be_read_back(amount: int) -> None:
+def test_parse_whole_number_reverses_money(amount: int) -> None:
     assert formats.parse_whole_number(formats.money(amount)) == amount
 
 
 @pytest.mark.parametrize("text", ["", " ", "-1", "1-2", "three", "1e3", "٣", "²", "1.2.3", "0x10"])
-def test_what_is_no_number(text: str) -> None:
+def test_parse_whole_number_rejects_other_text(text: str) -> None:
     assert formats.parse_whole_number(text) is None
 
 
-def test_text_loses_what_cannot_be_seen() -> None:
+def test_clean_text_removes_control_characters() -> None:
     assert formats.clean_line("\x1b[31m a\u00a0\n b\x00\ud800 ") == "[31m a b"
     assert formats.clean_text(" one\r\ntwo \rthree\x07\n\n ") == "one\ntwo\nthree"

@@ -1,4 +1,4 @@
-"""What people type, and what is wrong with it."""
+"""Validation of the form for listings."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ GOOD = {
 
 
 def check(app: Flask, **fields: Any) -> ListingForm:
-    """Return the form, validated, with some of its fields changed."""
+    """Return the validated form with some changed fields."""
     with app.test_request_context("/submit", method="POST", data={**GOOD, **fields}):
         form = ListingForm(meta={"csrf": False})
         form.validate()
         return form
 
 
-def test_a_good_one(app: Flask) -> None:
+def test_valid_form_is_parsed(app: Flask) -> None:
     form = check(app)
     assert form.errors == {}
     assert form.price.data == 239_000
@@ -44,7 +44,7 @@ def test_a_good_one(app: Flask) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("value", ["", " \t\r\n"])
-def test_every_field_is_needed(app: Flask, name: str, value: str) -> None:
+def test_empty_field_is_rejected(app: Flask, name: str, value: str) -> None:
     form = check(app, **{name: value})
     assert form.errors.keys() == {name}
     assert len(form.errors[name]) == 1
@@ -70,20 +70,20 @@ def test_every_field_is_needed(app: Flask, name: str, value: str) -> None:
         ("contact_email", "Ailish <a@b.ie>", "does not look like"),
     ],
 )
-def test_what_is_wrong_is_said(app: Flask, name: str, value: str, message: str) -> None:
+def test_invalid_value_is_reported(app: Flask, name: str, value: str, message: str) -> None:
     form = check(app, **{name: value})
     assert form.errors.keys() == {name}
     assert message in form.errors[name][0]
 
 
 @pytest.mark.parametrize("address", ["a.b+c@sub.example.co.uk", "o'neill@example.ie", "ü@dömain.de"])
-def test_addresses_that_are_good(app: Flask, address: str) -> None:
+def test_valid_address_is_accepted(app: Flask, address: str) -> None:
     assert check(app, contact_email=address).errors == {}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.sampled_from(list(GOOD)), st.text() | st.integers().map(str)))
-def test_nothing_that_is_typed_breaks_it(app: Flask, fields: dict[str, str]) -> None:
+def test_form_accepts_any_text_without_exception(app: Flask, fields: dict[str, str]) -> None:
     form = check(app, **fields)
     if not form.errors:
         assert all(form[name].data is not None for name in GOOD)

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work?"""
+"""Health checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 
-def test_alive_without_a_database(fresh_app: Callable[..., Flask]) -> None:
+def test_healthz_without_database_returns_200(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(DATABASE_URL="sqlite:////nowhere/harbour.db")
     response = app.test_client().get("/healthz")
     assert response.status_code == 200
@@ -18,7 +18,7 @@ def test_alive_without_a_database(fresh_app: Callable[..., Flask]) -> None:
     assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_ready(client: FlaskClient) -> None:
+def test_readyz_returns_200(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json == {"status": "ok"}
@@ -29,7 +29,7 @@ def test_ready(client: FlaskClient) -> None:
     ("config", "failed"),
     [({"DATABASE_URL": "sqlite:////nowhere/harbour.db"}, "database"), ({}, "listings")],
 )
-def test_not_ready_names_the_check_and_nothing_else(
+def test_readyz_failure_returns_only_name_of_check(
     fresh_app: Callable[..., Flask],
     caplog: pytest.LogCaptureFixture,
     config: dict[str, str],

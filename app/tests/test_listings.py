@@ -1,4 +1,4 @@
-"""The listings that everybody can see."""
+"""Public pages of the listings."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from harbour.models import Kind, Status
 
 
 def titles(client: FlaskClient, **query: str) -> list[str]:
-    """Return the titles that a search finds, in order."""
+    """Return the titles in a search's results, in order."""
     response = client.get("/listings/", query_string=query)
     assert response.status_code == 200
     return re.findall(r'<h2><a href="/listings/\d+">(.*?)</a></h2>', response.text)
 
 
 def links(page: str) -> dict[str, dict[str, list[str]]]:
-    """Return the query of the links to the previous and the next page."""
+    """Return the query arguments of the links to the previous and next page."""
     found = re.findall(r'<a class="button quiet" rel="(prev|next)" href="(.*?)">', page)
     return {rel: parse_qs(urlsplit(url.replace("&amp;", "&")).query) for rel, url in found}
 
 
-def test_nothing_yet(client: FlaskClient) -> None:
+def test_search_without_listings_shows_notice(client: FlaskClient) -> None:
     page = client.get("/listings/").text
     assert "No homes yet" in page
     assert "Clear the search" not in page
 
 
-def test_only_published_ones_are_shown(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_search_finds_only_published_listings(client: FlaskClient, make_listing: MakeListing) -> None:
     make_listing(title="Public")
     make_listing(title="Secret", status=Status.PENDING)
     assert titles(client) == ["Public"]
 
 
 @pytest.mark.parametrize("text", ["rope", "ROPEWALK", "lantern rope", "  Steps\tlantern ", "31"])
-def test_text_is_looked_for_in_title_and_place(
+def test_search_text_matches_title_and_place(
     client: FlaskClient, make_listing: MakeListing, text: str
 ) -> None:
     make_listing(title="Lantern house", street="31 Long Steps", neighbourhood="Ropewalk")
@@ -49,7 +49,7 @@ def test_text_is_looked_for_in_title_and_place(
 
 
 @pytest.mark.parametrize("sign", ["%", "_", "/", "\\", "'", '"', "é", "🌊"])
-def test_text_has_no_wildcards(client: FlaskClient, make_listing: MakeListing, sign: str) -> None:
+def test_search_text_is_literal(client: FlaskClient, make_listing: MakeListing, sign: str) -> None:
     make_listing(title=f"With 100{sign} in it")
     make_listing(title="With 1000 in it")
     found = titles(client, q=f"100{sign}")
@@ -57,7 +57,7 @@ def test_text_has_no_wildcards(client: FlaskClient, make_listing: MakeListing, s
     assert "1000" not in found[0]
 
 
-def test_filters(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_search_filters_by_kind_price_and_bedrooms(client: FlaskClient, make_listing: MakeListing) -> None:
     make_listing(title="A", kind=Kind.FLAT, price=100, bedrooms=1)
     make_listing(title="B", kind=Kind.FLAT, price=200, bedrooms=3)
     make_listing(title="C", kind=Kind.PLOT, price=300, bedrooms=0)
@@ -69,7 +69,7 @@ def test_filters(client: FlaskClient, make_listing: MakeListing) -> None:
     assert titles(client, kind="flat", bedrooms="1", max_price="100") == ["A"]
 
 
-def test_sort(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_search_sorts_by_date_or_price(client: FlaskClient, make_listing: MakeListing) -> None:
     for title, price in (("A", 200), ("B", 100), ("C", 300), ("D", 100)):
         make_listing(title=title, price=price)
     assert titles(client) == ["D", "C", "B", "A"]
@@ -78,7 +78,7 @@ def test_sort(client: FlaskClient, make_listing: MakeListing) -> None:
     assert titles(client, sort="-price") == ["C", "A", "D", "B"]
 
 
-def test_pages(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_search_pages_keep_query_and_do_not_overlap(client: FlaskClient, make_listing: MakeListing) -> None:
     for number in range(26):
         make_listing(title=f"Flat {number}", kind=Kind.FLAT)
     make_listing(title="House")
@@ -97,21 +97,21 @@ def test_pages(client: FlaskClient, make_listing: MakeListing) -> None:
         assert links(page).keys() == rels
         for rel, link in links(page).items():
             expected = int(number) + (1 if rel == "next" else -1)
-            kept = {name: [value] for name, value in query.items()}
-            assert link == (kept if expected == 1 else {**kept, "page": [str(expected)]})
+            arguments = {name: [value] for name, value in query.items()}
+            assert link == (arguments if expected == 1 else {**arguments, "page": [str(expected)]})
     assert len(set(seen)) == 26
     assert titles(client, **query, page="99") == seen[24:]
     assert titles(client, **query, page="-3") == seen[:12]
 
 
-def test_the_form_keeps_what_was_asked(client: FlaskClient) -> None:
+def test_search_form_contains_query(client: FlaskClient) -> None:
     query = {"q": '"><b>', "kind": "loft", "min_price": "5000", "bedrooms": "9", "sort": "-price"}
     page = client.get("/listings/", query_string=query).text
     assert 'value="&#34;&gt;&lt;b&gt;"' in page
     assert "<b>" not in page
     assert 'value="5,000"' in page
-    for chosen in ("loft", "9", "-price"):
-        assert f'<option value="{chosen}" selected>' in page
+    for selected in ("loft", "9", "-price"):
+        assert f'<option value="{selected}" selected>' in page
     assert "Nothing in the harbour matches" in page
 
 
@@ -122,17 +122,17 @@ def test_the_form_keeps_what_was_asked(client: FlaskClient) -> None:
         st.text() | st.integers().map(str) | st.sampled_from(["flat", "price", "1e9", "NaN"]),
     )
 )
-def test_no_query_is_an_error(client: FlaskClient, query: dict[str, str]) -> None:
+def test_search_accepts_any_query(client: FlaskClient, query: dict[str, str]) -> None:
     assert client.get("/listings/", query_string=query).status_code == 200
 
 
-def test_bytes_that_are_no_text_are_no_error(client: FlaskClient) -> None:
+def test_search_accepts_invalid_utf8(client: FlaskClient) -> None:
     assert client.get("/listings/?q=%ff%fe%00&kind=%c3&page=%f0").status_code == 200
     assert client.get("/listings/?q=%ed%a0%80").status_code == 200
     assert client.get("/listings/?page=1&page=2&q").status_code == 200
 
 
-def test_one_listing(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_listing_page_shows_details(client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing(
         title="Net loft <3",
         kind=Kind.LOFT,
@@ -161,13 +161,13 @@ def test_one_listing(client: FlaskClient, make_listing: MakeListing) -> None:
         assert text in response.text
 
 
-def test_the_address_of_the_owner_is_nowhere(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_pages_do_not_contain_contact_address(client: FlaskClient, make_listing: MakeListing) -> None:
     listing = make_listing()
     for path in ("/", "/listings/", f"/listings/{listing.id}"):
         assert listing.contact_email not in client.get(path).text
 
 
-def test_what_is_not_public_is_not_found(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_unpublished_listing_returns_404(client: FlaskClient, make_listing: MakeListing) -> None:
     pending = make_listing(status=Status.PENDING)
     for path in (
         pending.id,

@@ -1,4 +1,4 @@
-"""What the application says of itself."""
+"""Structured logs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flask import Flask
 
 from harbour import logs
 
-GIVEN = "0123456789abcdef0123456789abcdef"
+REQUEST_ID = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-def written() -> Iterator[Callable[[], list[dict[str, str]]]]:
-    """Return a function that returns what was written to the journal, each line read."""
+def read_log() -> Iterator[Callable[[], list[dict[str, str]]]]:
+    """Return a function that returns the logged events."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logs._formatter(terminal=False))
@@ -28,65 +28,65 @@ def written() -> Iterator[Callable[[], list[dict[str, str]]]]:
     logging.getLogger().removeHandler(handler)
 
 
-def speaking(app: Flask) -> Flask:
-    def speak() -> str:
-        logs.get("harbour.test").info("spoken", listing=7)
+def add_logging_routes(app: Flask) -> Flask:
+    def write_log() -> str:
+        logs.get("harbour.test").info("written", listing=7)
         logging.getLogger("another.library").warning("old %s", "style")
-        return "said"
+        return "done"
 
-    app.add_url_rule("/speak", "speak", speak)
+    app.add_url_rule("/log", "log", write_log)
     app.add_url_rule("/fail", "fail", lambda: 1 / 0)
     return app
 
 
-def test_every_event_is_a_line_that_names_its_request(fresh_app, written) -> None:
-    client = speaking(fresh_app(HARBOUR_PROXIES=1)).test_client()
-    client.get("/speak?secret=hunter2", headers={"X-Request-ID": GIVEN})
-    ours, theirs = written()
-    assert ours.pop("timestamp").endswith("Z")
-    assert ours == {
-        "event": "spoken",
+def test_event_is_json_line_with_request_id(fresh_app, read_log) -> None:
+    client = add_logging_routes(fresh_app(HARBOUR_PROXIES=1)).test_client()
+    client.get("/log?secret=hunter2", headers={"X-Request-ID": REQUEST_ID})
+    own, library = read_log()
+    assert own.pop("timestamp").endswith("Z")
+    assert own == {
+        "event": "written",
         "listing": 7,
         "level": "info",
         "logger": "harbour.test",
         "method": "GET",
-        "path": "/speak",
-        "request_id": GIVEN,
+        "path": "/log",
+        "request_id": REQUEST_ID,
     }
-    assert (theirs["event"], theirs["request_id"]) == ("old style", GIVEN)
+    assert (library["event"], library["request_id"]) == ("old style", REQUEST_ID)
 
 
-def test_a_failure_is_one_line_too(fresh_app, written) -> None:
-    client = speaking(fresh_app(HARBOUR_PROXIES=1)).test_client()
-    answer = client.get("/fail", headers={"X-Request-ID": GIVEN})
-    assert answer.headers["X-Request-ID"] == GIVEN
-    assert f"please quote <code>{GIVEN}</code>" in answer.text
-    [line] = written()
+def test_exception_is_one_json_line(fresh_app, read_log) -> None:
+    client = add_logging_routes(fresh_app(HARBOUR_PROXIES=1)).test_client()
+    response = client.get("/fail", headers={"X-Request-ID": REQUEST_ID})
+    assert response.headers["X-Request-ID"] == REQUEST_ID
+    assert f"please quote <code>{REQUEST_ID}</code>" in response.text
+    [line] = read_log()
     assert line["level"] == "error"
-    assert line["request_id"] == GIVEN
+    assert line["request_id"] == REQUEST_ID
     assert "ZeroDivisionError" in line["exception"]
 
 
 @pytest.mark.parametrize(
-    ("proxies", "given"), [(0, GIVEN), (1, ""), (1, "x" * 32), (1, GIVEN * 3), (1, "ab\\u00e9")]
+    ("proxies", "given"), [(0, REQUEST_ID), (1, ""), (1, "x" * 32), (1, REQUEST_ID * 3), (1, "ab\\u00e9")]
 )
-def test_an_id_that_is_not_the_proxys_is_made_anew(fresh_app, written, proxies, given) -> None:
-    client = speaking(fresh_app(HARBOUR_PROXIES=proxies)).test_client()
-    client.get("/speak", headers={"X-Request-ID": given})
-    client.get("/speak", headers={"X-Request-ID": given})
-    ids = {line["request_id"] for line in written()}
-    assert len(ids) == 2  # one for each request
+def test_untrusted_or_invalid_request_id_is_replaced(fresh_app, read_log, proxies, given) -> None:
+    client = add_logging_routes(fresh_app(HARBOUR_PROXIES=proxies)).test_client()
+    client.get("/log", headers={"X-Request-ID": given})
+    client.get("/log", headers={"X-Request-ID": given})
+    ids = {line["request_id"] for line in read_log()}
+    assert len(ids) == 2  # one per request
     assert given not in ids
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
 
 
-def test_an_answer_that_a_cache_shares_names_no_request(fresh_app) -> None:
-    client = speaking(fresh_app(HARBOUR_PROXIES=1)).test_client()
-    answer = client.get("/speak", headers={"X-Request-ID": GIVEN})
-    assert GIVEN not in answer.text + str(answer.headers)
+def test_cacheable_response_has_no_request_id(fresh_app) -> None:
+    client = add_logging_routes(fresh_app(HARBOUR_PROXIES=1)).test_client()
+    response = client.get("/log", headers={"X-Request-ID": REQUEST_ID})
+    assert REQUEST_ID not in response.text + str(response.headers)
 
 
-def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_formatter_writes_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
     record = logging.LogRecord("x", logging.INFO, "x.py", 1, "Hello", None, None)
     assert json.loads(logs._formatter(terminal=False).format(record))["event"] == "Hello"
     assert "{" not in logs._formatter(terminal=True).format(record)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from flask.testing import FlaskClient
 WITH_TOKEN = {"Authorization": "Bearer figures"}
 
 
-def test_who_has_the_token_gets_figures(client: FlaskClient) -> None:
+def test_metrics_with_token_returns_counts(client: FlaskClient) -> None:
     client.get("/listings/")
     client.get("/nowhere/at/all")
     client.open("/listings/", method="BREW")
-    answer = client.get("/metrics", headers=WITH_TOKEN)
-    assert answer.status_code == 200
-    assert answer.mimetype == "text/plain"
-    assert answer.headers["Cache-Control"] == "private, no-store"
+    response = client.get("/metrics", headers=WITH_TOKEN)
+    assert response.status_code == 200
+    assert response.mimetype == "text/plain"
+    assert response.headers["Cache-Control"] == "private, no-store"
     for line in (
         'harbour_requests_total{endpoint="listings.index",method="GET",status="200"}',
         'harbour_requests_total{endpoint="none",method="any",status="404"}',
         'harbour_request_seconds_bucket{endpoint="listings.index",le="0.25"}',
     ):
-        assert line in answer.text
-    for made_up in ("nowhere", "BREW"):
-        assert made_up not in answer.text
+        assert line in response.text
+    for invalid in ("nowhere", "BREW"):
+        assert invalid not in response.text
 
 
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "é"}, {"Authorization": ""}],
 )
-def test_for_everybody_else_there_is_no_such_page(client: FlaskClient, headers: dict[str, str]) -> None:
-    answer = client.get("/metrics", headers=headers)
-    assert answer.status_code == 404
-    assert "Nothing moored here" in answer.text
-    assert "harbour_" not in answer.text
+def test_metrics_without_valid_token_returns_404(client: FlaskClient, headers: dict[str, str]) -> None:
+    response = client.get("/metrics", headers=headers)
+    assert response.status_code == 404
+    assert "Nothing moored here" in response.text
+    assert "harbour_" not in response.text
 
 
-def test_without_a_token_nothing_is_counted(fresh_app) -> None:
+def test_metrics_without_setting_are_disabled(fresh_app) -> None:
     app: Flask = fresh_app()
     assert app.test_client().get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
     assert "metrics" not in app.view_functions
@@ -60,8 +60,8 @@ print(client.get("/metrics", headers={"Authorization": "Bearer figures"}).text)
 """
 
 
-def test_whichever_worker_is_asked_adds_all_up(tmp_path: Path) -> None:
-    """Two processes, one after the other, with the runtime folder that systemd gives a unit."""
+def test_metrics_response_adds_up_all_workers(tmp_path: Path) -> None:
+    """Two sequential processes share the runtime folder of a systemd unit."""
     (tmp_path / "run").mkdir()
     environment = {
         **os.environ,
@@ -72,7 +72,7 @@ def test_whichever_worker_is_asked_adds_all_up(tmp_path: Path) -> None:
     counts = []
     for number in ("2", "3"):
         command = [sys.executable, "-c", WORKER, number]
-        text = subprocess.run(  # noqa: S603 (ours)
+        text = subprocess.run(  # noqa: S603 (constant command)
             command,
             env=environment,
             check=True,

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe."""
+"""Migrations create the tables of the models, also after interruptions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sqlalchemy import event, inspect
 from harbour import MIGRATIONS
 from harbour.extensions import db
 
-MAKES = ("CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE INDEX", "ALTER TABLE")
+DDL = ("CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE INDEX", "ALTER TABLE")
 
 
-class CutOffError(Exception):
-    """A run ended in the middle."""
+class InterruptedRunError(Exception):
+    """Simulates an interrupted run."""
 
 
-def test_models_and_migrations_agree(app: Flask) -> None:
+def test_migrations_match_models(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, db.metadata) == []
 
 
-def test_down_and_up_again(app: Flask) -> None:
+def test_downgrade_and_upgrade_restore_indexes(app: Flask) -> None:
     with app.app_context():
         flask_migrate.downgrade(revision="base")
         assert not inspect(db.engine).has_table("listings")
@@ -41,33 +41,33 @@ def test_down_and_up_again(app: Flask) -> None:
     }
 
 
-def test_a_migration_that_was_cut_off_is_run_again(app: Flask) -> None:
-    """Each run gets as far as one more statement: every place to be cut off at is there once."""
-    made = []
+def test_interrupted_migration_can_be_repeated(app: Flask) -> None:
+    """Each run is interrupted after one more statement, until all have been executed."""
+    statements = []
 
-    def cut_off(*args: object) -> None:
+    def interrupt(*args: object) -> None:
         statement = str(args[2]).strip()
-        if statement.startswith(MAKES):
-            made.append(" ".join(statement.split()[:5]))
-            raise CutOffError
+        if statement.startswith(DDL):
+            statements.append(" ".join(statement.split()[:5]))
+            raise InterruptedRunError
 
     with app.app_context():
         flask_migrate.downgrade(revision="base")
-        event.listen(db.engine, "after_cursor_execute", cut_off)
+        event.listen(db.engine, "after_cursor_execute", interrupt)
         try:
-            while (before := len(made)) < 100:
-                with suppress(CutOffError):
+            while (before := len(statements)) < 100:
+                with suppress(InterruptedRunError):
                     flask_migrate.upgrade()
-                if len(made) == before:
+                if len(statements) == before:
                     break
         finally:
-            event.remove(db.engine, "after_cursor_execute", cut_off)
+            event.remove(db.engine, "after_cursor_execute", interrupt)
         with db.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, db.metadata) == []
             last = ScriptDirectory(str(MIGRATIONS)).get_heads()
             assert context.get_current_heads() == tuple(last)
-    assert len(made) > 30, made
-    # Nothing is made twice; alembic_version, which is Alembic's own, may be.
-    repeated = [what for what in made if made.count(what) > 1 and "alembic_version" not in what]
+    assert len(statements) > 30, statements
+    # Each statement is executed once, except those for alembic_version.
+    repeated = [one for one in statements if statements.count(one) > 1 and "alembic_version" not in one]
     assert repeated == []

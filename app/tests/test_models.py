@@ -1,4 +1,4 @@
-"""What the portal keeps."""
+"""Tables of listings and their types."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from harbour.extensions import db
 from harbour.models import Kind, Listing, Status, now
 
 
-def test_time_has_no_zone_and_no_fraction() -> None:
+def test_now_has_no_zone_and_no_fraction() -> None:
     assert now().tzinfo is None
     assert now().microsecond == 0
 
 
-def test_kinds_are_stored_by_value(app: Flask, make_listing: MakeListing) -> None:
+def test_kind_is_stored_by_value(app: Flask, make_listing: MakeListing) -> None:
     make_listing(kind=Kind.HOUSEBOAT, status=Status.PENDING)
     with app.app_context():
         stored = db.session.execute(text("SELECT kind, status FROM listings")).one()
     assert tuple(stored) == ("houseboat", "pending")
 
 
-def test_an_unknown_kind_is_refused(make_listing: MakeListing) -> None:
+def test_unknown_kind_is_rejected(make_listing: MakeListing) -> None:
     with pytest.raises(StatementError, match="castle"):
         make_listing(kind="castle")
 
 
-def test_any_letter_fits(app: Flask, make_listing: MakeListing) -> None:
+def test_title_accepts_any_letter(app: Flask, make_listing: MakeListing) -> None:
     title = "Fáilte, 欢迎, 🌊"
     listing = make_listing(title=title)
     with app.app_context():
         assert db.session.get(Listing, listing.id).title == title
 
 
-def test_publishing(app: Flask, make_listing: MakeListing) -> None:
+def test_move_publishes_listing_once(app: Flask, make_listing: MakeListing) -> None:
     listing = make_listing(status=Status.PENDING)
     assert listing.published_at is None
     with app.app_context():
@@ -47,5 +47,5 @@ def test_publishing(app: Flask, make_listing: MakeListing) -> None:
         assert abs((now() - stored.published_at).total_seconds()) < 10
 
 
-def test_every_kind_has_names() -> None:
+def test_every_kind_has_singular_and_plural() -> None:
     assert all(kind.label and kind.plural for kind in Kind)

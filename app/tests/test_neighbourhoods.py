@@ -1,4 +1,4 @@
-"""The pages of figures: a map, a time series, a scatter, and files."""
+"""Pages of figures: map, time series, scatter plot and CSV files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SVG = re.compile(r"<svg class=\"chart (?:map|series|scatter)\".*?</svg>", re.DOT
 
 
 def drawing(page: str) -> ElementTree.Element:
-    """Return the chart of a page, which is XML."""
+    """Return the chart of a page, parsed as XML."""
     [text] = SVG.findall(page)
-    return ElementTree.fromstring(text)  # noqa: S314 (ours)
+    return ElementTree.fromstring(text)  # noqa: S314 (own output)
 
 
 def texts(element: ElementTree.Element, name: str) -> list[str]:
@@ -35,7 +35,7 @@ def texts(element: ElementTree.Element, name: str) -> list[str]:
 
 @pytest.fixture
 def full(client: FlaskClient, runner: FlaskCliRunner, tmp_path: Path) -> FlaskClient:
-    """Bring in six years of two measures, without 2020, and return a visitor's browser."""
+    """Import six years of two measures, without 2020, and return a client."""
     rows = ["fips,year,median_home_value,median_home_value_moe,median_household_income"]
     for year in (2017, 2018, 2019, 2021, 2022, 2023):
         for fips in areas():
@@ -49,11 +49,11 @@ def full(client: FlaskClient, runner: FlaskCliRunner, tmp_path: Path) -> FlaskCl
     return client
 
 
-# --- Every page --------------------------------------------------------------------------------
+# --- All pages ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_empty_on_the_first_run(client: FlaskClient, path: str) -> None:
+def test_page_without_imports_shows_shipped_figures(client: FlaskClient, path: str) -> None:
     page = client.get(path)
     assert page.status_code == 200
     assert drawing(page.text) is not None
@@ -62,7 +62,7 @@ def test_nothing_is_empty_on_the_first_run(client: FlaskClient, path: str) -> No
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_chart_says_what_it_is_and_has_a_table(full: FlaskClient, path: str) -> None:
+def test_chart_has_title_description_and_table(full: FlaskClient, path: str) -> None:
     page = full.get(path).text
     chart = drawing(page)
     ids = {one.get("id"): "".join(one.itertext()) for one in chart if one.get("id")}
@@ -76,7 +76,7 @@ def test_a_chart_says_what_it_is_and_has_a_table(full: FlaskClient, path: str) -
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_inline(full: FlaskClient, path: str) -> None:
+def test_page_has_no_inline_style_or_script(full: FlaskClient, path: str) -> None:
     page = full.get(path).text
     assert " style=" not in page
     assert "<style" not in page
@@ -94,15 +94,15 @@ def test_nothing_is_inline(full: FlaskClient, path: str) -> None:
         "&".join(f"area={fips}" for fips in areas()),
     ],
 )
-def test_any_query_shows_something(full: FlaskClient, path: str, query: str) -> None:
-    answer = full.get(f"{path}?{query}")
-    assert answer.status_code == 200
-    assert "Traceback" not in answer.text
+def test_page_accepts_any_query(full: FlaskClient, path: str, query: str) -> None:
+    response = full.get(f"{path}?{query}")
+    assert response.status_code == 200
+    assert "Traceback" not in response.text
 
 
 @pytest.mark.parametrize("key", ALL)
-def test_every_measure_has_its_pages(client: FlaskClient, key: str) -> None:
-    """Whether there are figures of it or not."""
+def test_page_exists_for_every_measure(client: FlaskClient, key: str) -> None:
+    """With and without figures."""
     for query in (f"measure={key}", f"x={key}", f"y={key}"):
         for path in PATHS:
             assert client.get(f"{path}?{query}").status_code == 200, (path, query)
@@ -111,7 +111,7 @@ def test_every_measure_has_its_pages(client: FlaskClient, key: str) -> None:
 # --- The map -----------------------------------------------------------------------------------
 
 
-def test_the_map_has_every_area_as_a_link(full: FlaskClient) -> None:
+def test_map_links_every_area(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
     links = {link.get("aria-label"): link for link in drawing(page).iter("a")}
     assert len(links) == 52
@@ -126,14 +126,14 @@ def test_the_map_has_every_area_as_a_link(full: FlaskClient) -> None:
     assert max(counts) - min(counts) <= 1, counts
 
 
-def test_the_map_shows_what_is_missing(full: FlaskClient) -> None:
+def test_map_shows_missing_areas(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/?measure=median_home_value&year=2018").text
     links = {one.find("path").get("class"): one for one in drawing(page).iter("a")}
     assert links["class-none"].get("aria-label") == "California: no figure"
     assert "No figure: California." in page
 
 
-def test_the_table_says_how_figures_moved(full: FlaskClient) -> None:
+def test_table_shows_change_since_previous_year(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
     assert "Since 2022" in page
     row = re.search(r"<tr>(?:(?!<tr>).)*>Wyoming<.*?</tr>", page, re.DOTALL)[0]
@@ -143,7 +143,7 @@ def test_the_table_says_how_figures_moved(full: FlaskClient) -> None:
     assert "within the margin" in row
 
 
-def test_the_legend_has_what_is_on_the_map(full: FlaskClient) -> None:
+def test_legend_contains_classes_of_map(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/?measure=median_home_value&year=2023").text
     legend = re.search(r'<ul class="legend">.*?</ul>', page, re.DOTALL)[0]
     assert re.findall(r'rect class="class-(\d)"', legend) == ["4", "3", "2", "1", "0"]
@@ -153,7 +153,7 @@ def test_the_legend_has_what_is_on_the_map(full: FlaskClient) -> None:
 # --- Over time ---------------------------------------------------------------------------------
 
 
-def test_lines_are_broken_where_there_is_no_year(full: FlaskClient) -> None:
+def test_time_series_breaks_line_at_missing_year(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/over-time?measure=median_home_value&area=01").text
     lines = [line.get("points").split() for line in drawing(page).iter("polyline")]
     assert [len(line) for line in lines] == [3, 3], "expected 2017 to 2019 and 2021 to 2023"
@@ -162,17 +162,17 @@ def test_lines_are_broken_where_there_is_no_year(full: FlaskClient) -> None:
     assert re.search(r'<th scope="row">2020</th><td class="number"><span class="hint">not publ', page)
     broken = full.get("/neighbourhoods/over-time?measure=median_home_value&area=06").text
     lines = [line.get("points").split() for line in drawing(broken).iter("polyline")]
-    assert [len(line) for line in lines] == [3], "expected 2017 and 2019 to stand alone"
+    assert [len(line) for line in lines] == [3], "expected 2017 and 2019 without lines"
     assert len([p for p in drawing(broken).iter("path") if p.get("class") == "mark"]) == 5
 
 
-def test_who_asks_for_2020_is_told(full: FlaskClient) -> None:
+def test_map_of_2020_shows_notice_and_latest_year(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/?measure=median_home_value&year=2020").text
     assert "There is no 2020." in page
     assert "Median home value, 2023" in page
 
 
-def test_margins_are_drawn(full: FlaskClient) -> None:
+def test_time_series_draws_margins(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/over-time?measure=median_home_value&area=01").text
     bars = [line for line in drawing(page).iter("line") if line.get("class") == "margin"]
     assert len(bars) == 6
@@ -180,7 +180,7 @@ def test_margins_are_drawn(full: FlaskClient) -> None:
     assert not [line for line in drawing(plain).iter("line") if line.get("class") == "margin"]
 
 
-def test_four_areas_at_most(full: FlaskClient) -> None:
+def test_time_series_draws_at_most_four_areas(full: FlaskClient) -> None:
     query = "&".join(f"area={fips}" for fips in list(areas())[:9])
     page = full.get(f"/neighbourhoods/over-time?measure=median_home_value&{query}").text
     groups = [g.get("class") for g in drawing(page).iter("g") if "line-" in (g.get("class") or "")]
@@ -188,14 +188,14 @@ def test_four_areas_at_most(full: FlaskClient) -> None:
     assert page.count(" selected>") == 5, "expected the measure and four areas"
 
 
-def test_without_a_choice_the_ends_and_the_middle_are_shown(full: FlaskClient) -> None:
+def test_time_series_default_is_highest_median_and_lowest(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/over-time?measure=median_home_value").text
     legend = re.search(r'<ul class="legend">.*?</ul>', page, re.DOTALL)[0]
-    assert "Puerto Rico" in legend  # the highest number
+    assert "Puerto Rico" in legend  # the highest FIPS code
     assert "Alabama" in legend
 
 
-def test_an_area_without_figures_says_so(client: FlaskClient) -> None:
+def test_time_series_of_area_without_figures_shows_notice(client: FlaskClient) -> None:
     page = client.get("/neighbourhoods/over-time?measure=median_personal_income&area=72").text
     assert "There are no figures of this for Puerto Rico." in page
 
@@ -203,19 +203,19 @@ def test_an_area_without_figures_says_so(client: FlaskClient) -> None:
 # --- Side by side ------------------------------------------------------------------------------
 
 
-def test_the_scatter_and_its_figures(full: FlaskClient) -> None:
+def test_scatter_plot_shows_line_and_correlation(full: FlaskClient) -> None:
     query = "x=median_household_income&y=median_home_value&year=2023"
     page = full.get(f"/neighbourhoods/compare?{query}").text
     chart = drawing(page)
     assert len(list(chart.iter("circle"))) == 52
     assert len([line for line in chart.iter("line") if line.get("class") == "fit"]) == 1
-    # Both rise with the state's number: all on one line.
+    # Both grow linearly with the FIPS code.
     assert re.search(r"r\)</dt><dd>1.00</dd>", page)
     assert "<dd>52</dd>" in page
     assert "Fisher" in page
 
 
-def test_too_few_areas_have_no_line(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
+def test_scatter_plot_of_few_areas_has_no_line(app: Flask, runner: FlaskCliRunner, tmp_path: Path) -> None:
     path = tmp_path / "few.csv"
     path.write_text("fips,year,hs_pct,median_age\n01,2010,80,30\n02,2010,82,33\n04,2010,90,31\n")
     runner.invoke(args=["acs", "import", str(path)])
@@ -224,7 +224,7 @@ def test_too_few_areas_have_no_line(app: Flask, runner: FlaskCliRunner, tmp_path
     assert not [line for line in drawing(page).iter("line") if line.get("class") == "fit"]
 
 
-def test_a_ratio_beside_its_part_is_warned_of(full: FlaskClient) -> None:
+def test_comparison_of_ratio_with_its_part_shows_warning(full: FlaskClient) -> None:
     page = full.get("/neighbourhoods/compare?x=median_household_income&y=value_to_income").text
     assert "computed from the other" in page
     page = full.get("/neighbourhoods/compare?x=median_household_income&y=median_home_value").text
@@ -235,14 +235,14 @@ def test_a_ratio_beside_its_part_is_warned_of(full: FlaskClient) -> None:
 
 
 def rows(client: FlaskClient, query: str) -> list[dict[str, str]]:
-    answer = client.get(f"/neighbourhoods/figures.csv?{query}")
-    assert answer.status_code == 200
-    assert answer.mimetype == "text/csv"
-    assert "attachment" in answer.headers["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    response = client.get(f"/neighbourhoods/figures.csv?{query}")
+    assert response.status_code == 200
+    assert response.mimetype == "text/csv"
+    assert "attachment" in response.headers["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
-def test_the_file_has_what_the_page_has(full: FlaskClient) -> None:
+def test_csv_file_contains_figures_of_page(full: FlaskClient) -> None:
     found = rows(full, "measure=median_home_value&year=2023")
     assert len(found) == 52
     [california] = [row for row in found if row["fips"] == "06"]
@@ -256,16 +256,16 @@ def test_the_file_has_what_the_page_has(full: FlaskClient) -> None:
     assert len(rows(full, "measure=x&year=x&area=x")) > 50
 
 
-def test_pages_lead_to_their_files(full: FlaskClient) -> None:
+def test_page_links_csv_file(full: FlaskClient) -> None:
     for path in PATHS:
         link = re.search(r'href="(/neighbourhoods/figures.csv[^"]*)"', full.get(path).text)[1]
         assert len(rows(full, link.replace("&amp;", "&").partition("?")[2])) > 4
 
 
-# --- How it is written and drawn ---------------------------------------------------------------
+# --- Formatting and drawing --------------------------------------------------------------------
 
 
-def test_figures_are_written_as_people_do() -> None:
+def test_write_value_formats_units() -> None:
     value, share, years = (
         MEASURES["median_home_value"],
         MEASURES["poverty_pct"],
@@ -289,28 +289,28 @@ def test_figures_are_written_as_people_do() -> None:
         (-0.00012346, 12.34567, "y = 12.35 \N{MINUS SIGN} 0.0001235 x"),
     ],
 )
-def test_a_line_is_written_for_people(slope: float, intercept: float, expected: str) -> None:
+def test_write_line_rounds_to_four_digits(slope: float, intercept: float, expected: str) -> None:
     assert write_line(Fit(9, slope, (0, intercept), 0.5, 0.1, 0.8)) == expected
 
 
-def test_what_is_drawn_is_escaped() -> None:
-    drawn = charts.time_series(
+def test_chart_escapes_text() -> None:
+    chart = charts.time_series(
         [charts.Line("<b>&", {2010: Estimate(1)})],
         gap=2020,
         title='<script>"',
         description="&",
         show=str,
     )
-    assert "<script>" not in drawn
-    assert "&lt;script&gt;" in drawn
+    assert "<script>" not in chart
+    assert "&lt;script&gt;" in chart
 
 
 numbers = st.floats(0, 1e7)
 
 
 @given(st.dictionaries(st.text("abc", max_size=3), st.tuples(numbers, numbers), min_size=1))
-def test_a_scatter_stays_within_its_frame(points: dict[str, tuple[float, float]]) -> None:
-    drawn = charts.scatter(
+def test_scatter_plot_stays_within_frame(points: dict[str, tuple[float, float]]) -> None:
+    markup = charts.scatter(
         points,
         fit(points.values()),
         labels=("x", "y"),
@@ -318,7 +318,7 @@ def test_a_scatter_stays_within_its_frame(points: dict[str, tuple[float, float]]
         description="d",
         show=(str, str),
     )
-    chart = ElementTree.fromstring(drawn)  # noqa: S314 (ours)
+    chart = ElementTree.fromstring(markup)  # noqa: S314 (own output)
     for one in chart.iter():
         for name in ("x1", "x2", "cx"):
             assert charts.LEFT - 1 <= float(one.get(name, charts.LEFT)) <= charts.WIDTH
@@ -333,12 +333,12 @@ def test_a_scatter_stays_within_its_frame(points: dict[str, tuple[float, float]]
         min_size=1,
     )
 )
-def test_a_line_has_each_year_and_nothing_else(values: dict[int, Estimate]) -> None:
-    drawn = charts.time_series([charts.Line("a", values)], gap=2020, title="t", description="d", show=str)
-    chart = ElementTree.fromstring(drawn)  # noqa: S314 (ours)
+def test_time_series_contains_each_year_once(values: dict[int, Estimate]) -> None:
+    markup = charts.time_series([charts.Line("a", values)], gap=2020, title="t", description="d", show=str)
+    chart = ElementTree.fromstring(markup)  # noqa: S314 (own output)
     assert len([one for one in chart.iter("path") if one.get("class") == "mark"]) == len(values)
     joined = [len(one.get("points").split()) for one in chart.iter("polyline")]
     assert sum(joined) <= len(values)
     assert len(joined) == sum(year - 1 not in values and year + 1 in values for year in values), (
-        "expected a line for each row of years without a break"
+        "expected one line per run of consecutive years"
     )

@@ -1,4 +1,4 @@
-"""Photos: whatever is sent, what is kept is a picture and nothing else."""
+"""Photos: validation, conversion and storage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harbour.photos import LARGE, SMALL, PhotoError, prepare
 def picture(
     kind: str = "JPEG", size: tuple[int, int] = (900, 600), mode: str = "RGB", **options: object
 ) -> bytes:
-    """Return a file with a picture whose left half is red."""
+    """Return an image file with a red left half."""
     image = Image.new("RGB", size, "navy")
     ImageDraw.Draw(image).rectangle((0, 0, size[0] // 2, size[1]), fill="red")
     file = io.BytesIO()
@@ -36,7 +36,7 @@ def picture(
     return file.getvalue()
 
 
-def opened(content: bytes) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
     image.load()
     return image
@@ -50,10 +50,10 @@ def opened(content: bytes) -> Image.Image:
         *(("WEBP", mode) for mode in ("RGB", "RGBA")),
     ],
 )
-def test_what_is_taken_becomes_two_jpegs(kind: str, mode: str) -> None:
+def test_prepare_converts_to_two_jpegs(kind: str, mode: str) -> None:
     prepared = prepare(io.BytesIO(picture(kind, mode=mode) if mode != "I;16" else sixteen_bits()))
     for content, size in ((prepared.large, (900, 600)), (prepared.small, SMALL)):
-        image = opened(content)
+        image = open_image(content)
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
     assert (prepared.width, prepared.height) == (900, 600)
 
@@ -64,14 +64,14 @@ def sixteen_bits() -> bytes:
     return file.getvalue()
 
 
-def test_a_large_one_is_made_smaller_and_keeps_its_shape() -> None:
+def test_prepare_shrinks_large_photo_proportionally() -> None:
     prepared = prepare(io.BytesIO(picture(size=(4000, 2000))))
     assert (prepared.width, prepared.height) == (LARGE[0], LARGE[0] // 2)
     assert len(prepared.large) < 300_000
     assert len(prepared.small) < 60_000
 
 
-def test_what_is_beside_the_picture_is_gone() -> None:
+def test_prepare_removes_metadata() -> None:
     exif = Image.Exif()
     exif[0x010F] = "SECRET camera"  # Make
     exif[0x013B] = "SECRET artist"
@@ -84,26 +84,26 @@ def test_what_is_beside_the_picture_is_gone() -> None:
     for content in (prepared.large, prepared.small):
         assert b"SECRET" not in content
         assert b"<?php" not in content
-        image = opened(content)
+        image = open_image(content)
         assert not image.getexif()
         assert image.info.keys() <= {"jfif", "jfif_version", "jfif_unit", "jfif_density",
                                      "progressive", "progression"}  # fmt: skip
 
 
-def test_a_photo_that_lies_on_its_side_is_put_upright() -> None:
+def test_prepare_rotates_photo_upright() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees: what was left is on top
+    exif[0x0112] = 6  # rotated by 90 degrees: the left side is at the top
     prepared = prepare(io.BytesIO(picture(exif=exif)))
-    image = opened(prepared.large)
+    image = open_image(prepared.large)
     assert image.size == (600, 900)
     red, _, blue = image.getpixel((300, 100))
     assert red > 200 > 50 > blue
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_prepare_makes_transparency_white() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (100, 100), (255, 0, 0, 0)).save(file, "PNG")
-    assert min(opened(prepare(io.BytesIO(file.getvalue())).large).getpixel((50, 50))) > 250
+    assert min(open_image(prepare(io.BytesIO(file.getvalue())).large).getpixel((50, 50))) > 250
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -111,7 +111,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """Return a PNG of a few bytes that says it is as large as that."""
+    """Return a small PNG with a large declared size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -140,7 +140,7 @@ def bomb(width: int, height: int) -> bytes:
     ids=["empty", "start", "svg", "eps", "gif", "bmp", "tiff", "cut png", "cut jpeg", "bomb",
          "large", "heavy"],
 )  # fmt: skip
-def test_what_is_not_taken(content: bytes, message: str) -> None:
+def test_prepare_rejects_invalid_file(content: bytes, message: str) -> None:
     with pytest.raises(PhotoError, match=message):
         prepare(io.BytesIO(content))
 
@@ -152,67 +152,67 @@ def test_what_is_not_taken(content: bytes, message: str) -> None:
     noise=st.binary(min_size=1, max_size=40),
     cut=st.integers(0, 1500),
 )
-def test_no_broken_file_is_an_error_of_ours(kind: str, place: int, noise: bytes, cut: int) -> None:
+def test_prepare_corrupt_file_raises_only_photo_error(kind: str, place: int, noise: bytes, cut: int) -> None:
     content = bytearray(picture(kind, (64, 48)))
     content[place : place + len(noise)] = noise
     try:
         prepared = prepare(io.BytesIO(bytes(content[: len(content) - cut % len(content)])))
     except PhotoError:
         return
-    assert opened(prepared.small).size == SMALL
+    assert open_image(prepared.small).size == SMALL
 
 
 @settings(max_examples=40)
 @given(st.binary(max_size=400))
-def test_no_bytes_are_an_error_of_ours(content: bytes) -> None:
+def test_prepare_random_bytes_raises_photo_error(content: bytes) -> None:
     with pytest.raises(PhotoError):
         prepare(io.BytesIO(content))
 
 
-def test_there_may_be_eight() -> None:
+def test_prepare_all_accepts_eight_photos() -> None:
     chosen = [FileStorage(io.BytesIO(picture(size=(40, 30))), "x.jpg") for _ in range(9)]
-    none = FileStorage(io.BytesIO(), "")  # what a browser sends when nothing is chosen
+    none = FileStorage(io.BytesIO(), "")  # an empty file field
     assert photos.prepare_all([none]) == []
     assert len(photos.prepare_all([*chosen[1:], none])) == 8
     with pytest.raises(PhotoError, match="8 photos at most"):
         photos.prepare_all(chosen)
-    with pytest.raises(PhotoError, match="Photo 1: This is no"):
+    with pytest.raises(PhotoError, match="Photo 1: We found no"):
         photos.prepare_all([FileStorage(io.BytesIO(b"?"), "holiday.jpg", "image/jpeg")])
 
 
-# --- Where they are kept -----------------------------------------------------------------------
+# --- Storage -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def add_photos(app: Flask):
     def add(listing: Listing, number: int = 1) -> list[str]:
         with app.app_context():
-            kept = photos.keep([prepare(io.BytesIO(picture()))] * number)
-            for photo in kept:
+            stored = photos.save_files([prepare(io.BytesIO(picture()))] * number)
+            for photo in stored:
                 photo.listing_id = listing.id
-            db.session.add_all(kept)
+            db.session.add_all(stored)
             db.session.commit()
-            return [photo.name for photo in kept]
+            return [photo.name for photo in stored]
 
     return add
 
 
-def test_a_photo_is_shown_while_its_listing_is(
+def test_photo_is_public_while_listing_is_published(
     app: Flask, client: FlaskClient, make_listing: MakeListing, add_photos
 ) -> None:
     listing = make_listing()
     [name] = add_photos(listing)
     for size, width in (("large", 900), ("small", 640)):
-        answer = client.get(f"/photos/{name}-{size}.jpg")
-        assert answer.status_code == 200
-        assert answer.mimetype == "image/jpeg"
-        assert answer.headers["Cache-Control"] == "public, max-age=86400"
-        policy = answer.headers["Content-Security-Policy"]
+        response = client.get(f"/photos/{name}-{size}.jpg")
+        assert response.status_code == 200
+        assert response.mimetype == "image/jpeg"
+        assert response.headers["Cache-Control"] == "public, max-age=86400"
+        policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; "), policy
         assert "style-src 'unsafe-inline'" in policy, policy
         assert "script-src" not in policy, policy
-        assert opened(answer.data).width == width
-        again = client.get(answer.request.path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert open_image(response.data).width == width
+        again = client.get(response.request.path, headers={"If-None-Match": response.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")
     for wrong in (f"{name}-huge.jpg", f"{'0' * 32}-large.jpg", f"{name}.jpg", "../secret_key"):
         assert client.get(f"/photos/{wrong}").status_code == 404, wrong
@@ -221,7 +221,7 @@ def test_a_photo_is_shown_while_its_listing_is(
     assert client.get(f"/photos/{name}-large.jpg").status_code == 404
 
 
-def test_pages_show_them(client: FlaskClient, make_listing: MakeListing, add_photos) -> None:
+def test_pages_show_photos(client: FlaskClient, make_listing: MakeListing, add_photos) -> None:
     listing = make_listing()
     names = add_photos(listing, 3)
     for path in ("/", "/listings/"):
@@ -234,17 +234,17 @@ def test_pages_show_them(client: FlaskClient, make_listing: MakeListing, add_pho
         assert f'href="/photos/{name}-large.jpg"' in page
 
 
-def test_a_file_that_is_lost_is_not_found(
+def test_lost_file_returns_404(
     app: Flask, client: FlaskClient, make_listing: MakeListing, add_photos
 ) -> None:
     [name] = add_photos(make_listing())
     with app.app_context():
-        photos.forget([Photo(name=name)])
-        photos.forget([Photo(name=name)])  # it may be gone already
+        photos.discard([Photo(name=name)])
+        photos.discard([Photo(name=name)])  # idempotent
     assert client.get(f"/photos/{name}-large.jpg").status_code == 404
 
 
-def test_a_folder_holds_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_save_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = photos.Folder(tmp_path / "photos")
     folder.save("one.jpg", b"content")
     assert folder.load("one.jpg") == b"content"
@@ -269,20 +269,20 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield "homes"
 
 
-def test_they_are_kept_on_s3(bucket: str, tmp_path: Path) -> None:
+def test_photos_are_stored_on_s3(bucket: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'harbour.db'}"
     app = create_app({"DATABASE_URL": url, "SECRET_KEY": "test", "HARBOUR_PHOTOS": f"s3://{bucket}/a/b/"})
     with app.app_context():
         db.create_all()
-        [photo] = photos.keep([prepare(io.BytesIO(picture()))])
-        kept = boto3.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+        [photo] = photos.save_files([prepare(io.BytesIO(picture()))])
+        stored = boto3.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
         expected = {f"a/b/{photo.name}-{size}.jpg" for size in ("large", "small")}
-        assert {one["Key"] for one in kept} == expected
-        assert opened(photos.store().load(f"{photo.name}-small.jpg")).size == SMALL
+        assert {one["Key"] for one in stored} == expected
+        assert open_image(photos.store().load(f"{photo.name}-small.jpg")).size == SMALL
         with app.test_request_context():
-            answer = photos.answer(photo.name, "large", "private")
-        assert opened(answer.data).size == (900, 600)
-        photos.forget([photo])
+            response = photos.response_for(photo.name, "large", "private")
+        assert open_image(response.data).size == (900, 600)
+        photos.discard([photo])
         assert photos.store().load(f"{photo.name}-small.jpg") is None
         assert boto3.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
         db.engine.dispose()
@@ -290,6 +290,6 @@ def test_they_are_kept_on_s3(bucket: str, tmp_path: Path) -> None:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text())
-def test_no_name_leads_out_of_the_folder(client: FlaskClient, name: str) -> None:
+def test_photo_name_cannot_leave_folder(client: FlaskClient, name: str) -> None:
     path = f"/photos/{name}".encode("utf-8", "replace").decode().replace("#", "").replace("?", "")
     assert client.get(path).status_code in {404, 308}

@@ -1,4 +1,4 @@
-"""How many queries each page takes: six at most, however much there is to show."""
+"""Number of database queries per page: at most six, independent of the number of rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from test_admin import PASSWORD, log_in
 from harbour.extensions import cache, db
 from harbour.models import Message, Photo, Status
 
-MOST = 6
-# Each page, and its queries.
+MAX_QUERIES = 6
+# Number of queries per page.
 PAGES = {
     "/": 3,
     "/listings/": 4,
@@ -32,12 +32,12 @@ PAGES = {
     "/neighbourhoods/over-time": 2,
     "/neighbourhoods/compare": 2,
     "/neighbourhoods/figures.csv": 2,
-    "/quiz/": 3,  # the first of the day: it says which film it is
+    "/quiz/": 3,  # the first request of a day stores the film
     "/quiz/today.json": 1,
     "/quiz/titles.json": 0,
     "/quiz/archive": 1,
     "/quiz/archive/2025-05-04": 1,
-    # With a key: test_weather.py.
+    # Without a key. test_weather.py has the numbers with a key.
     "/weather/": 0,
     "/weather/digest": 0,
     "/weather/digest/asked": 0,
@@ -67,22 +67,22 @@ MODERATED = {
 
 @pytest.fixture
 def queries(app: Flask) -> Iterator[list[str]]:
-    """Return a list that grows with each statement that the database gets."""
-    seen: list[str] = []
+    """Return a list to which each executed statement is appended."""
+    statements: list[str] = []
 
-    def note(_c: object, _cu: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+    def record(_c: object, _cu: object, statement: str, *_: object) -> None:
+        statements.append(statement)
 
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", note)
-    yield seen
+        event.listen(db.engine, "before_cursor_execute", record)
+    yield statements
     with app.app_context():
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(db.engine, "before_cursor_execute", record)
 
 
 @pytest.fixture
 def full(app: Flask, make_listing: MakeListing) -> int:
-    """Fill the portal, and return a listing's number."""
+    """Fill the database, and return the number of a listing."""
     numbers = [make_listing().id for _ in range(40)]
     make_listing(status=Status.PENDING)
     with app.app_context():
@@ -97,29 +97,31 @@ def full(app: Flask, make_listing: MakeListing) -> int:
     return numbers[0]
 
 
-def counted(client: FlaskClient, queries: list[str], path: str, number: int) -> int:
+def count_queries(client: FlaskClient, queries: list[str], path: str, number: int) -> int:
     queries.clear()
     path = path.replace("ID", str(number)).replace("NAME", f"{number:030}00")
     client.get(path, buffered=True)
     return len(queries)
 
 
-def test_public_pages(client: FlaskClient, queries: list[str], full: int) -> None:
-    got = {path: counted(client, queries, path, full) for path in PAGES}
+def test_public_page_query_counts(client: FlaskClient, queries: list[str], full: int) -> None:
+    got = {path: count_queries(client, queries, path, full) for path in PAGES}
     assert got == PAGES
-    assert max(got.values()) <= MOST
+    assert max(got.values()) <= MAX_QUERIES
 
 
-def test_moderators_pages(client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int) -> None:
+def test_admin_page_query_counts(
+    client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int
+) -> None:
     runner.invoke(args=["moderators", "add", "ada", "--password", PASSWORD])
     log_in(client)
-    got = {path: counted(client, queries, path, full) for path in MODERATED}
+    got = {path: count_queries(client, queries, path, full) for path in MODERATED}
     assert got == MODERATED
-    assert max(got.values()) <= MOST
+    assert max(got.values()) <= MAX_QUERIES
 
 
-def test_every_page_is_in_the_table(app: Flask) -> None:
-    """A page that is added has to say how many queries it takes."""
+def test_every_page_has_query_count(app: Flask) -> None:
+    """Fails for new pages that are missing in the tables above."""
     adapter = app.url_map.bind("localhost")
 
     def endpoint(path: str) -> str:

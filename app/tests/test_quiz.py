@@ -1,4 +1,4 @@
-"""The daily film on its pages, and that nobody gets more of it than they have earned."""
+"""Pages of the daily film. Responses contain only the clues that the player has earned."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SECRET = Film(
     snippets=(Snippet("Snippet one."), Snippet("Snippet two."), Snippet("Snippet three.")),
 )
 WRONG = [replace(SECRET, id=f"tt{n}", title=f"Wrong {'abcdefgh'[n]}", year=1990) for n in range(8)]
-# What of the film each wrong guess earns. Nothing of a line may be in an answer before it.
+# Clues earned by each number of wrong guesses. Earlier responses must not contain them.
 EARNED = [
     ["1984", "Drama, War", "77%"],
     ["117 minutes", "Iceland"],
@@ -75,9 +75,9 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 @pytest.fixture
 def film(app: Flask, at: object, monkeypatch: pytest.MonkeyPatch) -> Film:  # noqa: ARG001
-    """Make SECRET the film of today, among films that it can be told from by its name alone."""
-    known = Films([*WRONG, SECRET])
-    monkeypatch.setattr(films, "load", lambda _notes: known)
+    """Make SECRET today's film, among films that differ by name only."""
+    all_films = Films([*WRONG, SECRET])
+    monkeypatch.setattr(films, "load", lambda _notes: all_films)
     with app.app_context():
         db.session.add(Day(day=TODAY, film=SECRET.id))
         db.session.commit()
@@ -85,7 +85,7 @@ def film(app: Flask, at: object, monkeypatch: pytest.MonkeyPatch) -> Film:  # no
 
 
 class Browser:
-    """A player's browser."""
+    """A player's browser with an open page."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -106,31 +106,31 @@ class Browser:
 
 @pytest.fixture
 def browser(film: Film, client: FlaskClient) -> Browser:  # noqa: ARG001
-    """Return a browser that has today's page open, whose film is SECRET."""
+    """Return a browser with today's page open. The film is SECRET."""
     return Browser(client)
 
 
-def unearned(wrong: int) -> list[str]:
+def unearned_clues(wrong: int) -> list[str]:
     return [ANSWER, *itertools.chain(*EARNED[wrong + 1 :])]
 
 
-# --- How it is played --------------------------------------------------------------------------
+# --- Playing -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/quiz/", JSON], ids=["form", "script"])
-def test_six_wrong_guesses(browser: Browser, path: str) -> None:
-    """Each earns a clue, the last one the answer; the form and the script show the same."""
+def test_six_wrong_guesses_earn_clues_and_answer(browser: Browser, path: str) -> None:
+    """Form and script behave alike."""
     for wrong in range(6):
         for text in (browser.page(), str(browser.state())):
-            for told in itertools.chain(*EARNED[: wrong + 1]):
-                assert told in text, f"expected {told} after {wrong} wrong guesses"
-            for told in unearned(wrong):
-                assert told not in text, f"{told} was told after {wrong} wrong guesses"
+            for clue in itertools.chain(*EARNED[: wrong + 1]):
+                assert clue in text, f"expected {clue} after {wrong} wrong guesses"
+            for clue in unearned_clues(wrong):
+                assert clue not in text, f"expected no {clue} after {wrong} wrong guesses"
         assert browser.state()["left"] == 6 - wrong
         assert browser.page().count('class="open"') == 6 - wrong
-        answer = browser.guess(WRONG[wrong].title, path)
-        assert answer.status_code == (303 if path == "/quiz/" else 200)
-        assert f"{WRONG[wrong].title} (1990)" in browser.page(), "earlier guesses are in sight"
+        response = browser.guess(WRONG[wrong].title, path)
+        assert response.status_code == (303 if path == "/quiz/" else 200)
+        assert f"{WRONG[wrong].title} (1990)" in browser.page(), "expected earlier guesses on the page"
     state = browser.state()
     assert (state["over"], state["won"], state["left"]) == (True, False, 0)
     assert state["answer"] == "Zanzibar Quux (1984)"
@@ -138,7 +138,7 @@ def test_six_wrong_guesses(browser: Browser, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/quiz/", JSON], ids=["form", "script"])
-def test_the_right_guess(browser: Browser, path: str) -> None:
+def test_correct_guess_wins(browser: Browser, path: str) -> None:
     browser.guess("wrong A", path)
     browser.guess("zanzibar-QUUX!", path)
     state = browser.state()
@@ -149,7 +149,7 @@ def test_the_right_guess(browser: Browser, path: str) -> None:
     assert re.search(r'<form id="quiz-form"[^>]* hidden>', browser.page())
 
 
-def test_what_is_shared_tells_nothing_of_the_film(browser: Browser) -> None:
+def test_shared_result_does_not_reveal_film(browser: Browser) -> None:
     browser.guess("Wrong a")
     browser.guess(ANSWER)
     share = browser.state()["share"]
@@ -157,14 +157,14 @@ def test_what_is_shared_tells_nothing_of_the_film(browser: Browser) -> None:
     assert share in browser.page()
 
 
-def test_who_loses_shares_an_x(browser: Browser) -> None:
+def test_shared_result_of_loss_contains_x(browser: Browser) -> None:
     for film in WRONG[:6]:
         browser.guess(film.title)
     assert ": X/6\n🟥🟥🟥🟥🟥🟥\n" in browser.state()["share"]
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ("", "Type the title"),
         ("  \x00 ", "Type the title"),
@@ -175,30 +175,30 @@ def test_who_loses_shares_an_x(browser: Browser) -> None:
         ("WRONG A (1990)", "before"),
     ],
 )
-def test_what_costs_no_try(browser: Browser, typed: str, said: str) -> None:
+def test_rejected_guess_costs_no_try(browser: Browser, typed: str, message: str) -> None:
     browser.guess("Wrong a")
     before = browser.state()
-    answer = browser.guess(typed)
-    assert answer.status_code == 422
-    assert said in answer.json["problem"]
+    response = browser.guess(typed)
+    assert response.status_code == 422
+    assert message in response.json["problem"]
     form = browser.guess(typed, "/quiz/")
     assert form.status_code == 422
-    assert said in form.text
+    assert message in form.text
     assert 'aria-invalid="true"' in form.text
     assert browser.state() == before
 
 
-def test_what_was_typed_is_still_there(browser: Browser) -> None:
+def test_rejected_guess_stays_in_form(browser: Browser) -> None:
     page = browser.guess("<b>Nothing", "/quiz/").text
     assert 'value="&lt;b&gt;Nothing"' in page
 
 
-def test_a_field_that_is_a_file_is_no_guess(browser: Browser) -> None:
+def test_file_as_guess_is_rejected(browser: Browser) -> None:
     data = {"guess": (BytesIO(b"Jaws"), "x.txt"), "csrf_token": browser.key}
     assert browser.client.post("/quiz/", data=data).status_code == 422
 
 
-def test_a_guess_needs_the_forms_key(browser: Browser) -> None:
+def test_guess_without_csrf_token_returns_400(browser: Browser) -> None:
     browser.key = "x"
     for path in ("/quiz/", JSON):
         assert browser.guess("Wrong a", path).status_code == 400
@@ -206,21 +206,21 @@ def test_a_guess_needs_the_forms_key(browser: Browser) -> None:
     assert browser.state()["guesses"] == []
 
 
-def test_one_film_a_day_for_everybody(app: Flask, at: Callable[..., None]) -> None:
-    """With the films that are shipped, from the first page of a day on."""
-    seen = []
+def test_film_is_equal_for_all_players_of_a_day(app: Flask, at: Callable[..., None]) -> None:
+    """With the shipped films."""
+    days = []
     for number in range(3):
         at(NOON + timedelta(days=number))
         clients = [app.test_client() for _ in range(3)]
         states = [client.get("/quiz/today.json").json for client in clients]
         assert states[0] == states[1] == states[2]
-        seen.append(str(states[0]["clues"]))
-    assert len(set(seen)) == 3
+        days.append(str(states[0]["clues"]))
+    assert len(set(days)) == 3
     with app.app_context():
         assert db.session.scalar(select(func.count(Day.day))) == 3
 
 
-def test_a_days_film_stays_when_the_key_changes(
+def test_film_of_day_survives_change_of_key(
     app: Flask, client: FlaskClient, at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = client.get("/quiz/today.json").json
@@ -235,38 +235,38 @@ def test_a_days_film_stays_when_the_key_changes(
         assert db.session.get(Day, TODAY + timedelta(days=1)).film != first
 
 
-def test_what_came_in_ten_years_is_left_out(
+def test_films_of_last_ten_years_are_skipped(
     app: Flask, client: FlaskClient, film: Film, at: Callable[..., None]
 ) -> None:
     tomorrow = TODAY + timedelta(days=1)
-    # All have come but one, which is not the one whose turn it would be.
-    turn = game.Order(films.load(""), app.config["SECRET_KEY"]).film(tomorrow)
-    left = next(wrong for wrong in WRONG if wrong.id != turn)
+    # All films except one were used, and the unused one is not the next in order.
+    next_in_order = game.Order(films.load(""), app.config["SECRET_KEY"]).film(tomorrow)
+    unused = next(wrong for wrong in WRONG if wrong.id != next_in_order)
     with app.app_context():
-        for number, came in enumerate(wrong for wrong in WRONG if wrong is not left):
-            db.session.add(Day(day=tomorrow - timedelta(days=3652 - number), film=came.id))
+        for number, used in enumerate(wrong for wrong in WRONG if wrong is not unused):
+            db.session.add(Day(day=tomorrow - timedelta(days=3652 - number), film=used.id))
         db.session.commit()
     at(NOON + timedelta(days=1))
     client.get("/quiz/")
     with app.app_context():
-        assert db.session.get(Day, tomorrow).film == left.id != film.id
+        assert db.session.get(Day, tomorrow).film == unused.id != film.id
 
 
-def test_two_who_are_first_at_once_get_the_same_film(app: Flask, at: Callable[..., None]) -> None:  # noqa: ARG001
+def test_concurrent_first_requests_get_same_film(app: Flask, at: Callable[..., None]) -> None:  # noqa: ARG001
     gate = Barrier(4)
 
-    def ask() -> str:
+    def request_film() -> str:
         client = app.test_client()
         gate.wait()
-        answer = client.get("/quiz/today.json")
-        assert answer.status_code == 200
-        return str(answer.json)
+        response = client.get("/quiz/today.json")
+        assert response.status_code == 200
+        return str(response.json)
 
     with ThreadPoolExecutor(4) as pool:
-        assert len({future.result() for future in [pool.submit(ask) for _ in range(4)]}) == 1
+        assert len({future.result() for future in [pool.submit(request_film) for _ in range(4)]}) == 1
 
 
-def test_without_films_the_page_says_so(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_without_films_shows_notice(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(films, "load", lambda _notes: Films(()))
     assert "There are no films here" in client.get("/quiz/").text
     assert client.get("/quiz/today.json").status_code == 404
@@ -277,7 +277,7 @@ def test_without_films_the_page_says_so(client: FlaskClient, monkeypatch: pytest
 # --- Streaks -----------------------------------------------------------------------------------
 
 
-def test_days_in_a_row(browser: Browser, app: Flask, at: Callable[..., None]) -> None:
+def test_streak_counts_consecutive_days(browser: Browser, app: Flask, at: Callable[..., None]) -> None:
     def play(number: int, *guesses: str) -> tuple[int, int]:
         day = TODAY + timedelta(days=number)
         at(NOON + timedelta(days=number))
@@ -291,18 +291,18 @@ def test_days_in_a_row(browser: Browser, app: Flask, at: Callable[..., None]) ->
         return state["streak"], state["best"]
 
     assert play(0, ANSWER) == (1, 1)
-    assert play(1) == (1, 1), "the day is not over"
+    assert play(1) == (1, 1), "expected the streak to last until the day ends"
     assert play(1, "Wrong a", ANSWER) == (2, 2)
-    assert play(3) == (0, 2), "a day was left out"
+    assert play(3) == (0, 2), "expected the streak to end after a missed day"
     assert play(3, ANSWER) == (1, 2)
     assert play(4, *(film.title for film in WRONG[:6])) == (0, 2)
     assert play(5, ANSWER) == (1, 2)
 
 
-# --- Nobody gets the answer early --------------------------------------------------------------
+# --- No clue before it is earned ---------------------------------------------------------------
 
 LATER = ["2026-11-21", "2026-11-22", "2027-01-01", "9999-12-31"]
-ASKED = [
+PATHS = [
     "/quiz/",
     "/quiz/?day=2026-11-20",
     "/quiz/?day=2026-11-21&over=1&wrong=6&left=0&won=true&debug=1&answer=1",
@@ -315,7 +315,7 @@ ASKED = [
     "/quiz/archive?page=-1",
     "/quiz/archive?before=2027-01-01&day=2026-11-21",
     *(f"/quiz/archive/{day}" for day in LATER),
-    # Days that are written in another way.
+    # Dates in other formats.
     "/quiz/archive/20261121",
     "/quiz/archive/2026-W47-6",
     "/quiz/archive/2026-11-21T00:00",
@@ -346,20 +346,20 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("wrong", [0, 3])
-def test_no_address_tells_more_than_was_earned(browser: Browser, path: str, wrong: int) -> None:
+def test_no_path_reveals_unearned_clues(browser: Browser, path: str, wrong: int) -> None:
     for film in WRONG[:wrong]:
         browser.guess(film.title)
     for method, headers in itertools.product(("GET", "HEAD", "OPTIONS", "POST"), ({}, HEADERS)):
-        answer = browser.client.open(path, method=method, headers=headers, buffered=True)
-        # All titles there are may be suggested, in the order of the alphabet.
-        everything = unearned(wrong)[path.startswith("/quiz/titles.json") :]
-        for told in everything:
-            assert told not in answer.text, f"{method} {path} tells {told}"
-            assert told not in str(answer.headers), f"{method} {path} tells {told}"
-        assert SECRET.id not in answer.text
-        assert SECRET.id not in str(answer.headers)
+        response = browser.client.open(path, method=method, headers=headers, buffered=True)
+        # The list of titles contains the answer, in alphabetical order.
+        hidden = unearned_clues(wrong)[path.startswith("/quiz/titles.json") :]
+        for clue in hidden:
+            assert clue not in response.text, f"{method} {path} reveals {clue}"
+            assert clue not in str(response.headers), f"{method} {path} reveals {clue}"
+        assert SECRET.id not in response.text
+        assert SECRET.id not in str(response.headers)
 
 
 @pytest.mark.parametrize("path", ["/quiz/", JSON])
@@ -375,45 +375,45 @@ def test_no_address_tells_more_than_was_earned(browser: Browser, path: str, wron
         {"player": "1", "player_id": "1", "name": "x"},
     ],
 )
-def test_no_field_of_a_form_earns_more(browser: Browser, path: str, more: dict[str, str]) -> None:
-    answer = browser.guess("Wrong a", path, **more)
+def test_extra_form_fields_reveal_nothing(browser: Browser, path: str, more: dict[str, str]) -> None:
+    response = browser.guess("Wrong a", path, **more)
     page = browser.page()
-    for told in unearned(1):
-        assert told not in answer.text + page
+    for clue in unearned_clues(1):
+        assert clue not in response.text + page
 
 
-def test_json_is_no_form(browser: Browser) -> None:
-    sent = {"guess": ANSWER, "day": browser.day, "over": True}
+def test_json_body_is_not_a_guess(browser: Browser) -> None:
+    content = {"guess": ANSWER, "day": browser.day, "over": True}
     headers = {"X-CSRFToken": browser.key}
-    answer = browser.client.post(JSON, json=sent, headers=headers)
-    assert answer.status_code == 422
-    assert "Dirk" not in answer.text
+    response = browser.client.post(JSON, json=content, headers=headers)
+    assert response.status_code == 422
+    assert "Dirk" not in response.text
 
 
-def outcome(client: FlaskClient, wrong: int) -> Iterator[tuple[str, int, str, str]]:
-    """Yield all that can be seen from outside after so many wrong guesses."""
+def observations(client: FlaskClient, wrong: int) -> Iterator[tuple[str, int, str, str]]:
+    """Yield everything that clients can observe after a number of wrong guesses."""
     browser = Browser(client)
-    sent = [browser.guess(film.title) for film in WRONG[:wrong]]
-    again = ["Wrong a"] if wrong else []
-    for typed, path in itertools.product((*again, "No such thing", ""), ("/quiz/", JSON)):
-        sent.append(browser.guess(typed, path))
-    sent += [client.get(path, buffered=True) for path in ASKED]
-    sent += [client.head("/quiz/"), client.get("/quiz/", headers={"Range": "bytes=0-9"})]
-    for answer in sent:
-        text = re.sub(r'(name="csrf_token" type="hidden" value=)".*?"', r"\1", answer.text)
-        # The form's key is another each time, and as long; the clock goes on.
-        headers = [(k, v) for k, v in answer.headers if k not in ("Set-Cookie", "Date", "Expires")]
-        yield answer.request.path, answer.status_code, text, str(headers)
+    responses = [browser.guess(film.title) for film in WRONG[:wrong]]
+    repeated = ["Wrong a"] if wrong else []
+    for typed, path in itertools.product((*repeated, "No such thing", ""), ("/quiz/", JSON)):
+        responses.append(browser.guess(typed, path))
+    responses += [client.get(path, buffered=True) for path in PATHS]
+    responses += [client.head("/quiz/"), client.get("/quiz/", headers={"Range": "bytes=0-9"})]
+    for response in responses:
+        text = re.sub(r'(name="csrf_token" type="hidden" value=)".*?"', r"\1", response.text)
+        # The CSRF token changes but keeps its length; dates change.
+        headers = [(k, v) for k, v in response.headers if k not in ("Set-Cookie", "Date", "Expires")]
+        yield response.request.path, response.status_code, text, str(headers)
 
 
 @pytest.mark.parametrize("wrong", range(6))
-def test_two_films_that_differ_in_what_is_not_earned_cannot_be_told_apart(
+def test_films_with_equal_earned_clues_are_indistinguishable(
     app: Flask, film: Film, monkeypatch: pytest.MonkeyPatch, wrong: int
 ) -> None:
-    """Not by a word, a length, an order, a status or a header of any answer.
+    """Responses do not differ by content, length, order, status or header.
 
-    Two worlds have the same films, and in each another of two is today's. What the two have in
-    common is what was earned.
+    Two runs use the same films with different films of the day. The two films have only the earned
+    clues in common.
     """
     other = replace(
         film,
@@ -425,68 +425,68 @@ def test_two_films_that_differ_in_what_is_not_earned_cannot_be_told_apart(
             {"cast": ("Ann", "Bea", *film.cast[2:]), "gross": None},
             {"directors": ("Eve", "Fay", "Gus"), "oscars": None},
             {"cast": (*film.cast[:2], "Hal", "Ida")},
-            {},  # but for the title, it is all earned
+            {},  # all clues except the title are earned
         ][wrong],
     )
-    known = Films([*WRONG, film, other])
-    monkeypatch.setattr(films, "load", lambda _notes: known)
-    worlds = []
+    all_films = Films([*WRONG, film, other])
+    monkeypatch.setattr(films, "load", lambda _notes: all_films)
+    runs = []
     for today in (film, other):
         with app.app_context():
             db.session.execute(Guess.__table__.delete())
             db.session.execute(Player.__table__.delete())
             db.session.merge(Day(day=TODAY, film=today.id))
             db.session.commit()
-        worlds.append(list(outcome(app.test_client(), wrong)))
-    for one, two in zip(*worlds, strict=True):
+        runs.append(list(observations(app.test_client(), wrong)))
+    for one, two in zip(*runs, strict=True):
         assert one == two
 
 
-def test_the_twins_would_be_told_apart_with_one_more_guess(film: Film) -> None:
-    """The test above changes, for each number of wrong guesses, what the next one earns."""
+def test_next_clue_distinguishes_films(film: Film) -> None:
+    """Checks the test above: for each number of wrong guesses, the next clue differs."""
     for wrong in range(5):
         assert game.clues(film, wrong) != game.clues(film, wrong + 1)
 
 
-def test_an_old_cookie_has_no_tries(browser: Browser) -> None:
-    """Neither the one of the first guess nor one from before the last."""
-    kept = []
+def test_old_cookie_restores_no_tries(browser: Browser) -> None:
+    """The cookie does not change between guesses."""
+    cookies = []
     for film in WRONG[:6]:
         browser.guess(film.title)
-        kept.append(browser.client.get_cookie("__Host-quiz").value)
-    assert len(set(kept)) == 1, "the cookie has nothing but a name"
-    assert ANSWER not in kept[0]
-    browser.client.set_cookie("__Host-quiz", kept[0])
-    answer = browser.guess(ANSWER).json
-    assert (answer["won"], answer["over"], len(answer["guesses"])) == (False, True, 6)
+        cookies.append(browser.client.get_cookie("__Host-quiz").value)
+    assert len(set(cookies)) == 1, "expected only the player's name in the cookie"
+    assert ANSWER not in cookies[0]
+    browser.client.set_cookie("__Host-quiz", cookies[0])
+    state = browser.guess(ANSWER).json
+    assert (state["won"], state["over"], len(state["guesses"])) == (False, True, 6)
 
 
-def test_who_throws_the_cookie_away_begins_anew(browser: Browser) -> None:
+def test_deleted_cookie_starts_new_game(browser: Browser) -> None:
     for film in WRONG[:3]:
         browser.guess(film.title)
     browser.client.delete_cookie("__Host-quiz")
     assert browser.state()["guesses"] == []
-    for told in unearned(0):
-        assert told not in browser.page()
+    for clue in unearned_clues(0):
+        assert clue not in browser.page()
 
 
 @pytest.mark.parametrize("value", ["1", "x.y", "", '"1"', "IjEi.x", "W10.x", "a" * 3000])
-def test_a_made_up_cookie_is_nobodys(browser: Browser, value: str) -> None:
+def test_forged_cookie_is_ignored(browser: Browser, value: str) -> None:
     browser.client.set_cookie("__Host-quiz", value)
-    answer = browser.client.get("/quiz/today.json")
-    assert answer.status_code == 200
-    assert answer.json["guesses"] == []
+    response = browser.client.get("/quiz/today.json")
+    assert response.status_code == 200
+    assert response.json["guesses"] == []
 
 
-def test_what_is_signed_for_something_else_is_nobodys(browser: Browser) -> None:
+def test_cookie_with_other_salt_is_ignored(browser: Browser) -> None:
     browser.guess("Wrong a")
     session = browser.client.get_cookie("__Host-session").value
     browser.client.set_cookie("__Host-quiz", session)
     assert browser.state()["guesses"] == []
 
 
-def test_guesses_at_once_are_six_at_most(app: Flask, browser: Browser) -> None:
-    """Eight wrong ones from one player at the same time, of whom the last has two tries left."""
+def test_concurrent_guesses_are_limited_to_six(app: Flask, browser: Browser) -> None:
+    """Four concurrent wrong guesses of a player with two tries left."""
     for film in WRONG[:4]:
         browser.guess(film.title)
     cookies = {name: browser.client.get_cookie(name).value for name in ("__Host-quiz",)}
@@ -510,7 +510,7 @@ def test_guesses_at_once_are_six_at_most(app: Flask, browser: Browser) -> None:
     assert numbers == [1, 2, 3, 4, 5, 6]
 
 
-def test_after_the_end_nothing_counts(app: Flask, browser: Browser) -> None:
+def test_guesses_after_end_are_ignored(app: Flask, browser: Browser) -> None:
     browser.guess(ANSWER)
     for typed in ("Wrong a", "Wrong b"):
         assert browser.guess(typed).json["won"]
@@ -520,7 +520,7 @@ def test_after_the_end_nothing_counts(app: Flask, browser: Browser) -> None:
         assert db.session.scalars(select(Player.streak)).one() == 1
 
 
-def test_who_tries_all_films_is_stopped(fresh_app: Callable[..., Flask]) -> None:
+def test_guess_rate_limit_returns_429(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     with app.app_context():
         db.create_all()
@@ -530,7 +530,7 @@ def test_who_tries_all_films_is_stopped(fresh_app: Callable[..., Flask]) -> None
         browser.client.delete_cookie("__Host-quiz")
         path = "/quiz/" if number % 2 else JSON
         got.append(browser.guess("nothing", path).status_code)
-    assert got == [422] * 60 + [429] * 2, "the form and the script count together"
+    assert got == [422] * 60 + [429] * 2, "expected one limit for form and script"
 
 
 # --- Midnight ----------------------------------------------------------------------------------
@@ -546,7 +546,7 @@ def test_who_tries_all_films_is_stopped(fresh_app: Callable[..., Flask]) -> None
         ("Asia/Kathmandu", "2026-11-21T18:14:59", "2026-11-21T18:15:00"),
     ],
 )
-def test_midnight_is_the_sites(
+def test_day_changes_at_midnight_of_site(
     app: Flask,
     client: FlaskClient,
     at: Callable[..., None],
@@ -560,7 +560,7 @@ def test_midnight_is_the_sites(
     at(moments[0])
     first = client.get("/quiz/today.json").json
     old = first["day"]
-    assert client.get(f"/quiz/archive/{old}").status_code == 404, "it is not over yet"
+    assert client.get(f"/quiz/archive/{old}").status_code == 404, "expected no page before midnight"
     assert f"/quiz/archive/{old}" not in client.get("/quiz/archive").text
     at(moments[1])
     second = client.get("/quiz/today.json").json
@@ -570,29 +570,27 @@ def test_midnight_is_the_sites(
     assert f"/quiz/archive/{old}" in client.get("/quiz/archive").text
 
 
-def test_a_guess_that_comes_after_midnight_is_for_no_film(
-    browser: Browser, app: Flask, at: Callable[..., None]
-) -> None:
+def test_guess_for_previous_day_is_rejected(browser: Browser, app: Flask, at: Callable[..., None]) -> None:
     at(NOON + timedelta(days=1))
     with app.app_context():
         db.session.add(Day(day=TODAY + timedelta(days=1), film=WRONG[0].id))
         db.session.commit()
-    answer = browser.guess("Wrong b")
-    assert answer.status_code == 422
-    assert "a new film" in answer.json["problem"]
-    assert answer.json["day"] == "2026-11-22"
+    response = browser.guess("Wrong b")
+    assert response.status_code == 422
+    assert "a new film" in response.json["problem"]
+    assert response.json["day"] == "2026-11-22"
     page = browser.guess("Wrong b", "/quiz/").text
-    assert 'name="day" type="hidden" value="2026-11-22"' in page, "the next guess is for today's"
+    assert 'name="day" type="hidden" value="2026-11-22"' in page, "expected the next guess to be for today"
     assert browser.state()["guesses"] == []
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/Town", "../../etc/passwd", "/etc/localtime", "\0"])
-def test_the_zone_has_to_be_one(tmp_path: Path, zone: str) -> None:
+def test_invalid_time_zone_is_rejected(tmp_path: Path, zone: str) -> None:
     with pytest.raises(config.ConfigurationError, match="HARBOUR_TIMEZONE"):
         config.load(tmp_path, {"HARBOUR_TIMEZONE": zone})
 
 
-def test_the_zone_is_utc_unless_said(tmp_path: Path) -> None:
+def test_time_zone_defaults_to_utc(tmp_path: Path) -> None:
     assert config.load(tmp_path, {})["HARBOUR_TIMEZONE"] is timezone.utc
     settings = config.load(tmp_path, {"HARBOUR_TIMEZONE": "Europe/Dublin"})
     assert settings["HARBOUR_TIMEZONE"] == ZoneInfo("Europe/Dublin")
@@ -601,7 +599,7 @@ def test_the_zone_is_utc_unless_said(tmp_path: Path) -> None:
 # --- The archive -------------------------------------------------------------------------------
 
 
-def test_the_archive(browser: Browser, app: Flask) -> None:
+def test_archive_lists_past_days(browser: Browser, app: Flask) -> None:
     with app.app_context():
         for number in range(1, 41):
             film = WRONG[number % 8]
@@ -610,33 +608,35 @@ def test_the_archive(browser: Browser, app: Flask) -> None:
         db.session.add(Day(day=TODAY + timedelta(days=1), film=SECRET.id))
         db.session.commit()
 
-    def listed(page: int) -> list[str]:
+    def days_of_page(page: int) -> list[str]:
         text = browser.client.get(f"/quiz/archive?page={page}").text
         assert ANSWER not in text
         return re.findall(r'href="/quiz/archive/([\d-]+)"', text)
 
     days = [(TODAY - timedelta(days=number)).isoformat() for number in range(1, 41)]
-    assert listed(1) == days[:31]
-    assert listed(2) == days[31:]
-    assert listed(3) == []
+    assert days_of_page(1) == days[:31]
+    assert days_of_page(2) == days[31:]
+    assert days_of_page(3) == []
     page = browser.client.get(f"/quiz/archive/{days[0]}")
     assert "Wrong b (1990)" in page.text
     assert "Dirk Director" in page.text
-    assert browser.client.get("/quiz/archive/2026-10-11").status_code == 404, "its film is gone"
+    assert browser.client.get("/quiz/archive/2026-10-11").status_code == 404, (
+        "expected no page for a removed film"
+    )
     assert browser.client.get("/quiz/archive/2020-01-01").status_code == 404
     assert browser.client.get("/quiz/archive?page=x").status_code == 200
 
 
-# --- What is kept, and by whom -----------------------------------------------------------------
+# --- Caching, cookies, clean-up ----------------------------------------------------------------
 
 
-def test_who_may_keep_what(browser: Browser, app: Flask) -> None:
+def test_cache_control_of_quiz_paths(browser: Browser, app: Flask) -> None:
     with app.app_context():
         db.session.add(Day(day=TODAY - timedelta(days=1), film=WRONG[0].id))
         db.session.commit()
-    stranger = app.test_client()
+    other = app.test_client()
     got = {
-        path: stranger.get(path).headers["Cache-Control"]
+        path: other.get(path).headers["Cache-Control"]
         for path in (
             *("/quiz/", "/quiz/today.json", "/quiz/titles.json", "/quiz/archive"),
             *("/quiz/archive/2026-11-20", "/quiz/archive/2026-11-21"),
@@ -648,16 +648,16 @@ def test_who_may_keep_what(browser: Browser, app: Flask) -> None:
         "/quiz/titles.json": "public, max-age=3600",
         "/quiz/archive": "public, max-age=1",
         "/quiz/archive/2026-11-20": "public, max-age=1",
-        # Tomorrow there is one.
+        # This page will exist tomorrow.
         "/quiz/archive/2026-11-21": "public, max-age=1",
     }
     for path in ("/quiz/", JSON):
-        for answer in (browser.guess("Wrong a", path), browser.guess("nothing", path)):
-            assert answer.headers["Cache-Control"] == "private, no-store"
+        for response in (browser.guess("Wrong a", path), browser.guess("nothing", path)):
+            assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_the_cookie(browser: Browser) -> None:
-    assert browser.client.get_cookie("__Host-quiz") is None, "looking at the page sets none"
+def test_cookie_attributes(browser: Browser) -> None:
+    assert browser.client.get_cookie("__Host-quiz") is None, "expected no cookie before a guess"
     cookies = browser.guess("Wrong a").headers.getlist("Set-Cookie")
     [cookie] = [cookie for cookie in cookies if cookie.startswith("__Host-quiz=")]
     for attribute in ("HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=34560000"):
@@ -665,7 +665,7 @@ def test_the_cookie(browser: Browser) -> None:
     assert "Domain" not in cookie
 
 
-def test_titles_are_the_same_for_everybody(browser: Browser, app: Flask) -> None:
+def test_titles_are_equal_for_all_players(browser: Browser, app: Flask) -> None:
     before = app.test_client().get("/quiz/titles.json")
     browser.guess("Wrong a")
     browser.guess(ANSWER)
@@ -676,13 +676,13 @@ def test_titles_are_the_same_for_everybody(browser: Browser, app: Flask) -> None
     assert browser.client.get("/quiz/titles.json", headers=headers).status_code == 304
 
 
-def test_the_titles_are_light(client: FlaskClient) -> None:
-    """They come when somebody begins to type, and are half of what a page may weigh."""
+def test_titles_are_small(client: FlaskClient) -> None:
+    """Half of the limit of a page, because they are loaded when typing starts."""
     assert len(gzip.compress(client.get("/quiz/titles.json").data, 5)) < 35_000
 
 
-def test_the_script_knows_the_page(browser: Browser) -> None:
-    """Each part that it fills is there, and each address that it asks."""
+def test_script_matches_page(browser: Browser) -> None:
+    """All elements and URLs that the script uses exist."""
     script = browser.client.get("/static/quiz.js", buffered=True).text
     page = browser.page()
     parts = set(re.findall(r'part\("(\w+)"\)', script))
@@ -696,19 +696,19 @@ def test_the_script_knows_the_page(browser: Browser) -> None:
     assert "innerHTML" not in script
 
 
-def test_players_are_forgotten(
+def test_inactive_players_are_deleted(
     app: Flask, runner: FlaskCliRunner, browser: Browser, at: Callable[..., None]
 ) -> None:
     browser.guess("Wrong a")
     at(NOON + timedelta(days=400))
-    assert "Forgot no players." in runner.invoke(args=["quiz", "forget"]).output
+    assert "Deleted no players." in runner.invoke(args=["quiz", "forget"]).output
     at(NOON + timedelta(days=401))
-    assert "Forgot 1 player." in runner.invoke(args=["quiz", "forget"]).output
+    assert "Deleted 1 player." in runner.invoke(args=["quiz", "forget"]).output
     with app.app_context():
         assert db.session.scalar(select(func.count(Guess.id))) == 0
         assert db.session.scalar(select(func.count(Player.id))) == 0
-        assert db.session.scalar(select(func.count(Day.day))) == 1, "the days stay"
-    # Whose cookie still has the name of somebody who was forgotten plays as somebody new.
+        assert db.session.scalar(select(func.count(Day.day))) == 1, "expected the days to be kept"
+    # A cookie with the name of a deleted player starts a new game.
     browser.day = (TODAY + timedelta(days=401)).isoformat()
     assert browser.guess("Wrong a").status_code == 200
     assert len(browser.state()["guesses"]) == 1

@@ -1,4 +1,4 @@
-"""From a query string to a search, and back."""
+"""Parsing query strings into searches, and back."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ QUERIES = st.dictionaries(st.sampled_from(NAMES), VALUES)
 
 
 @given(QUERIES)
-def test_whatever_is_asked_is_within_bounds(query: dict[str, str]) -> None:
+def test_parse_clamps_any_query(query: dict[str, str]) -> None:
     search = Search.parse(query)
     assert len(search.text) <= MAX_TEXT
-    search.text.encode()  # a database could take it
+    search.text.encode()  # valid UTF-8, as databases require
     assert search.text == " ".join(search.text.split())
     for price in (search.min_price, search.max_price):
         assert price is None or 0 <= price <= MAX_PRICE
@@ -38,18 +38,18 @@ def test_whatever_is_asked_is_within_bounds(query: dict[str, str]) -> None:
 
 
 @given(QUERIES)
-def test_its_own_arguments_mean_the_same(query: dict[str, str]) -> None:
+def test_parse_of_args_returns_same_search(query: dict[str, str]) -> None:
     search = Search.parse(query)
     assert Search.parse(search.args(search.page)) == search
     assert Search.parse(search.args()) == replace(search, page=1)
 
 
-def test_nothing_asked() -> None:
+def test_parse_of_empty_query_is_default() -> None:
     assert Search.parse({}) == Search()
     assert Search().args() == {}
-    assert not Search().narrowed
-    assert not Search(sort=Sort.DEAREST).narrowed
-    assert Search(min_price=0).narrowed
+    assert not Search().is_filtered
+    assert not Search(sort=Sort.DEAREST).is_filtered
+    assert Search(min_price=0).is_filtered
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,5 @@ def test_nothing_asked() -> None:
         ({"page": "1e999"}, Search()),
     ],
 )
-def test_parse(query: dict[str, str], expected: Search) -> None:
+def test_parse_returns_search(query: dict[str, str], expected: Search) -> None:
     assert Search.parse(query) == expected

@@ -1,4 +1,4 @@
-"""What search engines and browsers ask for by a fixed address."""
+"""robots.txt, favicon.ico and the sitemaps."""
 
 from __future__ import annotations
 
@@ -14,29 +14,27 @@ from harbour.models import Status
 
 
 def addresses(client: FlaskClient, path: str) -> list[str]:
-    answer = client.get(path)
-    assert answer.status_code == 200
-    assert answer.mimetype == "application/xml"
-    tree = ElementTree.fromstring(answer.data)  # noqa: S314 (ours)
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.mimetype == "application/xml"
+    tree = ElementTree.fromstring(response.data)  # noqa: S314 (own output)
     return [element.text for element in tree.iter() if element.tag.endswith("}loc")]
 
 
-def test_the_sitemap_leads_to_every_public_page(
-    app: Flask, client: FlaskClient, make_listing: MakeListing
-) -> None:
+def test_sitemap_lists_every_public_page(app: Flask, client: FlaskClient, make_listing: MakeListing) -> None:
     with app.app_context():
         cache.clear()
-    shown = [make_listing().id for _ in range(3)]
+    published = [make_listing().id for _ in range(3)]
     hidden = make_listing(status=Status.PENDING).id
     far = make_listing(id=12_500).id
     files = addresses(client, "/sitemap.xml")
-    assert len(files) == 4  # the pages, and three chunks of numbers
+    assert len(files) == 4  # the pages, and three ranges of numbers
     found = []
     for file in files:
         path = file.removeprefix("http://localhost")
-        if path != "/sitemap/listings-1.xml":  # nobody has these numbers
+        if path != "/sitemap/listings-1.xml":  # an empty range
             found += addresses(client, path)
-    for number in (*shown, far):
+    for number in (*published, far):
         assert f"http://localhost/listings/{number}" in found
     assert f"http://localhost/listings/{hidden}" not in found
     assert client.get("/sitemap/listings-1.xml").status_code == 404
@@ -44,20 +42,20 @@ def test_the_sitemap_leads_to_every_public_page(
         assert client.get(address.removeprefix("http://localhost")).status_code == 200, address
 
 
-def test_each_name_of_the_site_has_its_own(client: FlaskClient, make_listing: MakeListing) -> None:
+def test_cached_sitemap_depends_on_host(client: FlaskClient, make_listing: MakeListing) -> None:
     make_listing()
     client.get("/sitemap/listings-0.xml", headers={"Host": "evil.example"})
     assert "evil" not in client.get("/sitemap/listings-0.xml").text
 
 
-def test_robots_find_the_sitemap_and_leave_moderators_alone(client: FlaskClient) -> None:
-    answer = client.get("/robots.txt")
-    assert answer.mimetype == "text/plain"
-    assert "Sitemap: http://localhost/sitemap.xml" in answer.text
-    assert re.search(r"^Disallow: /admin/$", answer.text, re.MULTILINE)
+def test_robots_txt_names_sitemap_and_excludes_admin(client: FlaskClient) -> None:
+    response = client.get("/robots.txt")
+    assert response.mimetype == "text/plain"
+    assert "Sitemap: http://localhost/sitemap.xml" in response.text
+    assert re.search(r"^Disallow: /admin/$", response.text, re.MULTILINE)
 
 
-def test_the_icon_is_at_its_old_address(client: FlaskClient) -> None:
-    with client.get("/favicon.ico") as answer:
-        assert answer.data.startswith(b"\0\0\1\0")
-        assert answer.mimetype in {"image/vnd.microsoft.icon", "image/x-icon"}
+def test_favicon_ico_is_served(client: FlaskClient) -> None:
+    with client.get("/favicon.ico") as response:
+        assert response.data.startswith(b"\0\0\1\0")
+        assert response.mimetype in {"image/vnd.microsoft.icon", "image/x-icon"}

@@ -1,4 +1,4 @@
-"""Where an owner offers a home."""
+"""The form to offer a home."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harbour.models import Kind, Listing, Photo, Status, now
 
 
 def token(client: FlaskClient) -> str:
-    """Open the form, and return its key."""
+    """Open the form, and return its CSRF token."""
     return re.search(r'name="csrf_token" type="hidden" value="(.*?)"', client.get("/submit").text)[1]
 
 
@@ -44,7 +44,7 @@ def empty_folder(app: Flask) -> None:
         path.unlink()
 
 
-def test_a_good_one_is_stored_and_waits(app: Flask, client: FlaskClient) -> None:
+def test_valid_listing_is_stored_as_pending(app: Flask, client: FlaskClient) -> None:
     response = client.post("/submit", data={**GOOD, "csrf_token": token(client)})
     assert response.status_code == 303
     assert response.location == "/submit/thanks"
@@ -57,7 +57,7 @@ def test_a_good_one_is_stored_and_waits(app: Flask, client: FlaskClient) -> None
     assert listing.contact_email == GOOD["contact_email"]
     assert abs((now() - listing.created_at).total_seconds()) < 10
 
-    for _ in range(2):  # it may be reloaded
+    for _ in range(2):  # also after a reload
         page = client.get(response.location)
         assert listing.reference in page.text
         assert page.headers["Cache-Control"] == "private, no-store"
@@ -65,9 +65,9 @@ def test_a_good_one_is_stored_and_waits(app: Flask, client: FlaskClient) -> None
     assert client.get(f"/listings/{listing.id}").status_code == 404
 
 
-def test_a_bad_one_comes_back_with_what_was_typed(app: Flask, client: FlaskClient) -> None:
-    typed = {**GOOD, "price": "a <lot>", "title": "", "csrf_token": token(client)}
-    response = client.post("/submit", data=typed)
+def test_invalid_listing_returns_form_with_values(app: Flask, client: FlaskClient) -> None:
+    data = {**GOOD, "price": "a <lot>", "title": "", "csrf_token": token(client)}
+    response = client.post("/submit", data=data)
     assert response.status_code == 422
     assert stored(app) == []
     page = response.text
@@ -83,7 +83,7 @@ def test_a_bad_one_comes_back_with_what_was_typed(app: Flask, client: FlaskClien
     assert html.escape(GOOD["contact_email"]) in page
 
 
-def test_without_its_key_it_is_refused(app: Flask, client: FlaskClient) -> None:
+def test_form_without_csrf_token_returns_400(app: Flask, client: FlaskClient) -> None:
     for data in (GOOD, {**GOOD, "csrf_token": "forged"}):
         response = client.post("/submit", data=data)
         assert response.status_code == 400
@@ -91,13 +91,13 @@ def test_without_its_key_it_is_refused(app: Flask, client: FlaskClient) -> None:
     assert stored(app) == []
 
 
-def test_thanks_are_for_those_who_sent_something(client: FlaskClient) -> None:
+def test_thanks_without_submission_redirects_to_form(client: FlaskClient) -> None:
     response = client.get("/submit/thanks")
     assert response.status_code == 302
     assert response.location == "/submit"
 
 
-def test_nobody_can_publish_with_the_form(app: Flask, client: FlaskClient) -> None:
+def test_form_cannot_set_status(app: Flask, client: FlaskClient) -> None:
     extra = {"status": "published", "published_at": "2025-01-01", "id": "7"}
     client.post("/submit", data={**GOOD, **extra, "csrf_token": token(client)})
     [listing] = stored(app)
@@ -108,75 +108,75 @@ def test_nobody_can_publish_with_the_form(app: Flask, client: FlaskClient) -> No
 
 
 def send(client: FlaskClient, *contents: bytes, **fields: str):
-    chosen = [(io.BytesIO(content), "IMG.JPG") for content in contents]
-    data = {**GOOD, "csrf_token": token(client), **fields, "photos": chosen}
+    uploads = [(io.BytesIO(content), "IMG.JPG") for content in contents]
+    data = {**GOOD, "csrf_token": token(client), **fields, "photos": uploads}
     return client.post("/submit", data=data, content_type="multipart/form-data")
 
 
-def test_photos_come_with_it_in_their_order(app: Flask, client: FlaskClient) -> None:
-    answer = send(client, picture(size=(900, 600)), picture("PNG", (300, 400)))
-    assert answer.status_code == 303
+def test_photos_are_stored_in_order(app: Flask, client: FlaskClient) -> None:
+    response = send(client, picture(size=(900, 600)), picture("PNG", (300, 400)))
+    assert response.status_code == 303
     [listing] = stored(app)
     assert [(one.position, one.width, one.height) for one in listing.photos] == [
         (0, 900, 600),
         (1, 300, 400),
     ]
     assert len(files(app)) == 4
-    # It is pending: nobody sees them.
+    # Photos of pending listings are not public.
     for photo in listing.photos:
         assert client.get(f"/photos/{photo.name}-large.jpg").status_code == 404
 
 
-def test_a_photo_that_is_none_is_said_and_nothing_is_kept(app: Flask, client: FlaskClient) -> None:
-    answer = send(client, picture(), b"<script>alert(1)</script>")
-    assert answer.status_code == 422
-    assert "Photo 2: This is no JPEG, PNG or WebP picture" in answer.text
-    assert GOOD["title"] in answer.text
+def test_invalid_photo_is_reported_and_nothing_stored(app: Flask, client: FlaskClient) -> None:
+    response = send(client, picture(), b"<script>alert(1)</script>")
+    assert response.status_code == 422
+    assert "Photo 2: We found no JPEG, PNG or WebP picture" in response.text
+    assert GOOD["title"] in response.text
     assert (stored(app), files(app)) == ([], [])
 
 
-def test_a_form_that_is_wrong_asks_for_the_photos_again(app: Flask, client: FlaskClient) -> None:
-    answer = send(client, picture(), title="")
-    assert answer.status_code == 422
-    assert "please choose them once more" in answer.text
+def test_invalid_form_requests_photos_again(app: Flask, client: FlaskClient) -> None:
+    response = send(client, picture(), title="")
+    assert response.status_code == 422
+    assert "please choose them once more" in response.text
     assert files(app) == []
 
 
-# Werkzeug leaves the parts of a body that it gave up on to the garbage collector.
+# Werkzeug leaves open the temporary files of a body that is too large.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_only_this_form_may_be_long(app: Flask, client: FlaskClient) -> None:
+def test_only_photo_form_accepts_large_request(app: Flask, client: FlaskClient) -> None:
     long = "x" * (1024 * 1024 + 1)
     for path in ("/contact", "/admin/login"):
-        answer = client.post(path, data={"text": long})
-        assert answer.status_code == 413, path
-        assert "More than we can carry" in answer.text
-    answer = send(client, *[picture() + bytes(6 * photos.MEGABYTE)] * 2)
-    assert answer.status_code == 303
-    answer = send(client, *[bytes(8 * photos.MEGABYTE)] * 6)
-    assert answer.status_code == 413
+        response = client.post(path, data={"text": long})
+        assert response.status_code == 413, path
+        assert "More than we can carry" in response.text
+    response = send(client, *[picture() + bytes(6 * photos.MEGABYTE)] * 2)
+    assert response.status_code == 303
+    response = send(client, *[bytes(8 * photos.MEGABYTE)] * 6)
+    assert response.status_code == 413
     assert len(stored(app)) == 1
-    del answer
+    del response
     gc.collect()
 
 
-def test_nothing_is_left_behind_when_the_database_fails(
+def test_failed_commit_deletes_photos(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = token(client)
 
     def fail() -> None:
-        raise RuntimeError("the database is gone")
+        raise RuntimeError("the database failed")
 
     app.testing = False
     try:
         with monkeypatch.context() as patch:
             patch.setattr(db.session, "commit", fail)
-            chosen = [(io.BytesIO(picture()), "x.jpg")]
-            answer = client.post("/submit", data={**GOOD, "csrf_token": key, "photos": chosen})
+            uploads = [(io.BytesIO(picture()), "x.jpg")]
+            response = client.post("/submit", data={**GOOD, "csrf_token": key, "photos": uploads})
     finally:
         app.testing = True
-    assert answer.status_code == 500
-    assert "please quote <code>" in answer.text
+    assert response.status_code == 500
+    assert "please quote <code>" in response.text
     assert (stored(app), files(app)) == ([], [])
 
 
@@ -185,82 +185,82 @@ def test_nothing_is_left_behind_when_the_database_fails(
     as_files=st.sets(st.sampled_from([*GOOD, "submission", "website"]), min_size=1),
     photos_text=st.text(max_size=20),
 )
-def test_a_file_where_a_text_should_be_is_no_error_of_ours(
+def test_file_in_text_field_causes_no_exception(
     client: FlaskClient, as_files: set[str], photos_text: str
 ) -> None:
     data: dict[str, object] = {**GOOD, "photos": photos_text, "csrf_token": token(client)}
     for name in as_files:
         data[name] = (io.BytesIO(b"x"), "x.txt")
-    answer = client.post("/submit", data=data, content_type="multipart/form-data")
-    assert answer.status_code == (422 if as_files & GOOD.keys() else 303)
+    response = client.post("/submit", data=data, content_type="multipart/form-data")
+    assert response.status_code == (422 if as_files & GOOD.keys() else 303)
 
 
 # --- Sent once, stored once --------------------------------------------------------------------
 
 
-def test_a_form_that_comes_twice_is_one_listing(app: Flask, client: FlaskClient) -> None:
+def test_repeated_form_stores_one_listing(app: Flask, client: FlaskClient) -> None:
     page = client.get("/submit").text
     name = re.search(r'name="submission" type="hidden" value="([0-9a-f]{32})"', page)[1]
     for _ in range(2):
-        answer = send(client, picture(), submission=name)
-        assert answer.status_code == 303
-        assert stored(app)[0].reference in client.get(answer.location).text
+        response = send(client, picture(), submission=name)
+        assert response.status_code == 303
+        assert stored(app)[0].reference in client.get(response.location).text
     assert len(stored(app)) == 1
     assert len(files(app)) == 2
-    for other in ("0" * 32, "1" * 32, "no name of ours", "no name of ours"):
+    for other in ("0" * 32, "1" * 32, "invalid ID", "invalid ID"):
         assert send(client, submission=other).status_code == 303
     assert len(stored(app)) == 5
 
 
-def test_a_form_that_was_overtaken_leaves_no_photos(
+def test_form_stored_by_other_request_leaves_no_photos(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert send(client, picture(), submission="c" * 32).status_code == 303
-    sent, looked = submit._sent, []
+    earlier, calls = submit._earlier, []
 
-    def too_early(form: object) -> Listing | None:
-        looked.append(form)
-        return sent(form) if len(looked) > 1 else None
+    def miss_first_time(form: object) -> Listing | None:
+        calls.append(form)
+        return earlier(form) if len(calls) > 1 else None
 
-    monkeypatch.setattr(submit, "_sent", too_early)
-    answer = send(client, picture(), submission="c" * 32)
-    assert answer.status_code == 303
-    assert len(looked) == 2
+    monkeypatch.setattr(submit, "_earlier", miss_first_time)
+    response = send(client, picture(), submission="c" * 32)
+    assert response.status_code == 303
+    assert len(calls) == 2
     assert (len(stored(app)), len(files(app))) == (1, 2)
 
 
-def test_forms_that_come_at_once_are_one_listing(app: Flask) -> None:
+def test_concurrent_forms_store_one_listing(app: Flask) -> None:
     client = app.test_client()
     data = {**GOOD, "csrf_token": token(client), "submission": "a" * 32}
     cookie = client.get_cookie("__Host-session").value
 
-    def press(_: int) -> int:
+    def submit_form(_: int) -> int:
         browser = app.test_client()
         browser.set_cookie("__Host-session", cookie, secure=True)
-        chosen = [(io.BytesIO(picture(size=(80, 50))), "x.jpg")]
-        return browser.post("/submit", data={**data, "photos": chosen}).status_code
+        uploads = [(io.BytesIO(picture(size=(80, 50))), "x.jpg")]
+        return browser.post("/submit", data={**data, "photos": uploads}).status_code
 
     with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(press, range(12))) == {303}
+        assert set(pool.map(submit_form, range(12))) == {303}
     with app.app_context():
         assert db.session.scalar(select(func.count(Listing.id))) == 1
         assert db.session.scalar(select(func.count(Photo.id))) == 1
     assert len(files(app)) == 2
 
 
-def test_who_sends_too_much_has_to_wait(fresh_app) -> None:
+def test_rate_limit_returns_429_with_retry_after(fresh_app) -> None:
     app = fresh_app()
     with app.app_context():
         db.create_all()
     visitor = app.test_client()
     key = token(visitor)
     for _ in range(30):
-        answer = visitor.post("/submit", data={"csrf_token": key})
-        assert answer.status_code == 422
-    answer = visitor.post("/submit", data={"csrf_token": key})
-    assert answer.status_code == 429
-    assert "One at a time, please" in answer.text
-    assert 0 < int(answer.headers["Retry-After"]) <= 3600
-    assert visitor.get("/submit").status_code == 200  # who reads may
+        response = visitor.post("/submit", data={"csrf_token": key})
+        assert response.status_code == 422
+    response = visitor.post("/submit", data={"csrf_token": key})
+    assert response.status_code == 429
+    assert "One at a time, please" in response.text
+    assert 0 < int(response.headers["Retry-After"]) <= 3600
+    assert visitor.get("/submit").status_code == 200  # reading is not limited
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     assert visitor.post("/submit", data={}, environ_base=elsewhere).status_code == 400

@@ -1,4 +1,4 @@
-"""The weather: what the service answers, what is kept of it, and the page."""
+"""The weather: client and validation, stored reports, and the page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import dispose
+from fake_mail import create_certificate
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from postoffice import certified
 from sqlalchemy import event, update
 from test_factory import Page
 
@@ -35,28 +35,28 @@ from harbour_fakes import openweathermap
 from harbour_fakes.openweathermap import OpenWeatherMap
 
 COBH = Town("Cobh", "cobh", (("q", "Cobh"),))
-KEY = "not-to-be-told"
+KEY = "secret-key"
 
 Fake = tuple[OpenWeatherMap, str]
 
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    """A stand-in for the service, and its address."""
-    stand_in = OpenWeatherMap(KEY)
-    server = openweathermap.serve(stand_in)
+    """Return a fake service and its URL."""
+    openweather = OpenWeatherMap(KEY)
+    server = openweathermap.serve(openweather)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield stand_in, f"http://127.0.0.1:{server.server_port}"
+    yield openweather, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
 def site(fake: Fake, fresh_app: Callable[..., Flask], monkeypatch) -> Flask:
-    """A portal of two towns, which asks the stand-in and does not wait for it for long."""
+    """Return an application with two towns, a fake service and short timeouts."""
     monkeypatch.setattr(service, "PAUSE", 0.01)
     monkeypatch.setattr(service, "TIMEOUT", 0.4)
-    monkeypatch.setattr(reports, "PATIENCE", 1.0)
+    monkeypatch.setattr(reports, "MAX_WAIT", 1.0)
     app = fresh_app(
         OPENWEATHERMAP_KEY=KEY,
         HARBOUR_WEATHER_URL=fake[1] + "/",
@@ -69,43 +69,43 @@ def site(fake: Fake, fresh_app: Callable[..., Flask], monkeypatch) -> Flask:
 
 
 def later(app: Flask, **ago: float) -> None:
-    """Make what is kept older, as if time had passed, and forget what is cached."""
-    gone = timedelta(**ago)
+    """Make stored reports older, and clear the cache."""
+    age = timedelta(**ago)
     with app.app_context():
         cache.clear()
         for report in db.session.query(Report):
             for name in ("current_at", "forecast_at", "asked_at"):
                 if at := getattr(report, name):
-                    setattr(report, name, at - gone)
+                    setattr(report, name, at - age)
         db.session.commit()
 
 
 # --- The page ----------------------------------------------------------------------------------
 
 
-def test_without_a_key_the_page_says_so(client) -> None:
-    answer = client.get("/weather/?town=cobh&units=imperial")
-    assert answer.status_code == 200
-    assert "There is no weather service behind this page yet" in answer.text
-    assert "OPENWEATHERMAP_KEY" in answer.text
+def test_page_without_key_shows_notice(client) -> None:
+    response = client.get("/weather/?town=cobh&units=imperial")
+    assert response.status_code == 200
+    assert "There is no weather service behind this page yet" in response.text
+    assert "OPENWEATHERMAP_KEY" in response.text
 
 
-def test_the_weather_is_shown(site: Flask) -> None:
-    answer = site.test_client().get("/weather/")
-    assert answer.status_code == 200
-    assert "<h1>The weather in Cobh</h1>" in answer.text
+def test_page_shows_current_weather_and_forecast(site: Flask) -> None:
+    response = site.test_client().get("/weather/")
+    assert response.status_code == 200
+    assert "<h1>The weather in Cobh</h1>" in response.text
     now_ = openweathermap.current("Cobh")
-    assert Units.METRIC.temperature(now_["main"]["temp"]) in answer.text
-    assert now_["weather"][0]["description"].capitalize() in answer.text
-    assert len(re.findall(r'<th scope="row">', answer.text)) == 5
-    assert "does not answer" not in answer.text
-    assert "OpenWeather</a>" in answer.text
-    assert KEY not in answer.text
-    assert answer.headers["Cache-Control"] == "public, max-age=1"
-    assert "Set-Cookie" not in answer.headers
+    assert Units.METRIC.temperature(now_["main"]["temp"]) in response.text
+    assert now_["weather"][0]["description"].capitalize() in response.text
+    assert len(re.findall(r'<th scope="row">', response.text)) == 5
+    assert "does not answer" not in response.text
+    assert "OpenWeather</a>" in response.text
+    assert KEY not in response.text
+    assert response.headers["Cache-Control"] == "public, max-age=1"
+    assert "Set-Cookie" not in response.headers
 
 
-def test_the_page_is_whole_strict_and_light(site: Flask) -> None:
+def test_page_is_accessible_small_and_matches_policy(site: Flask) -> None:
     text = site.test_client().get("/weather/").text
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
@@ -121,35 +121,35 @@ def test_the_page_is_whole_strict_and_light(site: Flask) -> None:
     assert len(gzip.compress(text.encode(), 5)) < 8_000
 
 
-def test_towns_and_units_can_be_chosen(site: Flask) -> None:
+def test_page_shows_selected_town_and_units(site: Flask) -> None:
     client = site.test_client()
     page = client.get("/weather/?town=petty-harbour&units=imperial").text
     assert "<h1>The weather in Petty Harbour</h1>" in page
     assert "°F" in page
     assert "mph" in page
     assert "km/h</strong>" not in page
-    # Each keeps what the other has chosen.
+    # Each link keeps the other selection.
     assert 'href="/weather/?units=imperial">Cobh</a>' in page
     assert 'href="/weather/?town=petty-harbour">°C and km/h</a>' in page
-    for strange in ("?town=nowhere&units=kelvin", "?town=" + "x" * 5000, "?town=%00&units=%ff"):
-        assert "<h1>The weather in Cobh</h1>" in client.get("/weather/" + strange).text
+    for invalid in ("?town=nowhere&units=kelvin", "?town=" + "x" * 5000, "?town=%00&units=%ff"):
+        assert "<h1>The weather in Cobh</h1>" in client.get("/weather/" + invalid).text
 
 
-def test_the_service_is_asked_once_for_all_visitors(site: Flask, fake: Fake) -> None:
-    stand_in, _ = fake
+def test_service_is_requested_once_for_all_visitors(site: Flask, fake: Fake) -> None:
+    openweather, _ = fake
     for _ in range(5):
         site.test_client().get("/weather/")
-    assert stand_in.asked == {service.CURRENT: 1, service.FORECAST: 1}
+    assert openweather.requests == {service.CURRENT: 1, service.FORECAST: 1}
     with site.app_context():
         cache.clear()  # as in another worker
     site.test_client().get("/weather/")
-    assert stand_in.asked[service.CURRENT] == 1, "expected another worker to find it kept"
+    assert openweather.requests[service.CURRENT] == 1, "expected another worker to use the stored report"
     later(site, minutes=11)
     site.test_client().get("/weather/")
-    assert stand_in.asked == {service.CURRENT: 2, service.FORECAST: 2}
+    assert openweather.requests == {service.CURRENT: 2, service.FORECAST: 2}
 
 
-def test_a_page_takes_few_queries(site: Flask) -> None:
+def test_page_query_counts(site: Flask) -> None:
     seen: list[str] = []
     with site.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
@@ -159,7 +159,7 @@ def test_a_page_takes_few_queries(site: Flask) -> None:
         seen.clear()
         site.test_client().get("/weather/")
         counts.append(len(seen))
-    assert counts == [3, 0, 3], "expected: first of all, from the cache, and asked for anew"
+    assert counts == [3, 0, 3], "expected counts for the first request, the cache, and a refresh"
 
 
 # --- The service is down -----------------------------------------------------------------------
@@ -168,48 +168,48 @@ BROKEN = ["slow", "drip", "500", "429", "redirect", "cut", "html", "types", "big
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_the_last_good_answer_is_shown_with_its_age(site: Flask, fake: Fake, fault: str) -> None:
-    stand_in, _ = fake
+def test_page_shows_last_report_with_age_during_fault(site: Flask, fake: Fake, fault: str) -> None:
+    openweather, _ = fake
     site.test_client().get("/weather/")
     later(site, hours=3)
-    stand_in.fault = fault
-    begun = time.monotonic()
-    answer = site.test_client().get("/weather/")
-    took = time.monotonic() - begun
-    assert answer.status_code == 200
-    assert "does not answer at the moment" in answer.text
-    assert "3 hours ago" in answer.text
-    assert len(re.findall(r'<th scope="row">', answer.text)) >= 4
-    assert took < 1.8, f"expected a page within the second that it waits, it took {took:.1f}"
-    # Nobody waits again for a minute, in no worker.
-    asked = stand_in.asked.total()
+    openweather.fault = fault
+    started = time.monotonic()
+    response = site.test_client().get("/weather/")
+    duration = time.monotonic() - started
+    assert response.status_code == 200
+    assert "does not answer at the moment" in response.text
+    assert "3 hours ago" in response.text
+    assert len(re.findall(r'<th scope="row">', response.text)) >= 4
+    assert duration < 1.8, f"found {duration:.1f} s, expected a page within the maximum wait"
+    # No worker sends another request for a minute.
+    requests = openweather.requests.total()
     with site.app_context():
         cache.clear()
     site.test_client().get("/weather/")
-    assert stand_in.asked.total() == asked
-    # Then it is asked again, and all is well.
-    stand_in.fault = "none"
+    assert openweather.requests.total() == requests
+    # After that, the next page sends one.
+    openweather.fault = "none"
     later(site, minutes=2)
     assert "does not answer" not in site.test_client().get("/weather/").text
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_without_any_answer_the_page_says_so(site: Flask, fake: Fake, fault: str) -> None:
+def test_page_without_report_shows_notice(site: Flask, fake: Fake, fault: str) -> None:
     fake[0].fault = fault
-    answer = site.test_client().get("/weather/")
-    assert answer.status_code == 200
-    assert "has not said yet" in answer.text
-    assert "There is no forecast" in answer.text
+    response = site.test_client().get("/weather/")
+    assert response.status_code == 200
+    assert "There is no report from the weather service" in response.text
+    assert "There is no forecast" in response.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "no..such", "nowhere.invalid"])
-def test_a_service_that_is_away_stops_no_page(site: Flask, host: str) -> None:
+def test_page_with_unreachable_service_shows_notice(site: Flask, host: str) -> None:
     site.config["HARBOUR_WEATHER_URL"] = f"http://{host}"
-    assert "has not said yet" in site.test_client().get("/weather/").text
+    assert "There is no report from the weather service" in site.test_client().get("/weather/").text
 
 
-def test_headers_without_end_are_not_waited_for(site: Flask) -> None:
-    """A little comes all the time, and the answer never."""
+def test_endless_headers_hit_total_timeout(site: Flask) -> None:
+    """The server sends a header every 0.1 s."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def drip() -> None:
@@ -224,88 +224,88 @@ def test_headers_without_end_are_not_waited_for(site: Flask) -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         site.config["HARBOUR_WEATHER_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
-        begun = time.monotonic()
-        assert "has not said yet" in site.test_client().get("/weather/").text
-        took = time.monotonic() - begun
+        started = time.monotonic()
+        assert "There is no report from the weather service" in site.test_client().get("/weather/").text
+        duration = time.monotonic() - started
         server.shutdown(socket.SHUT_RDWR)
-    assert took < 3, f"expected it to give up, it took {took:.1f} s"
+    assert duration < 3, f"found {duration:.1f} s, expected a timeout before 3 s"
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_it_is_asked_over_https(site: Flask, tmp_path: Path, monkeypatch, trusted: bool) -> None:
-    certificate, context = certified(tmp_path)
+def test_https_certificate_is_verified(site: Flask, tmp_path: Path, monkeypatch, trusted: bool) -> None:
+    certificate, context = create_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    stand_in = OpenWeatherMap(KEY)
-    with openweathermap.serve(stand_in) as server:
+    openweather = OpenWeatherMap(KEY)
+    with openweathermap.serve(openweather) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         site.config["HARBOUR_WEATHER_URL"] = f"https://127.0.0.1:{server.server_port}"
         page = site.test_client().get("/weather/").text
         server.shutdown()
-    assert stand_in.asked.total() == (2 if trusted else 0)
-    assert ("has not said yet" in page) is not trusted
+    assert openweather.requests.total() == (2 if trusted else 0)
+    assert ("There is no report from the weather service" in page) is not trusted
 
 
-def test_a_short_failure_is_tried_again(site: Flask, fake: Fake) -> None:
+def test_transient_fault_is_retried(site: Flask, fake: Fake) -> None:
     fake[0].fault, fake[0].faults = "500", 2
     assert "Now</h2>" in site.test_client().get("/weather/").text
-    assert fake[0].asked == {service.CURRENT: 3, service.FORECAST: 1}
+    assert fake[0].requests == {service.CURRENT: 3, service.FORECAST: 1}
 
 
 @pytest.mark.parametrize(("key", "town"), [("wrong", COBH), (KEY, Town("X", "x", (("q", "Nowhere"),)))])
-def test_a_refusal_is_not_tried_again(site: Flask, fake: Fake, key: str, town: Town) -> None:
+def test_client_error_is_not_retried(site: Flask, fake: Fake, key: str, town: Town) -> None:
     site.config["OPENWEATHERMAP_KEY"] = key
     with site.app_context(), pytest.raises(service.ServiceError, match="status 40"):
-        service.ask(service.CURRENT, town, time.monotonic() + 5)
-    assert fake[0].asked.total() == 1
+        service.fetch(service.CURRENT, town, time.monotonic() + 5)
+    assert fake[0].requests.total() == 1
 
 
-def test_the_key_goes_to_nobody_else_and_into_no_log(site: Flask, fake: Fake, caplog) -> None:
+def test_key_is_not_logged_or_sent_to_redirect_target(site: Flask, fake: Fake, caplog) -> None:
     for fault in (*BROKEN, "away"):
         fake[0].fault = fault
         if fault == "away":
             site.config["HARBOUR_WEATHER_URL"] = "http://127.0.0.1:1"
         later(site, hours=1)
         site.test_client().get("/weather/")
-    assert "weather_not_answered" in caplog.text
+    assert "weather_request_failed" in caplog.text
     assert KEY not in caplog.text
-    assert "/elsewhere" not in fake[0].asked
+    assert "/elsewhere" not in fake[0].requests
 
 
-def test_what_is_partly_wrong_is_used_as_far_as_it_goes(site: Flask, fake: Fake) -> None:
+def test_partly_invalid_response_is_used_partly(site: Flask, fake: Fake) -> None:
     fake[0].fault = "some"
     page = site.test_client().get("/weather/").text
     assert Units.METRIC.temperature(openweathermap.current("Cobh")["main"]["temp"]) in page
-    assert "humidity" in page  # was right
+    assert "humidity" in page  # valid in this response
     assert "None" not in page
     assert len(re.findall(r'<th scope="row">', page)) == 5
 
 
-def test_what_is_kept_and_cannot_be_read_counts_as_none(site: Flask) -> None:
+def test_unreadable_stored_report_counts_as_missing(site: Flask) -> None:
     site.test_client().get("/weather/")
     with site.app_context():
         db.session.execute(update(Report).values(current_json="{", forecast_json="[]"))
         db.session.commit()
         cache.clear()
-    assert "has not said yet" in site.test_client().get("/weather/").text
+    assert "There is no report from the weather service" in site.test_client().get("/weather/").text
 
 
-def test_of_several_workers_one_asks(site: Flask, fake: Fake, monkeypatch) -> None:
-    """The others do not wait for it either."""
+def test_concurrent_workers_send_one_request(site: Flask, fake: Fake, monkeypatch) -> None:
+    """Other workers do not wait."""
     site.test_client().get("/weather/")
     later(site, hours=2)
-    stand_in, _ = fake
-    stand_in.asked.clear()
-    stand_in.fault, stand_in.slow = "slow", 0.3
+    openweather, _ = fake
+    openweather.requests.clear()
+    openweather.fault, openweather.slow = "slow", 0.3
     monkeypatch.setattr(service, "TIMEOUT", 5.0)
-    took, pages = [], []
+    durations, pages = [], []
 
     def visit() -> None:
-        begun = time.monotonic()
+        started = time.monotonic()
         with site.app_context():
-            text = json.dumps(reports.refreshed(towns.find("cobh"), reports.FRESH, 5))
-        took.append(time.monotonic() - begun)
+            text = json.dumps(reports.refresh(towns.find("cobh"), reports.MAX_AGE, 5))
+        durations.append(time.monotonic() - started)
         pages.append(text)
 
     visitors = [threading.Thread(target=visit) for _ in range(6)]
@@ -313,21 +313,21 @@ def test_of_several_workers_one_asks(site: Flask, fake: Fake, monkeypatch) -> No
         visitor.start()
     for visitor in visitors:
         visitor.join()
-    assert stand_in.asked == {service.CURRENT: 1, service.FORECAST: 1}
-    assert sum(seconds > 0.5 for seconds in took) == 1, took
+    assert openweather.requests == {service.CURRENT: 1, service.FORECAST: 1}
+    assert sum(seconds > 0.5 for seconds in durations) == 1, durations
     assert len(pages) == 6
 
 
-# --- By a timer --------------------------------------------------------------------------------
+# --- Fetch command -----------------------------------------------------------------------------
 
 
-def test_a_timer_fetches_it_before_anybody_waits(site: Flask, fake: Fake) -> None:
+def test_fetch_command_refreshes_all_towns(site: Flask, fake: Fake) -> None:
     result = site.test_cli_runner().invoke(args=["weather", "fetch"])
-    assert (result.exit_code, result.output) == (0, "There is new weather for 2 towns.\n")
-    asked = fake[0].asked.total()
-    assert asked == 4
+    assert (result.exit_code, result.output) == (0, "Fetched the weather of 2 towns.\n")
+    requests = fake[0].requests.total()
+    assert requests == 4
     assert "Now</h2>" in site.test_client().get("/weather/?town=petty-harbour").text
-    assert fake[0].asked.total() == asked
+    assert fake[0].requests.total() == requests
     fake[0].fault = "500"
     later(site, hours=1)
     result = site.test_cli_runner().invoke(args=["weather", "fetch"])
@@ -335,13 +335,13 @@ def test_a_timer_fetches_it_before_anybody_waits(site: Flask, fake: Fake) -> Non
     assert "No new weather for Petty Harbour" in result.output
 
 
-def test_there_is_nothing_to_fetch_without_a_key(runner) -> None:
+def test_fetch_command_without_key_fails(runner) -> None:
     result = runner.invoke(args=["weather", "fetch"])
     assert result.exit_code == 1
     assert "OPENWEATHERMAP_KEY is not set" in result.output
 
 
-# --- Reading -----------------------------------------------------------------------------------
+# --- Validation --------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -352,20 +352,20 @@ PLACES = ["dt", "main", "wind", "weather", "list", "pop", "temp", "temp_min", "t
 
 
 def spoil(value: Any, name: str, wrong: Any) -> Any:
-    """Return a copy in which whatever has this name is something else."""
+    """Return a copy with all values of this name replaced."""
     if isinstance(value, dict):
         return {key: wrong if key == name else spoil(inner, name, wrong) for key, inner in value.items()}
     return [spoil(inner, name, wrong) for inner in value] if isinstance(value, list) else value
 
 
 @given(st.sampled_from([*PLACES, "feels_like", "humidity", "speed", "deg", "description"]), JSON)
-def test_no_wrong_type_is_more_than_an_error_of_ours(name: str, wrong: Any) -> None:
-    for read, answer in (
+def test_invalid_value_raises_only_service_error(name: str, wrong: Any) -> None:
+    for read, content in (
         (service.read_current, openweathermap.current("Cobh")),
         (service.read_steps, openweathermap.forecast("Cobh")),
     ):
         try:
-            found = read(json.dumps(spoil(answer, name, wrong)))
+            found = read(json.dumps(spoil(content, name, wrong)))
         except service.ServiceError:
             continue
         if isinstance(found, list):
@@ -375,13 +375,13 @@ def test_no_wrong_type_is_more_than_an_error_of_ours(name: str, wrong: Any) -> N
 
 
 @given(st.text() | JSON.map(json.dumps))
-def test_nothing_that_is_sent_is_more_than_an_error_of_ours(text: str) -> None:
+def test_invalid_text_raises_service_error(text: str) -> None:
     for read in (service.read_current, service.read_steps):
         with pytest.raises(service.ServiceError):
             read(text)
 
 
-def test_deep_json_is_an_error_of_ours() -> None:
+def test_deep_json_raises_service_error() -> None:
     with pytest.raises(service.ServiceError):
         service.read_current("[" * 50_000)
 
@@ -395,8 +395,8 @@ def step(at: str, low: float, high: float, number: int = 800, **more: Any) -> di
     }
 
 
-def test_days_end_at_the_towns_midnight() -> None:
-    answer = {
+def test_days_end_at_midnight_of_time_zone() -> None:
+    content = {
         "list": [
             step("2026-07-02T01:30:00+00:00", 5, 9, 804),
             step("2026-07-01T22:30:00+00:00", 12, 14),
@@ -404,18 +404,18 @@ def test_days_end_at_the_towns_midnight() -> None:
             step("2026-07-01T18:30:00+00:00", 14, 19, 800, pop=0.1, wind={"speed": 9}),
         ]
     }
-    steps = service.read_steps(json.dumps(answer))
+    steps = service.read_steps(json.dumps(content))
     first, second = service.days(steps, ZoneInfo("Europe/Dublin"), date(2026, 7, 1))
-    # 22:30 in UTC is 23:30 in Dublin, in summer; 01:30 is the next day there.
+    # 22:30 UTC is 23:30 in Dublin in summer; 01:30 UTC is the next day.
     assert (first.date, first.low, first.high) == (date(2026, 7, 1), 12, 19)
     assert (first.rain, first.wind) == (0.4, 9)
-    assert (first.sky.words, first.sky.picture) == ("sky 500", "rain")  # what matters most
+    assert (first.sky.words, first.sky.picture) == ("sky 500", "rain")  # the highest rank
     assert (second.date, second.low, second.rain, second.wind) == (date(2026, 7, 2), 5, None, None)
-    there = service.days(steps, ZoneInfo("Asia/Tokyo"), date(2026, 7, 2))
-    assert [day.date for day in there] == [date(2026, 7, 2)]
+    tokyo_days = service.days(steps, ZoneInfo("Asia/Tokyo"), date(2026, 7, 2))
+    assert [day.date for day in tokyo_days] == [date(2026, 7, 2)]
 
 
-def test_writing() -> None:
+def test_units_and_compass_format_values() -> None:
     assert Units.METRIC.temperature(-3.6) == "\u22124 °C"
     assert Units.METRIC.temperature(-0.4) == "0 °C"
     assert Units.IMPERIAL.temperature(-40) == "\u221240 °F"
@@ -430,7 +430,7 @@ def test_writing() -> None:
 # --- Settings ----------------------------------------------------------------------------------
 
 
-def test_towns_are_read() -> None:
+def test_parse_returns_towns() -> None:
     first, second, third = towns.parse("St. John's; Cobh = Cobh,IE;Ny-Ålesund=78.92, 11.93;")
     assert first == Town("St. John's", "st-john-s", (("q", "St. John's"),))
     assert second == Town("Cobh", "cobh", (("q", "Cobh,IE"),))
@@ -441,7 +441,7 @@ def test_towns_are_read() -> None:
     "setting",
     [";", "Cobh;cobh", "Cobh=91,0", "Cobh=0,181", "欢迎", "x" * 61, ";".join(map(str, range(13)))],
 )
-def test_towns_that_cannot_be_are_refused(setting: str) -> None:
+def test_parse_rejects_invalid_towns(setting: str) -> None:
     with pytest.raises(config.ConfigurationError, match="HARBOUR_WEATHER_TOWNS"):
         towns.parse(setting)
 
@@ -459,25 +459,25 @@ def test_towns_that_cannot_be_are_refused(setting: str) -> None:
         ("HARBOUR_WEATHER_TOWNS", ";"),
     ],
 )
-def test_settings_that_cannot_be_used_are_refused(tmp_path: Path, name: str, value: str) -> None:
+def test_invalid_setting_is_rejected(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(config.ConfigurationError, match=name):
         create_app({"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test", name: value})
 
 
-def test_utc_takes_no_package_of_zones(tmp_path: Path) -> None:
+def test_utc_needs_no_tzdata(tmp_path: Path) -> None:
     assert config.load(tmp_path, {})["HARBOUR_TIMEZONE"] is timezone.utc
-    there = config.load(tmp_path, {"HARBOUR_TIMEZONE": "America/St_Johns"})["HARBOUR_TIMEZONE"]
-    assert there == ZoneInfo("America/St_Johns")
+    zone = config.load(tmp_path, {"HARBOUR_TIMEZONE": "America/St_Johns"})["HARBOUR_TIMEZONE"]
+    assert zone == ZoneInfo("America/St_Johns")
 
 
-def test_the_first_town_is_the_sites_own(fresh_app: Callable[..., Flask]) -> None:
+def test_default_town_is_town_of_site(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(HARBOUR_TOWN="St. John's")
     with app.app_context():
-        assert [town.name for town in towns.every()] == ["St. John's"]
+        assert [town.name for town in towns.all_towns()] == ["St. John's"]
     dispose(app)
 
 
-def test_times_are_those_of_the_site(site: Flask) -> None:
+def test_local_time_is_in_time_zone_of_site(site: Flask) -> None:
     with site.app_context():
         moment = datetime(2026, 7, 1, 23, 30, tzinfo=timezone.utc)
         assert reports.local(moment).isoformat() == "2026-07-02T00:30:00+01:00"

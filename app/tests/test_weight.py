@@ -1,4 +1,4 @@
-"""What a page weighs over the wire, and how many requests it takes, at the first visit."""
+"""Transferred bytes and number of requests of a first visit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-MOST_BYTES = 60_000  # before photos
-MOST_REQUESTS = 12
+MAX_BYTES = 60_000  # before photos
+MAX_REQUESTS = 12
 COMPRESSED = ("text/", "image/svg", "application/json")
 
 
 def weight(client: FlaskClient, path: str) -> int:
-    """Return how many bytes travel, where a web server compresses what that helps."""
-    answer = client.get(path, buffered=True)
-    assert answer.status_code == 200, path
-    if answer.mimetype.startswith(COMPRESSED):
-        return len(gzip.compress(answer.data, 5))
-    return len(answer.data)
+    """Return the transferred bytes with the compression of a web server."""
+    response = client.get(path, buffered=True)
+    assert response.status_code == 200, path
+    if response.mimetype.startswith(COMPRESSED):
+        return len(gzip.compress(response.data, 5))
+    return len(response.data)
 
 
 def parts(page: str) -> set[str]:
-    """Return what a browser fetches with a page: one icon of several, and no lazy pictures."""
+    """Return the files that a browser loads with a page: one icon, and no lazy images."""
     images = re.findall(r"<img [^>]*>", page)
     eager = [image for image in images if 'loading="lazy"' not in image]
     found = {re.search(r'src="(.*?)"', image)[1] for image in eager}
@@ -42,17 +42,17 @@ def parts(page: str) -> set[str]:
         *("/neighbourhoods/", "/neighbourhoods/over-time", "/neighbourhoods/compare"),
     ],
 )
-def test_pages_are_light(app: Flask, client: FlaskClient, runner: FlaskCliRunner, path: str) -> None:
+def test_page_is_within_limits(app: Flask, client: FlaskClient, runner: FlaskCliRunner, path: str) -> None:
     runner.invoke(args=["listings", "load-samples"])
     if path.endswith("/1"):
         path = re.search(r'href="(/listings/\d+)"', client.get("/").text)[1]
     page = client.get(path).text
-    fetched = [path, *sorted(parts(page))]
-    bytes_ = {one: weight(client, one) for one in fetched}
-    assert len(fetched) <= MOST_REQUESTS, fetched
-    assert sum(bytes_.values()) <= MOST_BYTES, bytes_
+    files = [path, *sorted(parts(page))]
+    bytes_ = {one: weight(client, one) for one in files}
+    assert len(files) <= MAX_REQUESTS, files
+    assert sum(bytes_.values()) <= MAX_BYTES, bytes_
     assert app.static_url_path == "/static"
     for one in parts(page):
         assert one.startswith(("/static/", "/photos/")), f"expected nothing from elsewhere, {one}"
-    # The picture for other sites' previews is fetched by them alone.
-    assert not [one for one in fetched if "og." in one]
+    # og.png is loaded by other sites only.
+    assert not [one for one in files if "og." in one]

@@ -1,4 +1,4 @@
-"""Show a host's certificates as a table, and renew them or rehearse that before."""
+"""Print a host's certificates as a table, after a renewal or a test of the renewal if requested."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ CONFIGURATION = "/etc/decanter/certificates.json"
 
 
 def table(host: str, rows: list[dict[str, Any]]) -> str:
-    """What a host's certificates are, as lines to read."""
+    """Return the certificates of a host as a table for the operator."""
     lines = [f"{host}:"]
     for row in rows:
         if "ends" not in row:
             lines.append(f"  {row['name']:<16} {row['error']}")
             continue
-        alarm = ", TOO FEW" if row["alarm"] else ""
+        alarm = ", EXPIRES TOO SOON" if row["alarm"] else ""
         lines.append(f"  {row['name']:<16} {', '.join(row['names'])}")
         kind = " ".join(part for part in (row["key_type"], row["profile"]) if part)
         lines.append(
-            f"    by {row['issuer']} ({kind}), {row['days']:g} days left{alarm}: until {row['ends']}"
+            f"    issued by {row['issuer']} ({kind}), {row['days']:g} days left{alarm}: expires {row['ends']}"
         )
         if row["renewal"]:
-            lines.append(f"    renewed about {row['renewal']}, or when the CA suggests it")
+            lines.append(f"    renewal: about {row['renewal']}, or earlier if the CA suggests it")
         elif row["mode"] == "acme":
-            lines.append("    it stands in until there is one")
+            lines.append("    self-signed, until the CA has issued the first certificate")
         if row.get("failing"):
-            lines.append(f"    KEEPS FAILING since {row['failing']}")
+            lines.append(f"    RENEWAL FAILS since {row['failing']}")
         if row["error"]:
             lines.append(f"    {row['error']}")
     return "\n".join(lines)
@@ -60,6 +60,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"certificates: {listed.get('stderr') or listed.get('msg')}")
         rows = json.loads(listed["stdout"])
         self._display.display(table(host, [row for row in rows if request["site"] in ("", row["name"])]))
-        if result.get("faults"):  # somebody asked, and is to know
+        if result.get("faults"):  # the operator requested the renewal, so its failure fails the task
             result["failed"], result["msg"] = True, "\n".join(result["faults"])
         return result | {"certificates": rows}

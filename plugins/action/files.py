@@ -1,4 +1,4 @@
-"""Render a role's templates on the controller, and have the host put all of them in place in one call."""
+"""Render a role's templates on the controller, and install all of them on the host with one module call."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SHARED = Path(__file__).parents[1] / "module_utils/shared"
 
 
 def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each file once, and one whose path has {site} once for each site, which is its `site`.
+    """Yield the entries of files, and for a path with {site} one entry per site.
 
-    A path alone is a file from a template. Raises ValueError for what is no file.
+    A text is the path of a file from a template. Raise ValueError if an entry is invalid.
     """
-    for given in files:
-        if not isinstance(given, str | Mapping):
-            raise ValueError(f"found {given!r}, expected a path or a dictionary")
-        file = {"path": given} if isinstance(given, str) else dict(given)
-        if strange := file.keys() - KEYS:
-            raise ValueError(f"found {', '.join(sorted(strange))}, expected {', '.join(sorted(KEYS))}")
+    for entry in files:
+        if not isinstance(entry, str | Mapping):
+            raise ValueError(f"found {entry!r}, expected a path or a dictionary")
+        file = {"path": entry} if isinstance(entry, str) else dict(entry)
+        if unknown := file.keys() - KEYS:
+            raise ValueError(f"found {', '.join(sorted(unknown))}, expected {', '.join(sorted(KEYS))}")
         copied = file.keys() & {"folder", "shared"}
         path = str(file.get("path", "none"))
         state = file.setdefault("state", "directory" if copied else "file")
@@ -42,16 +42,16 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
         if state not in STATES:
             raise ValueError(f"{path}: found the state {state}, expected {', '.join(STATES)}")
         if state == "link" and "src" not in file:
-            raise ValueError(f"{path}: found no src, expected where the link leads")
+            raise ValueError(f"{path}: found no src, expected the target of the link")
         if copied:
             check_copied(file, path)
-        if not isinstance(file.get("content", ""), str):  # not shown: it may be a secret
+        if not isinstance(file.get("content", ""), str):  # the message omits the value, which may be a secret
             raise ValueError(f"{path}: found the content a {type(file['content']).__name__}, expected text")
         mode = file.get("mode", "0644")
         if not (isinstance(mode, str) and re.fullmatch("[0-7]{3,4}", mode)):
             raise ValueError(f'{path}: found the mode {mode!r}, expected text such as "0644"')
         if state == "file" and not {"content", "copy"} & file.keys():
-            # A template lies in the role as its file does on the host.
+            # The path of a template in the role is the path of its file on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
         for site in sites if "{site}" in path else [None]:
             yield {
@@ -76,7 +76,7 @@ def check_copied(file: Mapping[str, Any], path: str) -> None:
 def copies(
     entry: Mapping[str, Any], source: Path, names: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Return an entry for each file and subfolder of a folder, or for its Python files of these names.
+    """Yield an entry for each file and subfolder of a folder, or for its Python files of these names.
 
     Directories have the mode of the entry. Raise ValueError if a file is not text.
     """
@@ -111,12 +111,12 @@ class ActionModule(ActionBase):
                 file["content"] = self._loader.get_text_file_contents(file.pop("copy"))
             if template:
                 file["content"] = self._rendered(template, task_vars | ({"site": site} if site else {}))
-        # Packed, so that nothing of the contents is logged with the call.
+        # Compressed and encoded, so that the log of the module call does not contain the files' contents.
         packed = base64.b64encode(zlib.compress(json.dumps(files).encode())).decode()
         return self._execute_module("decanter.stack.files", {"packed": packed}, task_vars=task_vars)
 
     def _with_copies(self, entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Return an entry, and those of the files that `folder` and `shared` copy into its directory."""
+        """Yield an entry, and the entries of the files that `folder` and `shared` copy into its directory."""
         folder, shared = entry.pop("folder", None), entry.pop("shared", None)
         yield entry
         if folder is not None:
@@ -125,10 +125,10 @@ class ActionModule(ActionBase):
             yield from copies(entry, SHARED, shared)
 
     def _rendered(self, template: str, variables: dict[str, Any]) -> str:
-        """A template's text, as the module ansible.builtin.template makes it."""
+        """Return the text of a template, rendered as the module ansible.builtin.template renders it."""
         path = self._find_needle("templates", template)
         text = trust_as_template(self._loader.get_text_file_contents(path))
-        folder = path.removesuffix(template)  # where includes are looked for
-        known = {"ansible_managed": "Ansible managed"} | variables
-        templar = self._templar.copy_with_new_env(searchpath=[folder], available_variables=known)
+        folder = path.removesuffix(template)  # includes are relative to it
+        known_variables = {"ansible_managed": "Ansible managed"} | variables
+        templar = self._templar.copy_with_new_env(searchpath=[folder], available_variables=known_variables)
         return templar.template(text, escape_backslashes=False)

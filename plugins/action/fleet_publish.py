@@ -1,4 +1,4 @@
-"""Publish what is live, for hosts that make themselves: roles/fleet/files/fleet.py takes it."""
+"""Publish the live releases for the bootstrap of new instances (roles/fleet/files/fleet.py)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.project import proj
 ROOT = Path(__file__).parents[2]
 # This collection in the archive.
 NAME = Path("ansible_collections/decanter/stack")
-# What a host needs to make itself: of this collection, and of those that it depends on.
+# The folders that a bootstrap needs: of this collection, and of its dependencies.
 PARTS = ("meta", "playbooks", "plugins", "roles", "vars")
 COLLECTIONS = ("ansible/posix", "community/crypto", "community/general", "community/mysql")
 COLLECTION_PARTS = ("meta", "plugins")
@@ -28,23 +28,23 @@ PROGRAM = ROOT / "roles/fleet/files/fleet.py"
 
 
 class PublishError(Exception):
-    """It cannot be published; the message says why."""
+    """The live releases cannot be published; the message is the reason."""
 
 
 def packed(files: Iterable[tuple[Path, str]]) -> bytes:
-    """Files under their names as an archive that is the same for the same content."""
+    """Return a tar.gz of files under their names. Equal contents give equal archives."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
         for path, name in files:
-            told = tar.gettarinfo(path, name)
-            told.mtime = told.uid = told.gid = 0
-            told.uname = told.gname = "root"
-            told.mode = 0o755 if told.mode & 0o100 else 0o644
-            if told.isfile():
+            member = tar.gettarinfo(path, name)
+            member.mtime = member.uid = member.gid = 0
+            member.uname = member.gname = "root"
+            member.mode = 0o755 if member.mode & 0o100 else 0o644
+            if member.isfile():
                 with open(path, "rb") as content:
-                    tar.addfile(told, content)
+                    tar.addfile(member, content)
             else:
-                tar.addfile(told)
+                tar.addfile(member)
     return gzip.compress(plain.getvalue(), 6, mtime=0)
 
 
@@ -69,7 +69,7 @@ def repository(inventory: Path, more: Iterable[str]) -> bytes:
 
 
 def collections() -> tuple[str, list[tuple[Path, str]]]:
-    """What stands for their versions, and their files."""
+    """Return a hash of the versions of COLLECTIONS, and their files."""
     digest, files = hashlib.sha256(), []
     for name in COLLECTIONS:
         # Installed with the package `ansible`, or by ansible-galaxy.
@@ -86,14 +86,14 @@ def collections() -> tuple[str, list[tuple[Path, str]]]:
 
 
 class Bucket:
-    """The environment's bucket, or what would be there in a check."""
+    """The bucket of the environment. In check mode nothing is written."""
 
     def __init__(self, client: Any, name: str, prefix: str, dry: bool) -> None:
         self.client, self.name, self.prefix, self.dry = client, name, prefix, dry
         self.changed = False
 
     def put(self, name: str, content: bytes) -> dict[str, str]:
-        """Have an object there; where it is and what it is."""
+        """Write an object if its content differs; return its key and hash."""
         key, digest = f"{self.prefix}/{name}", hashlib.sha256(content).hexdigest()
         if self.digest(name) != digest:
             self.changed = True
@@ -102,53 +102,54 @@ class Bucket:
         return {"key": name, "sha256": digest}
 
     def digest(self, name: str) -> str:
-        """That of an object; an empty string where there is none."""
+        """Return the hash of an object, or an empty string if it does not exist."""
         from botocore.exceptions import ClientError
 
         try:
             found = self.client.head_object(Bucket=self.name, Key=f"{self.prefix}/{name}")
         except ClientError as error:
-            # Without the right to list a bucket, what is not there is forbidden.
+            # Without s3:ListBucket, S3 returns 403 for a missing object.
             if error.response["Error"]["Code"] in ("404", "403", "NoSuchKey"):
                 return ""
             raise
         return found["Metadata"].get("sha256", "")
 
-    def had(self, name: str) -> dict[str, str] | None:
-        """An object that never changes under its name, if it is there."""
+    def existing(self, name: str) -> dict[str, str] | None:
+        """Return the key and hash of an object with constant content, or None if it does not exist."""
         digest = self.digest(name)
         return {"key": name, "sha256": digest} if digest else None
 
 
 def site_source(bucket: Bucket, name: str, source: dict[str, str], live: dict[str, Any]) -> dict[str, str]:
-    """The source that the live release was made of."""
+    """Publish the source of the live release; return its key and hash."""
     key = f"sources/{name}/{live['id']}.tar.gz"
-    if there := bucket.had(key):
-        return there
+    if existing := bucket.existing(key):
+        return existing
     with release.files_of(source, live["commit"] if "git" in source else "") as (folder, paths, _):
         if not live["id"].endswith(f"-{release.content_hash(folder, paths)}"):
             raise PublishError(
-                f"{name}: found another source than that of release {live['id']}, which is live and was "
-                f"never published. Hosts that start take what was before; make deploy SITE={name} ends that"
+                f"{name}: the source of the live release {live['id']} was never published, and the source on "
+                f"the controller differs. New hosts start with the previous release. "
+                f"Remedy: make deploy SITE={name}."
             )
         return bucket.put(key, packed((folder / path, str(path)) for path in paths))
 
 
-def agreed(looks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """What is live of each site, which all hosts have to agree on."""
+def common_releases(states: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return the live release of each site. Raise PublishError if it differs between hosts."""
     live: dict[str, dict[str, Any]] = {}
-    for host, found in looks.items():
-        for look in found:
-            name, identifier = look["item"]["name"], look["live"]
+    for host, found in states.items():
+        for state in found:
+            name, identifier = state["item"]["name"], state["live"]
             if not identifier:
                 raise PublishError(f"{name}: found no release on {host}, expected one that is live")
-            record: dict[str, Any] = next((one for one in look["releases"] if one["id"] == identifier), {})
-            one = {"id": identifier, "pinned": bool(look["pin"]), "commit": record.get("commit", "")}
+            record: dict[str, Any] = next((one for one in state["releases"] if one["id"] == identifier), {})
+            one = {"id": identifier, "pinned": bool(state["pin"]), "commit": record.get("commit", "")}
             if live.setdefault(name, one)["id"] != identifier:
-                other = next(iter(looks))
+                other = next(iter(states))
                 raise PublishError(
                     f"{name}: found {identifier} on {host} and {live[name]['id']} on {other}, expected one "
-                    f"release on all. Nothing was published; make deploy SITE={name} ends that"
+                    f"release on all. Nothing was published. Remedy: make deploy SITE={name}."
                 )
     return live
 
@@ -156,40 +157,40 @@ def agreed(looks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        told = self._task.args
+        arguments = self._task.args
         try:
             import boto3
         except ImportError:
-            raise AnsibleActionFail("found no boto3 on the controller, expected it: bin/setup aws") from None
+            raise AnsibleActionFail("controller: found no boto3. Remedy: bin/setup aws.") from None
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            client = boto3.client("s3", region_name=told["region"] or None)
-            bucket = Bucket(client, told["bucket"], told["prefix"], self._task.check_mode)
-            self.publish(bucket, told)
+            client = boto3.client("s3", region_name=arguments["region"] or None)
+            bucket = Bucket(client, arguments["bucket"], arguments["prefix"], self._task.check_mode)
+            self.publish(bucket, arguments)
         except (PublishError, release.SourceError) as error:
             raise AnsibleActionFail(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            raise AnsibleActionFail(f"s3://{told['bucket']}: AWS refused. {error}") from None
+            raise AnsibleActionFail(f"s3://{arguments['bucket']}: the request failed: {error}") from None
         return {"changed": bucket.changed}
 
-    def publish(self, bucket, told):
-        """Each part, and the note of all of them last: who reads it finds what it names."""
-        live = agreed(told["looks"])
+    def publish(self, bucket, arguments):
+        """Publish all parts, and live.json last, so that everything it names exists."""
+        live = common_releases(arguments["looks"])
         version, files = collections()
         shared = f"collections/{version}.tar.gz"
-        tree = repository(Path(told["inventory"]), told["files"])
+        tree = repository(Path(arguments["inventory"]), arguments["files"])
         digest = hashlib.sha256(tree).hexdigest()
         note = {
-            "first": told["first"],
+            "first": arguments["first"],
             "repository": bucket.put(f"repositories/{digest[:16]}.tar.gz", tree),
-            "collections": bucket.had(shared) or bucket.put(shared, packed(files)),
+            "collections": bucket.existing(shared) or bucket.put(shared, packed(files)),
             "sites": {
                 name: {
                     **{key: live[name][key] for key in ("id", "pinned")},
                     "source": site_source(bucket, name, source, live[name]),
                 }
-                for name, source in told["sources"].items()
+                for name, source in arguments["sources"].items()
             },
         }
         bucket.put("fleet.py", PROGRAM.read_bytes())

@@ -1,4 +1,4 @@
-"""Print lines to the operator, although ansible.cfg hides the results of tasks that change nothing."""
+"""Print lines for the operator. ansible.cfg hides the results of tasks without changes."""
 
 from __future__ import annotations
 

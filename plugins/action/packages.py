@@ -1,7 +1,7 @@
-"""Have packages installed, without waking apt where they are.
+"""Install packages, without a call of apt if all of them are installed.
 
-dpkg tells in a fiftieth of a second what is installed; ansible.builtin.apt reads all package lists to find
-out that nothing is to be done. What is missing is installed by that module, which takes all other arguments.
+dpkg lists installed packages in 20 ms, whereas ansible.builtin.apt reads all package lists first. That module
+installs missing packages, and takes all other arguments.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from ansible.plugins.action import ActionBase
 
 DEFAULTS = {
     "install_recommends": False,
-    # Lists are fetched where there are none; else the timers of the distribution keep them.
+    # Download package lists if none exist. The distribution's timers update them.
     "cache_valid_time": 86400,
     "lock_timeout": 600,
-    # Nothing is removed to make place: one database server would take the other's data with it.
+    # Fail instead of removing conflicting packages, such as another database server with its data.
     "fail_on_autoremove": True,
 }
 LISTS = "ls /var/lib/apt/lists/*Release >/dev/null 2>&1 && echo lists"
 
 
-def found(name: str, patterns: Sequence[str]) -> str:
-    """A command that says that a package is there, when one of some files stands in for it."""
+def replacement(name: str, patterns: Sequence[str]) -> str:
+    """Return a command that reports a package as installed if an executable matches one of the patterns."""
     paths = " ".join(shlex.quote(pattern).replace("*", "'*'") for pattern in patterns)
     return f'for path in {paths}; do [ ! -x "$path" ] || echo installed {shlex.quote(name)}; done'
 
 
 def unknown(name: str) -> str:
-    """Return a command that prints a package which is neither installed nor known to apt."""
+    """Return a command that prints a package which is neither installed nor in apt's lists."""
     quoted = shlex.quote(name)
-    # Not `apt-cache show`, which takes python3.8 for a pattern and finds others.
+    # `apt-cache show` treats python3.8 as a pattern and finds other packages.
     known = f"apt-cache pkgnames {quoted} 2>/dev/null | grep -qxF {quoted}"
     return f"dpkg-query --show {quoted} >/dev/null 2>&1 || {known} || echo unknown {quoted}"
 
@@ -45,25 +45,25 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"packages: found the name {names!r}, expected a list of packages")
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *names]
         instead = self._task.args.get("instead") or {}
-        # It fails where one of them is unknown, and tells of the others all the same.
+        # dpkg-query exits with 1 if a package is not installed, but prints the others.
         optional = self._task.args.get("optional") or []
         commands = [
             shlex.join(query),
-            *(found(*pair) for pair in instead.items()),
+            *(replacement(*pair) for pair in instead.items()),
             *map(unknown, optional),
             LISTS,
         ]
-        told = self._low_level_execute_command("; ".join(commands))["stdout_lines"]
-        installed = {line.split()[1] for line in told if line.startswith("installed ")}
-        left_out = {line.split()[1] for line in told if line.startswith("unknown ")}
+        output = self._low_level_execute_command("; ".join(commands))["stdout_lines"]
+        installed = {line.split()[1] for line in output if line.startswith("installed ")}
+        left_out = {line.split()[1] for line in output if line.startswith("unknown ")}
         missing = [name for name in names if name not in installed | left_out]
         if not missing:
             return {"changed": False, "missing": []}
         left = missing if self._task.check_mode else []
-        if left and "lists" not in told:  # a check fetches none, and apt knows no package without them
+        if left and "lists" not in output:  # check mode downloads no lists, and apt fails without them
             return {"changed": True, "missing": left}
-        # apt trusts a folder's time: lists that were removed a moment ago pass for new ones.
-        lists = {} if "lists" in told else {"cache_valid_time": 0, "update_cache": True}
+        # apt takes the folder's time for the lists' age, even if the lists were removed a moment ago.
+        lists = {} if "lists" in output else {"cache_valid_time": 0, "update_cache": True}
         arguments = DEFAULTS | lists | self._task.args | {"name": missing}
         for name in ("instead", "optional"):
             arguments.pop(name, None)

@@ -1,4 +1,4 @@
-"""Pack a site's source on the controller, and make a release of it on the host."""
+"""Pack the source of a site on the controller, and build a release from it on the host."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-# What git may track all the same, and no host needs: secrets of a developer's own, and caches.
+# Never deployed, even if git tracks them: secrets of a developer, and caches.
 NEVER = {".git", ".env", ".venv", "venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
 class SourceError(Exception):
-    """The source cannot be packed; the message says why."""
+    """The source cannot be packed; the message is the reason."""
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says, an empty string where it has nothing to say of this folder."""
+    """Return the output of git in a folder, or an empty string if git fails."""
     process = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
     return process.stdout if process.returncode == 0 else ""
 
 
 def tracked(folder: Path) -> list[Path]:
-    """The files that git would track in a folder, relative to it, whether or not it is in a checkout."""
+    """Return the files of a folder that .gitignore does not exclude, relative to the folder."""
     if not git(folder, "rev-parse", "--git-dir"):
-        # An empty repository beside it applies the folder's .gitignore all the same.
+        # With an empty repository elsewhere, git applies the folder's .gitignore.
         with tempfile.TemporaryDirectory() as repository:
             git(Path(repository), "init", "--quiet", "--bare", ".")
             listing = git(
@@ -59,7 +59,7 @@ def tracked(folder: Path) -> list[Path]:
 
 
 def content_hash(folder: Path, paths: list[Path]) -> str:
-    """The content alone: names, contents, what may be run. Not the time, and not the owner."""
+    """Return a hash of names, contents and executable bits. Times and owners do not count."""
     digest = hashlib.sha256()
     root = folder.resolve()
     for path in paths:
@@ -80,7 +80,7 @@ def content_hash(folder: Path, paths: list[Path]) -> str:
 
 
 def origin(folder: Path) -> dict[str, object]:
-    """Where a release of a folder came from, for its record."""
+    """Return the path and the commit of a folder, which the record of a release contains."""
     return {
         "source": str(folder),
         "commit": git(folder, "rev-parse", "HEAD").strip(),
@@ -88,11 +88,11 @@ def origin(folder: Path) -> dict[str, object]:
     }
 
 
-def fetched(source: Mapping[str, str], key: str | None, run: str = "") -> tuple[Path, str]:
-    """A bare mirror of a repository, kept between runs, and the commit that is meant.
+def fetch(source: Mapping[str, str], key: str | None, run: str = "") -> tuple[Path, str]:
+    """Return a bare mirror of a repository, kept between runs, and the commit of the source's version.
 
-    It is brought up to date once in a run: all hosts get one commit, whatever is pushed meanwhile. Raises
-    SourceError with git's own words.
+    The mirror is updated once per run, so that all hosts get the same commit. Raise SourceError with the
+    output of git if git fails.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "decanter/git"
     mirror = cache / hashlib.sha256(source["git"].encode()).hexdigest()[:16]
@@ -102,20 +102,20 @@ def fetched(source: Mapping[str, str], key: str | None, run: str = "") -> tuple[
         environment["GIT_SSH_COMMAND"] = f"ssh -i {shlex.quote(key)} -o IdentitiesOnly=yes -o BatchMode=yes"
     notes = cache / f"{mirror.name}.json"
     with open(cache / f"{mirror.name}.lock", "w") as lock:
-        # Several hosts, and several sites, may ask at once.
+        # The processes of several hosts and sites run at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        asked = json.loads(notes.read_text()) if run and notes.exists() else {}
-        if asked.get("run") != run or not mirror.exists():
-            asked = {"run": run, "commits": {}}
+        note = json.loads(notes.read_text()) if run and notes.exists() else {}
+        if note.get("run") != run or not mirror.exists():
+            note = {"run": run, "commits": {}}
             if not mirror.exists():
                 run_git(environment, "init", "--quiet", "--bare", str(mirror))
             refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
             run_git(environment, "-C", str(mirror), "fetch", "--quiet", "--prune", source["git"], *refs)
         version = source["version"]
-        if version not in asked["commits"]:
-            asked["commits"][version] = commit_of(mirror, source)
-            notes.write_text(json.dumps(asked))
-    return mirror, asked["commits"][version]
+        if version not in note["commits"]:
+            note["commits"][version] = commit_of(mirror, source)
+            notes.write_text(json.dumps(note))
+    return mirror, note["commits"][version]
 
 
 def run_git(environment: Mapping[str, str], *arguments: str) -> str:
@@ -126,7 +126,7 @@ def run_git(environment: Mapping[str, str], *arguments: str) -> str:
 
 
 def commit_of(mirror: Path, source: Mapping[str, str]) -> str:
-    """The commit that a branch, a tag or a commit's own hash stands for."""
+    """Return the commit of a branch, a tag or a commit's hash."""
     version = source["version"]
     for name in (f"refs/heads/{version}", f"refs/tags/{version}", version):
         if found := git(mirror, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip():
@@ -134,7 +134,7 @@ def commit_of(mirror: Path, source: Mapping[str, str]) -> str:
     raise SourceError(f"{source['git']}: found no branch, tag or commit {version}")
 
 
-def checked_out(mirror: Path, commit: str, subdir: str, target: Path) -> None:
+def check_out(mirror: Path, commit: str, subdir: str, target: Path) -> None:
     """Write the files of a commit, or of a folder in it, to a folder."""
     tree = f"{commit}:{subdir.strip('/')}" if subdir else commit
     archive = subprocess.run(["git", "-C", str(mirror), "archive", "--format=tar", tree], capture_output=True)
@@ -148,24 +148,24 @@ def checked_out(mirror: Path, commit: str, subdir: str, target: Path) -> None:
 def files_of(
     source: Mapping[str, str], commit: str, run: str = ""
 ) -> Iterator[tuple[Path, list[Path], dict[str, object]]]:
-    """A folder with a source's files, which of them to take, and where they came from."""
+    """Yield a folder with the source's files, the paths to deploy, and their origin for the record."""
     if "path" in source:
         folder = Path(source["path"])
         yield folder, tracked(folder), origin(folder)
         return
     with contextlib.ExitStack() as stack:
         key = source.get("key")
-        if key and "-----BEGIN" in key:  # ssh reads a key from a file that nobody else may read
+        if key and "-----BEGIN" in key:  # ssh requires a file that other users cannot read
             file = stack.enter_context(tempfile.NamedTemporaryFile("w"))
             file.write(key if key.endswith("\n") else f"{key}\n")
             file.flush()
             key = file.name
-        mirror, commit = fetched({**source, "version": commit or source["version"]}, key, run)
+        mirror, commit = fetch({**source, "version": commit or source["version"]}, key, run)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        checked_out(mirror, commit, source.get("subdir", ""), folder)
+        check_out(mirror, commit, source.get("subdir", ""), folder)
         paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_symlink() or p.is_file())
-        taken = [path for path in paths if not NEVER & set(path.parts)]
-        yield folder, taken, {"source": source["git"], "commit": commit, "uncommitted": False}
+        paths = [path for path in paths if not NEVER & set(path.parts)]
+        yield folder, paths, {"source": source["git"], "commit": commit, "uncommitted": False}
 
 
 def detailed_once(site: str, host: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def detailed_once(site: str, host: str, result: dict[str, Any]) -> dict[str, Any
             first = note.read()
             if not first:
                 note.write(host)
-    except OSError:  # printed twice rather than never
+    except OSError:  # print the details twice rather than not at all
         return result
     return result if first in ("", host) else result | {"details": f"the same as on {first}"}
 
@@ -195,9 +195,9 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        making, commit = arguments.pop("make"), arguments.pop("commit", "")
-        source = arguments.pop("source")  # stays here, with its key
-        # In a file, because arguments of modules may be shown.
+        is_build, commit = arguments.pop("make"), arguments.pop("commit", "")
+        source = arguments.pop("source")  # not sent to the host: it may contain a key
+        # Sent in a file, because Ansible may print arguments of modules.
         private = {"secrets": arguments.pop("secrets", {}), "files": {}}
         moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         try:
@@ -207,28 +207,30 @@ class ActionModule(ActionBase):
                     raise SourceError(f"{record['source']}: found no file that git would track")
                 arguments["content"] = content_hash(folder, paths)
                 arguments["record"] = {**record, "by": f"{getpass.getuser()}@{socket.gethostname()}"}
-                if not making or self._task.check_mode:
+                if not is_build or self._task.check_mode:
                     result = self._release(arguments, private, task_vars)
-                    result = self._told(result) | {"content": arguments["content"], "moment": moment}
+                    self._report_pin(result.get("pin"))
+                    result |= {"content": arguments["content"], "moment": moment}
                     return result | {"commit": record["commit"] if "git" in source else ""}
                 if not arguments["id"].endswith(f"-{arguments['content']}"):
-                    raise SourceError(f"{record['source']}: it was changed in this moment; run this again")
-                return self._made(arguments, private, folder, paths, task_vars)
+                    raise SourceError(
+                        f"{record['source']}: files changed during this run. Remedy: run it again."
+                    )
+                return self._build(arguments, private, folder, paths, task_vars)
         except SourceError as error:
             # Ansible would append the message of the cause to this one.
             raise AnsibleActionFail(str(error)) from None
 
-    def _told(self, result):
-        """Say so when a site stays where somebody went back to."""
-        if pin := result.get("pin"):
+    def _report_pin(self, pin):
+        """Print that a rollback has pinned the site to a release."""
+        if pin:
             site = self._task.args["site"]["name"]
-            # A warning would be shown with an ok result, which is not shown itself.
+            # Ansible prints warnings with the task's result, which ansible.cfg hides.
             self._display.display(
-                f"{site} stays on release {pin['release']}, to which {pin['by']} went back at "
-                f"{pin['since']}; make deploy ends that",
+                f"{site}: pinned to release {pin['release']} by {pin['by']} since {pin['since']}. "
+                f"make deploy SITE={site} removes the pin.",
                 color=C.config.get_config_value("COLOR_WARN"),
             )
-        return result
 
     def _files(self, files, task_vars):
         """Return the text of each of the site's files, from the inventory or from the controller."""
@@ -280,7 +282,8 @@ class ActionModule(ActionBase):
         finally:
             self._remove_tmp_path(folder)
 
-    def _made(self, arguments, private, folder, paths, task_vars):
+    def _build(self, arguments, private, folder, paths, task_vars):
+        """Pack the files of the source and build the release on the host."""
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             with tarfile.open(archive.name, "w:gz", compresslevel=6) as tar:
                 for path in paths:

@@ -1,28 +1,32 @@
-"""Show a site's releases as a table."""
+"""Print the releases of a site as a table."""
 
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
 
-def table(name: str, told: dict) -> str:
+def table(name: str, result: dict) -> str:
     """Return the result of the module release_info as a table."""
-    lines = [f"{name}:" if told["releases"] else f"{name}: there is no release"]
-    for record in told["releases"]:
-        state = "live" if record["id"] == told["live"] else record.get("state", "")
+    lines = [f"{name}:" if result["releases"] else f"{name}: no release"]
+    for record in result["releases"]:
+        state = "live" if record["id"] == result["live"] else record.get("state", "")
         commit = record.get("commit", "")[:12]
         commit += " and uncommitted changes" if record.get("uncommitted") else ""
-        made = f"{record['created'].replace('+00:00', 'Z')} by {record.get('by', 'somebody')}"
-        lines.append(f"  {record['id']:<29} {state:<7} {made}  {record.get('source', '')} {commit}".rstrip())
+        origin = f"{record['created'].replace('+00:00', 'Z')} by {record.get('by', 'unknown')}"
+        line = f"  {record['id']:<29} {state:<7} {origin}  {record.get('source', '')} {commit}"
+        lines.append(line.rstrip())
         if record.get("state") == "failed":
             lines.append(f"    {record.get('fault', '')}")
-    if pin := told["pin"]:
-        lines.append(f"  {pin['by']} went back to {pin['release']} at {pin['since']}; make deploy ends that")
-    if lock := told["lock"]:
-        lines.append(f"  {lock['by']} has been at work on it since {lock['since']} ({lock['what']})")
-    if told["closed"]:
-        lines.append(f"  it is closed to visitors; make maintenance OFF=1 SITE={name} opens it")
-    lines += [f"  {unit} is {state}" for unit, state in told["units"].items() if state != "active"]
+    if pin := result["pin"]:
+        lines.append(
+            f"  pinned to {pin['release']} by {pin['by']} since {pin['since']}; "
+            f"make deploy SITE={name} removes the pin"
+        )
+    if lock := result["lock"]:
+        lines.append(f"  locked by {lock['by']} since {lock['since']} ({lock['what']})")
+    if result["closed"]:
+        lines.append(f"  in maintenance; make maintenance OFF=1 SITE={name} ends it")
+    lines += [f"  {unit} is {state}" for unit, state in result["units"].items() if state != "active"]
     return "\n".join(lines)
 
 

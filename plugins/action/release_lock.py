@@ -1,4 +1,4 @@
-"""Hold a site while its releases are changed, and tell who else does."""
+"""Lock a site while a run changes its releases. Fail if another run has locked it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ansible.plugins.action import ActionBase
 
 
 def run_of(pid: int) -> str:
-    """A process's number and when it started: numbers come again. Empty when it is gone."""
+    """Return the PID and start time of a process, because PIDs are reused; empty if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return str(pid) if not Path("/proc").is_dir() and _signalled(pid) else ""
+        return str(pid) if not Path("/proc").is_dir() and _exists(pid) else ""
     return f"{pid}.{fields[19]}"
 
 
-def _signalled(pid: int) -> bool:
-    """Whether a process is there, on a machine without /proc."""
+def _exists(pid: int) -> bool:
+    """Return whether a process exists, on a machine without /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -33,7 +33,7 @@ def _signalled(pid: int) -> bool:
 
 
 class ActionModule(ActionBase):
-    """state: taken, or free. The process that counts is ansible-playbook's, whose child runs a task."""
+    """`state` is taken or free. The lock belongs to ansible-playbook, the parent of a task's process."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         held = result.get("held")
         if held and held["machine"] == machine and run_of(int(held["run"].split(".")[0])) != held["run"]:
             self._display.display(
-                f"{site}: the {held['what']} of {held['since']} was cut off, and is done anew",
+                f"{site}: the {held['what']} of {held['since']} was interrupted and is repeated",
                 color=C.config.get_config_value("COLOR_WARN"),
             )
             result = self._execute_module(
@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             held = result.get("held")
         if held:
             raise AnsibleActionFail(
-                f"{site}: {held['by']} has been at work on it since {held['since']} ({held['what']}). "
-                f"Nothing was changed. When that run is gone for good: make unlock SITE={site}"
+                f"{site}: locked by {held['by']} since {held['since']} ({held['what']}). "
+                f"Nothing was changed. If that run no longer exists: make unlock SITE={site}."
             )
         return result

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-PATIENCE = 10  # seconds: an instance that drains may answer once more, and DNS may take its time
+PATIENCE = 10  # seconds: a draining instance may send a last response, and DNS may be slow
 
 
 class Connection(http.client.HTTPSConnection):
-    """Connect to an address instead of the one that the name resolves to. The certificate is for the name."""
+    """Connect to an address other than the one that the name resolves to, but verify the name."""
 
     def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=20, context=context)
@@ -27,8 +27,8 @@ class Connection(http.client.HTTPSConnection):
         self.sock = self.context.wrap_socket(plain, server_hostname=self.host)
 
 
-def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
-    """The status of an answer, and the release that gave it. Raises OSError, or what is no HTTP."""
+def get(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
+    """Return the status of a response and its X-Release. Raise OSError or HTTPException."""
     parts = urlsplit(url)
     context = ssl.create_default_context(cafile=ca or None)
     if not verified:
@@ -44,29 +44,33 @@ def ask(url: str, address: str, ca: str, verified: bool) -> tuple[int, str]:
 
 
 class ActionModule(ActionBase):
-    """url; address, where no name leads there; ca and verified; the release that has to answer; and whether
-    the site is closed to visitors, who are told so."""
+    """Arguments: `url`; `address`, if the name does not resolve to the host; `ca` and `verified`; `release`,
+    the expected one; `closed`, whether the site is in maintenance."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        given = self._task.args
-        wanted, deadline = given.get("release", ""), time.monotonic() + PATIENCE
+        arguments = self._task.args
+        wanted, deadline = arguments.get("release", ""), time.monotonic() + PATIENCE
         while True:
             try:
-                status, release = ask(
-                    given["url"], given.get("address") or "", given.get("ca") or "", given["verified"]
+                status, release = get(
+                    arguments["url"],
+                    arguments.get("address") or "",
+                    arguments.get("ca") or "",
+                    arguments["verified"],
                 )
-                if given["closed"]:
-                    self._display.display(f"{given['url']}: {status}, and closed to visitors")
-                    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:  # no page is left open
+                if arguments["closed"]:
+                    self._display.display(f"{arguments['url']}: {status}, in maintenance")
+                    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
                         return {"changed": False, "status": status, "release": release}
                 if status < 400 and wanted in ("", release):
                     return {"changed": False, "status": status, "release": release}
                 found = f"{status} from release {release or 'unknown'}" if wanted else str(status)
             except (OSError, http.client.HTTPException) as error:
-                found = f"no answer ({error})"
+                found = f"no response ({error})"
             if time.monotonic() > deadline:
                 raise AnsibleActionFail(
-                    f"{given['url']}: found {found}, expected success" + (f" from {wanted}" if wanted else "")
+                    f"{arguments['url']}: found {found}, expected success"
+                    + (f" from {wanted}" if wanted else "")
                 )
             time.sleep(0.3)

@@ -1,7 +1,7 @@
-"""Load once what every task would load for itself.
+"""Load plugins once in the main process of Ansible instead of in each task.
 
-Each task, on each host, is a process of its own that begins as a copy of this one: what is loaded here is
-there already. It says nothing, and where it is not enabled the same is done more slowly.
+Ansible forks a process for each task and host, which inherits the loaded plugins. Without this callback, each
+process loads them again. The callback prints nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, 
 DOCUMENTATION = r"""
 name: preload
 type: aggregate
-short_description: Load plugins before the first task is begun
-description: [Filters, tests, lookups and the project's own actions, which most tasks use.]
+short_description: Load plugins before the first task starts
+description: [Loads filters, tests, lookups and the actions of decanter.stack, which most tasks use.]
 requirements: [enable in configuration]
 """
 PLUGINS = Path(__file__).parents[1]

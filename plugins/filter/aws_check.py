@@ -1,7 +1,7 @@
-"""What is wrong with the dictionary `aws`, and what its defaults make of it.
+"""Filters that validate the dictionary `aws` and add its defaults.
 
-plugins/schema/aws.yml says what each key may be; this file adds what a schema cannot say. It is read when
-it is asked for, for hosts have nothing to do with it.
+plugins/schema/aws.yml describes each key; this file adds rules that a schema cannot express. The schema is
+loaded on first use, because most runs do not need it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+(?![0-9]+$){LABEL}")
-# It begins the names of all that is made; a load balancer's has 32 characters at most.
+# The prefix of all names at AWS; the name of a load balancer has at most 32 characters.
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]")
 PLACEHOLDER = re.compile(r"changeme|replace_me|(^|[.@])example(\.(com|org|net))?$", re.IGNORECASE)
 TYPES = {"integer": "an integer", "boolean": "true or false", "array": "a list", "object": "a dictionary"}
@@ -79,17 +79,17 @@ def shown(value: Any) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-# --- What the schema refuses -------------------------------------------------------------------
+# --- Errors of the schema ----------------------------------------------------------------------
 
 
 def is_named_network(text: Any) -> bool:
-    """An IPv4 network that is somebody's: of a /8 or less, and none of those for examples."""
+    """Return whether an IPv4 network is a /8 or smaller, and not one of those for documentation."""
     network = ipaddress.IPv4Network(text)
     return network.prefixlen >= 8 and not is_example(network)
 
 
 def is_private_network(text: Any) -> bool:
-    """One of RFC 1918's that can be cut into sixteen subnets of 256 addresses and more."""
+    """Return whether a network is private (RFC 1918) and has sixteen subnets of at least 256 addresses."""
     network = ipaddress.IPv4Network(text)
     return network.is_private and 16 <= network.prefixlen <= 20
 
@@ -99,7 +99,7 @@ def validator() -> Draft202012Validator:
     from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
     def pattern(_: Any, expected: str, value: Any, __: Any) -> Iterator[ValidationError]:
-        # By itself Python lets $ match before a final newline and \w match any script.
+        # In Python, $ also matches before a final newline, and \w matches letters of any script.
         if isinstance(value, str) and not re.fullmatch(expected, value, re.ASCII):
             yield ValidationError("does not match")
 
@@ -110,7 +110,7 @@ def validator() -> Draft202012Validator:
     formats.checks("named-network", raises=ValueError)(text(is_named_network))
     formats.checks("private-network", raises=ValueError)(text(is_private_network))
     formats.checks("host-name")(text(HOST_NAME.fullmatch))
-    # JSON Schema calls 30.0 an integer.
+    # JSON Schema accepts 30.0 as an integer.
     integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
     return strict(schema(), format_checker=formats)
@@ -132,28 +132,28 @@ def schema_lines(error: ValidationError) -> Iterator[str]:
         yield line(steps, value)
 
 
-# --- What no schema can say --------------------------------------------------------------------
+# --- Rules that a schema cannot express --------------------------------------------------------
 
 
-def size_lines(said: Mapping[str, Any], steps: Steps = ()) -> Iterator[str]:
-    """Keys that are for other sizes than the one that is asked for."""
-    size = said["size"]
-    node = said if not steps else said.get(steps[0], {})
+def size_lines(settings: Mapping[str, Any], steps: Steps = ()) -> Iterator[str]:
+    """Yield an error for each key that the chosen size does not have."""
+    size = settings["size"]
+    node = settings if not steps else settings.get(steps[0], {})
     for key in node if isinstance(node, dict) else ():
         sizes = at((*steps, key)).get("sizes", [size])
         if size not in sizes:
-            expected = f"no {key} where size is {size} (it is for {' and '.join(sizes)})"
+            expected = f"no {key} with size {size} (only with {' and '.join(sizes)})"
             yield line((*steps, key), node[key], expected=expected)
         elif not steps:
-            yield from size_lines(said, (key,))
+            yield from size_lines(settings, (key,))
 
 
-def part(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return said[key] if isinstance(said.get(key), dict) else {}
+def part(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return settings[key] if isinstance(settings.get(key), dict) else {}
 
 
-def other_lines(said: Mapping[str, Any]) -> Iterator[str]:
-    dns, web = part(said, "dns"), part(said, "web")
+def other_lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    dns, web = part(settings, "dns"), part(settings, "web")
     zone, found = dns.get("zone"), dns.get("names")
     names = found if isinstance(found, list) else []
     for index, name in enumerate(names):
@@ -161,11 +161,11 @@ def other_lines(said: Mapping[str, Any]) -> Iterator[str]:
             yield line(("dns", "names", index), name, expected=f"{zone} or a name below it")
         if name in names[:index]:
             yield line(("dns", "names", index), name, expected="a name that is not given twice")
-    if said.get("size") == "scaled" and "dns" not in said:
-        yield line(("dns",), expected="zone and names, for the load balancer's certificate is proven there")
-    if said.get("size") == "scaled":
+    if settings.get("size") == "scaled" and "dns" not in settings:
+        yield line(("dns",), expected="zone and names, to validate the load balancer's certificate")
+    if settings.get("size") == "scaled":
         if "health" not in web:
-            yield line(("web", "health"), expected="the site whose health the load balancer asks for")
+            yield line(("web", "health"), expected="the site of the load balancer's health checks")
         least, most = web.get("minimum", 2), web.get("maximum", 4)
         if isinstance(least, int) and isinstance(most, int) and least > most:
             yield line(("web", "maximum"), most, expected=f"at least the minimum, {least}")
@@ -185,24 +185,21 @@ def placeholder_lines(value: Any, steps: Steps = ()) -> Iterator[str]:
 @accept_args_markers
 @accept_lazy_markers
 def aws_errors(aws: Any, environment: Any) -> list[str]:
-    """One line for each thing that is wrong with `aws` of an environment, which its inventory's folder names.
-
-    Never raises.
-    """
-    said, name = plain(lambda: aws), plain(lambda: environment)
-    lines = {text for error in validator().iter_errors(said) for text in schema_lines(error)}
+    """Return one line for each error in `aws`; never raise. `environment` is the inventory's folder."""
+    settings, name = plain(lambda: aws), plain(lambda: environment)
+    lines = {text for error in validator().iter_errors(settings) for text in schema_lines(error)}
     if not isinstance(name, str) or not ENVIRONMENT.fullmatch(name):
         expected = "a folder of inventories/ with 2 to 15 lower-case letters, digits and hyphens"
         lines.add(f"ENV: found {shown(name)}, expected {expected}")
-    if isinstance(said, dict):
-        lines.update(other_lines(said), placeholder_lines(said))
-        if said.get("size") in at(("size",))["enum"]:
-            lines.update(size_lines(said))
+    if isinstance(settings, dict):
+        lines.update(other_lines(settings), placeholder_lines(settings))
+        if settings.get("size") in at(("size",))["enum"]:
+            lines.update(size_lines(settings))
     return sorted(lines)
 
 
 def aws_with_defaults(aws: Any) -> dict[str, Any]:
-    """A copy of `aws`, in which nothing is wrong, with the defaults of its size at every depth."""
+    """Return a copy of a valid `aws` with the defaults of its size at every depth."""
     size = aws["size"]
 
     def filled(value: Any, node: Mapping[str, Any]) -> Any:

@@ -28,7 +28,7 @@ def provided_certificates(sites: Mapping[str, Any], root: str) -> dict[str, dict
 def certificate_files(
     resolved: Resolved, directory: str, provided: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return the folder of each site's certificate, and the provided certificates, for the module `files`."""
+    """Return the folder of each site's certificate, and provided certificates, as entries of `files`."""
     files: list[dict[str, Any]] = [
         {"path": str(Path(directory).parent), "state": "directory"},
         {"path": directory, "state": "directory", "mode": "0700"},
@@ -44,7 +44,7 @@ def certificate_files(
 
 
 def created_certificates(resolved: Resolved, authority: str) -> list[dict[str, Any]]:
-    """Return the sites whose key is created on the host, for the module `certificates_due`.
+    """Return the sites with a key that the host creates, as the module `certificates_due` reads them.
 
     `authority` is the certificate of the private CA. A certificate of an ACME server replaces the first one.
     """

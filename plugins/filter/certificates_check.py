@@ -1,4 +1,4 @@
-"""What is wrong with the certificates that sites provide, found before any host is touched.
+"""Filters that validate the certificates of sites with `tls.mode: provided`, before a host is contacted.
 
 Values that are neither a path nor PEM text are skipped; sites_check.py rejects them.
 """
@@ -23,17 +23,17 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.journal impo
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 
-# It takes a fifth of a second to import, and every task's process imports this file.
+# The import takes 0.2 s, and the process of every task imports this file.
 if TYPE_CHECKING:
     from cryptography import x509
 
 
 class Wrong(Exception):
-    """One line about one key; the rest cannot be told."""
+    """An error of one key that prevents further checks; the message is one line."""
 
 
 def _pem(value: Any, root: Path) -> str:
-    """PEM text, whether it was given as such or as the path of a file on the controller."""
+    """Return the PEM text of a value that is PEM text or the path of a file on the controller."""
     if not value or not isinstance(value, str):
         return ""
     if "-----BEGIN" in value:
@@ -46,7 +46,7 @@ def _pem(value: Any, root: Path) -> str:
 
 
 def covers(name: str, pattern: str) -> bool:
-    """Whether a certificate's name is that of a site, as browsers see it: a wildcard is one label."""
+    """Return whether a name in a certificate matches a host name. A wildcard replaces one label."""
     if address := parse_address(name):
         return address == parse_address(pattern)
     if pattern.startswith("*.") and not name.startswith("*."):
@@ -55,7 +55,7 @@ def covers(name: str, pattern: str) -> bool:
 
 
 def _read(certificate: str, key: str) -> tuple[list[x509.Certificate], Any]:
-    """The chain, the site's own first, and its key. Raises Wrong."""
+    """Return the chain, with the site's certificate first, and its key. Raise Wrong."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -64,21 +64,20 @@ def _read(certificate: str, key: str) -> tuple[list[x509.Certificate], Any]:
         chain = x509.load_pem_x509_certificates(certificate.encode())
         public = chain[0].public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Wrong("certificate: found what is no certificate, expected a chain in PEM") from error
+        raise Wrong("certificate: found invalid data, expected a certificate chain in PEM") from error
     try:
         secret = load_pem_private_key(key.encode(), None)
     except TypeError as error:
-        expected = "one without, for nobody is there to type it"
-        raise Wrong(f"key: found a key with a passphrase, expected {expected}") from error
+        raise Wrong("key: found a key with a passphrase, expected a key without one") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Wrong("key: found what is no private key, expected one in PEM") from error
+        raise Wrong("key: found invalid data, expected a private key in PEM") from error
     if secret.public_key() != public:
         others = [place for place, other in enumerate(chain, 1) if other.public_key() == secret.public_key()]
         if others:
             raise Wrong(
                 f"certificate: found the site's own at place {others[0]} of the chain, expected it first"
             )
-        raise Wrong("key: found another certificate's key, expected that of the chain's first certificate")
+        raise Wrong("key: found the key of another certificate, expected that of the first in the chain")
     return chain, secret
 
 
@@ -86,23 +85,23 @@ def _lines(names: list[str], own: Certificate, chain: list[x509.Certificate], no
     from cryptography.exceptions import InvalidSignature
 
     if missing := [name for name in names if not any(covers(name, pattern) for pattern in own.names)]:
-        found = f"one for {', '.join(own.names) or 'no name'}"
-        yield f"certificate: found {found}, expected one for {', '.join(missing)} as well"
+        found = ", ".join(own.names) or "no names"
+        yield f"certificate: found a certificate for {found}, expected also {', '.join(missing)}"
     if own.ends <= now:
-        yield f"certificate: found one that has ended {iso(own.ends)}, expected one that is valid"
+        yield f"certificate: found one that expired {iso(own.ends)}, expected a valid certificate"
     elif own.begins > now:
-        yield f"certificate: found one that begins {iso(own.begins)}, expected one that is valid"
+        yield f"certificate: found one that is valid from {iso(own.begins)}, expected a valid certificate"
     for place, (issued, issuer) in enumerate(pairwise(chain), 1):
         try:
             issued.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature):
-            found = f"a chain whose place {place + 1} has not issued place {place}"
-            yield f"certificate: found {found}, expected the site's own, then whoever issued each"
+            found = f"a chain in which certificate {place + 1} did not issue certificate {place}"
+            yield f"certificate: found {found}, expected the site's certificate, then its issuers in order"
             return
 
 
 def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tuple[list[str], list[str]]:
-    """What is refused, and what somebody should know of; never raises."""
+    """Return errors and warnings about the provided certificates; never raise."""
     errors, warnings = [], []
     for site_id in list(sites) if isinstance(sites, Mapping) else []:
         state, tls, given = (
@@ -126,7 +125,9 @@ def provided_faults(sites: Any, source_root: str, now: datetime.datetime) -> tup
         errors += lines
         if not lines and moment >= own.last_third:
             left = (own.ends - moment) / DAY
-            warnings.append(f"{at}.certificate: ends {iso(own.ends)}, in {left:.1f} days; provide another")
+            warnings.append(
+                f"{at}.certificate: expires {iso(own.ends)}, in {left:.1f} days. Remedy: provide a new one."
+            )
     return errors, warnings
 
 
@@ -142,7 +143,7 @@ def _faults(sites: Any, source_root: Any) -> tuple[list[str], list[str]]:
 @accept_args_markers
 @accept_lazy_markers
 def provided_errors(sites: Any, source_root: Any) -> list[str]:
-    """One line for each thing that is wrong with what sites provide.
+    """Return one line for each error in provided certificates.
 
     Relative paths in `sites` start at source_root, a folder on the controller.
     """
@@ -152,7 +153,7 @@ def provided_errors(sites: Any, source_root: Any) -> list[str]:
 @accept_args_markers
 @accept_lazy_markers
 def provided_warnings(sites: Any, source_root: Any) -> list[str]:
-    """One line for each that ends soon."""
+    """Return one line for each provided certificate that expires soon."""
     return _faults(sites, source_root)[1]
 
 

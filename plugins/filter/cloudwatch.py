@@ -1,38 +1,41 @@
-"""What Amazon's CloudWatch agent is told. It is JSON, which has no place for reasons: they are here."""
+"""The configuration of the CloudWatch agent. JSON has no comments, so the reasons are here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Local, and nobody but this host's own programs is heard.
+# Only programs on this host can send metrics.
 STATSD = "127.0.0.1:8125"
 
 
 def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
-    """What the agent reads, of the role's variables without their prefix; `{…}` and `${…}` are its own."""
+    """Return the agent's configuration from the role's variables without their prefix.
+
+    The agent itself replaces `{…}` and `${…}`.
+    """
     stream = {"log_stream_name": "{instance_id}"}
     if wanted["retention_days"]:
         stream["retention_in_days"] = wanted["retention_days"]
     group = wanted["log_group"]
     collected: dict[str, Any] = {
-        # What CloudWatch does not measure from outside the instance.
+        # Metrics that CloudWatch cannot measure from outside the instance.
         "mem": {"measurement": ["mem_used_percent"]},
         "swap": {"measurement": ["swap_used_percent"]},
         "disk": {
             "measurement": ["disk_used_percent", "disk_inodes_free"],
             "resources": wanted["disks"],
-            # A device's name differs between kinds of instance, and an alarm has to name every dimension.
+            # Device names differ between instance types, and an alarm must name every dimension.
             "drop_device": True,
         },
     }
     if wanted["metrics_directory"]:
         collected["statsd"] = {"service_address": STATSD, "metrics_aggregation_interval": wanted["interval"]}
     return {
-        # As root, as Amazon's own configurations have it: logs are read by their owners' groups alone.
+        # As root, as in Amazon's configurations, because only the groups of their owners can read logs.
         "agent": {"metrics_collection_interval": wanted["interval"], "run_as_user": "root"},
         "logs": {
             "logs_collected": {
-                # nginx writes a JSON object a line, which Logs Insights takes apart by itself.
+                # nginx writes one JSON object per line, which Logs Insights parses.
                 "files": {
                     "collect_list": [
                         {
@@ -43,8 +46,8 @@ def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
                         for name in ("access", "error")
                     ]
                 },
-                # Warnings of everything; of each site all that its units say, whose identifier is its name.
-                # They are in one group, which is made beforehand: a site that is added needs no new right.
+                # Warnings of all units, and all messages of each site, because its units log with the site's
+                # name as identifier. All sites share one log group, so a new site requires no new permission.
                 "journald": {
                     "collect_list": [
                         {"log_group_name": f"{group}/journal", "priority": "warning", **stream},
@@ -63,7 +66,7 @@ def cloudwatch_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
         },
         "metrics": {
             "namespace": wanted["namespace"],
-            # Whatever of the two the instance has; and by each alone, which is what alarms ask by.
+            # Alarms use metrics with exactly one of these dimensions. Not every instance has both.
             "append_dimensions": {
                 "InstanceId": "${aws:InstanceId}",
                 "AutoScalingGroupName": "${aws:AutoScalingGroupName}",

@@ -12,19 +12,19 @@ Results = Sequence[Mapping[str, Any]]
 
 # Registered variables of the role `release`, in the order of its tasks. Each task loops over sites.
 STEPS = (
-    "__release_fetched",
-    "__release_looked",
-    "__release_known",
-    "__release_agreed",
-    "__release_held",
-    "__release_built",
-    "__release_migrated",
+    "__release_credentials",
+    "__release_states",
+    "__release_history",
+    "__release_plan_validation",
+    "__release_locks",
+    "__release_builds",
+    "__release_migrations",
     "__release_setup",
-    "__release_switched",
-    "__release_withdrawn",
+    "__release_activations",
+    "__release_withdrawals",
 )
 # A failure in one of these steps makes the release unusable on every host of the site.
-RELEASE_STEPS = STEPS[STEPS.index("__release_built") : STEPS.index("__release_withdrawn")]
+RELEASE_STEPS = STEPS[STEPS.index("__release_builds") : STEPS.index("__release_withdrawals")]
 REASON_LENGTH = 200
 
 
@@ -62,18 +62,20 @@ def release_held(hostvars: Mapping[str, Any], host: str) -> list[str]:
     """Return the sites that this run has locked on a host."""
     return [
         _site(result)
-        for result in _results(hostvars, host, "__release_held")
+        for result in _results(hostvars, host, "__release_locks")
         if not result.get("failed") and not result.get("unreachable")
     ]
 
 
 def release_served(hostvars: Mapping[str, Any], host: str) -> list[str]:
     """Return the sites of this run that have a live release on a host after its activation."""
-    return [_site(result) for result in _results(hostvars, host, "__release_switched") if result.get("live")]
+    return [
+        _site(result) for result in _results(hostvars, host, "__release_activations") if result.get("live")
+    ]
 
 
 def release_withdrawals(hostvars: Mapping[str, Any], hosts: Sequence[str], host: str) -> list[dict[str, str]]:
-    """Return the locked sites of a host whose release failed on any host: `site` and `fault` each."""
+    """Return the locked sites of a host that have a failed release on any host: `site` and `fault` each."""
     first: dict[str, Mapping[str, str]] = {}
     for failure in release_failures(hostvars, hosts):
         if failure["step"] in RELEASE_STEPS:
@@ -102,7 +104,7 @@ def release_table(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> list[str
     """Return a table of the result of each site on each host, as lines."""
     sites = {
         _site(result): None
-        for step in ("__release_looked", "__release_known")
+        for step in ("__release_states", "__release_history")
         for host in hosts
         for result in _results(hostvars, host, step)
     }
@@ -117,12 +119,12 @@ def _result(hostvars: Mapping[str, Any], host: str, site: str, failures: Results
     for failure in failures:
         if (failure["site"], failure["host"]) == (site, host):
             return f"failed: {failure['reason']}"
-    withdrawn = _of(site, _results(hostvars, host, "__release_withdrawn"))
+    withdrawn = _of(site, _results(hostvars, host, "__release_withdrawals"))
     if withdrawn.get("kept"):
         return f"live {withdrawn['live']}, not switched back: {withdrawn['kept']}"
     if withdrawn.get("returned"):
         return f"unchanged: switched back to {withdrawn['live']}"
-    switched = _of(site, _results(hostvars, host, "__release_switched"))
+    switched = _of(site, _results(hostvars, host, "__release_activations"))
     return f"live {switched['live']}" if switched.get("changed") else "unchanged"
 
 

@@ -1,4 +1,4 @@
-"""Filters that resolve `sites` for roles: one object per site, and its secrets apart from it.
+"""Filters that resolve `sites` for roles: one object per site, with secrets in separate values.
 
 A parameter `sites` is the dictionary of the inventory, and `resolved` what resolve_sites returns.
 plugins/plugin_utils/sites/ computes the values.
@@ -49,7 +49,7 @@ def absent_sites(sites: Sites) -> list[str]:
 
 
 def select_sites(resolved: Resolved, only: str) -> Resolved:
-    """Return all sites, or the one named `only`. Raise AnsibleFilterError if there is none of this name."""
+    """Return all sites, or the one named `only`. Raise AnsibleFilterError if it does not exist."""
     found = [site for site in resolved if only in ("", site["name"])]
     if only and not found:
         raise AnsibleFilterError(f"SITE: found {only}, expected one of: {_names(resolved)}")
@@ -146,7 +146,7 @@ def build_secrets(sites: Sites) -> dict[str, dict[str, str]]:
 
 
 def site_credential_files(sites: Sites, database: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return the files with secrets of all sites, for the module `files`. `database` is the server."""
+    """Return the files with secrets of all sites, as entries of `files`. `database` is the server."""
     return [
         file
         for name, site in _present(sites)

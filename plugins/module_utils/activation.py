@@ -11,28 +11,28 @@ from ansible_collections.decanter.stack.plugins.module_utils.units import log
 
 
 class Refused(Exception):
-    """The release is not live; the message says why, what was done, and how the log ends."""
+    """The release is not live; the message has the reason, the result and the end of the log."""
 
 
 def switch(site: Site, identifier: str, wanted: Wanted) -> None:
-    """Put a release live. Raises Refused; what was live before is live then."""
-    old, begun = site.live_colour(), time.time()
+    """Activate a release. Raise Refused if it is unhealthy; then the previous release is live."""
+    old, start_time = site.live_colour(), time.time()
     before, new = site.release_of(old) if old else "", live.idle(old)
     fault = live.start(site, new, identifier, wanted)
     if fault:
         live.stop(site, new)
         stays = f"Still live is {before}" if before else "Nothing is live"
         raise Refused(
-            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, begun)}"
+            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, start_time)}"
         )
     live.flip(site, new)
     companions.move_companions(site, identifier, wanted)
-    # The first of all has nothing to give way to.
+    # Do not watch the first release, because no previous release exists.
     fault = live.watch(site, identifier, wanted, wanted["health"]["watch"] if before else 0)
     if not fault:
         return
     units = [name for name in companions.unit_names(site, identifier, wanted) if fault.startswith(name)]
-    output = log_report(site, units[-1] if units else site.unit(new), new, begun)
+    output = log_report(site, units[-1] if units else site.unit(new), new, start_time)
     if not before:
         raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
     live.flip(site, old)
@@ -49,12 +49,12 @@ def log_report(site: Site, unit: str, colour: str, since: float) -> str:
 def keep_instance(site: Site) -> None:
     """Start the live instance at boot, and drain the other one."""
     colour = site.live_colour()
-    live.remember(site, colour)
+    live.enable_at_boot(site, colour)
     live.drain(site, live.idle(colour))
 
 
 def restore_pin(site: Site, pin: dict[str, object]) -> None:
-    """Write the pin as it was before a run, or remove it if there was none."""
+    """Restore the pin from before a run, or remove the pin if the site had none."""
     if pin:
         write_json(site.pin, pin)
     else:
@@ -62,7 +62,7 @@ def restore_pin(site: Site, pin: dict[str, object]) -> None:
 
 
 def write_provisional(site: Site, identifier: str) -> dict[str, object]:
-    """Write what to return to if the release fails on another host; return the note before it.
+    """Record the release to return to if this one fails on another host; return the previous record.
 
     A note of a run that was killed keeps its `before`: no run has activated a later release on all hosts.
     """

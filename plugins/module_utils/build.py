@@ -42,7 +42,7 @@ class Build(BuildUnit):
         Afterwards the tree is `releases/.new-ID`, all of it root's.
         """
         self.clear()
-        # Environments have the names of the releases that made them, and other releases use them.
+        # An environment has the name of the release that created it; other releases use it, too.
         existed = is_complete(self.environment)
         try:
             self.prepare(archive)
@@ -70,7 +70,7 @@ class Build(BuildUnit):
         return environment
 
     def clear(self) -> None:
-        """Remove what a build that failed or was cut off has left."""
+        """Remove the files of a failed or interrupted build."""
         self.stop()
         for leftover in (self.folder, *self.site.releases.glob(".new-*"), *self.site.venvs.glob(".new-*")):
             remove(leftover)
@@ -158,11 +158,11 @@ class Build(BuildUnit):
 
 
 def quoted(value: str) -> str:
-    """A value as systemd reads it from a file of variables."""
+    """Return a value in the quoting of systemd's EnvironmentFile."""
     return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
 
 
 def finish(path: Path, final: Path) -> None:
-    """Give a complete tree its final name, after everything of it is on the disk."""
+    """Give a complete tree its final name, after all of it is on the disk."""
     sync(path)
     path.rename(final)

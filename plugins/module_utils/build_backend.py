@@ -179,7 +179,7 @@ def module(failure: Failure, python: str) -> Explanation | None:
 
 
 def failed(failure: Failure, python: str) -> Explanation:
-    """Return how a backend failed that lacks nothing known."""
+    """Return how a backend failed, if no missing dependency was found."""
     causes, short = "\n".join(failure.causes), dotted(python)
     newer = f'use a newer version of it, or a Python older than {short} (`python: "3.x"`)'
     if not re.search(r"[=@]", failure.subject):

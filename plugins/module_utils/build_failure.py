@@ -54,7 +54,7 @@ def parse(text: str) -> Failure:
             target.append(line.strip() if target is not output else line[9:])
     error, *chain = (middle(" ".join(" ".join(cause).split()), LONGEST_CAUSE) for cause in causes[1:])
     subject = next((match[1] for match in (re.search(each, error) for each in SUBJECTS) if match), "")
-    # The application and its workspace's members: their folder says nothing to the operator.
+    # The application and members of its workspace: their temporary folder is of no use to the operator.
     subject = re.sub(r" @ file://\S{1,300}", "", subject)
     detail = [line for line in causes[-1] if line]
     return Failure(error, chain, "\n".join(output), hints, detail, subject)

@@ -1,4 +1,4 @@
-"""The inputs of a build besides the source."""
+"""The inputs of a build other than the source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.decanter.stack.plugins.module_utils import interpreter
 
 @dataclass
 class Wanted:
-    """The inputs of a build besides the source."""
+    """The inputs of a build other than the source."""
 
     python: str
     server: str  # locked requirements of gunicorn

@@ -37,9 +37,9 @@ def explain(log: str, python: str, packages: Mapping[str, str] = PACKAGES) -> st
 
 
 def unknown(failure: Failure) -> Explanation:
-    """Return uv's own words, for a failure that no rule covers."""
-    said = ": ".join(filter(None, (failure.error, failure.causes[-1] if failure.causes else "")))
-    return f"the build failed: {said or 'the log contains no error of uv'}", "see the end of the log"
+    """Return the message of uv for a failure that no rule covers."""
+    message = ": ".join(filter(None, (failure.error, failure.causes[-1] if failure.causes else "")))
+    return f"the build failed: {message or 'the log contains no error of uv'}", "see the end of the log"
 
 
 def unit_fault(result: str, limits: Mapping[str, str]) -> str:

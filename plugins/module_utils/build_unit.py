@@ -55,8 +55,8 @@ class BuildUnit:
         self.limit = int(limit.removesuffix("M")) << 20
 
     def stop(self) -> None:
-        """Stop the unit with all its processes, before root reads or writes a file of the build."""
-        # This fails if the unit does not exist. The processes decide.
+        """Stop the unit and all its processes, before root reads or writes a file of the build."""
+        # This fails if the unit does not exist. The check of the processes follows.
         systemctl("stop", self.unit, check=False)
         deadline = time.monotonic() + 10  # a killed process exists until its parent has read its status
         while left := processes_of(self.user.pw_uid):
@@ -145,14 +145,14 @@ class BuildUnit:
                 running.wait(pause)
                 return ""
             except subprocess.TimeoutExpired:
-                begun = time.monotonic()
+                start_time = time.monotonic()
             if is_over(self.folder, self.cache, self.limit):
                 return "disk"
             if is_nearly_full(self.folder):
                 found = f"{self.site.root}: found a file system that is nearly full"
                 raise BuildError(f"{found}\nRemedy: free space on the host.")
-            # The measurement takes a twentieth of the time at most.
-            pause = max(0.5, 20 * (time.monotonic() - begun))
+            # Spend at most 5 percent of the time on the measurement.
+            pause = max(0.5, 20 * (time.monotonic() - start_time))
 
     def fault(self, result: str, output: str) -> str:
         """Return the reason of a failure: a result of the unit, a message, a command, or uv's log."""
@@ -179,7 +179,7 @@ class BuildUnit:
         return clean(self.redacted(text.decode(errors="replace")))
 
     def message(self, name: str) -> str:
-        """Return a message of the builder, cleaned and bounded; empty if there is none."""
+        """Return a message of the builder, cleaned and bounded; empty if it does not exist."""
         return end(clean(self.redacted(self.read(name)[:LONGEST_FAULT])))
 
     def limits(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ class BuildUnit:
         return text
 
     def read(self, name: str, limit: int = LARGEST_RESULT) -> str:
-        """Return a result of the builder, an untrusted text of limited size; empty if there is none."""
+        """Return a result of the builder, an untrusted text of limited size; empty if it does not exist."""
         return read_result(self.folder / "results" / name, limit)
 
 

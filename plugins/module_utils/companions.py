@@ -1,4 +1,4 @@
-"""The processes and timers of a site, which run beside the instance of a release.
+"""The processes and timers of a site, which run next to the instance of a release.
 
 Functions that take `wanted` read `processes`, `timers` and `units` of the resolved site.
 """
@@ -28,7 +28,7 @@ def unit_reason(name: str, wanted: Wanted) -> str:
 
 
 def unit_names(site: Site, identifier: str, wanted: Wanted) -> list[str]:
-    """Return the units that run beside a release's instance."""
+    """Return the units of the processes and timers of a release."""
     kinds = {"service": wanted["processes"], "timer": wanted["timers"]}
     return [
         f"{site.name}.{name}@{identifier}.{kind}" for kind, named in kinds.items() for name in sorted(named)
@@ -62,7 +62,7 @@ def unreadable(site: Site, identifier: str, wanted: Wanted) -> str:
         if show(name)["LoadState"] != "loaded":
             arguments = ["systemd-analyze", "verify", "--man=no", name]
             errors = subprocess.run(arguments, capture_output=True, text=True).stderr.strip().splitlines()
-            return f"systemd refuses {name}: {errors[0] if errors else 'it is not there'}"
+            return f"systemd rejects {name}: {errors[0] if errors else 'the unit does not exist'}"
     return ""
 
 

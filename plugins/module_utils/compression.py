@@ -1,4 +1,4 @@
-"""Static files compressed once, when a release is made, for nginx to serve as they are."""
+"""Compress the static files of a release when it is built, so that nginx serves them without work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 TWINS = (".gz", ".br")
-# What is text, however it is called; pictures and fonts for browsers are compressed already.
+# Formats that compression makes smaller. Images and web fonts are compressed already.
 SUFFIXES = (
     *(
         ".css",
@@ -29,19 +29,19 @@ SUFFIXES = (
     ),
     *(".wasm", ".webmanifest", ".xml"),
 )
-SMALLEST = 512  # bytes: less fits in a packet anyway
-LARGEST = 8 * 2**20  # beyond that it takes seconds
+SMALLEST = 512  # bytes: a smaller file fits in one packet without compression
+LARGEST = 8 * 2**20  # bytes: compression of larger files takes seconds
 
 
 def twins(path: Path) -> list[Path]:
-    """Where nginx looks for a file's compressed versions."""
+    """Return the paths of a file's compressed versions."""
     return [path.with_name(path.name + suffix) for suffix in TWINS]
 
 
 def compress(files: Iterable[Path], group: int) -> None:
-    """Put compressed versions beside files that have none and gain by it; root's, and readable by the group.
+    """Write compressed versions of files that become smaller. Root owns them; the group can read them.
 
-    A file that a build has compressed stays. The folders are root's by now: nobody puts a link in the way.
+    Files that the build has compressed stay. Root owns the folders, so other users cannot add symlinks.
     """
     brotli = shutil.which("brotli")
     for file in list(files):
@@ -71,6 +71,6 @@ def _write(path: Path, content: bytes, of: Path, group: int) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
         file.write(content)
     os.chown(path, 0, group)
-    # It is as old as what it stands for, which is what nginx says of it.
+    # nginx sends the time of this file as Last-Modified, so it must be that of the original.
     moment = of.stat().st_mtime_ns
     os.utime(path, ns=(moment, moment))

@@ -94,7 +94,7 @@ HEADERS = {
     "zlib.h": "zlib1g-dev",
     "zmq.h": "libzmq3-dev",
     "zstd.h": "libzstd-dev",
-    # A folder of headers stands for each header in it.
+    # The entry of a folder applies to each header in it.
     "arpa/": "libc6-dev",
     "libxml/": LIBXML,
     "libxslt/": LIBXSLT,

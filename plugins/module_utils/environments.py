@@ -8,7 +8,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 
 
 def marker(environment: Path) -> Path:
-    """Return the file beside an environment that exists if the environment is complete."""
+    """Return the path of the marker file of an environment. It exists if the environment is complete."""
     return environment.with_name(f"{environment.name}.json")
 
 

@@ -22,7 +22,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-def ask(path: Path, wanted: Wanted) -> str:
+def check(path: Path, wanted: Wanted) -> str:
     """Return why the instance behind a socket is unhealthy, or an empty string."""
     connection = UnixConnection(path, timeout=10)
     try:
@@ -35,7 +35,7 @@ def ask(path: Path, wanted: Wanted) -> str:
         response = connection.getresponse()
         body = response.read(500).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer ({error!r})"
+        return f"no response ({error!r})"
     finally:
         connection.close()
     return "" if response.status < 400 else f"{response.status} {response.reason}: {body.strip()}"

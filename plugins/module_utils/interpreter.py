@@ -1,7 +1,7 @@
 """Find a site's Python interpreter, and reject interpreters that users other than root can modify.
 
-Root executes the interpreter to read its version. Whoever can write to the interpreter, to a folder above it
-or to its standard library would therefore run code as root.
+Root executes the interpreter to read its version. A user with write permission for the interpreter, a folder
+above it or its standard library could therefore run code as root.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def unsafe(path: str) -> str:
         for home in homes:
             libraries = standard_libraries(home)
             if not libraries:
-                return f"{home}: found no standard library beside it, expected one such as lib/python3.12"
+                return f"{home}: found no standard library next to it, expected one such as lib/python3.12"
             for library in libraries:
                 if fault := chain_fault(library) or tree_fault(os.path.realpath(library)):
                     return fault
@@ -148,7 +148,7 @@ def tree_fault(folder: str) -> str:
 
 
 def modifiable(path: str) -> str:
-    """Return who can modify one file, folder or symlink besides root, as a fault."""
+    """Return a fault if a user other than root can modify a file, folder or symlink."""
     status = os.lstat(path)
     if status.st_uid != 0:
         return f"{path}: found the owner {user_name(status.st_uid)}, expected root"

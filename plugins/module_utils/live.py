@@ -14,16 +14,16 @@ from pathlib import Path
 
 from ansible_collections.decanter.stack.plugins.module_utils import companions
 from ansible_collections.decanter.stack.plugins.module_utils.companions import unit_reason
-from ansible_collections.decanter.stack.plugins.module_utils.health import ask
+from ansible_collections.decanter.stack.plugins.module_utils.health import check
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, Wanted
 
-# --- Whether something has to be done ----------------------------------------------------------
+# --- Comparison with the wanted state ----------------------------------------------------------
 
 
 def reason_to_switch(site: Site, identifier: str, wanted: Wanted) -> str:
-    """Why the release has to be put live; an empty string when it is, and runs what is on disk."""
+    """Return why the release must be activated, or an empty string if it is live with its current files."""
     colour = site.live_colour()
     if not colour:
         return "nothing was live"
@@ -34,18 +34,18 @@ def reason_to_switch(site: Site, identifier: str, wanted: Wanted) -> str:
 
 
 def unfinished(site: Site, identifier: str, wanted: Wanted) -> str:
-    """What a run that was cut off after the flip has left undone."""
+    """Return a step that a run interrupted after the activation has not done, or an empty string."""
     if site.provisional.exists():
-        return "the run that activated it was cut off before all hosts had it"
+        return "the run that activated it was interrupted before all hosts had it"
     colour = site.live_colour()
-    path, line = boot_note(site, colour)
+    path, line = boot_file(site, colour)
     other = show(site.unit(idle(colour)))
     if not path.exists() or path.read_text() != line or show(site.unit(colour))["UnitFileState"] != "enabled":
         return "it would not be live after a reboot"
     if other["UnitFileState"] == "enabled" or other["ActiveState"] == "active":
-        return "the instance before it still runs"
-    if strangers := companions.other_companions(site, identifier, wanted):
-        return f"{strangers[0]} still runs"
+        return "the previous instance still runs"
+    if old := companions.other_companions(site, identifier, wanted):
+        return f"{old[0]} still runs"
     reasons = (unit_reason(name, wanted) for name in companions.unit_names(site, identifier, wanted))
     return next((reason for reason in reasons if reason), "")
 
@@ -58,17 +58,17 @@ def idle(colour: str) -> str:
 
 
 def stop(site: Site, colour: str) -> None:
-    """Stop an instance. The socket in the same call, or a late connection would start it again."""
+    """Stop an instance and, in the same call, its socket, because a connection would start it again."""
     systemctl("stop", site.unit(colour, "socket"), site.unit(colour))
 
 
 def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
-    """Start a release as the idle instance; what is wrong with it, an empty string when it is healthy."""
+    """Start a release as the idle instance. Return its fault, or an empty string if it is healthy."""
     units = [show(site.unit(colour, kind)) for kind in ("socket", "service")]
     if any(unit["NeedDaemonReload"] == "yes" or unit["LoadState"] != "loaded" for unit in units):
         systemctl("daemon-reload")
     stop(site, colour)
-    forget_pages(site)
+    empty_page_cache(site)
     replace_symlink(site.slot(colour), f"releases/{identifier}")
     try:
         systemctl("start", site.unit(colour, "socket"), site.unit(colour))
@@ -76,28 +76,28 @@ def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
         return str(error)
     timeout = wanted["health"]["timeout"]
     deadline = time.monotonic() + timeout
-    fault = "it was not asked"
+    fault = "no health check was sent"
     while time.monotonic() < deadline:
         unit = show(site.unit(colour))
         if unit["NRestarts"] not in ("", "0") or unit["ActiveState"] == "failed":
             return "it ended"
-        fault = ask(site.socket(colour), wanted)
+        fault = check(site.socket(colour), wanted)
         if not fault:
             return ""
         time.sleep(0.1)
     return f"it was not healthy within {timeout} s: {fault}"
 
 
-def forget_pages(site: Site) -> None:
-    """Empty the cache that nginx keeps for the site.
+def empty_page_cache(site: Site) -> None:
+    """Empty nginx's cache of the site.
 
-    Its pages are kept by the colour that is live: none of the release that was of this colour must be found
-    when another is. To nginx a file that is gone is a page that it has not got.
+    The cache keys contain the colour of the instance. Without this, nginx would serve pages of an earlier
+    release of the same colour. nginx fetches a page again if its file is missing.
     """
     if site.pages.is_dir():
         for folder in site.pages.iterdir():
             if folder.is_dir() and not folder.is_symlink():
-                shutil.rmtree(folder, ignore_errors=True)  # nginx writes there meanwhile
+                shutil.rmtree(folder, ignore_errors=True)  # nginx writes there at the same time
 
 
 def flip(site: Site, colour: str) -> None:
@@ -107,13 +107,13 @@ def flip(site: Site, colour: str) -> None:
 
 
 def watch(site: Site, identifier: str, wanted: Wanted, seconds: float) -> str:
-    """Look at a release that has just gone live; what is wrong with it, an empty string when nothing is.
+    """Watch a new live release for some seconds. Return its fault, or an empty string if it stays healthy.
 
-    Once at least, and for so long. Two bad answers in a row: one may be a worker that was replaced.
+    Sends at least one health check. Two failures in a row are a fault; one may be a worker that restarts.
     """
     deadline, faults = time.monotonic() + seconds, 0
     while True:
-        fault = ask(site.live_socket, wanted)
+        fault = check(site.live_socket, wanted)
         faults = faults + 1 if fault else 0
         if faults == 2:
             return f"it became unhealthy when it was live: {fault}"
@@ -127,7 +127,7 @@ def watch(site: Site, identifier: str, wanted: Wanted, seconds: float) -> str:
 
 
 def drain(site: Site, colour: str, timeout: float = 10) -> None:
-    """Let an instance that is no longer live end what it has; what waits in its socket is taken first."""
+    """Stop the previous instance, after it has accepted the connections in the queue of its socket."""
     if show(site.unit(colour))["ActiveState"] != "active":
         return
     deadline = time.monotonic() + timeout
@@ -137,23 +137,23 @@ def drain(site: Site, colour: str, timeout: float = 10) -> None:
         if not out or out[2] == "0":
             break
         time.sleep(0.05)
-    # A connection that was just taken from the socket may not be with a thread yet.
+    # A connection that was just accepted may not have a thread yet.
     time.sleep(0.5)
     systemctl("stop", "--no-block", site.unit(colour, "socket"), site.unit(colour))
 
 
-def boot_note(site: Site, colour: str) -> tuple[Path, str]:
-    """/run is empty after a reboot: tmpfiles makes live.sock again, before nginx starts."""
+def boot_file(site: Site, colour: str) -> tuple[Path, str]:
+    """Return the path and the text of the tmpfiles.d file that creates live.sock at boot, before nginx."""
     path = Path(f"/etc/tmpfiles.d/decanter-{site.name}-live.conf")
     return (
         path,
-        f"# Which instance is live; written by each release.\nL {site.live_socket} - - - - {colour}.sock\n",
+        f"# The live instance; each release writes this file.\nL {site.live_socket} - - - - {colour}.sock\n",
     )
 
 
-def remember(site: Site, colour: str) -> None:
-    """Have a reboot come back with this instance."""
-    write_file(*boot_note(site, colour))
+def enable_at_boot(site: Site, colour: str) -> None:
+    """Enable an instance at boot, and disable the other one."""
+    write_file(*boot_file(site, colour))
     systemctl("--quiet", "enable", site.unit(colour, "socket"), site.unit(colour))
     other = idle(colour)
     systemctl("--quiet", "disable", site.unit(other, "socket"), site.unit(other))

@@ -1,4 +1,4 @@
-"""Text of untrusted logs, made safe for a terminal and for a message."""
+"""Sanitize the text of untrusted logs for terminals and messages."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ class SitePaths:
 
     def __init__(self, name: str) -> None:
         self.home = f"/srv/{name}"
-        # One immutable tree for each release, with its records beside it.
+        # One immutable tree for each release, and files with its records.
         self.releases = f"{self.home}/releases"
         # Environments, shared by releases with the same requirements.
         self.environments = f"{self.home}/venvs"

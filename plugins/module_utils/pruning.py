@@ -25,6 +25,6 @@ def prune(site: Site, keep: int) -> None:
             path.unlink()
     needed = {(site.release(identifier) / ".venv").resolve().name for identifier in site.identifiers()}
     for path in site.venvs.iterdir():
-        # An environment, or the marker beside it.
+        # An environment, or its marker file.
         if path.name.removesuffix(".json") not in needed:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,4 +1,4 @@
-"""Builds of Python that uv can install: which are pinned, which are on the host, which are still in use.
+"""Builds of Python that uv can install: pinned, installed, and used by environments.
 
 /opt/decanter/python/VERSION-HASH/    one build; the hash is that of its archive
 /opt/decanter/python/bin/pythonX.Y    a symlink to the current build of a version
@@ -45,7 +45,7 @@ class Build(NamedTuple):
 
 
 def pinned(pins: dict[str, Any], minor: str, machine: str) -> Build:
-    """Return the newest build of a minor version. Raises ManagedPythonError if there is none."""
+    """Return the newest build of a minor version. Raise ManagedPythonError if none exists."""
     builds = [
         Build(key, f"{pin['major']}.{pin['minor']}", pin["patch"], pin["sha256"], pin["url"])
         for key, pin in pins.items()
@@ -111,7 +111,7 @@ class Installation:
 
     @property
     def outdated(self) -> list[str]:
-        """Return one line for each version whose current build is not the pinned one."""
+        """Return one line for each version with a current build other than the pinned one."""
         lines = []
         for build in self.unlinked:
             if build.minor in self.links:

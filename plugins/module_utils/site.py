@@ -1,17 +1,17 @@
-"""One site as it lies on a host: its paths, its records, and changes that are never seen half done.
+"""The state of one site on a host: its paths and its records.
 
-/srv/SITE/releases/ID/     one immutable tree a release
-/srv/SITE/releases/ID.*    what is known of it (json), the database's schema after it (schema.json), and
-                           a dump from before its migration (sql.gz)
-/srv/SITE/venvs/HASH/      dependencies, shared by the releases that need the same
-/srv/SITE/{blue,green}     what each instance runs: symlinks to a release
-/srv/SITE/current          the live release, for people and commands
+/srv/SITE/releases/ID/     the immutable tree of a release
+/srv/SITE/releases/ID.*    its record (json), the database's schema after its migration (schema.json), and
+                           the dump from before its migration (sql.gz)
+/srv/SITE/venvs/HASH/      an environment, shared by releases with the same requirements
+/srv/SITE/{blue,green}     symlinks to the release of each instance
+/srv/SITE/current          a symlink to the live release, for people and commands
 /srv/SITE/assets/          static files of the live and the previous release together
-/srv/SITE/lock.json        who works on the site now
+/srv/SITE/lock.json        the lock of the run that changes the site
 /srv/SITE/once.json        commands of `setup` that have run
-/srv/SITE/pin.json         the release that somebody went back to, which a converge respects
-/srv/SITE/provisional.json what to return to while a run activates a release on all hosts of the site
-/var/log/decanter/SITE.log one line for each release that went live, or did not
+/srv/SITE/pin.json         the pinned release of a rollback, which a converge keeps
+/srv/SITE/provisional.json the release to return to while a run activates another on all hosts of the site
+/var/log/decanter/SITE.log one line for each release that was activated, or failed
 /run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
 """
 
@@ -38,7 +38,7 @@ class Service(NamedTuple):
     """A service of which a site can have an instance: the unit SERVICE@SITE."""
 
     package: str
-    variable: str  # environment variable with the address, for the application
+    variable: str  # the application's environment variable with the address
     address: str  # {} is the name of the site
 
 
@@ -49,7 +49,7 @@ SERVICES = {
 
 
 class Site:
-    """Paths and names of one site. Nothing is made by asking for them."""
+    """Paths and names of one site. The constructor creates nothing."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,7 +70,7 @@ class Site:
         self.log = Path(paths.release_log)
 
     def prepare(self) -> None:
-        """Make the folders that releases are kept in: the site reads them, nobody else does."""
+        """Create the folders of releases and environments. Only root and the site's group can read them."""
         group = pwd.getpwnam(self.name).pw_gid
         for folder in (self.releases, self.venvs):
             folder.mkdir(mode=0o750, exist_ok=True)
@@ -80,7 +80,7 @@ class Site:
         return self.releases / identifier
 
     def slot(self, colour: str) -> Path:
-        """The symlink that tells the instance of a colour which release it runs."""
+        """Return the symlink to the release of an instance."""
         return self.root / colour
 
     def socket(self, colour: str) -> Path:
@@ -90,13 +90,13 @@ class Site:
         return f"{self.name}@{colour}.{kind}"
 
     def identifiers(self) -> list[str]:
-        """The finished releases, oldest first: an ID begins with its time."""
+        """Return the IDs of complete releases, oldest first. An ID begins with its time."""
         if not self.releases.is_dir():
             return []
         return sorted(p.name for p in self.releases.iterdir() if p.is_dir() and p.name[0] != ".")
 
     def records(self) -> list[dict[str, Any]]:
-        """What is known of each release, oldest first, those among them that could not be built."""
+        """Return the records of all releases, oldest first, including those with a failed build."""
         if not self.releases.is_dir():
             return []
         return [
@@ -104,50 +104,49 @@ class Site:
         ]
 
     def record(self, identifier: str) -> dict[str, Any]:
-        return read_json(self.beside(identifier, "json"))
+        return read_json(self.sidecar(identifier, "json"))
 
     def write_record(self, identifier: str, record: dict[str, Any]) -> None:
-        write_json(self.beside(identifier, "json"), record)
+        write_json(self.sidecar(identifier, "json"), record)
 
     def amend_record(self, identifier: str, **more: Any) -> None:
         self.write_record(identifier, self.record(identifier) | more)
 
     def fail(self, identifier: str, fault: str) -> None:
-        """Mark a release as one that nobody goes back to, but for the one that is live, and log it."""
+        """Mark a release as failed, unless it is live, and log it. A rollback skips failed releases."""
         live = self.live_release()
         if identifier != live:
             self.amend_record(identifier, state="failed", fault=fault)
         self.note("failed", identifier, because=fault, live=live)
 
     def is_migrated(self, identifier: str) -> bool:
-        """Whether the database was brought up to a release, as far as its record knows."""
+        """Return whether the record of a release contains its migration."""
         return bool(self.record(identifier).get("migrated"))
 
     def schema(self, identifier: str) -> dict[str, str]:
-        """The schema that a release was made for; see module_utils/databases/engine.py."""
-        return read_json(self.beside(identifier, "schema.json"))
+        """Return the schema after the migration of a release; see module_utils/databases/engine.py."""
+        return read_json(self.sidecar(identifier, "schema.json"))
 
-    def beside(self, identifier: str, suffix: str) -> Path:
-        """A file that is kept with a release and goes with it."""
+    def sidecar(self, identifier: str, suffix: str) -> Path:
+        """Return the path of a file that belongs to a release and is removed with it."""
         return self.releases / f"{identifier}.{suffix}"
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Nothing else changes the site's releases meanwhile.
+    def exclusive(self) -> Iterator[None]:
+        """Exclude other processes on this host that change the site's releases; wait for a running one.
 
-        It ends with the process, so that it is never stale. What a killed run left at work on the host
-        is waited for.
+        The kernel releases the lock when the process ends, so it is never stale.
         """
         with open(self.root / ".at-work", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def holder(self) -> str:
-        """Who works on the site now."""
-        return read_json(self.lock).get("by", "somebody")
+        """Return the user and machine that hold the lock of the site."""
+        return read_json(self.lock).get("by", "unknown")
 
     def note(self, what: str, identifier: str, **more: str) -> None:
-        """Add a line to the site's log of releases: when, what, by whom."""
+        """Append a line to the site's release log: time, event, release, user."""
         fields = {"by": self.holder(), "in": read_json(self.lock).get("what", ""), **more}
         self.log.parent.mkdir(mode=0o755, exist_ok=True)
         line = " ".join(
@@ -157,18 +156,18 @@ class Site:
             file.write(line + "\n")
 
     def live_colour(self) -> str:
-        """The colour that nginx reaches, or an empty string before the first release."""
+        """Return the colour of the live instance, or an empty string before the first release."""
         if not self.live_socket.is_symlink():
             return ""
         return Path(os.readlink(self.live_socket)).stem
 
     def live_release(self) -> str:
-        """The ID that is live, or an empty string."""
+        """Return the ID of the live release, or an empty string."""
         colour = self.live_colour()
         return self.release_of(colour) if colour else ""
 
     def release_of(self, colour: str) -> str:
-        """The ID that a colour runs, or an empty string."""
+        """Return the ID of an instance's release, or an empty string."""
         slot = self.slot(colour)
         return Path(os.readlink(slot)).name if slot.is_symlink() else ""
 
@@ -178,7 +177,7 @@ def now() -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a file holds; nothing when it is not there."""
+    """Return the content of a JSON file, or an empty dictionary if the file does not exist."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:

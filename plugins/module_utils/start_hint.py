@@ -7,7 +7,7 @@ import re
 from ansible_collections.decanter.stack.plugins.module_utils.log_text import clean, cut
 from ansible_collections.decanter.stack.plugins.module_utils.start_path import path_hint
 
-# Distributions whose modules have another name.
+# Distributions by module, if their names differ.
 DISTRIBUTIONS = {
     "Crypto": "pycryptodome",
     "Cryptodome": "pycryptodomex",
@@ -45,7 +45,7 @@ DISTRIBUTIONS = {
     "yaml": "PyYAML",
     "zmq": "pyzmq",
 }
-# Modules whose distribution has the same name.
+# Modules with the name of their distribution.
 SAME = frozenset(
     (
         *("alembic", "asyncpg", "bcrypt", "boto3", "celery", "cryptography", "email_validator", "eventlet"),
@@ -145,7 +145,7 @@ def variable_hint(name: str) -> str:
 
 
 SQLITE_HINT = (
-    "SQLite writes its file and a journal beside it: keep the database in a folder of `uploads`, such as "
+    "SQLite writes its file and a journal next to it: keep the database in a folder of `uploads`, such as "
     "`uploads: [instance]`, or use `database`."
 )
 # A part of the exception or of its traceback, the service, and its remedy.

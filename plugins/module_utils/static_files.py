@@ -12,9 +12,9 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 
 
 def publish(site: Site, identifier: str, static: list[dict[str, str]], check: bool) -> bool:
-    """Copy a release's static files beside those of the release before.
+    """Copy a release's static files to the folder with those of the previous release.
 
-    Removes compressed files of other releases. Returns whether a file was missing.
+    Remove compressed files of other releases. Return whether a file was missing.
     """
     changed = False
     os.umask(0o022)  # nginx reads the folders that this function creates

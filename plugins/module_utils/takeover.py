@@ -1,8 +1,8 @@
-"""Take over what an untrusted build has written: copy it out of a root-only folder into files of root's.
+"""Copy the results of an untrusted build from a root-only folder into new files of root.
 
-Every file is a new one, so nothing of the builder's remains: no owner, set-user-ID bit, group-write bit,
-access list, open descriptor or hard link. Folders are opened one below the other without following symlinks.
-Files of an earlier environment, which are root's, become hard links.
+The copies have no owner, set-user-ID bit, group-write bit, ACL, open descriptor or hard link of the builder.
+Folders are opened one below the other without following symlinks. Files of an earlier environment, which root
+owns, become hard links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 
 DEEPEST = 100
-# More entries than any application has; empty files take no space but inodes.
+# More entries than any application has. The limit protects inodes, because empty files take no space.
 MOST_ENTRIES = 1_000_000
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BLOCK = 1 << 20
@@ -35,13 +35,13 @@ class Takeover:
     limit: int
     copied: int = 0
     entries: int = 0
-    # Of each file with several links: where it was seen, how many links it has, and how many were found.
+    # For each file with several links: its first path, its link count, and the links found so far.
     links: dict[tuple[int, int], tuple[str, int, int]] = field(default_factory=dict)
 
     def take(self, source: Path, target: Path, earlier: Path | None = None, kept: Iterable[str] = ()) -> None:
-        """Copy `source`, which nothing changes meanwhile, to the new folder `target`. Raise TakeoverError.
+        """Copy `source`, which no other process changes, to the new folder `target`. Raise TakeoverError.
 
-        `kept` are the paths of files of the tree `earlier`, which is root's, that the new one has, too.
+        `kept` are the paths of files that the tree `earlier`, which root owns, and the new tree have.
         """
         self.make(target)
         if earlier:
@@ -63,7 +63,7 @@ class Takeover:
         os.chown(folder, 0, self.group)
 
     def link(self, earlier: Path, target: Path, kept: set[str]) -> None:
-        """Link files of an earlier tree. Only paths that it has itself are used, not those that are given."""
+        """Create hard links to the files of an earlier tree that `kept` lists."""
         for here, folders, names in os.walk(earlier):
             below = Path(here).relative_to(earlier)
             prefix = "" if here == str(earlier) else f"{below}/"
@@ -106,7 +106,7 @@ class Takeover:
                 os.chown(name, 0, self.group, dir_fd=target, follow_symlinks=False)
             elif stat.S_ISREG(found.st_mode):
                 self.file(where, name, source, target)
-            # A socket, a pipe or a device is no part of a release.
+            # A socket, a pipe or a device cannot be part of a release.
 
     def enter(self, found: os.stat_result) -> None:
         """Count a file, symlink or folder, and the size of a file."""
@@ -135,7 +135,7 @@ class Takeover:
                         left = left[os.write(copy, left) :]
                 os.fchown(copy, 0, self.group)
                 os.fchmod(copy, mode)
-                # nginx and browsers know a static file by its time.
+                # nginx and browsers use the time of a static file as its version.
                 os.utime(copy, ns=(found.st_mtime_ns, found.st_mtime_ns))
             finally:
                 close(copy)
@@ -144,7 +144,7 @@ class Takeover:
 
 
 def open_folder(where: str, name: str, parent: int) -> int:
-    """Open a folder of root's. Raise TakeoverError if the earlier tree has a file there."""
+    """Open a folder that root owns. Raise TakeoverError if the earlier tree has a file there."""
     try:
         return os.open(name, FOLDER, dir_fd=parent)
     except OSError as error:
@@ -152,7 +152,7 @@ def open_folder(where: str, name: str, parent: int) -> int:
 
 
 def unlink(where: str, name: str, folder: int) -> None:
-    """Remove a file of the earlier tree that the build has, too. Raise TakeoverError if it is a folder."""
+    """Remove a file of the earlier tree that the build replaces. Raise TakeoverError if it is a folder."""
     try:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
@@ -167,7 +167,7 @@ def close(*descriptors: int | None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write a whole file system to its disk, before a marker or a final name declares a tree complete."""
+    """Write a file system to its disk, before a marker or a final name declares a tree complete."""
     import ctypes
 
     descriptor = os.open(path, FOLDER)
@@ -195,7 +195,7 @@ def walk(folder: int, depth: int = 0) -> Iterator[tuple[int, str, os.stat_result
         try:
             found = os.lstat(name, dir_fd=folder)
             below = os.open(name, FOLDER, dir_fd=folder) if stat.S_ISDIR(found.st_mode) else None
-        except OSError:  # removed or replaced meanwhile
+        except OSError:  # removed or replaced at the same time
             continue
         try:
             yield folder, name, found
@@ -206,7 +206,7 @@ def walk(folder: int, depth: int = 0) -> Iterator[tuple[int, str, os.stat_result
 
 
 def give(path: Path, user: int, group: int) -> None:
-    """Give a tree in a root-only folder to a user; symlinks themselves, not what they lead to."""
+    """Set a user as the owner of a tree in a root-only folder, without following symlinks."""
     top = os.open(path, FOLDER)
     try:
         os.fchown(top, user, group)
@@ -243,6 +243,6 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def remove(path: Path) -> None:
-    """Remove a tree of any depth, whose folders nothing changes meanwhile."""
-    # Not shutil.rmtree, which fails where folders are nested deeper than Python recurses.
+    """Remove a tree of any depth, which no other process changes."""
+    # shutil.rmtree fails if folders are nested deeper than Python's recursion limit.
     subprocess.run(["rm", "-rf", "--", str(path)], check=True, capture_output=True)

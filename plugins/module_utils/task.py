@@ -1,4 +1,4 @@
-"""Commands of a release, run as the site by the unit SITE.task@ID."""
+"""Run commands of a release as the site's user, with the unit SITE.task@ID."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Failed(Exception):
 
 
 def run(site: Site, identifier: str, command: str) -> str:
-    """Run a command in a release, with its environment, sandbox and credentials; what it printed.
+    """Run a command in a release, with its environment, sandbox and credentials; return its output.
 
-    It goes on when the connection is lost. One that still runs since then is waited for.
+    The command continues if the connection is lost. Wait for a command that still runs.
     """
     unit = f"{site.name}.task@{identifier}.service"
     state = show(unit)
@@ -30,11 +30,11 @@ def run(site: Site, identifier: str, command: str) -> str:
     command = command.replace("{release}", str(site.release(identifier)))
     escaped = command.replace("\\", "\\\\").replace('"', '\\"')
     write_file(Path(f"/run/decanter/{site.name}.task"), f'COMMAND="{escaped}"\n', 0o600)
-    begun = time.time()
+    start_time = time.time()
     try:
         systemctl("start", unit)
     except RuntimeError as error:
-        said = log(unit, begun)
-        systemctl("reset-failed", unit)  # the deploy says so, and the next command is another
-        raise Failed(said) from error
-    return log(unit, begun)
+        output = log(unit, start_time)
+        systemctl("reset-failed", unit)  # the next command uses the same unit
+        raise Failed(output) from error
+    return log(unit, start_time)

@@ -62,4 +62,4 @@ class Kernel:
         command = [f"{self.tool}-restore", "-n", "-w", "20", *options]
         code, _, err = self.module.run_command(command, data=rules)
         if code != 0:
-            self.module.fail_json(msg=f"{self.tool} refuses the rules, nothing was changed: {err}\n{rules}")
+            self.module.fail_json(msg=f"{self.tool}: invalid rules. Nothing was changed. {err}\n{rules}")

@@ -6,54 +6,54 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says that boto3 is missing
+with contextlib.suppress(ImportError):  # AnsibleAWSModule reports a missing boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: aws_alarms
-short_description: The alarms of an environment, all of them in one call
+short_description: Manage all CloudWatch alarms of an environment in one call
 description:
-  - Makes what is missing, repairs what was changed, and removes what has the prefix and is not in the list.
+  - Creates missing alarms, restores changed ones, and removes those with the prefix that are not in the list.
 author: [Decanter]
 options:
-  prefix: {type: str, required: true, description: What their names begin with; a hyphen follows.}
-  region: {type: str, description: Where they are.}
-  topic: {type: str, default: "", description: Whom it tells when one goes off and when it is well.}
-  tags: {type: dict, default: {}, description: Their tags.}
+  prefix: {type: str, required: true, description: The prefix of the names, before a hyphen.}
+  region: {type: str, description: The region.}
+  topic: {type: str, default: "", description: "SNS topic that is notified of the states ALARM and OK."}
+  tags: {type: dict, default: {}, description: Tags of the alarms.}
   alarms:
     description: The alarms; an empty list removes all.
     type: list
     elements: dict
     required: true
     suboptions:
-      name: {type: str, required: true, description: Its name after the prefix.}
-      says: {type: str, required: true, description: What it means.}
-      namespace: {type: str, required: true, description: Where its metric is.}
-      metric: {type: str, required: true, description: Its metric.}
-      of: {type: dict, default: {}, description: The metric's dimensions.}
-      statistic: {type: str, default: Average, description: What is made of the values of a period.}
-      above: {type: float, description: It goes off above this.}
-      below: {type: float, description: It goes off below this.}
-      minutes: {type: int, required: true, description: For how long.}
-      missing: {type: str, default: missing, description: What no value counts as, in CloudWatch's words.}
+      name: {type: str, required: true, description: The name after the prefix.}
+      description: {type: str, required: true, description: The description of the alarm.}
+      namespace: {type: str, required: true, description: The namespace of the metric.}
+      metric: {type: str, required: true, description: The name of the metric.}
+      of: {type: dict, default: {}, description: The dimensions of the metric.}
+      statistic: {type: str, default: Average, description: The statistic of the values of a period.}
+      above: {type: float, description: The threshold above which the alarm is raised.}
+      below: {type: float, description: The threshold below which the alarm is raised.}
+      minutes: {type: int, required: true, description: Minutes for which the threshold is exceeded.}
+      missing: {type: str, default: missing, description: CloudWatch's TreatMissingData.}
 """
 
 RETURN = """
-made: {type: list, returned: always, description: Names of alarms that were made or repaired.}
+made: {type: list, returned: always, description: Names of alarms that were created or restored.}
 removed: {type: list, returned: always, description: Names of alarms that were removed.}
 """
 
 
 def wanted(alarm: dict[str, Any], prefix: str, topic: str) -> dict[str, Any]:
-    """What CloudWatch is to have, in its own words.
+    """Return an alarm as arguments of PutMetricAlarm.
 
-    Whole minutes are one period where they are a minute or an hour and above, else fives of them.
+    The period is an hour or five minutes if `minutes` is a multiple of it, otherwise a minute.
     """
     minutes, above = alarm["minutes"], alarm["above"] is not None
     period = 60 * (5 if minutes % 5 == 0 and minutes < 60 else 60 if minutes % 60 == 0 else 1)
     return {
         "AlarmName": f"{prefix}-{alarm['name']}",
-        "AlarmDescription": alarm["says"],
+        "AlarmDescription": alarm["description"],
         "Namespace": alarm["namespace"],
         "MetricName": alarm["metric"],
         "Dimensions": [{"Name": name, "Value": str(value)} for name, value in sorted(alarm["of"].items())],
@@ -73,7 +73,7 @@ def same(found: dict[str, Any], alarm: dict[str, Any]) -> bool:
     def comparable(key: str, value: Any) -> Any:
         return sorted(value, key=lambda each: each["Name"]) if key == "Dimensions" and value else value
 
-    # CloudWatch leaves out what is empty, and what is missing counts as missing.
+    # CloudWatch omits empty fields, and TreatMissingData with the value `missing`.
     defaults = {"TreatMissingData": "missing", "Dimensions": [], "AlarmActions": [], "OKActions": []}
     return all(comparable(key, found.get(key, defaults.get(key))) == value for key, value in alarm.items())
 
@@ -81,7 +81,7 @@ def same(found: dict[str, Any], alarm: dict[str, Any]) -> bool:
 def main() -> None:
     suboptions = {
         "name": {"type": "str", "required": True},
-        "says": {"type": "str", "required": True},
+        "description": {"type": "str", "required": True},
         "namespace": {"type": "str", "required": True},
         "metric": {"type": "str", "required": True},
         "of": {"type": "dict", "default": {}},
@@ -118,16 +118,16 @@ def main() -> None:
         client = module.client("cloudwatch")
         pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{prefix}-")
         found = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
-        made = sorted(name for name in alarms if name not in found or not same(found[name], alarms[name]))
+        stale = sorted(name for name in alarms if name not in found or not same(found[name], alarms[name]))
         removed = sorted(found.keys() - alarms.keys())
         if not module.check_mode:
-            for name in made:
+            for name in stale:
                 client.put_metric_alarm(**alarms[name], **({"Tags": tags} if tags else {}))
             if removed:
                 client.delete_alarms(AlarmNames=removed)
     except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="CloudWatch refuses")
-    module.exit_json(changed=bool(made or removed), made=made, removed=removed)
+        module.fail_json_aws(error, msg="CloudWatch rejected the request")
+    module.exit_json(changed=bool(stale or removed), made=stale, removed=removed)
 
 
 if __name__ == "__main__":

@@ -7,36 +7,37 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says that boto3 is missing
+with contextlib.suppress(ImportError):  # AnsibleAWSModule reports a missing boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: aws_certificate
-short_description: A certificate that ACM issues and renews, proven in DNS
+short_description: Request a certificate of ACM, validated by DNS
 description:
-  - community.aws.acm_certificate imports certificates and cannot ask for one.
-  - Asks once, writes the proofs to a hosted zone, and waits until it is issued. Another list of names is
-    another certificate; the one before it is left, for a load balancer may be using it.
+  - community.aws.acm_certificate imports certificates, but cannot request them.
+  - Requests the certificate once, writes the validation records to a hosted zone, and waits until ACM has
+    issued it. A new list of names requires a new certificate. The previous certificate stays, because a load
+    balancer may use it.
 author: [Decanter]
 options:
-  name: {type: str, required: true, description: Its tag Name.}
-  region: {type: str, description: Where it is.}
-  names: {type: list, elements: str, required: true, description: The names that it is for.}
-  zone_id: {type: str, required: true, description: Where the proofs are written to, and stay.}
-  tags: {type: dict, default: {}, description: Its tags.}
-  wait_seconds: {type: int, default: 900, description: For how long it is waited for.}
+  name: {type: str, required: true, description: The tag Name of the certificate.}
+  region: {type: str, description: The region.}
+  names: {type: list, elements: str, required: true, description: The host names of the certificate.}
+  zone_id: {type: str, required: true, description: The hosted zone of the validation records.}
+  tags: {type: dict, default: {}, description: Tags of the certificate.}
+  wait_seconds: {type: int, default: 900, description: Seconds to wait for the certificate.}
 """
 
 RETURN = """
-arn: {type: str, returned: always, description: The certificate; empty in check mode when there is none yet.}
-proofs: {type: list, returned: always, description: The names of the records that prove it.}
+arn: {type: str, returned: always, description: The ARN; empty in check mode for a new certificate.}
+proofs: {type: list, returned: always, description: The names of the validation records.}
 """
 
 SECONDS_BETWEEN = 5
 
 
 def find(client: Any, name: str, names: list[str]) -> str:
-    """The certificate with this tag and these names that is issued, or on its way."""
+    """Return the ARN of the certificate with this tag and these names, issued or pending; else ""."""
     pages = client.get_paginator("list_certificates").paginate(
         CertificateStatuses=["PENDING_VALIDATION", "ISSUED"]
     )
@@ -52,7 +53,7 @@ def find(client: Any, name: str, names: list[str]) -> str:
 
 
 def proofs(client: Any, arn: str, end: float) -> list[dict[str, str]]:
-    """The records that prove it, which ACM knows a moment after it was asked."""
+    """Return the validation records, which ACM creates shortly after the request."""
     while True:
         options = client.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
         records = [option["ResourceRecord"] for option in options if "ResourceRecord" in option]
@@ -75,17 +76,17 @@ def main() -> None:
     try:
         run(module)
     except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="ACM or Route 53 refuses")
+        module.fail_json_aws(error, msg="ACM or Route 53 rejected the request")
 
 
 def run(module: AnsibleAWSModule) -> None:
     options = module.params
     client, names = module.client("acm"), options["names"]
     arn = find(client, options["name"], names)
-    asked = not arn
-    if asked and module.check_mode:
+    is_new = not arn
+    if is_new and module.check_mode:
         module.exit_json(changed=True, arn="", proofs=[])
-    if asked:
+    if is_new:
         tags = [{"Key": key, "Value": value} for key, value in options["tags"].items()]
         others = {"SubjectAlternativeNames": names[1:]} if names[1:] else {}
         arn = client.request_certificate(
@@ -97,19 +98,23 @@ def run(module: AnsibleAWSModule) -> None:
     end = time.monotonic() + options["wait_seconds"]
     records = proofs(client, arn, end)
     status = client.describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
-    # Once it is issued its proofs are needed again to renew it, and whoever removed one sees it again.
+    # ACM reads the validation records again for each renewal, so removed ones are restored.
     written = prove(module, records)
     while status == "PENDING_VALIDATION" and not module.check_mode:
         if time.monotonic() > end:
-            module.fail_json(msg=f"{names[0]}: found a certificate that is not issued yet; run again later")
+            module.fail_json(
+                msg=f"{names[0]}: ACM has not issued the certificate within {options['wait_seconds']} s. "
+                "Remedy: run this again later."
+            )
         time.sleep(SECONDS_BETWEEN)
         status = client.describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
     if status not in ("ISSUED", "PENDING_VALIDATION"):
-        module.fail_json(msg=f"{names[0]}: found a certificate that is {status}, expected it to be issued")
-    module.exit_json(changed=asked or written, arn=arn, proofs=[record["Name"] for record in records])
+        module.fail_json(msg=f"{names[0]}: found a certificate with the status {status}, expected ISSUED")
+    module.exit_json(changed=is_new or written, arn=arn, proofs=[record["Name"] for record in records])
 
 
 def prove(module: AnsibleAWSModule, records: list[dict[str, str]]) -> bool:
+    """Write missing validation records; return whether one was missing."""
     client, zone = module.client("route53"), module.params["zone_id"]
     pages = client.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone)
     there = {

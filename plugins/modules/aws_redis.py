@@ -7,33 +7,33 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says that boto3 is missing
+with contextlib.suppress(ImportError):  # AnsibleAWSModule reports a missing boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: aws_redis
-short_description: Redis on ElastiCache, encrypted at rest and on its way
+short_description: Manage Redis on ElastiCache, encrypted at rest and in transit
 description:
-  - A replication group, which is what can be encrypted and have a password; community.aws.elasticache makes
-    single nodes that can have neither.
-  - Its node type and the number of replicas follow the options. One without encryption is refused.
+  - Manages a replication group, which supports encryption and a password. community.aws.elasticache creates
+    single nodes, which support neither.
+  - Updates the node type and the number of replicas. Fails if an existing group is not encrypted.
 author: [Decanter]
 options:
-  name: {type: str, required: true, description: Its name.}
-  region: {type: str, description: Where it is.}
-  state: {type: str, choices: [present, absent], default: present, description: Whether it is there.}
-  type: {type: str, description: Its node type.}
-  replicas: {type: int, default: 1, description: How many stand by.}
-  password: {type: str, description: The password of a new one.}
-  key: {type: str, description: The KMS key of what it keeps.}
-  subnets: {type: str, description: Its subnet group.}
-  groups: {type: list, elements: str, default: [], description: Its security groups.}
-  tags: {type: dict, default: {}, description: Its tags.}
-  wait_seconds: {type: int, default: 1800, description: For how long it is waited for.}
+  name: {type: str, required: true, description: The ID of the replication group.}
+  region: {type: str, description: The region.}
+  state: {type: str, choices: [present, absent], default: present, description: Whether the group exists.}
+  type: {type: str, description: The node type.}
+  replicas: {type: int, default: 1, description: The number of replicas.}
+  password: {type: str, description: The password of a new group.}
+  key: {type: str, description: The KMS key that encrypts the data at rest.}
+  subnets: {type: str, description: The subnet group.}
+  groups: {type: list, elements: str, default: [], description: IDs of the security groups.}
+  tags: {type: dict, default: {}, description: Tags of the group.}
+  wait_seconds: {type: int, default: 1800, description: Seconds to wait for each change.}
 """
 
 RETURN = """
-host: {type: str, returned: when present, description: Where the primary answers.}
+host: {type: str, returned: when present, description: The address of the primary.}
 """
 
 
@@ -44,7 +44,7 @@ def find(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def wait(module: AnsibleAWSModule, client: Any, status: str | None) -> dict[str, Any] | None:
-    """The group once it has the status; none once it is gone."""
+    """Wait until the group has a status, or with None until it does not exist; return the group."""
     end = time.monotonic() + module.params["wait_seconds"]
     while True:
         found = find(client, module.params["name"])
@@ -52,11 +52,16 @@ def wait(module: AnsibleAWSModule, client: Any, status: str | None) -> dict[str,
             return found
         if time.monotonic() > end:
             now = (found or {}).get("Status", "no Redis")
-            module.fail_json(msg=f"found {now}, expected {status or 'none'} by now; run again")
+            name, seconds = module.params["name"], module.params["wait_seconds"]
+            module.fail_json(
+                msg=f"{name}: found {now} after {seconds} s, expected {status or 'no Redis'}. "
+                "Remedy: run this again."
+            )
         time.sleep(10)
 
 
-def made(options: dict[str, Any]) -> dict[str, Any]:
+def new_group(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of CreateReplicationGroup."""
     nodes = options["replicas"] + 1
     return {
         "ReplicationGroupId": options["name"],
@@ -96,7 +101,7 @@ def main() -> None:
     try:
         run(module)
     except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="ElastiCache refuses")
+        module.fail_json_aws(error, msg="ElastiCache rejected the request")
 
 
 def run(module: AnsibleAWSModule) -> None:
@@ -105,22 +110,22 @@ def run(module: AnsibleAWSModule) -> None:
     found = find(client, options["name"])
     if options["state"] == "absent":
         if found and not module.check_mode:
-            # What a run that was cut off has begun may be going on.
+            # An interrupted run may have started the deletion.
             if found["Status"] != "deleting":
                 client.delete_replication_group(ReplicationGroupId=options["name"])
             wait(module, client, None)
         module.exit_json(changed=bool(found))
     if not found:
         if not options["password"]:
-            module.fail_json(msg="password: found nothing, expected that of a new one")
+            module.fail_json(msg="password: found nothing, expected the password of a new group")
         if not module.check_mode:
-            client.create_replication_group(**made(options))
+            client.create_replication_group(**new_group(options))
             found = wait(module, client, "available")
         module.exit_json(changed=True, host=host(found))
     for setting in ("AtRestEncryptionEnabled", "TransitEncryptionEnabled"):
         if not found.get(setting):
             module.fail_json(
-                msg=f"{options['name']}: found {setting} false, expected true; it cannot be changed"
+                msg=f"{options['name']}: found {setting} false, expected true. ElastiCache cannot change it."
             )
     changed = False
     if found.get("CacheNodeType", options["type"]) != options["type"]:
@@ -136,11 +141,11 @@ def run(module: AnsibleAWSModule) -> None:
     replicas = len(found.get("MemberClusters", [])) - 1
     if replicas != options["replicas"]:
         changed = True
-        ask = (
+        change_replicas = (
             client.increase_replica_count if replicas < options["replicas"] else client.decrease_replica_count
         )
         if not module.check_mode:
-            ask(
+            change_replicas(
                 ReplicationGroupId=options["name"],
                 NewReplicaCount=options["replicas"],
                 ApplyImmediately=True,

@@ -9,30 +9,30 @@ from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.decanter.stack.plugins.module_utils.aws_queries import kinds
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says that boto3 is missing
+with contextlib.suppress(ImportError):  # AnsibleAWSModule reports a missing boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = """
 module: aws_resources
-short_description: What an environment has at AWS, asked for in one call
-description: Reads, and changes nothing.
+short_description: List the AWS resources of an environment in one call
+description: Changes nothing.
 author: [Decanter]
 options:
-  environment: {type: str, required: true, description: The environment, which its names and tags have.}
-  region: {type: str, description: Where it is.}
-  dns_zone: {type: str, default: "", description: "A hosted zone, whose id and records are wanted as well."}
+  environment: {type: str, required: true, description: "The environment, a part of names and tags."}
+  region: {type: str, description: The region.}
+  dns_zone: {type: str, default: "", description: "A hosted zone, to return its ID and records as well."}
 """
 
 RETURN = """
 made:
-  description: By its kind, each resource's `id` and, where a plan compares them, its `details`.
+  description: Lists of resources by kind, each with an `id` and, if a plan compares them, `details`.
   returned: always
   type: dict
-account: {type: str, returned: always, description: Whose account it is.}
-zones: {type: list, returned: always, description: "The region's zones, by name."}
-dns_zone_id: {type: str, returned: always, description: The hosted zone's id; empty where there is none.}
-published: {type: bool, returned: always, description: Whether the bucket has what a deploy publishes.}
-cloudfront_networks: {type: str, returned: always, description: The prefix list of CloudFront's own servers.}
+account: {type: str, returned: always, description: The ID of the AWS account.}
+zones: {type: list, returned: always, description: Names of the region's availability zones.}
+dns_zone_id: {type: str, returned: always, description: The ID of the hosted zone; empty if it is missing.}
+published: {type: bool, returned: always, description: Whether a deploy has published releases to the bucket.}
+cloudfront_networks: {type: str, returned: always, description: The prefix list of CloudFront's servers.}
 """
 
 
@@ -45,27 +45,31 @@ def session(profile: str | None) -> Any:
 
 @functools.cache
 def client_of(module: AnsibleAWSModule, service: str) -> Any:
-    """As module.client, of one session: what a session reads is most of what a client costs."""
+    """Return a client like module.client, with one session for all, because a session is slow to create."""
     region, endpoint, options = get_aws_connection_info(module)
     config = options.pop("aws_config", None)
-    # The one stack is where CloudFront looks for what is its.
+    # The only stack is that of CloudFront, which requires us-east-1.
     region = "us-east-1" if service == "cloudformation" else region
     return session(options.pop("profile_name", None)).client(
         service, region_name=region, endpoint_url=endpoint, config=config, **options
     )
 
 
-def everything(module: AnsibleAWSModule, service: str, ask: str, how: dict[str, Any], path: str) -> list[Any]:
+def everything(
+    module: AnsibleAWSModule, service: str, operation: str, arguments: dict[str, Any], path: str
+) -> list[Any]:
+    """Return all results of an operation that a JMESPath selects."""
     import jmespath
 
     client = client_of(module, service)
-    if client.can_paginate(ask):
-        return [each for each in client.get_paginator(ask).paginate(**how).search(path) if each]
-    return jmespath.search(path, getattr(client, ask)(**how)) or []
+    if client.can_paginate(operation):
+        pages = client.get_paginator(operation).paginate(**arguments)
+        return [each for each in pages.search(path) if each]
+    return jmespath.search(path, getattr(client, operation)(**arguments)) or []
 
 
 def tagged_certificates(module: AnsibleAWSModule, found: list[Any], name: str) -> list[Any]:
-    """Certificates have no name but a tag."""
+    """Return the certificates with a tag Name, because certificates have no name of their own."""
     client = client_of(module, "acm")
     wanted = {"Key": "Name", "Value": name}
     return [
@@ -76,7 +80,7 @@ def tagged_certificates(module: AnsibleAWSModule, found: list[Any], name: str) -
 
 
 def living_keys(module: AnsibleAWSModule, found: list[Any]) -> list[Any]:
-    """An alias stays while its key waits for its end."""
+    """Return the keys that are not scheduled for deletion. An alias exists until its key is deleted."""
     client = client_of(module, "kms")
     states = [client.describe_key(KeyId=each["id"])["KeyMetadata"]["KeyState"] for each in found]
     return [each for each, state in zip(found, states, strict=True) if state != "PendingDeletion"]
@@ -91,15 +95,15 @@ def is_published(module: AnsibleAWSModule, buckets: list[Any]) -> bool:
 
 
 def records(module: AnsibleAWSModule, zone: str) -> tuple[str, list[Any]]:
-    """The public zone of a name, and what is in it."""
+    """Return the ID of the public hosted zone of a name, and its records."""
     path = f"HostedZones[?Name=='{zone}.' && !(Config.PrivateZone)].Id"
     ids = everything(module, "route53", "list_hosted_zones", {}, path) if zone else []
     if not ids:
         return "", []
     identifier = ids[0].rsplit("/", 1)[-1]
     path = "ResourceRecordSets[].{id: Name, type: Type, values: ResourceRecords[].Value, alias: AliasTarget}"
-    how = {"HostedZoneId": identifier}
-    return identifier, everything(module, "route53", "list_resource_record_sets", how, path)
+    arguments = {"HostedZoneId": identifier}
+    return identifier, everything(module, "route53", "list_resource_record_sets", arguments, path)
 
 
 def main() -> None:
@@ -114,26 +118,26 @@ def main() -> None:
     name = f"decanter-{environment}"
     try:
         account = client_of(module, "sts").get_caller_identity()["Account"]
-        asked = kinds(name, environment, account)
-        edge = asked.pop("edge")
-        made = {kind: everything(module, *how) for kind, how in asked.items()}
-        # Its secret was there before it.
+        queries = kinds(name, environment, account)
+        edge = queries.pop("edge")
+        resources = {kind: everything(module, *query) for kind, query in queries.items()}
+        # The role creates the secret before the stack, so without a secret the slow query is not necessary.
         secret = {"id": f"/decanter/{environment}/edge/secret"}
-        made["edge"] = everything(module, *edge) if secret in made["parameters"] else []
-        made["certificate"] = tagged_certificates(module, made["certificate"], name)
-        made["key"] = living_keys(module, made["key"])
-        published = is_published(module, made["bucket"])
+        resources["edge"] = everything(module, *edge) if secret in resources["parameters"] else []
+        resources["certificate"] = tagged_certificates(module, resources["certificate"], name)
+        resources["key"] = living_keys(module, resources["key"])
+        published = is_published(module, resources["bucket"])
         zones = everything(module, "ec2", "describe_availability_zones", {}, "AvailabilityZones[].ZoneName")
         lists = {"Filters": [{"Name": "prefix-list-name", "Values": [CLOUDFRONT]}]}
         path = "PrefixLists[].PrefixListId"
         networks = everything(module, "ec2", "describe_managed_prefix_lists", lists, path)
         dns_zone_id, dns = records(module, module.params["dns_zone"])
     except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="What is there cannot be asked")
+        module.fail_json_aws(error, msg="The AWS resources cannot be listed")
     module.exit_json(
         changed=False,
         account=account,
-        made=made,
+        made=resources,
         zones=sorted(zones),
         dns_zone_id=dns_zone_id,
         records=dns,
@@ -143,7 +147,7 @@ def main() -> None:
 
 
 CLOUDFRONT = "com.amazonaws.global.cloudfront.origin-facing"
-# The last thing that a deploy publishes: roles/fleet.
+# The last object that a deploy publishes: roles/fleet.
 PUBLISHED = "decanter/live.json"
 
 if __name__ == "__main__":

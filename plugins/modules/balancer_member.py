@@ -1,4 +1,4 @@
-"""Take a web host out of this balancer, or put it back."""
+"""Remove a web host from this balancer, or add it again."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import now, re
 
 DOCUMENTATION = r"""
 module: balancer_member
-short_description: Take a web host out of this balancer, or put it back
+short_description: Remove a web host from this balancer, or add it again
 description:
-  - For the hosts that role balancer sets up. nginx reaches a web host by a symlink for each site, which
-    C(decanter-balancer.service) makes and removes as the host's health is.
-  - C(out) leaves a marker, which survives a reboot, removes the symlinks, and waits for what was begun to
-    end. The only host that a site has is left in, for nobody else would answer.
-  - C(in) removes the marker and waits until the host was asked anew and is in for each site.
-  - Where this host is no balancer yet, or does not know the web host yet, nothing is done.
+  - For hosts of the role balancer. nginx connects to a web host by a symlink for each site, which
+    C(decanter-balancer.service) creates and removes according to the health checks.
+  - C(out) writes a marker, which survives a reboot, removes the symlinks, and drains the host. The last
+    healthy host of a site is not removed.
+  - C(in) removes the marker and waits for a new health check that adds the host to each site.
+  - Does nothing if this host is not a balancer yet, or if its configuration does not list the web host yet.
 options:
   name: {description: The web host's name in the inventory., type: str, required: true}
-  state: {description: Whether it gets visitors., type: str, choices: [in, out], required: true}
+  state: {description: Whether the host gets requests., type: str, choices: [in, out], required: true}
   sites:
-    description: The sites that have to be healthy before it is in; all if this is omitted.
+    description: The sites that must be healthy for C(in); all if this is omitted.
     type: list
     elements: str
-  drain: {description: Seconds for which it may end what was begun., type: int, default: 10}
-  timeout: {description: Seconds within which it has to be healthy., type: int, default: 30}
+  drain: {description: Seconds to wait for the end of open connections., type: int, default: 10}
+  timeout: {description: Seconds to wait until the host is healthy., type: int, default: 30}
 """
 RETURN = r"""
-known: {description: Whether this balancer knows the host., type: bool, returned: always}
-out: {description: Whether it is out now., type: bool, returned: always}
-because: {description: Why it was left in., type: str, returned: when it was}
-left: {description: How many connections to it were left in the end., type: int, returned: when it is out}
+known: {description: Whether the balancer's configuration lists the host., type: bool, returned: always}
+out: {description: Whether the host is removed now., type: bool, returned: always}
+because: {description: Why the host was not removed., type: str, returned: if it was not removed}
+left: {description: The number of connections after the drain., type: int, returned: if it is removed}
 """
 
 CONFIGURATION = Path("/etc/decanter/balancer.json")
@@ -48,7 +48,7 @@ STATE = Path("/var/lib/decanter/balancer")
 
 
 class Balancer:
-    """This balancer, as far as one web host is concerned."""
+    """The state of one web host on this balancer."""
 
     def __init__(self, name: str) -> None:
         self.name, self.marker = name, STATE / name
@@ -61,51 +61,51 @@ class Balancer:
         return [site["name"] for site in self.configuration.get("sites", [])]
 
     def links(self) -> list[Path]:
-        """The symlinks by which nginx reaches it."""
+        """Return the symlinks with which nginx connects to the host."""
         links = [RUN / site / f"{self.name}.sock" for site in self.sites]
         return [link for link in links if link.is_symlink()]
 
-    def told(self) -> dict[str, dict[str, Any]]:
-        """What the service knows of each site's hosts."""
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Return the states of the hosts of each site, as the service has written them."""
         return read_json(RUN / "state.json").get("sites", {})
 
     def alone(self) -> list[str]:
-        """The sites for which nobody else is in and healthy."""
-        told = self.told()
+        """Return the sites without another healthy host."""
+        states = self.states()
         healthy = {
-            site: {name for name, one in told.get(site, {}).items() if one["in"] and one["healthy"]}
+            site: {name for name, one in states.get(site, {}).items() if one["in"] and one["healthy"]}
             for site in self.sites
         }
         gone = {self.name, *(path.name for path in STATE.iterdir())}
         return [site for site, names in healthy.items() if not names - gone]
 
     def faults(self, sites: list[str] | None, since: float) -> dict[str, str]:
-        """The sites that it is not in for, or not known to be, since a time, and why."""
-        told, faults = self.told(), {}
+        """Return why the host does not serve a site, by site. Health checks before `since` do not count."""
+        states, faults = self.states(), {}
         for site in self.sites if sites is None else sites:
-            one = told.get(site, {}).get(self.name, {})
+            one = states.get(site, {}).get(self.name, {})
             if not one or one["checked"] < since:
-                faults[site] = "it was not asked for its health (is decanter-balancer.service running?)"
+                faults[site] = "no health check was sent (is decanter-balancer.service running?)"
             elif not (one["healthy"] and one["in"]):
-                faults[site] = one["fault"] or "it has only just become healthy"
+                faults[site] = one["fault"] or "it became healthy a moment ago"
         return faults
 
     def connections(self) -> int:
-        """How many connections nginx has to it."""
+        """Return the number of nginx's connections to the host."""
         address = self.host["address"]
         address = f"[{address}]" if ":" in address else address
         ports = f"dport = :{self.host['port']}"
         command = ["ss", "-Htnp", "state", "connected", f"dst {address} and {ports}"]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        # Those that ask for health are not waited for.
+        # Connections of health checks do not count.
         return len(re.findall(r'^.*"nginx"', out, re.M))
 
-    def drained(self, seconds: float) -> int:
-        """Wait for what was begun to end; how many connections are left."""
+    def drain(self, seconds: float) -> int:
+        """Wait until the open connections end; return how many are left."""
         until, none = time.monotonic() + seconds, 0
         while True:
             left = self.connections()
-            # Twice: one that had read the symlink may come a moment later.
+            # Check twice: nginx may connect a moment after it has read the symlink.
             none = 0 if left else none + 1
             if none == 2 or time.monotonic() > until:
                 return left
@@ -113,12 +113,12 @@ class Balancer:
 
 
 def take_out(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
-    # Of two who go at once, one is the last.
+    # Two hosts that are removed at the same time must not both see the other one as healthy.
     with open(RUN / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         marked, links = balancer.marker.exists(), balancer.links()
         if not marked and (alone := balancer.alone()):
-            because = f"nobody else is healthy for {', '.join(alone)}"
+            because = f"no other host is healthy for {', '.join(alone)}"
             return {"changed": False, "out": False, "because": because}
         changed = bool(not marked or links)
         if module.check_mode:
@@ -128,8 +128,8 @@ def take_out(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
     for link in links:
         link.unlink(missing_ok=True)
     if changed:
-        ask_now()
-    return {"changed": changed, "out": True, "left": balancer.drained(module.params["drain"])}
+        reload_service()
+    return {"changed": changed, "out": True, "left": balancer.drain(module.params["drain"])}
 
 
 def put_in(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
@@ -137,23 +137,23 @@ def put_in(module: AnsibleModule, balancer: Balancer) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": changed, "out": False}
     if module.check_mode:
         return result
-    asked = time.time()
+    start = time.time()
     balancer.marker.unlink(missing_ok=True)
-    ask_now()
+    reload_service()
     until = time.monotonic() + module.params["timeout"]
-    while faults := balancer.faults(sites, asked):
+    while faults := balancer.faults(sites, start):
         if time.monotonic() > until:
-            told = "; ".join(f"{site}: {fault}" for site, fault in faults.items())
+            text = "; ".join(f"{site}: {fault}" for site, fault in faults.items())
             module.fail_json(
-                msg=f"{balancer.name} was not in within {module.params['timeout']} s. {told}", **result
+                msg=f"{balancer.name}: not healthy within {module.params['timeout']} s. {text}", **result
             )
         time.sleep(0.05)
     return result
 
 
-def ask_now() -> None:
-    """Have the service look at the markers and ask everybody."""
-    # One that is being started, or does not run, looks when it does.
+def reload_service() -> None:
+    """Make the service read the markers and check all hosts now."""
+    # This fails if the service is starting or stopped. It reads the markers when it starts.
     with contextlib.suppress(RuntimeError):
         systemctl("reload", "decanter-balancer.service")
 

@@ -1,4 +1,4 @@
-"""Take a web host out of the target groups of an AWS load balancer, or put it back."""
+"""Remove a web host from the target groups of an AWS load balancer, or add it again."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ except ImportError:
 
 DOCUMENTATION = r"""
 module: balancer_target
-short_description: Take a web host out of the target groups of an AWS load balancer, or put it back
+short_description: Remove a web host from the target groups of an AWS load balancer, or add it again
 description:
-  - For the controller, which has a key or a role; the web host needs neither.
-  - C(out) deregisters it and waits until the load balancer has no request of it left. The only healthy host
-    of a target group is left in, for nobody else would answer.
-  - C(in) registers it and waits until it is healthy in each target group.
-  - community.aws.elb_target would take the last one out, has no check mode, and does not wait for one that
-    is registered already.
+  - Runs on the controller, which has credentials of AWS; the web host needs none.
+  - C(out) deregisters the host and waits until the load balancer has drained it. The last healthy host of a
+    target group is not removed.
+  - C(in) registers the host and waits until it is healthy in each target group.
+  - community.aws.elb_target would remove the last host, has no check mode, and does not wait for a host that
+    is already registered.
 options:
   name: {description: The web host's name in the inventory., type: str, required: true}
-  target: {description: The id of its instance or its address., type: str, required: true}
-  state: {description: Whether it gets visitors., type: str, choices: [in, out], required: true}
+  target: {description: The ID of the instance, or its address., type: str, required: true}
+  state: {description: Whether the host gets requests., type: str, choices: [in, out], required: true}
   groups: {description: Names or ARNs of the target groups., type: list, elements: str, required: true}
-  region: {description: Of the target groups; where none is said the environment's., type: str, default: ""}
-  drain: {description: Seconds for which it may end what was begun., type: int, default: 10}
-  timeout: {description: Seconds within which it has to be healthy., type: int, default: 30}
+  region: {description: "The region; if empty, that of the environment variables.", type: str, default: ""}
+  drain: {description: Seconds to wait for the end of requests., type: int, default: 10}
+  timeout: {description: Seconds to wait until the host is healthy., type: int, default: 30}
 """
 RETURN = r"""
-out: {description: Whether it is out now., type: bool, returned: always}
-because: {description: Why it was left in., type: str, returned: when it was}
-draining: {description: Groups with requests of it left in the end., type: list, returned: when it is out}
+out: {description: Whether the host is removed now., type: bool, returned: always}
+because: {description: Why the host was not removed., type: str, returned: if it was not removed}
+draining: {description: Groups that still drain the host at the end., type: list, returned: if it is removed}
 """
 
-# It has no requests, and will get none.
+# The target has no requests and gets none.
 GONE = "Target.NotRegistered"
-# No listener sends anybody to the group yet: nothing to wait for.
+# No listener forwards to the group, so its targets have no health checks.
 UNUSED = "Target.NotInUse"
 
 
 class Groups:
-    """The target groups, as far as one web host is concerned."""
+    """The state of one web host in the target groups."""
 
     def __init__(self, client: Any, names: list[str], target: str) -> None:
         self.client, self.target = client, {"Id": target}
@@ -65,12 +65,12 @@ class Groups:
         return self.client.describe_target_groups(Names=[name])["TargetGroups"][0]["TargetGroupArn"]
 
     def health(self, name: str) -> dict[str, str]:
-        """What one of them says of the host: a state, and where it is not healthy a reason."""
-        asked = self.client.describe_target_health(TargetGroupArn=self.arns[name], Targets=[self.target])
-        return asked["TargetHealthDescriptions"][0]["TargetHealth"]
+        """Return the health of the host in a group: its State, and a Reason if it is not healthy."""
+        response = self.client.describe_target_health(TargetGroupArn=self.arns[name], Targets=[self.target])
+        return response["TargetHealthDescriptions"][0]["TargetHealth"]
 
     def having(self) -> list[str]:
-        """Those that send visitors to it, or would."""
+        """Return the groups in which the host is registered."""
         return [name for name in self.arns if self.registered(self.health(name))]
 
     @staticmethod
@@ -78,13 +78,16 @@ class Groups:
         return health["State"] != "draining" and health.get("Reason") != GONE
 
     def alone(self) -> list[str]:
-        """Those that have it, and no other that is healthy."""
+        """Return the groups in which the host is registered and no other host is healthy."""
         return [name for name in self.having() if not self.others(name)]
 
     def others(self, name: str) -> list[str]:
-        told = self.client.describe_target_health(TargetGroupArn=self.arns[name])["TargetHealthDescriptions"]
-        others = [one for one in told if one["Target"]["Id"] != self.target["Id"]]
-        # Where nobody comes, nobody is asked for its health.
+        """Return the IDs of other healthy hosts of a group."""
+        response = self.client.describe_target_health(TargetGroupArn=self.arns[name])
+        others = [
+            one for one in response["TargetHealthDescriptions"] if one["Target"]["Id"] != self.target["Id"]
+        ]
+        # Targets of a group without a listener have no health checks.
         fit = [
             one
             for one in others
@@ -96,18 +99,21 @@ class Groups:
         return [name for name in self.arns if self.health(name)["State"] == "draining"]
 
     def faults(self) -> dict[str, str]:
-        """Those in which it is not healthy, and why."""
-        told = {name: self.health(name) for name in self.arns}
+        """Return why the host is not healthy, by group."""
+        states = {name: self.health(name) for name in self.arns}
         return {
             name: " ".join(filter(None, (one.get("Reason", one["State"]), one.get("Description"))))
-            for name, one in told.items()
+            for name, one in states.items()
             if one["State"] != "healthy" and one.get("Reason") != UNUSED
         }
 
 
 @contextlib.contextmanager
 def one_at_a_time(arns: list[str]) -> Iterator[None]:
-    """Of two hosts that go at once, one is the last. A run's tasks are processes of this machine."""
+    """Lock the groups, so that two hosts removed at once do not both see the other as healthy.
+
+    The tasks of a run are processes of the controller.
+    """
     name = hashlib.sha256(" ".join(sorted(arns)).encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"decanter-{getpass.getuser()}-{name}.lock"
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -122,7 +128,7 @@ def take_out(module: AnsibleModule, groups: Groups) -> dict[str, Any]:
     with one_at_a_time(list(groups.arns.values())):
         having = groups.having()
         if alone := groups.alone():
-            because = f"nobody else is healthy in {', '.join(alone)}"
+            because = f"no other host is healthy in {', '.join(alone)}"
             return {"changed": False, "out": False, "because": because}
         if module.check_mode:
             return {"changed": bool(having), "out": True, "draining": []}
@@ -144,9 +150,9 @@ def put_in(module: AnsibleModule, groups: Groups) -> dict[str, Any]:
     until = time.monotonic() + module.params["timeout"]
     while faults := groups.faults():
         if time.monotonic() > until:
-            told = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+            text = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
             module.fail_json(
-                msg=f"{module.params['name']} was not in within {module.params['timeout']} s. {told}",
+                msg=f"{module.params['name']}: not healthy within {module.params['timeout']} s. {text}",
                 **result,
             )
         time.sleep(1)
@@ -167,14 +173,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     if boto3 is None:
-        module.fail_json(msg=f"{missing_required_lib('boto3')} On the controller: bin/setup aws")
+        module.fail_json(msg=f"{missing_required_lib('boto3')} Remedy: bin/setup aws on the controller.")
     work = take_out if module.params["state"] == "out" else put_in
     try:
         client = boto3.client("elbv2", region_name=module.params["region"] or None)
         groups = Groups(client, module.params["groups"], module.params["target"])
         module.exit_json(**work(module, groups))
     except (BotoCoreError, ClientError) as error:
-        module.fail_json(msg=f"{module.params['name']}: AWS refused. {error}")
+        module.fail_json(msg=f"{module.params['name']}: the request to AWS failed: {error}")
 
 
 if __name__ == "__main__":

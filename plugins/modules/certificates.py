@@ -1,12 +1,12 @@
-"""Show a host's certificates; see the action plugin of the same name."""
+"""Documentation of the action plugin of this name."""
 
 DOCUMENTATION = r"""
 module: certificates
-short_description: Show a host's certificates, or renew them or rehearse that, and then show them
+short_description: List the certificates of a host, after a renewal or a test of the renewal if requested
 description:
-  - On the controller it prints a table of what M(certificates_run)'s program lists.
+  - Prints a table of the certificates that the program of M(certificates_run) lists.
 options:
-  force: {description: Whether certificates are renewed that are not due., type: bool, default: false}
-  dry_run: {description: Whether a renewal is rehearsed., type: bool, default: false}
-  site: {description: The only site that is meant., type: str, default: ""}
+  force: {description: Whether to renew certificates that are not due., type: bool, default: false}
+  dry_run: {description: Whether to test a renewal only., type: bool, default: false}
+  site: {description: The name of a site; all sites if empty., type: str, default: ""}
 """

@@ -1,4 +1,4 @@
-"""Tell which sites' certificates have to be made anew."""
+"""List the sites that need a new certificate."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.journal impo
 
 DOCUMENTATION = r"""
 module: certificates_due
-short_description: Tell which sites' certificates have to be made anew
+short_description: List the sites that need a new certificate
 description:
-  - Reads each site's F(fullchain.pem) and F(privkey.pem), all of them in one call, so that the modules
-    which make keys and certificates are called for those alone that need it. Changes nothing.
+  - Reads F(fullchain.pem) and F(privkey.pem) of all sites in one call, so that the slower modules that create
+    keys and certificates run only for sites that need it. Changes nothing.
 options:
-  directory: {description: Where each site's folder is., type: path, required: true}
+  directory: {description: The folder of the sites' folders., type: path, required: true}
   sites:
     description: The sites.
     type: list
@@ -31,18 +31,18 @@ options:
     required: true
     options:
       name: {description: The site., type: str, required: true}
-      server_names: {description: What the certificate is for., type: list, elements: str, required: true}
+      server_names: {description: The names of the certificate., type: list, elements: str, required: true}
       authority:
-        {description: PEM of the authority that signs; itself where it is empty., type: str, default: ""}
+        {description: The certificate of the private CA in PEM; self-signed if empty., type: str, default: ""}
       stands_in:
-        description: Whether it only stands in for that of an ACME server, and any that can be served will do.
+        description: Whether any readable certificate is sufficient until an ACME CA has issued the first.
         type: bool
         default: false
-  days: {description: A certificate that ends within so many days is due., type: int, required: true}
+  days: {description: Days before its expiry at which a certificate is due., type: int, required: true}
 """
 RETURN = r"""
 due:
-  description: A C(name), a C(because), and whether its C(folder) is there, for each that is due.
+  description: The C(name), the reason C(because), and whether the C(folder) exists, of each site that is due.
   type: list
   elements: dict
   returned: always
@@ -50,39 +50,39 @@ due:
 
 
 class Due(Exception):
-    """A certificate has to be made; the message says why."""
+    """A site needs a new certificate; the message is the reason."""
 
 
 def check(folder: Path, site: dict[str, Any], days: int) -> None:
-    """Raise Due unless the certificate in a folder will do."""
+    """Raise Due if the site needs a new certificate."""
     chain, key = folder / "fullchain.pem", folder / "privkey.pem"
     if not (chain.exists() and key.exists()):
-        raise Due("there is none")
+        raise Due("it does not exist")
     try:
         public_key = public_key_of(key)
     except ValueError:
         raise Due("its key cannot be read") from None
     try:
-        made = read_certificate(chain)
+        certificate = read_certificate(chain)
     except ValueError:
         raise Due("it cannot be read") from None
-    if public_key != made.public_key:
-        raise Due("its key is another's")
+    if public_key != certificate.public_key:
+        raise Due("its key belongs to another certificate")
     if site["stands_in"]:
         return
-    if made.ends - time.time() < days * DAY:
-        raise Due(f"it ends at {iso(made.ends)}")
-    if not made.names:
+    if certificate.ends - time.time() < days * DAY:
+        raise Due(f"it expires {iso(certificate.ends)}")
+    if not certificate.names:
         raise Due("it has no names")
-    if set(made.names) != {canonical(name) for name in site["server_names"]}:
-        raise Due(f"it is for {', '.join(sorted(made.names))}")
+    if set(certificate.names) != {canonical(name) for name in site["server_names"]}:
+        raise Due(f"it is for {', '.join(sorted(certificate.names))}")
     if site["authority"]:
-        # cryptography verifies a signature from version 40 on, and Ubuntu 22.04 has 3.4.
+        # cryptography verifies signatures since version 40; Ubuntu 22.04 has 3.4.
         command = ("openssl", "verify", "-partial_chain", "-trusted", "/dev/stdin", str(chain))
         if subprocess.run(command, input=site["authority"], capture_output=True, text=True).returncode != 0:
-            raise Due("another authority has signed it")
-    elif not made.self_issued:
-        raise Due("somebody else has signed it")
+            raise Due("another CA has signed it")
+    elif not certificate.self_issued:
+        raise Due("it is not self-signed")
 
 
 def main() -> None:

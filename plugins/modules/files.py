@@ -1,4 +1,4 @@
-"""Put files, folders and links in place, many in one call."""
+"""Install files, folders and links, many in one call."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.files import
 
 DOCUMENTATION = r"""
 module: files
-short_description: Put files, folders and links in place, many in one call
+short_description: Install files, folders and links, many in one call
 description:
-  - A role's templates and folders in one task and one call of the host, where M(ansible.builtin.template)
-    takes two for each of them.
-  - A file is replaced at once, with its owner and mode; a reader, or a power cut, sees the old one or
-    the new one whole.
+  - Installs the templates and folders of a role in one task and one connection. M(ansible.builtin.template)
+    takes two round trips for each of them.
+  - Replaces files atomically, with their owner and mode. A reader, or the host after a power failure, finds
+    the old or the new file whole.
 options:
   files:
     description:
-      - What has to be there, in this order. A path alone is a file that is rendered from the template
-        of that path (C(/etc/a.conf) from C(templates/etc/a.conf.j2)).
-      - A path with C({site}) stands for one path for each of O(sites). Its template knows the site as C(site)
-        and has C(site) in its name where the path has C({site}). In O(files[].owner), O(files[].group) and
-        O(files[].src) of a link it stands for the site's name, too.
+      - The entries, in their order. A text is the path of a file, rendered from the template of that path
+        (C(/etc/a.conf) from C(templates/etc/a.conf.j2)).
+      - A path with C({site}) is one path for each of O(sites). Its template has the variable C(site), and
+        C(site) in its name instead of C({site}). In O(files[].owner), O(files[].group) and O(files[].src) of
+        a link, C({site}) is the site's name, too.
     type: list
     elements: raw
     required: true
     suboptions:
-      path: {description: Where., type: path, required: true}
-      state: {description: What., type: str, choices: [file, directory, link, absent], default: file}
-      src: {description: A file's template; where a link leads., type: str}
-      content: {description: A file's content where it has no template., type: str}
-      copy: {description: A file on the controller whose content is copied., type: path}
+      path: {description: The absolute path., type: path, required: true}
+      state: {description: The kind., type: str, choices: [file, directory, link, absent], default: file}
+      src: {description: The template of a file; the target of a link., type: str}
+      content: {description: The content of a file without a template., type: str}
+      copy: {description: The path of a file on the controller to copy., type: path}
       folder:
         description:
           - A folder in C(files) of the role. The path is a directory with a copy of each file and subfolder,
@@ -52,32 +52,33 @@ options:
       shared:
         description:
           - Names of files in C(plugins/module_utils/shared), without C(.py). The path is a directory with a
-            copy of each file. A program beside the directory C(shared) imports them as C(shared.NAME).
+            copy of each file. A program next to the directory C(shared) imports them as C(shared.NAME).
         type: list
         elements: str
-      owner: {description: Its user., type: str, default: root}
-      group: {description: Its group., type: str, default: root}
-      mode: {description: Its mode; 0755 for a directory where none is given., type: str, default: "0644"}
-      validate: {description: A command that checks the new file at %s before it takes its place., type: str}
-      exclusive: {description: Whether what else is in the directory is removed., type: bool, default: false}
+      owner: {description: The user., type: str, default: root}
+      group: {description: The group., type: str, default: root}
+      mode: {description: The mode; for a directory 0755 by default., type: str, default: "0644"}
+      validate: {description: A command that validates the new file at %s before it is installed., type: str}
+      exclusive: {description: Whether to remove other files in the directory., type: bool, default: false}
   sites: {description: Dictionaries with a C(name)., type: list, elements: dict, default: []}
 """
 RETURN = r"""
-paths: {description: What was made, changed or removed., type: list, elements: str, returned: always}
+paths:
+  {description: "Paths that were created, changed or removed.", type: list, elements: str, returned: always}
 """
 
 
 class Refused(Exception):
-    """A file cannot be put in place; the message says why."""
+    """A file cannot be installed; the message is the reason."""
 
 
 class Change:
-    """What is to be done for one path, found out before anything is."""
+    """The change of one path, computed before anything is changed."""
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.entry, self.path, self.state = entry, Path(entry["path"]), entry["state"]
         self.mode = int(entry.get("mode", "0755" if self.state == "directory" else "0644"), 8)
-        self.before = self.look()
+        self.before = self.read()
         self.after = {"state": self.state}
         if self.state in ("file", "directory"):
             self.after |= {
@@ -94,8 +95,8 @@ class Change:
     def needed(self) -> bool:
         return self.before != self.after
 
-    def look(self) -> dict[str, Any]:
-        """What is there, in the terms of what is wanted."""
+    def read(self) -> dict[str, Any]:
+        """Return the current state of the path, in the format of `after`."""
         try:
             found = self.path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -111,7 +112,7 @@ class Change:
             return {"state": "directory"} | what
         if not stat.S_ISREG(found.st_mode):
             return {"state": "neither file nor folder"} | what
-        # As it is: lines may end as another system ends them.
+        # Bytes, because text mode would convert line endings.
         content = ""
         if self.state == "file":
             content = self.path.read_bytes().decode(errors="replace")
@@ -141,7 +142,9 @@ class Change:
                 arguments = [word.replace("%s", file.name) for word in shlex.split(command)]
                 code, out, err = module.run_command(arguments, handle_exceptions=False)
                 if code != 0:
-                    raise Refused(f"{self.path} was left as it is: its new content is refused.\n{err or out}")
+                    raise Refused(
+                        f"{self.path}: the new content is invalid. The file was not changed.\n{err or out}"
+                    )
             self.own(Path(file.name))
 
     def own(self, path: Path) -> None:
@@ -152,7 +155,7 @@ class Change:
         path.chmod(self.mode)
 
     def shown(self) -> dict[str, Any]:
-        """The change as Ansible prints it with --diff."""
+        """Return the change in the format of --diff."""
         header = {"before_header": str(self.path), "after_header": str(self.path)}
         texts = [side.pop("content", "") for side in (self.before, self.after)]
         if texts[0] != texts[1]:
@@ -161,7 +164,7 @@ class Change:
 
 
 def name_of(read: Any, number: int) -> str:
-    """A user's or a group's name, or its number where it has none."""
+    """Return the name of a user or group, or its number if it has no name."""
     try:
         return read(number)[0]
     except KeyError:
@@ -175,12 +178,12 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def with_strangers(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The entries, and the removal of what else is in exclusive directories."""
+def with_removals(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries, and the removal of other files in exclusive directories."""
     paths = [Path(os.path.normpath(entry["path"])) for entry in entries]
-    # What is below a folder of ours keeps the folder.
+    # Parent folders of an entry stay.
     known = {str(path) for each in paths for path in (each, *each.parents)}
-    strangers = [
+    removals = [
         {"path": path, "state": "absent"}
         for entry in entries
         if entry.get("exclusive") and os.path.isdir(entry["path"])
@@ -189,12 +192,12 @@ def with_strangers(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         )
         if path not in known
     ]
-    return entries + strangers
+    return entries + removals
 
 
 def main() -> None:
     module = AnsibleModule(
-        # The action plugin packs its `files`: contents in an argument would be in the host's journal.
+        # The action plugin encodes `files`, because Ansible logs arguments to the host's journal.
         argument_spec={"packed": {"type": "str", "required": True, "no_log": True}},
         supports_check_mode=True,
     )
@@ -202,7 +205,7 @@ def main() -> None:
     done: list[Change] = []
     result: dict[str, Any] = {}
     try:
-        for entry in with_strangers(entries):
+        for entry in with_removals(entries):
             change = Change(entry)
             if change.needed:
                 if not module.check_mode:

@@ -1,4 +1,4 @@
-"""Install what a lock file lists in a Python environment of its own, completely or not at all."""
+"""Install the packages of a lock file into a separate Python environment, completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.files import
 
 DOCUMENTATION = r"""
 module: locked_environment
-short_description: Install what a lock file lists in a Python environment of its own
+short_description: Install the packages of a lock file into a separate Python environment
 description:
-  - For a program that is separate from the distribution's and the sites' packages. Another lock file, or
-    another Python, gets another environment beside the old one; F(PATH/current) is renamed onto it once it is
-    complete, so that a process that starts has the old or the new one.
-  - Nothing of a package is executed while it is installed, because all are wheels. So root may do it.
+  - For programs that use neither the distribution's packages nor those of sites. A new lock file or
+    interpreter gets a new environment. The symlink F(PATH/current) is replaced when the environment is
+    complete, so that a process starts with the old or the new one.
+  - Root can install the packages, because all are wheels, so the installation executes no code of them.
 options:
   path: {description: The folder of the environments., type: path, required: true}
   requirements: {description: The text of a lock file with hashes., type: str, required: true}
-  python: {description: Paths of its interpreter; the first that exists is taken., type: list, elements: str,
+  python: {description: Paths of interpreters; the first that exists is used., type: list, elements: str,
     required: true}
 """
 RETURN = r"""
 environment: {description: The environment., type: str, returned: when there is a Python}
 """
-# The pip of the distribution (python3-pip-whl), run from its wheel: an environment needs no copy of its own.
+# The distribution's pip (python3-pip-whl) runs from its wheel, so environments need no copy of it.
 PIP = "/usr/share/python-wheels/pip-*.whl"
 LONGEST_LOG = 15  # lines
 
 
 def build(environment: Path, python: str, requirements: str) -> None:
-    """Build an environment at its final path, which is part of it, and mark it when it is complete."""
+    """Build an environment at its final path, because scripts contain the path; mark it when complete."""
     wheels = sorted(glob.glob(PIP))
     if not wheels:
         raise BuildError(f"found no {PIP}, expected the package python3-pip-whl")
@@ -50,7 +50,7 @@ def build(environment: Path, python: str, requirements: str) -> None:
         (python, "-m", "venv", "--without-pip", str(environment)),
         (*pip, *quiet, "--only-binary", ":all:", "--require-hashes", "--requirement", str(lock)),
     ):
-        # With a lower priority than requests, and readable whatever root's umask is.
+        # nice: requests have priority. umask: other users must be able to read the environment.
         done = subprocess.run(
             ("nice", *command), umask=0o022, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""Install the Pythons that neither the distribution nor the operator provides, pinned by checksum."""
+"""Install Python versions that neither the distribution nor the operator provides, pinned by checksum."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.files import
 
 DOCUMENTATION = r"""
 module: managed_python
-short_description: Install the Pythons that neither the distribution nor the operator provides
+short_description: Install Python versions that neither the distribution nor the operator provides
 description:
   - uv downloads each version once and verifies its checksum. Each build has its own folder, so that another
     build never changes the Python below a running environment. F(PATH/bin/pythonX.Y) is a symlink to the
     current build; it is written last, after the build was executed once.
   - A build that is neither current nor the base of an environment is removed by a later run. The run that
     replaces a build keeps it, because a release may be building an environment with it.
-  - In check mode nothing is changed, and C(outdated) is filled in all the same.
+  - Check mode returns C(outdated) as well.
 options:
   pythons:
     description: Versions that sites need, each with its C(version), the distribution's C(package), and
@@ -56,7 +56,7 @@ options:
   system: {description: The folder of the distribution's interpreters., type: path, default: /usr/bin}
   uv: {description: The uv program., type: path, default: /opt/decanter/uv/current/bin/uv}
   environments:
-    description: Patterns of environments whose Python must stay.
+    description: Patterns of environments that need their managed Python.
     type: list
     elements: str
     default: ["/srv/*/venvs/*"]
@@ -79,7 +79,7 @@ def provided(python: dict[str, Any], system: str) -> bool:
         return True
     if not shutil.which("apt-cache"):
         return False
-    # Not `apt-cache show`, which takes python3.8 for a pattern and finds others.
+    # `apt-cache show` treats python3.8 as a pattern and finds other packages.
     names = subprocess.run(["apt-cache", "pkgnames", python["package"]], capture_output=True, text=True)
     return python["package"] in names.stdout.splitlines()
 
@@ -97,13 +97,13 @@ def checked_mirror(mirror: str) -> str:
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when the module ends, so that uv never outlives a killed run."""
+    """Make the kernel kill this process when the module ends, so that uv does not outlive a killed run."""
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def install(build: Build, params: dict[str, Any], mirror: str) -> None:
-    """Install a build into its own folder and mark it as complete. Whatever fails leaves no folder."""
+    """Install a build into its own folder and mark it as complete. Remove the folder if a step fails."""
     folder = Path(params["path"]) / build.folder
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
     try:
@@ -150,7 +150,7 @@ def download(build: Build, folder: Path, params: dict[str, Any], mirror: str) ->
 
 
 def own_by_root(folder: Path) -> None:
-    """Give a tree to the user who runs this, root, and remove setuid bits and others' write permission."""
+    """Set root as the owner of a tree; remove setuid bits and write permissions of other users."""
     for _, folders, files, here in os.fwalk(folder):
         for name in (*folders, *files):
             os.chown(name, os.geteuid(), os.getegid(), dir_fd=here, follow_symlinks=False)
@@ -238,7 +238,7 @@ def main() -> None:
             "pythons": {build.minor: f"{params['path']}/{build.program}" for build in builds},
         }
         if result["changed"] and not module.check_mode:
-            os.umask(0o022)  # sites read what is installed, whatever root's umask is
+            os.umask(0o022)  # sites must be able to read the files
             if not current:
                 pins.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
                 write_file(pins, text)

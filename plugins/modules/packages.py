@@ -2,14 +2,14 @@
 
 DOCUMENTATION = r"""
 module: packages
-short_description: Have packages installed, without waking apt where they are
+short_description: Install packages, without a call of apt if all of them are installed
 options:
-  name: {description: The packages. Nothing is removed for them., type: list, elements: str, required: true}
+  name: {description: The packages. No other package is removed., type: list, elements: str, required: true}
   instead:
-    {description: "Of a package, the programs or patterns that do in its place.", type: dict, default: {}}
+    {description: "By package, paths or patterns of programs that replace it.", type: dict, default: {}}
   optional:
-    {description: Packages to leave out if apt does not know them., type: list, elements: str, default: []}
+    {description: Packages to skip if apt's lists do not have them., type: list, elements: str, default: []}
 """
 RETURN = r"""
-missing: {description: What is still not there, after a check., type: list, elements: str, returned: always}
+missing: {description: Packages that check mode would install., type: list, elements: str, returned: always}
 """

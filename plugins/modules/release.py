@@ -1,4 +1,4 @@
-"""Make a release of a site: its tree and the environment that it runs in."""
+"""Build a release of a site: its tree and its environment."""
 
 from __future__ import annotations
 
@@ -29,39 +29,38 @@ from ansible_collections.decanter.stack.plugins.module_utils.uploads import code
 
 DOCUMENTATION = r"""
 module: release
-short_description: Make a release of a site, its tree and its environment
+short_description: Build a release of a site, its tree and its environment
 description:
-  - Called through the action of the same name, which packs the source on the controller.
-  - A release is a function of its content and its environment. When there is one of both already,
-    it is named and nothing is made.
-  - Nothing of an unfinished release is ever found under its name; what a run that was cut off
-    left behind is cleared away by the next.
+  - Called by the action of the same name, which packs the source on the controller.
+  - A release is a function of its content and its environment. If a release with both exists, the module
+    returns its ID and builds nothing.
+  - An incomplete release never has its final name. The next run removes the files of an interrupted one.
 options:
   site: {description: The site., type: dict, required: true}
   content: {description: Hash of the source's content., type: str, required: true}
-  archive: {description: The packed source on the host; without it the site is only looked at., type: path}
+  archive: {description: The packed source on the host; without it the module only reads., type: path}
   private:
     {description: "A file with the texts of the site's files and the credentials of its indexes.", type: path}
-  id: {description: With an archive the ID to give to the release; all hosts give it the same., type: str}
-  record: {description: What to remember of where the release came from., type: dict, default: {}}
-  python: {description: The interpreter that the environment is made with., type: path, required: true}
+  id: {description: "With an archive, the ID of the new release, the same on all hosts.", type: str}
+  record: {description: The origin of the source for the release's record., type: dict, default: {}}
+  python: {description: The default interpreter of the environment., type: path, required: true}
   server_requirements:
-    {description: Locked requirements of the WSGI server we bring., type: str, required: true}
+    {description: Locked requirements of the WSGI server gunicorn., type: str, required: true}
   pinned:
-    {description: Whether a site stays on a release that somebody went back to., type: bool, default: true}
+    {description: Whether the site stays on the release of a rollback., type: bool, default: true}
 """
 RETURN = r"""
-id: {description: The release's ID; empty where it has yet to be made., type: str, returned: always}
-current: {description: Whether the release is live with all that belongs to it., type: bool, returned: always}
-because: {description: What is not as it should be., type: str, returned: always}
-pin: {description: The release that the site stays on, if there is one., type: dict, returned: always}
+id: {description: The release's ID; empty if it is not built yet., type: str, returned: always}
+current: {description: Whether the release is live and complete., type: bool, returned: always}
+because: {description: The first reason why it is not current., type: str, returned: always}
+pin: {description: The pinned release of a rollback., type: dict, returned: always}
 setup_done: {description: Commands of C(setup) that have run., type: list, elements: str, returned: always}
-taken: {description: All IDs that have been given here., type: list, elements: str, returned: always}
+taken: {description: The IDs of all releases on this host., type: list, elements: str, returned: always}
 """
 
 
 def recipe(site: dict, files: dict) -> dict:
-    """Return what a release is made with besides its source and its environment."""
+    """Return the inputs of a release other than its source and its environment."""
     parts = {"build": site.get("build"), "uploads": site.get("uploads"), "files": digests(files)}
     return {key: value for key, value in parts.items() if value}
 
@@ -80,8 +79,8 @@ def find(site: Site, content: str, wanted: Wanted, recipe: dict) -> str:
     return ""
 
 
-def make(site: Site, params: dict, wanted: Wanted, recipe: dict, files: dict) -> str:
-    """Make the release and return its ID. It appears under its name once it is complete."""
+def build(site: Site, params: dict, wanted: Wanted, recipe: dict, files: dict) -> str:
+    """Build the release and return its ID. It gets its final name when it is complete."""
     site.prepare()
     identifier = params["id"]
     record = {
@@ -106,14 +105,14 @@ def make(site: Site, params: dict, wanted: Wanted, recipe: dict, files: dict) ->
 
 
 def complete(site: Site, tree: Path, environment: Path, wanted: dict, files: dict) -> None:
-    """Add to a built tree, which is root's, what does not come from the build."""
+    """Add files, compressed static files and uploads to a built tree, which root owns."""
     group = pwd.getpwnam(site.name).pw_gid
     link = tree / ".venv"
     remove(link)
     link.symlink_to(environment)
     write_files(tree, files, group)
     for folder in wanted["static"]:
-        # Not the tree itself, because everyone may read static files.
+        # The tree itself is not allowed, because every user can read static files.
         place = tree / folder["path"]
         if not place.is_dir() or tree.resolve() not in place.resolve().parents:
             built = " after the build" if wanted.get("build") else ""
@@ -130,7 +129,7 @@ def inside(tree: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(tree.resolve())
 
 
-# Makes the folder $2, with what is in $1, when there is none. All of it, or nothing: a run may be cut off.
+# Create the folder $2 with a copy of $1 if it does not exist. The rename makes it atomic.
 KEEP = """
 set -e
 [ ! -e "$2" ] || exit 0
@@ -155,20 +154,20 @@ def run_as(site: Site, folder: Path, *command: str) -> subprocess.CompletedProce
 
 
 def keep_uploads(site: Site, tree: Path, folder: str) -> None:
-    """Put a symlink in a folder's place, to one that outlives releases and begins with what it had."""
+    """Replace a folder by a symlink to its persistent copy in `shared`, which is created if missing."""
     place, target = tree / folder, site.root / "shared" / folder
     if not inside(tree, place.parent) or (place.exists() and not place.is_dir()):
         raise BuildError(f"uploads: found a file or a link at {folder}, expected a folder of the application")
     if code := code_in(place):
         raise BuildError(
-            f"uploads: found {folder}/{code}, which is code and would never change again\n"
+            f"uploads: found {folder}/{code}, which is code, and later releases would not replace it\n"
             "Remedy: name a folder that has only files of users, or move the code."
         )
-    # As the site, whose own folder that is: a link in there leads its user nowhere new.
+    # Run as the owner of the folder, the site: a symlink there gives the user no more access.
     done = run_as(site, tree, "sh", "-c", KEEP, "sh", str(place), str(target))
     if done.returncode != 0:
         raise BuildError(
-            f"uploads: {folder} could not be made in {site.root}/shared:\n{end(clean(done.stdout))}"
+            f"uploads: {folder} cannot be created in {site.root}/shared:\n{end(clean(done.stdout))}"
         )
     remove(place)
     for parent in reversed(place.relative_to(tree).parents):
@@ -177,13 +176,13 @@ def keep_uploads(site: Site, tree: Path, folder: str) -> None:
     place.symlink_to(target)
 
 
-def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
-    """What is not yet as it should be with a release; an empty string when nothing is.
+def reason_to_release(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
+    """Return the first reason why a release is not live and complete, or an empty string.
 
-    One that somebody went back to is not migrated: its schema is whatever there is.
+    The release of a rollback (`pinned`) is not migrated, and accepts any schema.
     """
     if not identifier:
-        return "there is no release of this content"
+        return "this content has no release"
     if reason := reason_to_switch(site, identifier, wanted) or unfinished(site, identifier, wanted):
         return reason
     migrated = "migrate" in wanted and not pinned
@@ -191,11 +190,11 @@ def look(site: Site, identifier: str, wanted: dict, pinned: bool) -> str:
         return "its migration has not been run"
     database = wanted["database"]
     if migrated and database and schema(site.name, database) != site.schema(identifier):
-        return "the schema of its database has changed since"
+        return "the schema of its database has changed since the migration"
     if late := [task for task in wanted["setup"] if task not in read_json(site.once).get("tasks", [])]:
         return f"`{late[0]}` has not been run"
     if publish(site, identifier, wanted["static"], check=True):
-        return "its static files are not all published"
+        return "some of its static files are not published"
     return ""
 
 
@@ -219,7 +218,7 @@ def main() -> None:
         json.loads(Path(params["private"]).read_text()) if params["private"] else {"files": {}, "secrets": {}}
     )
     given, files = params["site"], private["files"]
-    how = recipe(given, files)
+    inputs = recipe(given, files)
     pin = read_json(site.pin) if params["pinned"] else {}
     wanted, missing = None, ""
     try:
@@ -229,23 +228,23 @@ def main() -> None:
         )
     except BuildError as error:
         missing = str(error)
-    identifier = pin.get("release") or (find(site, params["content"], wanted, how) if wanted else "")
+    identifier = pin.get("release") or (find(site, params["content"], wanted, inputs) if wanted else "")
     result = {"changed": False, "pin": pin, "id": identifier, "current": False, "because": ""}
     result["setup_done"] = read_json(site.once).get("tasks", [])
     result["taken"] = [record["id"] for record in site.records()]
     if params["archive"] is None or module.check_mode:
-        because = look(site, identifier, params["site"], bool(pin))
+        because = reason_to_release(site, identifier, params["site"], bool(pin))
         if not because and not params["pinned"] and site.pin.exists():
-            because = "somebody went back to it, and a converge would stay on it"
+            because = "a rollback has pinned it"
         module.exit_json(**result | {"changed": bool(because), "current": not because, "because": because})
     if not identifier:
         if wanted is None:
-            module.fail_json(**failure(f"{site.name}: no release was made. {missing}"))
+            module.fail_json(**failure(f"{site.name}: no release was built. {missing}"))
         try:
-            with site.at_work():
-                identifier = make(site, params, wanted, how, files)
+            with site.exclusive():
+                identifier = build(site, params, wanted, inputs, files)
         except (BuildError, FilesError) as error:
-            text = f"{site.name}: no release was made. {error}"
+            text = f"{site.name}: no release was built. {error}"
             module.fail_json(**failure(f"{text}\nStill live is {site.live_release() or 'nothing'}."))
     module.exit_json(**result | {"changed": True, "id": identifier})
 

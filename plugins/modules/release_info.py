@@ -12,46 +12,46 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site, r
 DOCUMENTATION = r"""
 module: release_info
 short_description: Read the releases of a site, and the target of a rollback
-description: [It changes nothing.]
+description: [Changes nothing.]
 options:
   site: {description: The site., type: dict, required: true}
-  to: {description: The release to go back to; the last good one before the live one when empty., type: str}
+  to: {description: The target; the last good release before the live one if empty., type: str}
 """
 RETURN = r"""
-releases: {description: What is known of each, oldest first., type: list, elements: dict, returned: always}
-live: {description: The ID of the live one., type: str, returned: always}
-pin: {description: What somebody went back to., type: dict, returned: always}
-lock: {description: Who works on the site now., type: dict, returned: always}
-closed: {description: Whether visitors are kept out., type: bool, returned: always}
-units: {description: The state of each unit of the live one., type: dict, returned: always}
-target: {description: The ID to go back to., type: str, returned: always}
-fault: {description: Why one cannot go back; empty when one can., type: str, returned: always}
-differences: {description: What has changed in the schema since the target., type: list, returned: always}
+releases: {description: The records, oldest first., type: list, elements: dict, returned: always}
+live: {description: The ID of the live release., type: str, returned: always}
+pin: {description: The pinned release of a rollback., type: dict, returned: always}
+lock: {description: The lock of the run that changes the site., type: dict, returned: always}
+closed: {description: Whether the site is in maintenance., type: bool, returned: always}
+units: {description: The state of each unit of the live release., type: dict, returned: always}
+target: {description: The ID of the rollback's target., type: str, returned: always}
+fault: {description: Why a rollback is not possible; empty if it is., type: str, returned: always}
+differences: {description: Changes of the schema since the target., type: list, returned: always}
 """
 
 
 def choose(site: Site, to: str | None) -> tuple[str, str]:
-    """The release to go back to, and why there is none."""
+    """Return the target of a rollback, or an empty string and the reason."""
     known = {record["id"]: record for record in site.records()}
-    there = set(site.identifiers())
+    existing = set(site.identifiers())
     current, pin = site.live_release(), read_json(site.pin)
     if to:
-        if to not in known or (to not in there and known[to].get("state") != "failed"):
-            names = ", ".join(sorted(there - {current})) or "none, there is no other"
+        if to not in known or (to not in existing and known[to].get("state") != "failed"):
+            names = ", ".join(sorted(existing - {current})) or "(no other release exists)"
             return "", f"found {to}, expected one of: {names}"
         if known[to].get("state") == "failed":
             return "", f"{to} has failed: {known[to].get('fault', '')}"
         return to, ""
     if pin and not pin.get("done"):
-        return pin["release"], ""  # somebody was cut off on the way to it
-    turns = sorted(
+        return pin["release"], ""  # a rollback to it was interrupted
+    activations = sorted(
         (record["went_live"], identifier)
         for identifier, record in known.items()
-        if identifier in there and record.get("state") == "good" and "went_live" in record
+        if identifier in existing and record.get("state") == "good" and "went_live" in record
     )
     now = known.get(current, {}).get("went_live", "")
-    good = [identifier for turn, identifier in turns if turn < now]
-    return (good[-1], "") if good else ("", f"there is no good release before {current or 'the first'}")
+    good = [identifier for moment, identifier in activations if moment < now]
+    return (good[-1], "") if good else ("", f"no good release exists before {current or 'the first'}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Note on the host who works on sites' releases, and tell the next who comes."""
+"""Lock a site on the host against other runs."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site, n
 
 DOCUMENTATION = r"""
 module: release_lock
-short_description: Note on the host who works on a site's releases
+short_description: Lock a site on the host against other runs
 description:
-  - Through the action of the same name, which says who that is, and knows whether a run of this machine
-    that holds the lock is still there.
+  - Called by the action of the same name, which identifies the run, and detects whether a run of the same
+    controller that holds the lock has ended.
 options:
   site: {description: The site's name., type: str, required: true}
   state:
-    {description: Whether to hold it or let go of it., type: str, choices: [taken, free], required: true}
-  holder: {description: Who this is., type: dict, required: true}
-  stale: {description: A holder who is known to be gone., type: dict, default: {}}
+    {description: Whether to take or to release the lock., type: str, choices: [taken, free], required: true}
+  holder: {description: This run., type: dict, required: true}
+  stale: {description: A run that held the lock and has ended., type: dict, default: {}}
   final:
-    description: With C(free), whether no host returns from the release that this run has activated.
+    description: With C(free), whether all hosts keep the release that this run has activated.
     type: bool
     default: false
 """
 RETURN = r"""
-held: {description: Who else holds it., type: dict, returned: always}
+held: {description: The other run that holds the lock., type: dict, returned: always}
 """
 
 
 def is_same(held: dict[str, str], holder: dict[str, str]) -> bool:
-    """Whether two notes are of one run."""
+    """Return whether two locks belong to the same run."""
     return all(held.get(key) == holder[key] for key in ("machine", "run"))
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False, held={})
     if module.params["state"] == "free":
-        # Not what another run has taken since.
+        # Another run may have taken the lock since.
         if is_same(read_json(site.lock), holder):
             if module.params["final"]:
                 site.provisional.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def main() -> None:
     new = site.lock.with_name(f".lock.{os.getpid()}")
     write_json(new, own)
     try:
-        os.link(new, site.lock)  # fails where there is one: of two who come at once, one has it
+        os.link(new, site.lock)  # atomic: fails if the file exists
     except FileExistsError:
         held = read_json(site.lock)
         module.exit_json(changed=False, held={} if is_same(held, holder) else held)

@@ -1,4 +1,4 @@
-"""Bring a site's database up to a release."""
+"""Migrate the database of a site to a release."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ from ansible_collections.decanter.stack.plugins.module_utils.task import Failed,
 
 DOCUMENTATION = r"""
 module: release_migrate
-short_description: Bring a site's database up to a release
+short_description: Migrate the database of a site to a release
 description:
-  - Runs the migration of a release once, if one is pending, after a dump that is kept with the release.
-  - Notes the schema that the release was made for, so that nobody goes back to it unawares when the schema
-    has moved on.
+  - Runs a pending migration of a release once, after a dump that is kept with the release.
+  - Records the schema after the migration, so that a rollback fails if the schema has changed since.
 options:
   site: {description: The site., type: dict, required: true}
   release: {description: The release's ID., type: str, required: true}
 """
 RETURN = r"""
-differences: {description: What has changed in the schema., type: list, elements: str, returned: always}
-dump: {description: The dump on the host., type: str, returned: when a migration was pending}
+differences: {description: Changes of the schema., type: list, elements: str, returned: always}
+dump: {description: The path of the dump., type: str, returned: if a migration was pending}
 """
 
-# What is said to be migrated, where the site does not say how to find out: `flask db current` prints a
-# line for each branch, and (head) on it when nothing is pending. Nothing is printed before the first one.
+# The default check of `flask db upgrade`. `flask db current` prints a line for each branch, with (head) if no
+# migration is pending, and nothing before the first migration.
 FLASK_MIGRATE = "flask db current 2>/dev/null | awk '!/\\(head\\)/ { late = 1 } END { exit late || !NR }'"
 
 
 def nothing_is_pending(site: Site, identifier: str, wanted: dict[str, str]) -> bool:
-    """Whether nothing is pending. Without a way to find out, something may be."""
-    question = wanted.get("migration_check")
-    if not question and wanted["migrate"].startswith("flask db upgrade"):
+    """Return whether the check reports that no migration is pending. Without a check return False."""
+    command = wanted.get("migration_check")
+    if not command and wanted["migrate"].startswith("flask db upgrade"):
         folder = re.search(r"\s(?:-d|--directory)[ =]\S+", wanted["migrate"])
-        question = FLASK_MIGRATE.replace("current", f"current{folder[0] if folder else ''}", 1)
-    if not question:
+        command = FLASK_MIGRATE.replace("current", f"current{folder[0] if folder else ''}", 1)
+    if not command:
         return False
     try:
-        run(site, identifier, question)
+        run(site, identifier, command)
     except Failed:
         return False
     return True
@@ -66,27 +65,27 @@ def main() -> None:
         module.exit_json(changed=True, differences=[])
 
     result = {"changed": False, "differences": []}
-    with site.at_work():
+    with site.exclusive():
         if not nothing_is_pending(site, identifier, wanted):
             before = schema(site.name, database) if database else {}
-            path = site.beside(identifier, "sql.gz")
-            if database and not path.exists():  # one that was cut off has left the dump from before it
+            path = site.sidecar(identifier, "sql.gz")
+            if database and not path.exists():  # an interrupted migration has left its dump
                 dump(site.name, database, path)
             try:
                 run(site, identifier, wanted["migrate"])
             except Failed as error:
                 site.fail(identifier, "its migration failed")
-                kept = f" The database as it was before is in {path}." if database else ""
+                kept = f" The dump from before the migration is {path}." if database else ""
                 output = report(str(error), str(site.release(identifier)))
-                told = (
+                text = (
                     f"{site.name}: `{wanted['migrate']}` failed in release {identifier}. Still live is "
                     f"{site.live_release() or 'nothing'}.{kept}\n{output}"
                 )
-                module.fail_json(**failure(told))
+                module.fail_json(**failure(text))
             changes = differences(before, schema(site.name, database)) if database else []
             result = {"changed": True, "differences": changes, "dump": str(path)}
         if database:
-            write_json(site.beside(identifier, "schema.json"), schema(site.name, database))
+            write_json(site.sidecar(identifier, "schema.json"), schema(site.name, database))
         site.amend_record(identifier, migrated=True)
     module.exit_json(**result)
 

@@ -21,7 +21,7 @@ options:
   commands: {description: The commands., type: list, elements: str, required: true}
 """
 RETURN = r"""
-log: {description: What the commands printed., type: str, returned: when any was run}
+log: {description: The output of the commands., type: str, returned: if a command was run}
 """
 
 
@@ -41,18 +41,18 @@ def main() -> None:
         module.exit_json(changed=False)
     if module.check_mode:
         module.exit_json(changed=True)
-    printed = []
-    with site.at_work():
+    outputs = []
+    with site.exclusive():
         for command in due:
             try:
-                printed.append(run(site, identifier, command))
+                outputs.append(run(site, identifier, command))
             except Failed as error:
                 site.fail(identifier, f"`{command}` failed")
                 output = report(str(error), str(site.release(identifier)))
-                told = f"{site.name}: `{command}` failed in release {identifier}.\n{output}"
-                module.fail_json(**failure(told))
+                text = f"{site.name}: `{command}` failed in release {identifier}.\n{output}"
+                module.fail_json(**failure(text))
             write_json(site.once, {"tasks": [*read_json(site.once).get("tasks", []), command]})
-    module.exit_json(changed=True, log="\n".join(printed))
+    module.exit_json(changed=True, log="\n".join(outputs))
 
 
 if __name__ == "__main__":

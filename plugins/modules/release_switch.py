@@ -1,4 +1,4 @@
-"""Put a release of a site live without losing a request."""
+"""Activate a release of a site without losing a request."""
 
 from __future__ import annotations
 
@@ -24,38 +24,36 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import (
 
 DOCUMENTATION = r"""
 module: release_switch
-short_description: Put a release live without losing a request
+short_description: Activate a release without losing a request
 description:
-  - Starts the release as the instance that is idle, asks it for its health on its own socket, renames
-    C(live.sock) onto that socket, moves the site's processes and timers, looks at it for a while, and lets
-    the instance that was live drain and end.
-  - nginx resolves C(live.sock) at every connection, so it needs no reload, and no request sees a moment
-    without an instance.
-  - A release that does not become healthy is stopped and marked; what was live stays live. One that
-    becomes unhealthy after it went live gives way to what was live before, which still runs.
-  - An instance that runs the right release with files that have changed since it started is replaced
-    in the same way.
-  - Notes what was live before, which M(release_withdraw) returns to if the release fails on another host.
+  - Starts the release as the idle instance, checks its health on its own socket, replaces the symlink
+    C(live.sock), moves the site's processes and timers, watches the release, and drains and stops the
+    previous instance.
+  - nginx resolves C(live.sock) at every connection, so it needs no reload, and one instance is always live.
+  - A release that does not become healthy is stopped and marked as failed; the live one stays. If it becomes
+    unhealthy while it is watched, the previous instance, which still runs, is activated again.
+  - An instance of the right release is replaced in the same way if its files have changed since its start.
+  - Records the previous release, which M(release_withdraw) activates if the new one fails on another host.
 options:
   site: {description: The site., type: dict, required: true}
   release: {description: The release's ID., type: str, required: true}
-  keep: {description: How many releases are kept., type: int, default: 5}
-  pin: {description: Whether a converge stays on this release., type: bool, default: false}
+  keep: {description: The number of releases to keep., type: int, default: 5}
+  pin: {description: Whether a converge keeps this release., type: bool, default: false}
   elsewhere:
     {description: Whether another host has run its migration and its C(setup)., type: bool, default: false}
 """
 RETURN = r"""
 live: {description: The release that is live., type: str, returned: always}
 details: {description: The end of the log of a release that is not live., type: str, returned: on failure}
-because: {description: Why the release was put live., type: str, returned: when it was}
+because: {description: Why the release was activated., type: str, returned: if it was activated}
 """
 
 
 def note(site: Site, identifier: str, wanted: Wanted) -> None:
-    """Note what another host has done for all of them: the database is one, and so is the site's life."""
+    """Record the migration and the setup commands that another host has run in the shared database."""
     if "migrate" in wanted:
         if database := wanted["database"]:
-            write_json(site.beside(identifier, "schema.json"), schema(site.name, database))
+            write_json(site.sidecar(identifier, "schema.json"), schema(site.name, database))
         site.amend_record(identifier, migrated=True)
     if wanted["setup"]:
         write_json(site.once, {"tasks": wanted["setup"]})
@@ -77,7 +75,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, live=identifier)
 
-    with site.at_work():
+    with site.exclusive():
         before = site.live_release()
         if fault := companions.unreadable(site, identifier, wanted):
             module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.", live=before)
@@ -86,7 +84,7 @@ def main() -> None:
         reason = live.reason_to_switch(site, identifier, wanted)
         pinned, provisional = read_json(site.pin), write_provisional(site, identifier)
         if module.params["pin"]:
-            # Before anything is done: who goes back again after a run that was cut off goes to the same.
+            # Written first, so that a rollback after an interrupted one has the same target.
             pin = {"release": identifier, "since": now(), "by": site.holder(), "done": False}
             write_json(site.pin, pin)
         static_files.publish(site, identifier, wanted["static"], check=False)
@@ -97,15 +95,15 @@ def main() -> None:
                 site.fail(identifier, str(refusal).splitlines()[0])
                 restore_pin(site, pinned)
                 restore_provisional(site, provisional)
-                told = failure(f"{site.name}, release {identifier}: {refusal}")
-                module.fail_json(**told, live=site.live_release())
+                result = failure(f"{site.name}, release {identifier}: {refusal}")
+                module.fail_json(**result, live=site.live_release())
         else:
             companions.move_companions(site, identifier, wanted)
         keep_instance(site)
         if before != identifier or site.record(identifier).get("state") != "good":
-            # Who goes back and back again goes further each time: only a deploy counts as its turn.
-            turn = site.record(identifier).get("went_live", "") if module.params["pin"] else ""
-            site.amend_record(identifier, state="good", went_live=turn or now())
+            # A rollback keeps the time of the first activation, so that the next rollback goes further back.
+            moment = site.record(identifier).get("went_live", "") if module.params["pin"] else ""
+            site.amend_record(identifier, state="good", went_live=moment or now())
         if module.params["pin"]:
             write_json(site.pin, pin | {"done": True})
         else:

@@ -19,8 +19,8 @@ short_description: Withdraw a release that failed on another host
 description:
   - Activates the release that was live before the run, as M(release_switch) would, and marks the withdrawn
     release as failed, so that all hosts of the site have one release and the next run creates a new one.
-  - Changes nothing on a host where the release is not live, apart from the mark.
-  - Needs the note that M(release_switch) writes; M(release_lock) removes it when the run ends well.
+  - On a host where the release is not live, only marks it as failed.
+  - Requires the record that M(release_switch) writes; M(release_lock) removes it when the run succeeds.
 options:
   site: {description: The site., type: dict, required: true}
   release: {description: The ID of the release., type: str, required: true}
@@ -64,14 +64,14 @@ def main() -> None:
     note, before, kept = read_json(site.provisional), site.live_release(), ""
     if module.check_mode:
         module.exit_json(changed=bool(note), live=before, returned=False, kept="")
-    with site.at_work():
+    with site.exclusive():
         if note and before == note["release"]:
             try:
                 kept = return_to_before(site, note, wanted)
             except Refused as refusal:
-                # The note stays, so the next run tries again.
-                told = failure(f"{site.name}: {note['before']} could not be activated again: {refusal}")
-                module.fail_json(**told, live=before)
+                # The note stays, so that the next run tries again.
+                result = failure(f"{site.name}: {note['before']} cannot be activated again: {refusal}")
+                module.fail_json(**result, live=before)
         if note:
             restore_pin(site, note["pin"])
             site.provisional.unlink()

@@ -1,4 +1,4 @@
-"""Have a site's secrets fetched that are kept elsewhere."""
+"""Fetch the secrets of a site that AWS stores."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ansible_collections.decanter.stack.plugins.module_utils.units import log, n
 
 DOCUMENTATION = r"""
 module: site_credentials
-short_description: Have a site's secrets fetched that are kept elsewhere
+short_description: Fetch the secrets of a site that AWS stores
 description:
-  - Runs C(decanter-credentials@SITE.service), which the site's units run as well when they start, and says
-    whether a secret is another now. A site that runs with an old one is started anew by its release.
-  - A check asks nobody, so that it needs nothing that is not there yet.
+  - Runs C(decanter-credentials@SITE.service), which the site's units also run when they start, and returns
+    whether a secret has changed. The release of the site then replaces an instance with the old secret.
+  - Check mode sends no request, because the unit may not exist yet.
 options:
   site: {description: The site's name., type: str, required: true}
 """
@@ -37,15 +37,15 @@ def main() -> None:
         module.exit_json(changed=not os.path.isdir(folder))
     if show(unit)["NeedDaemonReload"] == "yes" or show(unit)["LoadState"] != "loaded":
         systemctl("daemon-reload")
-    # Whoever deploys wants what is there now, however short ago it was asked for.
+    # Without this file the service fetches again, even if the last fetch was a moment ago.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{FOLDER}/.{site}")
-    before, begun = newest([folder]), time.time()
+    before, start_time = newest([folder]), time.time()
     try:
         systemctl("start", unit)
     except SystemdError as error:
-        lines = [line for line in log(unit, begun).splitlines() if line.startswith(f"{site}: ")]
-        module.fail_json(msg="\n".join(lines) or f"{unit}: {error.output}\n{log(unit, begun)}")
+        lines = [line for line in log(unit, start_time).splitlines() if line.startswith(f"{site}: ")]
+        module.fail_json(msg="\n".join(lines) or f"{unit}: {error.output}\n{log(unit, start_time)}")
     module.exit_json(changed=newest([folder]) != before)
 
 

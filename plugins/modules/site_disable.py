@@ -1,4 +1,4 @@
-"""Stop serving a site: nothing of it runs or starts at boot, its data stays."""
+"""Stop and disable all units of a site. Its data stays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ removed: {description: What was removed., type: list, elements: str, returned: a
 
 
 def files(name: str) -> list[Path]:
-    """What the site's units are made of, in the order in which it is safe to remove them."""
+    """Return the files of the site's units, in the order in which they can be removed safely."""
     system = Path("/etc/systemd/system")
     units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
     notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
@@ -41,7 +41,7 @@ def main() -> None:
     site = Site(module.params["name"])
     instances = [site.unit(colour, kind) for colour in COLOURS for kind in ("socket", "service")]
     instances += [f"{service}@{site.name}.service" for service in SERVICES]
-    # Its processes and timers, of whichever release.
+    # Processes and timers of all releases.
     instances += companions.other_companions(site, "", {"processes": [], "timers": []})
     running = [unit for unit in instances if show(unit)["ActiveState"] not in ("inactive", "failed")]
     enabled = [unit for unit in instances if show(unit)["UnitFileState"] == "enabled"]
@@ -52,7 +52,7 @@ def main() -> None:
 
     if enabled:
         systemctl("--quiet", "disable", *enabled)
-    # The sockets in the same call, or a late request would start the site again.
+    # Stop the sockets in the same call, because a late request would start the site again.
     if running:
         systemctl("stop", *running)
         systemctl("reset-failed", *running, check=False)  # This fails for units that have not failed.

@@ -23,23 +23,23 @@ DOCUMENTATION = r"""
 module: ufw_apply
 short_description: Apply a declared set of ufw rules
 description:
-  - Writes ufw's own files (user.rules, user6.rules, ufw.conf) whole, so what was not declared is removed
-    and C(ufw status) and C(ufw allow) work as ever. Then has the kernel filter by them.
-  - A firewall that runs is changed by iptables-restore, which replaces ufw's user chains in one step for each
-    of IPv4 and IPv6. C(ufw reload) would let everything in for a while, and leave it so if it were killed.
-  - A firewall that is off is switched on by systemd, so that it ends what it began whatever becomes of
-    this process; by then its files hold the rules for ssh.
-  - State decides, files against kernel, not what an earlier run remembered to do.
-  - The port of this connection is always open, and an address that would be shut out is refused.
+  - Writes ufw's own files (user.rules, user6.rules, ufw.conf) whole, so that other rules are removed, and
+    C(ufw status) and C(ufw allow) still work. Then loads the rules into the kernel.
+  - Changes an active firewall with iptables-restore, which replaces ufw's user chains atomically for IPv4 and
+    for IPv6. C(ufw reload) would accept all packets for a moment, and permanently if it were killed.
+  - Starts an inactive firewall with systemd, which completes the start even if this process is killed. The
+    files contain the rules for ssh before that.
+  - Compares the files with the kernel, so that the next run completes an interrupted one.
+  - Always opens the port of this connection, and fails if the rules would exclude the client's address.
 options:
-  enabled: {description: Whether the firewall is on., type: bool, default: true}
-  rules: {description: What may come in besides ssh., type: list, elements: dict, default: []}
+  enabled: {description: Whether the firewall is active., type: bool, default: true}
+  rules: {description: Permitted connections in addition to ssh., type: list, elements: dict, default: []}
   ssh_ports: {description: Ports of sshd., type: list, elements: int, required: true}
   ssh_networks: {description: Networks with limited access to ssh., type: list, elements: str, required: true}
   admin_networks: {description: Networks with access to ssh., type: list, elements: str, default: []}
 """
 RETURN = r"""
-action: {description: What was done in the kernel (none, load, start or stop)., type: str, returned: always}
+action: {description: "The change in the kernel: none, load, start or stop.", type: str, returned: always}
 ssh_ports: {description: Ports on which ssh is open., type: list, elements: int, returned: always}
 """
 
@@ -47,17 +47,17 @@ FOLDER = "/etc/ufw"
 CONF = """#
 # Ansible managed
 #
-# From boot on, before the network is up.
+# Start at boot, before the network is up.
 ENABLED={enabled}
-# Refused packets, three a minute: more fills the journal with what the whole Internet knocks on.
+# Log rejected packets, at most three a minute. More would fill the journal with port scans.
 LOGLEVEL=low
 """
 
 
 def session() -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, int | None]:
-    """Where this connection comes from, and sshd's port that it came to; None without one.
+    """Return the client's address and sshd's port of this connection; None without one.
 
-    sudo takes SSH_CONNECTION away, so it is looked for in the processes that led here.
+    sudo removes SSH_CONNECTION, so it is read from the environment of the parent processes.
     """
     process = os.getpid()
     while process > 1:
@@ -67,7 +67,7 @@ def session() -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, int
             address = ipaddress.ip_address(found[1].decode().split("%")[0])
             return getattr(address, "ipv4_mapped", None) or address, int(found[2])
         with open(f"/proc/{process}/stat") as file:
-            # The name, in parentheses, may hold anything.
+            # The name of the process, in parentheses, can contain any character.
             process = int(file.read().rsplit(")", 1)[1].split()[1])
     return None, None
 
@@ -103,15 +103,16 @@ def main() -> None:
             and not any(client in network for network in admitted)
         ):
             raise Refused(
-                f"found this connection to come from {client}, expected an address in "
+                f"found a connection from {client}, expected an address in "
                 "firewall_ssh_networks or firewall_admin_networks "
-                f"({', '.join(map(str, admitted)) or 'both are empty'}): it would be the last one from there"
+                f"({', '.join(map(str, admitted)) or 'both are empty'}), because the firewall would "
+                "exclude this client"
             )
     except Refused as refusal:
         module.fail_json(msg=f"{refusal}. Nothing was changed.")
 
     kernels = {version: Kernel(module, version) for version in (4, 6)}
-    # In this order: rules before the switch, or a reboot in between would let nobody in.
+    # In this order, because a reboot between ufw.conf and the rules would reject all connections.
     wanted = {
         f"{FOLDER}/user6.rules": (user_rules(rules, 6), 0o640),
         f"{FOLDER}/user.rules": (user_rules(rules, 4), 0o640),
@@ -143,7 +144,7 @@ def main() -> None:
     for version, kernel in kernels.items():
         kernel.restore(user_rules(rules, version), "--test")
     if action == "stop":
-        # While it is still enabled, or ufw would not stop.
+        # ufw stops only while ufw.conf enables it.
         systemctl("start", "ufw.service")
         systemctl("stop", "ufw.service")
     for path in stale:
@@ -161,13 +162,13 @@ def main() -> None:
                 ["journalctl", "--unit=ufw", "--lines=15", "--no-pager", "--output=cat"]
             )
             module.fail_json(
-                msg=f"ufw.service started but does not filter; this host was left open, not closed.\n{log}",
+                msg=f"ufw.service: it started but does not filter. The host accepts all connections.\n{log}",
                 **result,
             )
     if action == "load":
         for version, kernel in kernels.items():
             kernel.restore(user_rules(rules, version))
-        # Where an iptables prints rules otherwise than is expected here, loading them changed nothing.
+        # If a version of iptables prints the rules in another form, loading equal rules is not a change.
         after = {version: kernel.user() for version, kernel in kernels.items()}
         result["changed"] = bool(stale) or unit.strip() != "enabled" or after != before
     module.exit_json(**result)

@@ -19,33 +19,33 @@ DOCUMENTATION = r"""
 module: unit_apply
 short_description: Apply the configuration on disk to a systemd unit
 description:
-  - Starts and enables a unit, and reloads or restarts it when a file that it reads, or one of its
-    own unit files, has changed since it read them.
-  - Takes the place of handlers. A handler is notified once; when the run ends before it is called,
-    nobody calls it again. Here the state decides, so the next run does what was left undone.
+  - Starts and enables a unit, and reloads or restarts it if its configuration files or its unit files have
+    changed since it read them.
+  - Replaces handlers. A handler is notified once and is lost if the run ends before it. This module compares
+    times, so that the next run completes an interrupted one.
 options:
   name: {description: The unit's whole name., type: str, required: true}
   reads: {description: Files and folders that the unit reads., type: list, elements: path, default: []}
   reload: {description: Whether a reload makes the unit read them again., type: bool, default: false}
   enabled: {description: Whether the unit starts at boot., type: bool, default: true}
-  test: {description: A command that checks the configuration before the unit is touched., type: str}
+  test: {description: A command that validates the configuration before the unit reads it., type: str}
 """
 RETURN = r"""
-action: {description: What was done (none, start, reload or restart)., type: str, returned: always}
-running: {description: Whether it runs now; a check starts nothing., type: bool, returned: always}
-because: {description: Why., type: str, returned: when something was done}
+action: {description: "The change: none, start, reload or restart.", type: str, returned: always}
+running: {description: Whether the unit runs; check mode starts none., type: bool, returned: always}
+because: {description: The reason of the action., type: str, returned: if the unit was changed}
 """
 
 
 def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tuple[str, str]:
-    """What has to be done with the unit, and why."""
+    """Return the action for the unit, and its reason."""
     if unit["ActiveState"] not in ("active", "activating", "reloading"):
         return "start", f"it was {unit['ActiveState']}"
     started = timestamp_seconds(unit["ActiveEnterTimestamp"])
     changed, path = newest(own_files(name, unit))
     if changed > started:
         return "restart", f"{path} has changed"
-    # A reload that has ended is the last change of a unit's state.
+    # The end of the last reload is the last change of the unit's state.
     read = timestamp_seconds(unit["StateChangeTimestamp"]) if reload else started
     changed, path = newest(reads)
     if changed > read:
@@ -72,9 +72,9 @@ def main() -> None:
         systemctl("daemon-reload")
         unit = show(name)
     if unit["LoadState"] != "loaded":
-        if module.check_mode:  # the package that brings it is not installed yet
+        if module.check_mode:  # the package with the unit is not installed yet
             module.exit_json(changed=True, action="start", because="it does not exist yet", running=False)
-        module.fail_json(msg=f"{name}: found the unit {unit['LoadState']}, expected it to be loaded")
+        module.fail_json(msg=f"{name}: found the unit {unit['LoadState']}, expected loaded")
 
     action, because = plan(unit, name, module.params["reads"], module.params["reload"])
     enable = (unit["UnitFileState"] == "enabled") != enabled and unit["UnitFileState"] in (
@@ -94,19 +94,20 @@ def main() -> None:
         code, out, err = module.run_command(shlex.split(module.params["test"]))
         if code != 0:
             module.fail_json(
-                msg=f"{name} was left as it runs: its new configuration is refused.\n{err or out}"
+                msg=f"{name}: the new configuration is invalid. The unit was not changed.\n{err or out}"
             )
     if enable:
         systemctl("enable" if enabled else "disable", name)
     if action in ("start", "restart"):
-        # NeedDaemonReload knows nothing of a drop-in whose folder is new, too.
+        # NeedDaemonReload ignores a drop-in in a new folder.
         systemctl("daemon-reload")
     if action != "none":
-        begun = time.time()
+        start_time = time.time()
         try:
             systemctl(action, name)
         except SystemdError as error:
-            module.fail_json(msg=f"{name} did not {action}: {error.output}\n{log(name, begun)}", **result)
+            text = f"{name}: the {action} failed: {error.output}\n{log(name, start_time)}"
+            module.fail_json(msg=text, **result)
     module.exit_json(**result)
 
 

@@ -25,7 +25,7 @@ DEEPEST = 10  # No schema is deeper. The limit also ends data that contains itse
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A value that is not plain. Every schema refuses it."""
+    """A value that is not plain. Every schema rejects it."""
 
     found: str
 
@@ -41,7 +41,7 @@ def plain_scalar(value: Any) -> Any:
             return str(value)
         case str():
             return str.__str__(value)
-        case int() if value.bit_length() > 64:  # Python refuses to print huge ones
+        case int() if value.bit_length() > 64:  # Python does not print huge integers
             return Unreadable("a huge number")
         case int() | float():
             return int(value) if isinstance(value, int) else float(value)

@@ -69,10 +69,10 @@ def test_it_stays_closed_and_is_seen_to_be(closed, maintenance, visitor, invento
     assert done.returncode == 0 and "changed=0" in done.stdout, done.stdout[-2000:]
     assert visitor.get(f"{MIRROR}/").status_code == 503, "expected a converge to leave it closed"
     said = run_playbook("releases.yml", inventory, *limit).stdout
-    assert said.count("it is closed to visitors; make maintenance OFF=1 SITE=mirror opens it") == 1, said
+    assert said.count("in maintenance; make maintenance OFF=1 SITE=mirror ends it") == 1, said
     verified = run_playbook("verify.yml", inventory, *limit)
     assert verified.returncode == 0, verified.stdout
-    assert "mirror.test/healthz: 200, and closed to visitors" in verified.stdout, verified.stdout
+    assert "mirror.test/healthz: 200, in maintenance" in verified.stdout, verified.stdout
 
 
 def test_nobody_has_to_be_told_by_a_reload(maintenance, visitor, host):

@@ -161,7 +161,7 @@ def test_no_systemd(one, refuse):
 
 def test_less_disk_than_a_new_host_needs(one, refuse):
     name, host = one
-    free = "found %s MiB free on /, expected %s at least on a new host (base_disk_min_mb)."
+    free = "found %s MiB free on /, expected at least %s on a new host (base_disk_min_mb)."
     with new(host):
         told = refuse(*LITTLE_DISK)
     # As it was then: others use this machine's disk.
@@ -179,7 +179,7 @@ def test_several_things_are_told_at_once(one, refuse):
     expected = (
         f"{name}: found Amazon Linux 2023, {SUPPORTED}; "
         "found no Python at /nowhere, expected Python 3.10 or newer; "
-        f"found {memory} MiB of memory, expected {MUCH} at least (base_memory_min_mb). Nothing was changed."
+        f"found {memory} MiB of memory, expected at least {MUCH} (base_memory_min_mb). Nothing was changed."
     )
     assert expected in told, f"expected {expected!r}, got {told}"
 

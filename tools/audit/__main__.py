@@ -1,9 +1,9 @@
-"""Audit the front door: what testssl.sh, sslyze, MDN's Observatory, gixy-ng and slowhttptest say of a host
-that serves Harbour as in production, and what a visitor notices while others are slow or flood it.
+"""Audit the public interface of a host that serves Harbour as in production.
 
-It makes a lab of its own, of that host and of two that look at it, and needs nothing but what they install.
-The report is .lab/audit/report.html and .json; accepted.yml in this folder has the accepted findings. The
-exit status is 1 if a check failed and 2 if a tool or the lab failed. See docs/audit.md.
+testssl.sh, sslyze, MDN's Observatory and gixy-ng scan the host. slowhttptest and wrk attack it with slow
+connections and a flood, while an ordinary client measures its responses. The lab has the host, and two
+hosts with these tools. The report is .lab/audit/report.html and .json; accepted.yml in this folder lists
+accepted findings. The exit status is 1 if a check failed and 2 if a tool or the lab failed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tools.audit.lab import CA, SITE, URL, AuditLab
 from tools.library import ROOT, Failure, run_program
 
 ACCEPTED = ROOT / "tools/audit/accepted.yml"
-# As inventories/production has them: the lab's own are short, and hide it from search engines.
+# The values of inventories/production. Those of the lab are short, and exclude search engines.
 PRODUCTION = {
     "nginx_hsts_seconds": 63072000,
     "nginx_indexing_enabled": True,
     "nginx_cache_status_shown": False,
-    # Nobody is exempt but the host itself: who floods is in the lab's network.
+    # Exempt only the host itself from limits, because the attacker is in the lab's network.
     "nginx_admin_networks": ["127.0.0.0/8", "::1/128"],
 }
-RATE = 8  # requests of the client a second: more than one person clicks, fewer than a flood
-# Connections that do next to nothing: some at a time, and for how many seconds at most.
+RATE = 8  # requests of the client per second: more than one visitor causes, fewer than a flood
+# Options of slowhttptest: slow connections, their rate, and the maximum duration.
 SLOW = {
     "headers": "-H -c 1000 -r 200 -i 4 -x 8 -l 24 -p 3",
     "body": "-B -c 1000 -r 200 -i 4 -x 8 -s 8192 -l 24 -p 3",
@@ -40,25 +40,25 @@ FLOOD_SECONDS = 15
 
 
 def attack(lab: AuditLab, command: str, seconds: float) -> tuple[str, dict[str, Any]]:
-    """Run a command of an attacker on `flooder` and meanwhile the client on `auditor`, for some seconds.
+    """Run an attack on `flooder` and, at the same time, the client on `auditor`, for some seconds.
 
-    Returns the output of the command, and the measurements of the client.
+    Return the output of the attack, and the measurements of the client.
     """
     client = lab.client_command(seconds, RATE)
     running = lab.start("flooder", command)
     try:
-        measured = json.loads(lab.output("auditor", client))
+        measurements = json.loads(lab.output("auditor", client))
         output, errors = running.communicate(timeout=120)
     except BaseException:
         running.kill()
         raise
     if running.returncode:
         raise Failure(f"on flooder: {command}\n{output[-1000:]}{errors[-1000:]}")
-    return output, measured
+    return output, measurements
 
 
 def testssl(lab: AuditLab) -> list[tools.Check]:
-    # --nodns min: the lab's names are in no DNS. It ends with the number of what it found.
+    # --nodns min: DNS has no records of the lab's names. The exit status is the number of findings.
     options = f"--quiet --color 0 --warnings batch --nodns min --openssl /opt/auditor/openssl --add-ca {CA}"
     command = f"testssl {options} --jsonfile $out {URL}/ >/dev/null </dev/null"
     text = lab.output("auditor", f"out=$(mktemp -d)/out.json; {command}; cat $out")
@@ -82,7 +82,7 @@ def observatory(lab: AuditLab) -> list[tools.Check]:
 
 
 def gixy(lab: AuditLab) -> list[tools.Check]:
-    # What nginx reads, all of it in one, is looked at elsewhere: nothing is installed on the host.
+    # gixy checks the whole configuration on another host, so that nothing is installed on this one.
     dump = lab.output("web1", "nginx -T 2>/dev/null")
     command = 'file=$(mktemp); cat > "$file"; /opt/auditor/python/bin/gixy -f json "$file"'
     return tools.gixy(lab.output("auditor", command, stdin=dump, codes=(0, 1)))
@@ -92,17 +92,17 @@ def slow(lab: AuditLab) -> list[tools.Check]:
     checks = []
     for kind, options in SLOW.items():
         path = "/submit" if kind == "body" else "/listings/"
-        text, met = attack(lab, f"slowhttptest {options} -u {URL}{path} 2>&1", 18)
-        checks += tools.slow(text, kind, met)
+        text, measurements = attack(lab, f"slowhttptest {options} -u {URL}{path} 2>&1", 18)
+        checks += tools.slow(text, kind, measurements)
     return checks
 
 
 def flood(lab: AuditLab) -> list[tools.Check]:
     quiet = json.loads(lab.output("auditor", lab.client_command(10, RATE)))
-    # It stands for a machine of its own, so it yields the processor of this one to the other hosts.
+    # nice: a real attacker has a separate machine and does not use the processor of the host.
     command = f"nice -n 19 wrk -t 1 -c 200 -d {FLOOD_SECONDS} --timeout 5 -s /opt/onlooker/wrk.lua"
-    text, met = attack(lab, f"{command} {URL}/listings/ -- count", FLOOD_SECONDS - 2)
-    return tools.flood(tools.parsed("wrk", text.splitlines()[-1]), met, quiet)
+    text, measurements = attack(lab, f"{command} {URL}/listings/ -- count", FLOOD_SECONDS - 2)
+    return tools.flood(tools.parsed("wrk", text.splitlines()[-1]), measurements, quiet)
 
 
 CHECKS: dict[str, Callable[[AuditLab], list[tools.Check]]] = {
@@ -123,7 +123,7 @@ def about() -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Audit the front door of a lab's host.")
+    parser = argparse.ArgumentParser(description="Audit the public interface of a lab host.")
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), metavar="CHECK")
     parser.add_argument("--keep", action="store_true", help="leave the hosts for the next run")
     given = parser.parse_args()

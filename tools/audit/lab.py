@@ -41,7 +41,7 @@ class AuditLab(Lab):
 
         Args:
             settings: variables of the inventory that differ from the lab's.
-            names: names that resolve to the host besides Harbour's own.
+            names: names that resolve to the host, in addition to Harbour's own.
             scanners: install the scanners on `auditor`, and not only the clients.
         """
         sites = lab_sites()
@@ -51,16 +51,16 @@ class AuditLab(Lab):
         (self.work / "settings.json").write_text(json.dumps(sites | settings))
         self.play("Harbour", "decanter.stack.site", "-e", f"@{self.work}/settings.json")
         clients = {
-            "onlookers": [
+            "clients": [
                 {
                     "name": name,
                     "address": self.host(name)["ansible_host"],
                     "port": self.host(name).get("ansible_port", 22),
-                    "groups": ["onlookers"] + (["auditors"] if scanners and name == "auditor" else []),
+                    "groups": ["clients"] + (["auditors"] if scanners and name == "auditor" else []),
                 }
                 for name in HOSTS[1:]
             ],
-            "onlookers_names": [SITE, f"www.{SITE}", *names],
+            "client_names": [SITE, f"www.{SITE}", *names],
         }
         self.play("tools", "tools/audit/prepare.yml", "-e", json.dumps(clients))
 

@@ -39,11 +39,11 @@ PAGE = """<!doctype html>
 
 
 class Refused(Failure):
-    """The file of accepted findings is not as it has to be; the message says where."""
+    """The file of accepted findings is invalid; the message has the place."""
 
 
 def accepted(path: Path) -> dict[tuple[str, str], str]:
-    """The reason of each accepted finding, by its tool and id. Raises Refused."""
+    """Return the reason of each accepted finding by its tool and ID. Raise Refused."""
     rows, reasons = yaml.safe_load(path.read_text()) or [], {}
     if not isinstance(rows, list):
         raise Refused(f"{path.name}: found {type(rows).__name__}, expected a list")
@@ -60,7 +60,7 @@ def accepted(path: Path) -> dict[tuple[str, str], str]:
 
 
 class Report:
-    """The checks of one run, and which of the accepted findings they bear out."""
+    """The checks of one run, compared with the accepted findings."""
 
     def __init__(
         self, checks: list[Check], reasons: dict[tuple[str, str], str], about: dict[str, Any]
@@ -68,7 +68,7 @@ class Report:
         self.checks, self.reasons, self.about = checks, reasons, about
 
     def reason(self, finding: Finding) -> str:
-        """Why a finding is accepted; empty when nobody has said."""
+        """Return why a finding is accepted, or an empty string if it is not."""
         return self.reasons.get((finding.tool, finding.id), "")
 
     def unexplained(self, check: Check) -> list[Finding]:
@@ -78,7 +78,7 @@ class Report:
         return check.met and not self.unexplained(check)
 
     def found(self, check: Check) -> str:
-        """What was found, with how many findings there are."""
+        """Return the result of a check, with the number of its findings."""
         if not check.findings:
             return check.found or check.expected
         words = f"{len(self.unexplained(check))} findings, and {self._explained(check)} accepted"
@@ -93,7 +93,7 @@ class Report:
 
     @property
     def stale(self) -> list[tuple[str, str]]:
-        """What is accepted and was not found by a tool that was run."""
+        """Return the accepted findings that the tools of this run did not report."""
         ran = {check.tool for check in self.checks}
         found = {(finding.tool, finding.id) for finding in self.findings}
         return [key for key in self.reasons if key[0] in ran and key not in found]
@@ -103,7 +103,7 @@ class Report:
         return not self.checks or not all(map(self.passed, self.checks))
 
     def table(self) -> str:
-        """What a terminal shows."""
+        """Return the report as text."""
         rows = [("check", "expected", "found")]
         rows += [(check.name, check.expected, self.found(check)) for check in self.checks]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -118,7 +118,7 @@ class Report:
         return "\n".join(lines)
 
     def data(self) -> dict[str, Any]:
-        """What is written as JSON."""
+        """Return the report as data for JSON."""
         return {
             "passed": not self.failed,
             "about": self.about,
@@ -139,7 +139,7 @@ class Report:
         }
 
     def page(self) -> str:
-        """The same as HTML that needs nothing else."""
+        """Return the report as an HTML page without external files."""
         checks = ((verdict(self.passed(c)), c.name, c.expected, self.found(c)) for c in self.checks)
         findings = (
             (verdict(bool(self.reason(f))), f.tool, f.id, f.found, self.reason(f) or "not accepted")
@@ -163,7 +163,7 @@ def verdict(good: bool) -> str:
 
 
 def rendered(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """An HTML table; a sentence where it would be empty."""
+    """Return an HTML table, or a sentence if it has no rows."""
     lines = []
     for row in rows:
         cells = "".join(

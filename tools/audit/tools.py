@@ -1,4 +1,4 @@
-"""What each tool printed, read as checks: what was expected, what was found, and what wants a reason."""
+"""Parse the output of each tool into checks: the expected and the found result, and findings."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from tools.library import Failure
 
 OBSERVATORY_SCORE = 130
-SLOWEST_MS = 1000  # that a visitor waits, in one of a hundred requests, while others misbehave
+SLOWEST_MS = 1000  # the maximum p99 of a client during an attack
 
 
 class Unreadable(Failure):
-    """A tool printed something that is not understood: it may have failed, and is not taken for good."""
+    """The output of a tool cannot be parsed. The tool may have failed, so this is an error."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a tool dislikes; accepted with a reason, or a failure."""
+    """A fault that a tool reports. It fails the audit unless it is accepted with a reason."""
 
     tool: str
     id: str
@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report; `met` is about the figure alone, not about the findings."""
+    """One line of the report. `met` does not consider the findings."""
 
     tool: str
     name: str
@@ -46,7 +46,7 @@ def parsed(tool: str, text: str) -> Any:
 
 
 def testssl(text: str) -> list[Check]:
-    """Of testssl.sh's --jsonfile. What it could not look at (WARN, FATAL) is a finding as well."""
+    """Parse testssl.sh's --jsonfile. Tests that could not run (WARN, FATAL) are findings, too."""
     rows = parsed("testssl", text)
     by_id = {row["id"]: row["finding"] for row in rows}
     if "overall_grade" not in by_id:
@@ -54,7 +54,7 @@ def testssl(text: str) -> list[Check]:
     capped = [row["finding"] for row in rows if row["id"].startswith("grade_cap_reason")]
     grade = by_id["overall_grade"]
     found = f"{grade} ({by_id.get('final_score', '?')})" + "".join(f"; {reason}" for reason in capped)
-    # A name that is served by several addresses is looked at more than once.
+    # testssl tests each address of a name.
     findings = {
         (row["id"], row["finding"]): Finding("testssl", row["id"], f"{row['severity']}: {row['finding']}")
         for row in rows
@@ -67,7 +67,7 @@ def testssl(text: str) -> list[Check]:
 
 
 def sslyze(text: str, profile: str) -> list[Check]:
-    """Of sslyze's text: each line below its verdict is a way in which the host differs from a profile."""
+    """Parse sslyze's text. Each line below the verdict is a difference from a profile."""
     verdict = re.search(r"^\s*\S+:\d+: (OK|FAILED|ERROR) - (.+)$", text, re.M)
     if verdict is None or verdict[1] == "ERROR":
         raise Unreadable(f"sslyze: expected a verdict, got {text[-500:]!r}")
@@ -80,7 +80,7 @@ def sslyze(text: str, profile: str) -> list[Check]:
 
 
 def observatory(text: str) -> list[Check]:
-    """Of the scanner's JSON."""
+    """Parse the scanner's JSON."""
     result = parsed("observatory", text)
     if "scan" not in result:
         raise Unreadable(f"observatory: expected a scan, got {result}")
@@ -96,7 +96,7 @@ def observatory(text: str) -> list[Check]:
 
 
 def gixy(text: str) -> list[Check]:
-    """Of gixy-ng's JSON about what `nginx -T` printed."""
+    """Parse gixy-ng's JSON."""
     findings = [
         Finding("gixy", row["plugin"], f"{row['severity']}: {row['reason']} ({row['file']}:{row['line']})")
         for row in parsed("gixy", text)
@@ -105,7 +105,7 @@ def gixy(text: str) -> list[Check]:
 
 
 def served(visitor: dict[str, Any]) -> tuple[bool, str]:
-    """Whether a visitor got every page in time, and in words."""
+    """Return whether a client got every page in time, and the result as text."""
     lost = visitor["requests"] - visitor["outcomes"].get("200", 0)
     others = {name: count for name, count in visitor["outcomes"].items() if name != "200"}
     words = f"{lost} of {visitor['requests']} requests failed, p99 {visitor['p99_ms']:.0f} ms"
@@ -116,7 +116,7 @@ def served(visitor: dict[str, Any]) -> tuple[bool, str]:
 
 
 def slow(text: str, kind: str, visitor: dict[str, Any]) -> list[Check]:
-    """Of slowhttptest's text, and of what another visitor met meanwhile."""
+    """Parse slowhttptest's text, and add the measurements of another client at the same time."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     ended = re.search(r"Test ended on (\d+)\w* second\s+Exit status:\s*(.+)", plain)
     opened = re.findall(r"^connected:\s+(\d+)", plain, re.M)
@@ -127,24 +127,28 @@ def slow(text: str, kind: str, visitor: dict[str, Any]) -> list[Check]:
     if ended[2].strip() == "No open connections left":
         after = f"the last of {held} slow connections was closed after {ended[1]} s"
     else:
-        # nginx's time-outs are between two signs of life, but for a request's headers.
+        # Except for headers, nginx's timeouts apply between two reads or writes.
         after = f"of {held} slow connections some were alive after {ended[1]} s"
     expected = f"another visitor: 0 failed, p99 ≤ {SLOWEST_MS} ms"
     return [Check("slowhttptest", f"slowhttptest, slow {kind}", expected, f"{words}; {after}", met)]
 
 
-def flood(crowd: dict[str, Any], visitor: dict[str, Any], quiet: dict[str, Any]) -> list[Check]:
-    """Of what wrk.lua counted, and of what another visitor met meanwhile and before."""
+def flood(attacker: dict[str, Any], visitor: dict[str, Any], quiet: dict[str, Any]) -> list[Check]:
+    """Compare the counts of wrk.lua, and the measurements of another client during and before the flood."""
     met, words = served(visitor)
-    asked = crowd["requests"]
-    per_second = asked / crowd["seconds"]
-    found = f"{words}, {quiet['p99_ms']:.0f} ms when it is quiet"
-    refused = f"{crowd['refused']} of {asked} refused with 429, {per_second:.0f} a second"
-    if crowd["other"] or crowd["broken"]:
-        refused += f"; {crowd['other']} other answers, {crowd['broken']} broken connections"
+    requests = attacker["requests"]
+    per_second = requests / attacker["seconds"]
+    found = f"{words}, {quiet['p99_ms']:.0f} ms without a flood"
+    refused = f"{attacker['refused']} of {requests} requests rejected with 429, {per_second:.0f} a second"
+    if attacker["other"] or attacker["broken"]:
+        refused += f"; {attacker['other']} other responses, {attacker['broken']} broken connections"
     return [
         Check("flood", "flood, another visitor", f"0 failed, p99 ≤ {SLOWEST_MS} ms", found, met),
         Check(
-            "flood", "flood, who floods", "most is refused with 429", refused, crowd["refused"] > asked / 2
+            "flood",
+            "flood, attacker",
+            "most requests rejected with 429",
+            refused,
+            attacker["refused"] > requests / 2,
         ),
     ]

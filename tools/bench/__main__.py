@@ -32,7 +32,7 @@ class Benchmark(Protocol):
         """Return the figures with their targets; see report.figure."""
 
     def details(self, results: Record) -> str:
-        """Return what the report has besides the figures."""
+        """Return the part of the report after the figures."""
 
 
 BENCHMARKS: dict[str, Benchmark] = {"baseline": baseline, "front": front, "hosts": web_hosts}

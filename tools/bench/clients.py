@@ -66,7 +66,7 @@ def time_until_page(
     except Failure as error:
         fault = error
     if running.wait() or fault:
-        raise Failure(f"{log.read_text()[-3000:]}\n{fault or title} failed; all of its output is in {log}")
+        raise Failure(f"{log.read_text()[-3000:]}\n{fault or title} failed. The whole output is in {log}.")
     print(f"{served:.1f} s, ended after {time.monotonic() - started:.1f} s")
     return served
 

@@ -33,7 +33,7 @@ RATE = 10  # requests of the client per second
 TARGETS = [  # the figure, the smallest ratio, and the targets of wrk that are compared
     ("page out of the cache, by the same file", 0.8, "cached", "file"),
     ("page out of the cache, by the tutorial's", 15.0, "cached", "tutorial"),
-    ("page of who is logged in, by the tutorial's", 1.2, "logged in", "tutorial, logged in"),
+    ("page of a session, by the tutorial's", 1.2, "logged in", "tutorial, logged in"),
 ]
 HOW = f"""\
 One host and one load generator, containers of this machine that share its cores. wrk, one thread,
@@ -51,7 +51,7 @@ class Front:
         self.lab = lab
 
     def fetch(self, name: str, path: str, *options: str) -> tuple[str, str]:
-        """Return the headers and the body of a response, whose status must be 200."""
+        """Return the headers and the body of a response. Raise Failure if the status is not 200."""
         command = ["curl", "-sS", "--max-time", "10", "--cacert", CA, *options]
         # The certificate is issued for Harbour's names only.
         known = [] if name == SITE else ["--insecure"]
@@ -185,4 +185,4 @@ def figures(results: Record) -> list[Record]:
 
 def details(results: Record) -> str:
     """Return the size of the page and the state of the cache."""
-    return f"The page has {results['page_bytes']} bytes; X-Cache when asked again: {results['x_cache']}."
+    return f"The page has {results['page_bytes']} bytes; second X-Cache: {results['x_cache']}."

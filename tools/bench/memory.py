@@ -1,10 +1,9 @@
 """Print the resident memory of a host's processes as JSON, in KiB by systemd unit. Root runs it there.
 
-PSS, from /proc/PID/smaps_rollup: a page that n processes share counts as 1/n for each, so that a sum
-is what they occupy together. Where the kernel does not tell it, RSS, which counts such a page n times.
-Not in it: the kernel's own memory, the page cache, files in tmpfs. Units named `(…)` are not the
-stack's: systemd itself (what runs from /usr/lib/systemd) and the sessions that are logged in, of which
-this script is one.
+PSS of /proc/PID/smaps_rollup counts a page that n processes share as 1/n for each, so that the sum is their
+common use. If the kernel does not report PSS, the program prints RSS, which counts such a page n times. The
+kernel's own memory, the page cache and files in tmpfs are excluded. Units named `(…)` do not belong to the
+stack: systemd itself (programs in /usr/lib/systemd) and login sessions, such as that of this script.
 """
 
 import json
@@ -13,7 +12,7 @@ import re
 
 
 def memory(pid: str) -> tuple[str, int]:
-    """What was read, and the memory of one process in KiB; a kernel thread has none."""
+    """Return the source and the memory of one process in KiB; empty for a kernel thread."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
             found = re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)
@@ -25,7 +24,7 @@ def memory(pid: str) -> tuple[str, int]:
 
 
 def unit(pid: str) -> str:
-    """The unit that a process belongs to, of all that its cgroup lies in the innermost."""
+    """Return the innermost unit that contains the cgroup of a process."""
     with open(f"/proc/{pid}/cgroup") as file:
         cgroup = next(line for line in file.read().splitlines() if line.startswith("0::"))
     if "/user.slice/" in cgroup:
@@ -42,7 +41,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         kind, kib = memory(pid)
         name = unit(pid)
     except (FileNotFoundError, ProcessLookupError, TypeError):
-        continue  # it ended meanwhile
+        continue  # the process has ended
     kinds.add(kind)
     row = units.setdefault(name, {"kib": 0, "processes": 0})
     row["kib"] += kib

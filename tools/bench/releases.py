@@ -1,4 +1,4 @@
-"""Measure deploys and rollbacks of Harbour against `git pull` and a restart, and responses meanwhile."""
+"""Measure deploys and rollbacks of Harbour against `git pull` and a restart, and responses under load."""
 
 from __future__ import annotations
 

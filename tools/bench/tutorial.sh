@@ -4,7 +4,7 @@
 # `bin/bench front` compares Decanter with both. Root runs it on a host that serves Harbour:
 # `tutorial.sh up`, with the page on stdin, and `tutorial.sh down`.
 #
-# Same application, environment, database, certificate, TLS: what differs is what the tutorial says.
+# Application, environment, database, certificate and TLS are the same; only the tutorial's settings differ.
 set -eu
 unit=/etc/systemd/system/tutorial.service
 vhost=/etc/nginx/sites-enabled/tutorial.conf

@@ -1,8 +1,8 @@
 """Write the entry of a new site into inventories/ENV/group_vars/all/sites.yml.
 
-It looks at the application's source, a folder or a git repository, and asks what the source does not
-say. Where nobody can answer (no terminal, or --yes) it takes what it found. The entry is checked together
-with the sites that are there before anything is written.
+The program reads the application's source, a folder or a git repository, and prompts for each value with a
+proposal. Without a terminal, or with --yes, it uses the proposals. The entry is validated together with the
+existing sites before the file is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.new_site import entry as entries
 from tools.new_site import sites_file
 from tools.new_site.errors import Stop
 from tools.new_site.location import find_source, wrong_source
-from tools.new_site.report import left_to_do, noticed
+from tools.new_site.report import next_steps, noticed
 from tools.new_site.source import Source
 
 NONE = {"", "-", "no", "none"}
@@ -31,15 +31,15 @@ def options(arguments: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--env", default="lab", help="the inventory; lab by default")
     add("--source", help="the application's folder, or the address of its git repository")
-    add("--version", help="of a repository, a branch, a tag or a commit; its own default branch otherwise")
-    add("--subdir", help="of a repository, the folder in it that holds the application")
-    add("--name", help="the site's id, which names its Unix user, its folders and its database")
-    add("--server-names", help="its host names, with commas in between; the first is canonical")
+    add("--version", help="a branch, a tag or a commit of the repository; its default branch if omitted")
+    add("--subdir", help="the folder of the application in the repository")
+    add("--name", help="the site id, which is also the name of its Unix user, folders and database")
+    add("--server-names", help="its host names, separated by commas; the first is canonical")
     add("--wsgi", help="the application that gunicorn imports, such as shop:create_app()")
-    add("--database", choices=["yes", "no"], help="whether it has a database of MySQL's kind")
-    add("--migrate", help="the command that migrates it; - for none")
+    add("--database", choices=["yes", "no"], help="whether it has a MySQL database")
+    add("--migrate", help="the command that migrates the database; - for none")
     add("--static", help="the folder of its static files, relative to the source; - for none")
-    add("--yes", action="store_true", help="ask nothing, and take what the source says")
+    add("--yes", action="store_true", help="use the proposals from the source without prompts")
     return parser.parse_args(arguments)
 
 
@@ -50,7 +50,7 @@ def as_id(name: str) -> str:
 def free_id(called: str, wrong: Callable[[str], list[str]]) -> str | None:
     """Return a site id from a folder's name. A name that the system uses gets an ending."""
     name = as_id(called)
-    if name and any("that no site has yet" not in line for line in wrong(name)):
+    if name and any("the name of no other site" not in line for line in wrong(name)):
         name = f"{name[:11].rstrip('-')}-site"
     return name or None
 
@@ -59,11 +59,11 @@ def free_id(called: str, wrong: Callable[[str], list[str]]) -> str | None:
 
 
 class Questions:
-    """Each is answered by its option, by whoever sits there or, where nobody does, by what was found."""
+    """Get each value from its option, from the operator, or without a terminal from the source."""
 
-    def __init__(self, given: argparse.Namespace, ask: Callable[[str], str] | None) -> None:
-        self.given, self.ask = given, ask
-        self.found: dict[str, str] = {}  # reasons why there is no proposal, by the question's key
+    def __init__(self, given: argparse.Namespace, prompt: Callable[[str], str] | None) -> None:
+        self.given, self.prompt = given, prompt
+        self.found: dict[str, str] = {}  # reasons for a missing proposal, by the question's key
 
     def answer(
         self,
@@ -75,27 +75,27 @@ class Questions:
     ) -> str:
         """Return a valid answer. `proposed` is None for a required answer that was not found.
 
-        A proposal that validation rejects is left out with a note.
+        A proposal that validation rejects is reported and omitted.
         """
-        said = getattr(self.given, key)
-        if said is None and proposed and (lines := wrong(proposed)):
+        option = getattr(self.given, key)
+        if option is None and proposed and (lines := wrong(proposed)):
             print("".join(f"  Left out: {line}\n" for line in lines), end="")
             proposed = "" if optional else None
         while True:
-            if said is not None:
-                answer = said
-            elif self.ask is None:
+            if option is not None:
+                answer = option
+            elif self.prompt is None:
                 if proposed is None:
                     found = self.found.get(key, "nothing")
                     raise Stop(2, f"--{key.replace('_', '-')}: found {found}, expected {question}")
                 answer = proposed
             else:
                 hint = "" if proposed is None else f" [{proposed or '-'}]"
-                answer = self.ask(f"{question[0].upper()}{question[1:]}{hint}: ").strip() or proposed or ""
+                answer = self.prompt(f"{question[0].upper()}{question[1:]}{hint}: ").strip() or proposed or ""
             lines = wrong(answer)
             if not lines:
                 return answer
-            if self.ask is None or said is not None:
+            if self.prompt is None or option is not None:
                 raise Stop(1, *lines)
             print("\n".join(f"  {line}" for line in lines))
 
@@ -112,12 +112,12 @@ def static_entry(answer: str, source: Source) -> list[dict[str, str]]:
 
 
 def compose(
-    given: argparse.Namespace, ask: Callable[[str], str] | None, sites: dict[str, Any], stack: ExitStack
+    given: argparse.Namespace, prompt: Callable[[str], str] | None, sites: dict[str, Any], stack: ExitStack
 ) -> tuple[str, dict[str, Any], Source]:
     """Return the new site's name, its entry, and the facts about its source."""
-    questions = Questions(given, ask)
-    where_it_is = "where its code is, a folder or the address of a git repository"
-    given.source = questions.answer("source", where_it_is, None, wrong_source)
+    questions = Questions(given, prompt)
+    question = "the application's code, a folder or the address of a git repository"
+    given.source = questions.answer("source", question, None, wrong_source)
     source, where, called = find_source(given, stack)
     for line in noticed(source):
         print(f"  {line}")
@@ -132,7 +132,7 @@ def compose(
 
     def wrong_name(name: str) -> list[str]:
         if name in sites:
-            return [f"name: found {name}, expected one that no site has yet"]
+            return [f"name: found {name}, expected the name of no other site"]
         known = {"server_names": ["a.test"], "source": where, "wsgi": "a:b"}
         return [line for line in entries.problems(sites, name, known, []) if "found the name" in line]
 
@@ -155,7 +155,7 @@ def compose(
     )
     has_one = questions.answer(
         "database",
-        "a database of MySQL's kind, yes or no",
+        "a MySQL database, yes or no",
         "yes" if source.database else "no",
         lambda answer: [] if answer.lower() in {"yes", "y", "no", "n"} else ["expected yes or no"],
     )
@@ -163,7 +163,7 @@ def compose(
     if answers["database"] or source.migrate or given.migrate:
         command = questions.answer(
             "migrate",
-            "the command that migrates it",
+            "the command that migrates the database",
             source.migrate,
             lambda answer: [] if answer in NONE else wrong("migrate", answer, name),
             optional=True,
@@ -181,8 +181,8 @@ def compose(
     return name, entries.make_entry(name, answers, source, entries.common_tls(sites), elsewhere), source
 
 
-def main(arguments: list[str], ask: Callable[[str], str] | None = None) -> int:
-    """Return the exit status: 1 where something is wrong, 2 where something is missing."""
+def main(arguments: list[str], prompt: Callable[[str], str] | None = None) -> int:
+    """Return the exit status: 1 for an error, 2 for a missing value."""
     given = options(arguments)
     file = Path("inventories", given.env, "group_vars/all/sites.yml")
     try:
@@ -190,30 +190,30 @@ def main(arguments: list[str], ask: Callable[[str], str] | None = None) -> int:
         if given.env not in known:
             raise Stop(1, f"ENV: found {given.env}, expected one of: {', '.join(known)}")
         sites = sites_file.SitesFile(ROOT / file)
-        if ask and not given.yes:
-            print(f"A new site in {file}. Return takes what is in brackets, - is nothing.")
+        if prompt and not given.yes:
+            print(f"A new site in {file}. Return accepts the value in brackets, - means none.")
         with ExitStack() as stack:
-            name, entry, source = compose(given, None if given.yes else ask, sites.sites, stack)
+            name, entry, source = compose(given, None if given.yes else prompt, sites.sites, stack)
         secrets, _, optional = entries.variables(source, "database" in entry)
         entry, refused = entries.without_refused(sites.sites, name, entry, secrets)
         if lines := entries.problems(sites.sites, name, entry, secrets):
             raise Stop(1, *lines)
         print("".join(f"  Left out: {line}\n" for line in refused), end="")
         print(f"\n{sites_file.written(name, entry, optional, sites.indent)}")
-        if ask and not given.yes and ask("Write it? [yes]: ").strip().lower() not in {"", "y", "yes"}:
+        if prompt and not given.yes and prompt("Write it? [yes]: ").strip().lower() not in {"", "y", "yes"}:
             raise Stop(1, "Nothing was written.")
         sites.append(name, entry, optional)
     except (Stop, sites_file.Refused) as stop:
         print(stop, file=sys.stderr)
         return getattr(stop, "status", 1)
     except OSError as error:
-        print(f"{error}; nothing was written.", file=sys.stderr)
+        print(f"{error}. Nothing was written.", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, EOFError):
         print("\nNothing was written.", file=sys.stderr)
         return 130
-    print(f"Written to {file}. Left to do:")
-    print("\n".join(left_to_do(ROOT, given.env, name, entry, secrets)))
+    print(f"Written to {file}. Next steps:")
+    print("\n".join(next_steps(ROOT, given.env, name, entry, secrets)))
     return 0
 
 

@@ -28,7 +28,7 @@ DASH = re.compile(r"(\S+\.)?Dash")
 
 @dataclass
 class Application:
-    """The target for gunicorn, or the reason why there is none."""
+    """The target for gunicorn, or the reason for a missing one."""
 
     wsgi: str = ""
     note: str = ""

@@ -43,7 +43,7 @@ GUNICORN_FLAGS = {
     "-v",
     "--version",
 }
-# An option whose value may be absent (gunicorn 24 and later).
+# An option with an optional value (gunicorn 24 and later).
 OPTIONAL_VALUE = {"--proxy-protocol": {"off", "v1", "v2", "auto", "true", "false"}}
 LONG = {"-k": "--worker-class", "-c": "--config", "-b": "--bind", "-w": "--workers"}
 ASGI_SERVERS = {"uvicorn", "hypercorn", "daphne", "granian"}
@@ -167,7 +167,7 @@ MIGRATION = re.compile(
 BUILD = re.compile(
     r"\b(flask|pybabel|manage\.py)\b.*\b(compile|assets\s+build|digest\s+compile|collectstatic)\b"
 )
-# Decanter does this, or it is part of the shell.
+# Commands that Decanter replaces, and words of the shell.
 UNNEEDED = {
     "cd",
     "source",

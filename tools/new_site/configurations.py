@@ -37,7 +37,7 @@ class Configurations:
     names: set[str] = field(default_factory=set)  # keys and comparisons, such as production
     classes: set[str] = field(default_factory=set)  # such as ProductionConfig
     composes_class: bool = False  # f"config.{name.title()}Config"
-    is_object: set[str] = field(default_factory=set)  # variables whose value is an import path
+    is_object: set[str] = field(default_factory=set)  # variables with an import path as value
 
 
 def configurations(tree: ast.Module) -> Configurations:
@@ -116,9 +116,9 @@ def selected(modules: Iterable[Module]) -> dict[str, tuple[str, str]]:
             continue
         if not default and not CERTAIN_SELECTOR.fullmatch(name):
             continue
-        # A module beside the default's, such as config/production.py beside config/development.py.
-        beside = {path.name for path in files if path.with_name(default or "-") in files}
-        value = value_for(name, default, names | set(filter(PRODUCTION.fullmatch, beside)), modules)
+        # A module in the folder of the default's, such as config/production.py for config/development.py.
+        siblings = {path.name for path in files if path.with_name(default or "-") in files}
+        value = value_for(name, default, names | set(filter(PRODUCTION.fullmatch, siblings)), modules)
         if value or default or needed:
             found[name] = value or REPLACE_ME, default
     return found

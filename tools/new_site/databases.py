@@ -11,7 +11,7 @@ from tools.new_site.scopes import last_name, text_in
 # Drivers of MySQL by the name of the distribution. `mysqldb` is the module of mysqlclient.
 MYSQL = {"pymysql", "mysqlclient", "mysqldb", "mysql-connector-python"}
 BRINGS = {"flask-mysqldb": "mysqlclient", "flask-mysql": "pymysql", "aiomysql": "pymysql"}
-# Modules whose distribution has another name.
+# Distributions by module, if their names differ.
 MODULES = {"mysql.connector": "mysql-connector-python", "cx_Oracle": "cx-oracle", "MySQLdb": "mysqlclient"}
 UNSUPPORTED = {
     **dict.fromkeys(("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"), "PostgreSQL"),
@@ -26,7 +26,7 @@ SCHEMES = {
     "oracle": "Oracle Database",
     "mssql": "SQL Server",
 }
-# Libraries that work with any database whose address they receive.
+# Libraries for any database, which is selected by its address.
 MAPPERS = {
     "sqlalchemy",
     "flask-sqlalchemy-lite",

@@ -36,7 +36,7 @@ GUESSED = (
 )
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
 # Variables that Decanter, the system or a developer's machine sets.
-NOT_ASKED_FOR = re.compile(
+IGNORED = re.compile(
     r"(FLASK|PYTHON|GUNICORN|XDG|WERKZEUG|DECANTER|LC|CI|GITHUB|DEV|TEST)_.*"
     r"|DEBUG|TESTING|ENV|HOME|HOST|LANG|PATH|PORT|PWD|TMPDIR|TZ|USER|VIRTUAL_ENV|WEB_CONCURRENCY"
     r"|CREDENTIALS_DIRECTORY|REDIS_URL|MEMCACHED_SOCKET"
@@ -64,7 +64,7 @@ NATIVE = {
 }
 
 
-def knows(*keys: str, value: str = "") -> bool:
+def has_key(*keys: str, value: str = "") -> bool:
     """Return whether the schema has a key of a site, and the value among the key's choices."""
     node: Any = {"properties": KEYS}
     for key in keys:
@@ -100,20 +100,22 @@ def database_entry(site: str, source: Source, elsewhere: bool) -> dict[str, Any]
     if elsewhere or (not urls and "password" in pieces.values()):
         entry |= {"auth": "password", "password": vault(site, "database_password")}
         pieces = {name: piece for name, piece in pieces.items() if piece != "socket"}
-    drivers = source.uses | (source.extras.get(missing_driver(source), set()) if knows("install") else set())
-    if drivers & {"mysqlclient", "mysqldb"} and "pymysql" not in drivers and knows("database", "scheme"):
+    drivers = source.uses | (
+        source.extras.get(missing_driver(source), set()) if has_key("install") else set()
+    )
+    if drivers & {"mysqlclient", "mysqldb"} and "pymysql" not in drivers and has_key("database", "scheme"):
         entry["scheme"] = "mysql+mysqldb"
-    told = urls or pieces
-    if told and told != {"DATABASE_URL": "url"} and knows("database", "variables"):
-        entry["variables"] = told
+    mapping = urls or pieces
+    if mapping and mapping != {"DATABASE_URL": "url"} and has_key("database", "variables"):
+        entry["variables"] = mapping
     return entry
 
 
 def missing_driver(source: Source) -> str:
-    """Return the item of `install` that brings a driver for MySQL, or "" if the requirements have one.
+    """Return the item of `install` with a driver for MySQL, or "" if the requirements contain one.
 
-    It is an extra or a group of the project that holds a driver, else the driver of the code's own URL,
-    else PyMySQL, which `database.scheme` has by default.
+    An extra or a group of the project with a driver, else the driver of the URL in the code, else PyMySQL,
+    the driver of the default of `database.scheme`.
     """
     if source.uses & MYSQL:
         return ""
@@ -142,7 +144,7 @@ def variables(source: Source, database: bool) -> tuple[list[str], list[str], lis
             needed.append(name)
             continue
         address, piece = DATABASE_URL.fullmatch(name), DATABASE_PIECE.fullmatch(name)
-        if NOT_ASKED_FOR.fullmatch(name) or not re.fullmatch("[A-Z][A-Z0-9_]*", name):
+        if IGNORED.fullmatch(name) or not re.fullmatch("[A-Z][A-Z0-9_]*", name):
             continue
         if database and (address or piece):
             continue
@@ -156,9 +158,9 @@ def make_entry(
 ) -> dict[str, Any]:
     """Return the entry, with its keys in the order of docs/sites.md."""
     entry = {key: answers[key] for key in ("server_names", "source", "wsgi")}
-    if source.requirements and knows("requirements"):
+    if source.requirements and has_key("requirements"):
         entry["requirements"] = source.requirements
-    driver = missing_driver(source) if answers.get("database") and knows("install") else ""
+    driver = missing_driver(source) if answers.get("database") and has_key("install") else ""
     if driver:
         entry["install"] = [driver]
     installed = source.uses | source.extras.get(driver, {driver})
@@ -171,7 +173,7 @@ def make_entry(
     services = [
         service
         for service, clients in SERVICES.items()
-        if source.uses & clients and knows("services", value=service)
+        if source.uses & clients and has_key("services", value=service)
     ]
     if services:
         entry["services"] = services
@@ -182,7 +184,7 @@ def make_entry(
         entry["secrets"] = vault(name, "secrets")
     # An application that reads CREDENTIALS_DIRECTORY has its secrets from files.
     if needs_vault(entry) and "CREDENTIALS_DIRECTORY" not in source.env:
-        entry |= {"secret_delivery": "environment"} if knows("secret_delivery", value="environment") else {}
+        entry |= {"secret_delivery": "environment"} if has_key("secret_delivery", value="environment") else {}
     if answers.get("migrate"):
         entry["migrate"] = answers["migrate"]
     if source.health:
@@ -191,9 +193,9 @@ def make_entry(
         entry["processes"] = source.processes
     if answers.get("static"):
         entry["static"] = answers["static"]
-    if source.uploads and knows("uploads"):
+    if source.uploads and has_key("uploads"):
         entry["uploads"] = source.uploads
-    if source.worker_class and knows("gunicorn", "worker_class", value=source.worker_class):
+    if source.worker_class and has_key("gunicorn", "worker_class", value=source.worker_class):
         entry["gunicorn"] = {"worker_class": source.worker_class}
     return entry | ({"tls": tls} if tls else {})
 
@@ -218,14 +220,14 @@ def unfinished(sites: dict[str, Any]) -> list[str]:
 
 def problems(sites: dict[str, Any], name: str, entry: dict[str, Any], secrets: list[str]) -> list[str]:
     """Return the messages of validation for this entry. Values to fill in count as valid."""
-    stand_in = "filled-in-by-then"
-    settled = entry | ({"secrets": dict.fromkeys(secrets, stand_in)} if "secrets" in entry else {})
+    placeholder = "filled-in-by-then"
+    complete = entry | ({"secrets": dict.fromkeys(secrets, placeholder)} if "secrets" in entry else {})
     if "env" in entry:
-        settled["env"] = {key: value.replace(REPLACE_ME, stand_in) for key, value in entry["env"].items()}
+        complete["env"] = {key: value.replace(REPLACE_ME, placeholder) for key, value in entry["env"].items()}
     if "password" in entry.get("database", {}):
-        settled["database"] = entry["database"] | {"password": stand_in}
+        complete["database"] = entry["database"] | {"password": placeholder}
     before = site_errors(sites, str(ROOT)) if sites else []
-    return [line for line in site_errors(sites | {name: settled}, str(ROOT)) if line not in before]
+    return [line for line in site_errors(sites | {name: complete}, str(ROOT)) if line not in before]
 
 
 def without_refused(

@@ -1,4 +1,4 @@
-"""Environment variables that Python code reads: os.environ and os.getenv, and nothing of those names."""
+"""Environment variables that Python code reads with os.environ and os.getenv."""
 
 from __future__ import annotations
 

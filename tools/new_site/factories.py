@@ -1,4 +1,4 @@
-"""Names in Python code, resolved to where they are defined, and the functions that make applications."""
+"""Resolve names in Python code to their definitions, and find functions that create applications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Resolver = Callable[[ast.expr], str]
 
 @dataclass
 class Function:
-    """A top-level function: what makes the object that it returns, and its parameters."""
+    """A top-level function: the callable that creates its result, and its parameters."""
 
     maker: str
     needs_arguments: bool
@@ -81,7 +81,7 @@ def first_parameter(function: ast.FunctionDef) -> tuple[str, str | None]:
 
 
 def returned(function: ast.FunctionDef, resolve: Resolver) -> str:
-    """Return the dotted path of what makes a function's result, "tuple" for several, "" if unknown."""
+    """Return the dotted path of the callable that creates a function's result, "tuple" or "" if unknown."""
     makers: dict[str, str] = {}
     results: list[str] = []
     for node in sorted(own_nodes(function), key=lambda node: getattr(node, "lineno", 0)):

@@ -27,7 +27,7 @@ def static_folders(folder: Path, modules: Iterable[Module], wsgi: str) -> list[d
 def upload_folders(
     folder: Path, modules: list[Module], instance: bool, static: list[dict[str, str]]
 ) -> tuple[list[str], list[str]]:
-    """Return the folders that the application writes, and a line for each that holds code.
+    """Return the folders that the application writes, and a line for each that contains code.
 
     These are folders named uploads, Flask's instance folder, and folders that the code creates.
     """
@@ -35,7 +35,7 @@ def upload_folders(
     for module in modules:
         found |= module.writes.folders
         parents = module.path.parents
-        for count, path in module.writes.beside:
+        for count, path in module.writes.relative:
             if 0 < count <= len(parents):
                 found.add((parents[count - 1] / path).as_posix())
     writers = [module for module in modules if module.writes.instance]
@@ -62,5 +62,5 @@ def is_below(path: str, other: str) -> bool:
 
 
 def instance_folder(modules: list[Module]) -> str:
-    """Return Flask's instance folder, which is beside the top-level package or module."""
+    """Return Flask's instance folder, which is in the folder of the top-level package or module."""
     return "src/instance" if any(module.root for module in modules) else "instance"

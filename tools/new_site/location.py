@@ -22,7 +22,7 @@ GIT_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.-]+@[\w.-]+:\S+")
 
 def git(*arguments: str) -> str:
     """Return the output of git. Raise Stop if git fails."""
-    # git fails instead of asking for a password, as in a deploy.
+    # git fails if it needs a password, as in a deploy.
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
@@ -78,7 +78,7 @@ def find_source(given: argparse.Namespace, stack: ExitStack) -> tuple[Source, di
     if not is_repository(given.source):
         for key in ("version", "subdir"):
             if getattr(given, key):
-                raise Stop(1, f"{key}: found {key} beside a folder, expected it beside a git repository")
+                raise Stop(1, f"{key}: found {key} with a folder, expected it only with a git repository")
         folder, where = folder_entry(given.source)
         source = read_source(folder)
         if source.folder:

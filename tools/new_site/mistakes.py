@@ -69,7 +69,8 @@ class MistakesVisitor(Visitor):
             self.note(value, f"{problem} {remedy}")
         elif text_in(value):
             self.note(
-                value, f"{name} is in the source code, so everyone who reads it can forge sessions. {remedy}"
+                value,
+                f"{name} is in the source code, so everyone with access can forge sessions. {remedy}",
             )
 
     def is_generated(self, value: ast.expr) -> bool:

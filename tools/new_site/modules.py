@@ -158,7 +158,7 @@ def read_imports(module: Module, tree: ast.Module, resolve: Resolver) -> None:
 
 
 def calls_on_import(tree: ast.Module) -> Iterator[str]:
-    """Yield the names of calls whose result is not used. The calls of an `if` are not certain to run."""
+    """Yield the names of calls without a use of the result. Skip calls in an `if`, which may not run."""
     for node in statements([node for node in tree.body if not isinstance(node, ast.If)]):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             yield last_name(node.value.func)

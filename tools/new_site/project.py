@@ -17,7 +17,7 @@ LIKELY = ("backend", "server", "api", "app", "web", "src")
 
 
 def read_source(folder: Path) -> Source:
-    """Read a source. Where the top holds no application, read one level of folders as well."""
+    """Read a source. If its top has no application, also read the folders below it."""
     source, application, code = read_folder(folder)
     if not is_at_home(folder, source, application, code):
         source = in_folder(folder, source, application)
@@ -86,11 +86,11 @@ def levels(folder: Path) -> Iterator[list[str]]:
 
 
 def in_folder(folder: Path, top: Source, application: Application) -> Source:
-    """Return the application of a folder in the source, or the top's where no folder has one."""
+    """Return the application of a folder in the source, or that of the top if no folder has one."""
     start = application.start
-    told = child_of(folder, start.folder) if start else ""
+    named_folder = child_of(folder, start.folder) if start else ""
     found: dict[str, Source] = {}
-    for names in [[told]] if told else levels(folder):
+    for names in [[named_folder]] if named_folder else levels(folder):
         for name in names if not found else ():
             source, chosen, code = read_folder(folder / name)
             if source.wsgi and (source.wsgi == top.wsgi or is_at_home(folder / name, source, chosen, code)):
@@ -101,7 +101,7 @@ def in_folder(folder: Path, top: Source, application: Application) -> Source:
     name = named[0] if named else next(iter(found))
     source = found.pop(name)
     source.folder = name
-    if told and start:
+    if named_folder and start:
         source.wsgi = top.wsgi if application.module is None else source.wsgi
     # The top's commands are for the same application; the folder's own come first.
     source.migrate = source.migrate or (top.migrate if start and start.before else "")
@@ -117,7 +117,7 @@ def in_folder(folder: Path, top: Source, application: Application) -> Source:
     if others := [f"{other}/ ({second.wsgi})" for other, second in found.items()]:
         source.notes.append(
             f"There are other applications: {', '.join(others[:5])}. Give such a folder as --source, or as "
-            "--subdir of a repository, for a second site."
+            "--subdir of a repository, to add a second site."
         )
     return source
 

@@ -1,4 +1,4 @@
-"""Messages of new-site: what an entry cannot express, and what remains to be done."""
+"""Messages of new-site: facts that an entry cannot express, and the next steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tools.new_site.source import Source
 
 
 def noticed(source: Source) -> list[str]:
-    """Return what the application needs or does wrong, and an entry cannot change."""
+    """Return requirements and mistakes of the application that an entry cannot change."""
     lines = [source.no_application] if source.no_application else []
     lines += [
-        f"It uses {kind}, which Decanter does not set up: give it the address of one, or move it to MySQL."
+        f"It uses {kind}, which Decanter does not set up: configure the address of a server, or use MySQL."
         for kind in source.unsupported
     ]
-    if source.database and not source.uses & MYSQL and not entries.knows("install"):
+    if source.database and not source.uses & MYSQL and not entries.has_key("install"):
         lines.append("It has a database but no driver for MySQL: add PyMySQL to its requirements.")
     if not source.declared:
         lines.append("No file lists the requirements. Add a requirements.txt, or a pyproject.toml.")
     for service, clients in entries.SERVICES.items():
-        if source.uses & clients and not entries.knows("services", value=service):
+        if source.uses & clients and not entries.has_key("services", value=service):
             lines.append(f"It uses {service}, which Decanter does not set up.")
     return lines + source.command_notes + source.notes
 
@@ -45,7 +45,7 @@ def vault_lines(name: str, entry: dict[str, Any], secrets: list[str], lab: bool)
     return lines
 
 
-def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: list[str]) -> list[str]:
+def next_steps(root: Path, env: str, name: str, entry: dict[str, Any], secrets: list[str]) -> list[str]:
     """Return the steps that remain for the operator."""
     lab, lines = env == "lab", []
     inventory = Path("inventories", env)
@@ -58,7 +58,7 @@ def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: 
         if lab:
             where = f"In {folder / 'secrets.yml'}"
         elif not (root / vault).exists():
-            where = f"In {vault} (see {vault.name}.example beside it)"
+            where = f"In {vault} (see {vault.name}.example in the same folder)"
         lines += [
             f"- {where}, add these lines below vault_sites, without those that exist:",
             "",
@@ -67,7 +67,7 @@ def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: 
         ]
     names = ", ".join(entry["server_names"])
     if lab:
-        lines.append("- make up, which prints the addresses that answer")
+        lines.append("- Run make up, which prints the addresses.")
         lines.append(f"- Add {names} to /etc/hosts with the lab's address.")
         return lines
     others = entries.unfinished(SitesFile(root / folder / "sites.yml").sites)
@@ -79,6 +79,6 @@ def left_to_do(root: Path, env: str, name: str, entry: dict[str, Any], secrets: 
         lines.append(f"- Name your hosts in {hosts}.")
     lines.append(f"- Point {names} at the hosts that serve it.")
     locked = (root / folder / "vault.yml").exists() or entries.needs_vault(entry)
-    asks = locked and not (root / ".vault-password").exists()
-    lines.append(f"- make converge ENV={env}" + (" ARGS=--ask-vault-pass" if asks else ""))
+    prompts = locked and not (root / ".vault-password").exists()
+    lines.append(f"- make converge ENV={env}" + (" ARGS=--ask-vault-pass" if prompts else ""))
     return lines

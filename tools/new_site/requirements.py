@@ -106,7 +106,7 @@ def constants(node: ast.expr | None) -> Iterator[str]:
 
 
 def requirements_file(folder: Path) -> str:
-    """Return the file that lists the requirements, "" where it is one that Decanter finds without help."""
+    """Return the file that lists the requirements, or "" if Decanter finds the file itself."""
     if any((folder / name).exists() for name in REQUIREMENTS):
         return ""
     files = [f"requirements/{name}.txt" for name in OTHER_REQUIREMENTS]

@@ -41,7 +41,7 @@ def written(name: str, entry: dict[str, Any], optional: list[str], indent: str) 
         else:
             lines += [f"{indent * 3}- {flow(item)}" for item in value]
     if optional:
-        text = f"It reads these of its environment, too, and does without: {', '.join(optional)}"
+        text = f"Optional variables that it also reads: {', '.join(optional)}"
         lines += textwrap.wrap(
             text, LONGEST, initial_indent=f"{indent * 2}# ", subsequent_indent=f"{indent * 2}# "
         )

@@ -52,9 +52,9 @@ PLUGINS = {
 
 @dataclass
 class Source:
-    """What was found in a folder; what is empty was not found."""
+    """The facts about a folder; empty fields were not found."""
 
-    folder: str = ""  # the application's folder, where it is not the given one
+    folder: str = ""  # the application's folder, if it is below the given one
     wsgi: str = ""
     migrate: str = ""
     build: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Source:
     write_ahead: bool = False  # SQLite's WAL mode
     notes: list[str] = field(default_factory=list)
     command_notes: list[str] = field(default_factory=list)  # commands without a place in the entry
-    no_application: str = ""  # why there is no WSGI application
+    no_application: str = ""  # the reason for a missing WSGI application
 
     @property
     def database(self) -> bool:

@@ -22,7 +22,7 @@ class Writes:
     instance: bool = False
     other_instance: bool = False  # Flask(instance_path=…) chooses the folder
     folders: set[str] = field(default_factory=set)  # relative to the source
-    beside: set[tuple[int, str]] = field(default_factory=set)  # levels above the file, and a path from there
+    relative: set[tuple[int, str]] = field(default_factory=set)  # levels above the file, and a path there
 
 
 def writes(tree: ast.Module) -> Writes:
@@ -77,21 +77,21 @@ class WritesVisitor(Visitor):
             case ast.Call(func=ast.Attribute(attr="join"), args=[base, *parts]):
                 texts = [found for part in parts if (found := text_in(part))]
                 if len(texts) == len(parts):
-                    self.add_beside(base, texts)
+                    self.add_relative(base, texts)
             case ast.BinOp(left=base, op=ast.Div(), right=ast.Constant(value=str(text))):
-                self.add_beside(base, [text])
+                self.add_relative(base, [text])
 
-    def add_beside(self, base: ast.expr, parts: list[str]) -> None:
+    def add_relative(self, base: ast.expr, parts: list[str]) -> None:
         path = PurePosixPath(*parts)
         text = ast.unparse(base)
         if path.is_absolute() or ".." in path.parts or not path.parts:
             return
         if text in self.bases:
-            self.writes.beside.add((self.bases[text], str(path)))
+            self.writes.relative.add((self.bases[text], str(path)))
         elif "__file__" in text:
-            self.writes.beside.add((levels(text), str(path)))
+            self.writes.relative.add((levels(text), str(path)))
         elif isinstance(base, ast.Attribute) and base.attr == "root_path":
-            self.writes.beside.add((1, str(path)))
+            self.writes.relative.add((1, str(path)))
         elif text in {"os.getcwd()", "Path.cwd()", "'.'"}:
             self.add(str(path))
 

@@ -1,4 +1,4 @@
-"""What homes cost beside what people earn, by state and year: figures of the census."""
+"""Census figures on housing costs and incomes, by state and year."""
 
 from .pages import bp
 

@@ -1,8 +1,8 @@
-"""Cleaning and analysis: pure functions of numbers.
+"""Cleaning and analysis of figures: pure functions.
 
-Margins of error are the Census Bureau's, of 90 percent confidence. Its formulas for figures that
-are derived from others are in "Understanding and Using American Community Survey Data: What All
-Data Users Need to Know" (2020), chapter 8; they take the two estimates as independent.
+Margins of error are the Census Bureau's, at 90 percent confidence. The formulas for derived figures
+are in "Understanding and Using American Community Survey Data: What All Data Users Need to Know"
+(2020), chapter 8. They assume independent estimates.
 """
 
 from __future__ import annotations
@@ -13,68 +13,68 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# The Census Bureau writes nine times the same digit, below zero, where there is no number: too few
-# answers (-666666666), does not apply (-888888888), a median at the end of its scale and so on.
-# Older tables, and what was made from them, have some without the sign.
+# The Census Bureau's codes for missing numbers are nine equal digits below zero: too few responses
+# (-666666666), not applicable (-888888888), median in an open-ended interval, and so on. Older tables
+# and data derived from them contain some codes without the sign.
 _JAM = re.compile(r"-?([1-9])\1{8}")
-# A 90 percent interval is this many standard errors on either side.
+# Number of standard errors on each side of a 90 percent interval.
 Z90 = 1.645
-FEWEST = 4  # pairs: Fisher's interval divides by the square root of three fewer
+MIN_PAIRS = 4  # Fisher's interval divides by sqrt(n - 3)
 
 
 def is_jam(value: float) -> bool:
-    """Whether a value stands for "there is no number"."""
+    """Return whether a value is a code for a missing number."""
     return value.is_integer() and bool(_JAM.fullmatch(f"{value:.0f}"))
 
 
 def clean(value: object) -> float | None:
-    """Return what the Census Bureau, or a file, has for a number; None where there is none.
+    """Return a number from the Census Bureau or from a file, or None if it is missing.
 
-    Empty, null and jam values are none.
+    Empty, null and jam values count as missing.
 
     Raises:
-        ValueError: it is neither a number nor one of those.
+        ValueError: the value is not a number and not missing.
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"expected a number, got {value!r:.60}")  # noqa: TRY004 (one error for all)
+        raise ValueError(f"found {value!r:.60}, expected a number")  # noqa: TRY004 (one error for all)
     if isinstance(value, str):
         value = value.strip()
         if not value:
             return None
-        # No "1_000", "nan" or "٣", all of which float() takes.
+        # Rejects "1_000", "nan" and "٣", which float() accepts.
         if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", value, re.ASCII):
-            raise ValueError(f"expected a number, got {value!r:.60}")
+            raise ValueError(f"found {value!r:.60}, expected a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"expected a number, got {value!r:.60}")
+        raise ValueError(f"found {value!r:.60}, expected a number")
     return None if is_jam(number) else number
 
 
 def clean_estimate(value: object) -> float | None:
-    """Return an estimate, which is never below zero: nothing here can be.
+    """Return an estimate. All measures are zero or more.
 
     Raises:
-        ValueError: it is not a number, or below zero.
+        ValueError: the value is not a number, or negative.
     """
     number = clean(value)
     if number is not None and number < 0:
-        raise ValueError(f"expected no number below zero, got {value!r:.60}")
+        raise ValueError(f"found {value!r:.60}, expected zero or more")
     return number
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and its margin of error where that is known.
+    """A number with its margin of error, if available.
 
     Attributes:
         value: the estimate.
-        moe: the true value is within this much of it in nine of ten such estimates; None where
-            it is not known.
+        moe: margin of error: nine of ten such intervals contain the true value; None if not
+            available.
     """
 
     value: float
@@ -84,7 +84,7 @@ class Estimate:
 def ratio(above: Estimate, below: Estimate, factor: float = 1) -> Estimate | None:
     """Return one estimate divided by another, or None for a division by zero.
 
-    The margin is for a ratio whose numerator is no part of its denominator:
+    The margin is correct if the numerator is not part of the denominator:
     ``sqrt(moe_above² + ratio² moe_below²) / below``.
     """
     try:
@@ -99,13 +99,12 @@ def ratio(above: Estimate, below: Estimate, factor: float = 1) -> Estimate | Non
 
 @dataclass(frozen=True)
 class Change:
-    """How far a figure moved.
+    """The change of a figure between two years.
 
     Attributes:
-        absolute: the difference, with its margin of error.
-        percent: of the earlier figure, or None when that is zero.
-        certain: whether the difference is larger than its margin of error; None where that is
-            not known.
+        absolute: difference with its margin of error.
+        percent: relative to the earlier figure, or None if that is zero.
+        certain: whether the difference is larger than its margin of error; None without a margin.
     """
 
     absolute: Estimate
@@ -126,7 +125,7 @@ def change(before: Estimate, after: Estimate) -> Change:
 
 @dataclass(frozen=True)
 class Span:
-    """The first and the last year of a line, and what changed between them."""
+    """The change between the first and the last year of a line."""
 
     first: int
     last: int
@@ -134,22 +133,22 @@ class Span:
 
 
 def span(values: Mapping[int, Estimate]) -> Span:
-    """Return how far figures moved from the first year to the last."""
+    """Return the change from the first year to the last."""
     first, last = min(values), max(values)
     return Span(first, last, change(values[first], values[last]))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How two measures go together over several areas.
+    """Least-squares line and correlation of two measures over areas.
 
     Attributes:
-        n: the number of areas that have both.
-        slope: of the least-squares line, in units of y for one of x.
-        centre: both means, through which it leads.
+        n: number of areas with both measures.
+        slope: slope of the least-squares line, in units of y per unit of x.
+        centre: means of x and y; the line goes through this point.
         r: Pearson's correlation, from -1 to 1.
-        low: where the 90 percent interval of the correlation begins, by Fisher's transformation.
-        high: where it ends.
+        low: lower end of the correlation's 90 percent interval, by Fisher's transformation.
+        high: upper end of the interval.
     """
 
     n: int
@@ -161,34 +160,33 @@ class Fit:
 
     @property
     def r_squared(self) -> float:
-        """The share of y's variance that the line accounts for."""
+        """The share of y's variance explained by the line."""
         return self.r**2
 
     @property
     def intercept(self) -> float:
-        """The line's height at x = 0."""
+        """The y value of the line at x = 0."""
         return self.at(0)
 
     def at(self, x: float) -> float:
-        """Return the line's height.
+        """Return the y value of the line at x.
 
-        From the centre, through which it leads exactly, however steep it is.
+        Starts from the centre, because that is numerically exact for steep lines.
         """
         return self.centre[1] + self.slope * (x - self.centre[0])
 
     def where(self, height: float) -> float:
-        """Return the x at which the line, which must not be level, has a height."""
+        """Return the x value of the line at a height. The slope must not be zero."""
         return self.centre[0] + (height - self.centre[1]) / self.slope
 
 
 def fit(pairs: Iterable[tuple[float, float]]) -> Fit | None:
-    """Return line and correlation, or None for fewer than four pairs or when x or y is constant.
+    """Return line and correlation, or None for fewer than four pairs or if x or y is constant.
 
-    The correlation is of areas, each counted once whatever its size; it takes the estimates as
-    they are, without their margins of error.
+    Each area counts once, whatever its size. Margins of error are ignored.
     """
     points = list(pairs)
-    if len(points) < FEWEST:
+    if len(points) < MIN_PAIRS:
         return None
     xs, ys = [x for x, _ in points], [y for _, y in points]
     try:
@@ -206,8 +204,8 @@ def fisher_interval(r: float, n: int, z: float = Z90) -> tuple[float, float]:
 
     Args:
         r: the correlation, from -1 to 1.
-        n: the number of pairs, four at least.
-        z: standard errors on either side.
+        n: the number of pairs, at least four.
+        z: number of standard errors on each side.
     """
     if abs(r) == 1:
         return r, r
@@ -216,37 +214,37 @@ def fisher_interval(r: float, n: int, z: float = Z90) -> tuple[float, float]:
 
 
 def quantile_bounds(values: Sequence[float], classes: int) -> list[float]:
-    """Return where classes of about equal numbers end, the last excepted; rising, none twice."""
+    """Return the upper bounds of classes of about equal size, except the last: ascending, unique."""
     if len(values) < 2:
         return []
     return sorted(set(statistics.quantiles(values, n=classes, method="inclusive")))
 
 
 def class_of(value: float, bounds: Sequence[float]) -> int:
-    """Return the number of the class that a value is in, from 0; a bound is in the lower one."""
+    """Return the number of a value's class, from 0. Bounds belong to the lower class."""
     return sum(value > bound for bound in bounds)
 
 
 def runs(years: Iterable[int]) -> list[list[int]]:
-    """Return years in unbroken rows: a line may be drawn within one, and never from one to another.
+    """Return the years in groups of consecutive years, within which lines may be drawn.
 
-    Nothing is known of a year that is not there, and nothing is put in its place.
+    Missing years are not interpolated.
     """
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for year in sorted(set(years)):
-        if found and found[-1][-1] == year - 1:
-            found[-1].append(year)
+        if groups and groups[-1][-1] == year - 1:
+            groups[-1].append(year)
         else:
-            found.append([year])
-    return found
+            groups.append([year])
+    return groups
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers from at or below the lowest to at or above the highest."""
+def ticks(low: float, high: float, max_count: int = 6) -> list[float]:
+    """Return round numbers that cover the range from low to high."""
     if high - low <= 1e-6 * max(1, abs(low)):
         spread = max(0.1, abs(low) * 0.1)
         low, high = low - spread, high + spread
-    raw = (high - low) / max(1, most - 1)
+    raw = (high - low) / max(1, max_count - 1)
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(s * magnitude for s in (1, 2, 2.5, 5, 10) if s * magnitude >= raw * (1 - 1e-9))
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -1,9 +1,8 @@
-"""A client of the Census Bureau's API: one-year data profiles, all states at once.
+"""Client of the Census Bureau's API: one-year data profiles of all states.
 
-A year takes five questions: what the variables of four groups are called, and their values. The
-same line of a profile has another number in other years (a median home value was DP04_0088E up to
-2014 and is DP04_0089E since), so that variables are found by their labels. Those change too, but
-less: see `find`.
+Each year takes five requests: the variables of four groups, and the values. The number of a line
+changes between years (median home value was DP04_0088E up to 2014 and is DP04_0089E since), so `find`
+identifies variables by their labels, which change less.
 """
 
 from __future__ import annotations
@@ -23,144 +22,144 @@ from .measures import MEASURES, Measure, areas
 from .store import Row
 
 GROUPS = ("DP02", "DP03", "DP04", "DP05")
-TRIES = 4
-PAUSE = 1.0  # seconds before the second try, twice as long before each that follows
-TIMEOUT = 30  # seconds until the next part of an answer
-DEADLINE = 120  # seconds for a whole answer
-LARGEST = 50_000_000  # bytes; a group's variables are a tenth of that
-FEWEST_AREAS = 51  # fewer is an answer that lost some on the way
+ATTEMPTS = 4
+PAUSE = 1.0  # seconds before the second attempt; doubles for each further attempt
+TIMEOUT = 30  # seconds without data
+DEADLINE = 120  # seconds for a complete response
+MAX_BYTES = 50_000_000  # a group's variables take a tenth of that
+MIN_AREAS = 51  # fewer areas mean an incomplete response
 
 
 class CensusError(Exception):
-    """The service did not answer, or not as it should."""
+    """The API did not respond, or with an invalid response."""
 
 
 class NotPublishedError(CensusError):
-    """There are no profiles of this year."""
+    """The API has no profiles of this year."""
 
 
-class _PassingError(CensusError):
-    """What may be gone at the next try."""
+class _TransientError(CensusError):
+    """A failure that is worth another attempt."""
 
 
 class Client:
-    """Asks the service, again if need be.
+    """Client with retries.
 
     Args:
-        url: where the API is.
-        key: a key for it, which no message repeats; without one it answers fewer questions a day.
-        say: told of each failure that is followed by another try.
+        url: base URL of the API.
+        key: API key, never part of a message; without one the API allows fewer requests a day.
+        report: called with each failure that is followed by another attempt.
     """
 
     def __init__(
-        self, url: str, key: str | None = None, say: Callable[[str], object] = lambda _: None
+        self, url: str, key: str | None = None, report: Callable[[str], object] = lambda _: None
     ) -> None:
         if not url.startswith(("https://", "http://")):
-            raise CensusError("HARBOUR_CENSUS_URL does not begin with https://")
+            raise CensusError("HARBOUR_CENSUS_URL: expected a URL that starts with https://")
         self.url = url.rstrip("/")
         self.key = key
-        self.say = say
+        self.report = report
 
     def figures(self, year: int) -> tuple[list[Row], list[str]]:
-        """Return a year's figures, and the measures of which no variable was found.
+        """Return a year's figures, and the measures without a matching variable.
 
         Raises:
-            NotPublishedError: there are no profiles of this year.
-            CensusError: the service did not answer, or not as it should.
+            NotPublishedError: the API has no profiles of this year.
+            CensusError: the API did not respond, or with an invalid response.
         """
         profile = f"/{year}/acs/acs1/profile"
         labels: dict[str, str] = {}
         for group in GROUPS:
-            labels.update(_labels(self.ask(f"{profile}/groups/{group}.json")))
-        wanted = {key: find(measure, labels) for key, measure in MEASURES.items() if measure.section}
-        names = {key: name for key, name in wanted.items() if name}
+            labels.update(_labels(self.get(f"{profile}/groups/{group}.json")))
+        variables = {key: find(measure, labels) for key, measure in MEASURES.items() if measure.section}
+        names = {key: name for key, name in variables.items() if name}
         if not names:
-            raise CensusError("no variable has a label that is known here")
+            raise CensusError("no variable has an expected label")
         columns = [column for name in names.values() for column in (name, _margin(name))]
-        table = self.ask(profile, {"get": ",".join(("NAME", *columns)), "for": "state:*"})
-        return list(_rows(table, year, names)), [key for key, name in wanted.items() if not name]
+        table = self.get(profile, {"get": ",".join(("NAME", *columns)), "for": "state:*"})
+        return list(_rows(table, year, names)), [key for key, name in variables.items() if not name]
 
-    def ask(self, path: str, query: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
-        """Return an answer's JSON, of the first try that brings any.
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
+        """Return the JSON of the first successful attempt.
 
         Raises:
-            NotPublishedError: there is nothing at this path.
-            CensusError: four tries failed, or the service refuses.
+            NotPublishedError: the API responds with 404.
+            CensusError: all attempts failed, or the API rejected the request.
         """
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._ask_once(path, query or {})
-            except _PassingError as error:
-                if attempt == TRIES:
-                    raise CensusError(f"{path}: {error}, {TRIES} times") from error
+                return self._get_once(path, query or {})
+            except _TransientError as error:
+                if attempt == ATTEMPTS:
+                    raise CensusError(f"{path}: {error}, {ATTEMPTS} attempts") from error
                 wait = PAUSE * 2 ** (attempt - 1)
-                self.say(f"{path}: {error}; trying again in {wait:g} s")
+                self.report(f"{path}: {error}; retrying in {wait:g} s")
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def _ask_once(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSON)
+    def _get_once(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSON)
         full = {**query, **({"key": self.key} if self.key else {})}
         address = f"{self.url}{path}" + (f"?{urlencode(full, safe=',:*')}" if full else "")
         request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 (checked)
         until = time.monotonic() + DEADLINE
         try:
-            with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 (checked)
-                content = _read(answer.read1, until)
+            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 (checked)
+                content = _read(response.read1, until)
         except HTTPError as error:
             error.close()
             if error.code == 404:
                 raise NotPublishedError(f"{path}: not found") from None
             if error.code == 429 or error.code >= 500:
-                raise _PassingError(f"status {error.code}") from None
+                raise _TransientError(f"status {error.code}") from None
             raise CensusError(f"{path}: status {error.code}") from None
         except TimeoutError:
-            raise _PassingError(f"no answer for {TIMEOUT:g} s") from None
+            raise _TransientError(f"no response for {TIMEOUT:g} s") from None
         except URLError as error:
-            raise _PassingError(f"not reached ({error.reason})") from None
+            raise _TransientError(f"connection failed ({error.reason})") from None
         except (OSError, HTTPException) as error:
-            raise _PassingError(f"broken off ({type(error).__name__})") from None
+            raise _TransientError(f"connection lost ({type(error).__name__})") from None
         try:
             return json.loads(content)
         except ValueError:
-            # An invalid key is answered with a page in HTML.
-            kind = "a page" if content.lstrip()[:1] == b"<" else "no whole JSON"
-            raise _PassingError(f"the answer is {kind}") from None
+            # The API answers requests with an invalid key with an HTML page.
+            kind = "HTML" if content.lstrip()[:1] == b"<" else "incomplete JSON"
+            raise _TransientError(f"found {kind}, expected JSON") from None
 
 
 def _read(read: Callable[[int], bytes], until: float) -> bytes:
-    """Return all that there is to read, if it is not too much and does not take too long."""
+    """Return the complete response, limited in size and time."""
     content = bytearray()
     while part := read(65536):
         content += part
-        if len(content) > LARGEST:
-            raise CensusError(f"the answer has more than {LARGEST:,} bytes")
+        if len(content) > MAX_BYTES:
+            raise CensusError(f"the response has more than {MAX_BYTES:,} bytes")
         if time.monotonic() > until:
-            raise _PassingError("the answer did not end")
+            raise _TransientError("the response was not complete in time")
     return bytes(content)
 
 
-def _labels(answer: object) -> dict[str, str]:
-    """Return the labels of a group's variables."""
-    variables = answer.get("variables") if isinstance(answer, dict) else None
+def _labels(response: object) -> dict[str, str]:
+    """Return the labels of a group's variables, by name."""
+    variables = response.get("variables") if isinstance(response, dict) else None
     if not isinstance(variables, dict):
         raise CensusError("expected an object with variables")
-    found = {}
+    labels = {}
     for name, described in variables.items():
         label = described.get("label") if isinstance(described, dict) else None
         if not isinstance(label, str):
-            raise CensusError(f"expected a label of {name!r:.40}")
-        found[name] = label
-    return found
+            raise CensusError(f"expected a label for {name!r:.40}")
+        labels[name] = label
+    return labels
 
 
 def find(measure: Measure, labels: Mapping[str, str]) -> str | None:
-    """Return the name of a measure's variable by its label; None for none, or for several.
+    """Return the name of a measure's variable by its label, or None unless exactly one matches.
 
-    A label is ``Estimate!!SECTION!!…!!Line``. From year to year the parts between come and go,
-    sections have the year in brackets, colons follow some parts, and percentages begin with
-    ``Percent`` or ``Percent Estimate``. The section and the last part are what stays.
+    A label is ``Estimate!!SECTION!!…!!Line``. Between years the middle parts change, sections have
+    the year in brackets, some parts end with colons, and percentages start with ``Percent`` or
+    ``Percent Estimate``. Section and last part are stable.
     """
-    ends_alike = []
+    candidates = []
     for name, label in labels.items():
         kind = re.fullmatch(r"DP\d\d_\d{4}(P?)E", name)
         parts = [re.sub(r"\s*:?\s*$", "", part).strip().lower() for part in label.split("!!")]
@@ -172,9 +171,9 @@ def find(measure: Measure, labels: Mapping[str, str]) -> str | None:
             and re.sub(r" \(.*", "", parts[1]) == measure.section
             and parts[-1] in measure.label_ends
         ):
-            ends_alike.append((name, parts))
-    within = [name for name, parts in ends_alike if measure.within in parts]
-    names = within or [name for name, _ in ends_alike]
+            candidates.append((name, parts))
+    within = [name for name, parts in candidates if measure.within in parts]
+    names = within or [name for name, _ in candidates]
     return names[0] if len(names) == 1 else None
 
 
@@ -183,30 +182,30 @@ def _margin(name: str) -> str:
 
 
 def _rows(table: object, year: int, names: Mapping[str, str]) -> Iterable[Row]:
-    """Yield the figures of an answer: a list of rows, the first of which names the columns."""
+    """Yield the figures of a response: a list of rows, the first with the names of the columns."""
     if not (isinstance(table, list) and len(table) > 1 and all(isinstance(row, list) for row in table)):
         raise CensusError("expected a list of rows")
     header = table[0]
-    lost = [
+    missing = [
         column for column in ("state", *names.values(), *map(_margin, names.values())) if column not in header
     ]
-    if lost:
-        raise CensusError(f"expected a column {lost[0]}")
+    if missing:
+        raise CensusError(f"column {missing[0]} is missing")
     seen = set()
     for cells in table[1:]:
         if len(cells) != len(header):
-            raise CensusError(f"expected {len(header)} cells in a row, got {len(cells)}")
+            raise CensusError(f"found {len(cells)} cells in a row, expected {len(header)}")
         row = dict(zip(header, cells, strict=True))
         fips = row["state"]
         if not isinstance(fips, str) or fips in seen:
-            raise CensusError(f"expected each state once, got {fips!r:.20}")
+            raise CensusError(f"found state {fips!r:.20} again, expected each state once")
         if fips not in areas():
             continue
         seen.add(fips)
         for key, name in names.items():
             yield Row(key, year, fips, _value(row, name, MEASURES[key]), "acs1")
-    if len(seen) < FEWEST_AREAS:
-        raise CensusError(f"expected {FEWEST_AREAS} areas at least, got {len(seen)}")
+    if len(seen) < MIN_AREAS:
+        raise CensusError(f"found {len(seen)} areas, expected at least {MIN_AREAS}")
 
 
 def _value(row: Mapping[str, object], name: str, measure: Measure) -> Estimate | None:
@@ -214,9 +213,9 @@ def _value(row: Mapping[str, object], name: str, measure: Measure) -> Estimate |
     try:
         value = clean_estimate(row[name])
         if value is not None and measure.unit == "%" and value > 100:
-            raise ValueError(f"expected a percentage, got {value:g}")  # noqa: TRY301 (named below)
+            raise ValueError(f"found {value:g}, expected a percentage")  # noqa: TRY301 (caught below)
         column = _margin(name)
-        # A total that is agreed with the census itself has no margin: -555555555.
+        # Totals that are controlled to the census have no margin (-555555555).
         moe = clean_estimate(row[column])
     except ValueError as error:
         raise CensusError(f"{column} of state {row['state']}: {error}") from None

@@ -1,7 +1,7 @@
-"""Charts as SVG, made of attributes and classes: their colours are in style.css.
+"""Charts as SVG. Colours come from style.css, by class.
 
-Each function is pure: figures in, markup out. A chart says in its title and description what it
-shows, and the page has a table of the same figures under it.
+All functions are pure. Each chart has a title and a description for screen readers, and the page
+has a table with the same figures.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from markupsafe import Markup, escape
 from .analysis import Estimate, Fit, class_of, runs, ticks
 from .measures import Area
 
-CLASSES = 5  # of the map's colours
-LINES = 4  # of the time series' lines, which differ in colour, dashes and marks
-# Where the map has room for what the projection leaves out.
+CLASSES = 5  # colours of the map
+LINES = 4  # lines of a time series, which differ in colour, dashes and marks
+# Free space of the map, because the projection excludes Puerto Rico.
 PUERTO_RICO_BOX = "M884 562h46v20h-46z"
 
 Show = Callable[[float], str]
 
 
 def element(name: str, *content: object, **attributes: object) -> Markup:
-    """Return an SVG element; its content and its attributes are escaped, those of None left out.
+    """Return an SVG element. Content and attributes are escaped; attributes with None are omitted.
 
-    An underscore at the end of a name is dropped, others are hyphens: ``class_``, ``text_anchor``.
+    A trailing underscore of a name is removed, others become hyphens: ``class_``, ``text_anchor``.
     """
-    written = "".join(
+    attribute_text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     inside = "".join(str(escape(part)) for part in content)
-    # All parts are escaped.
-    return Markup(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")  # noqa: S704
+    # All parts are escaped above.
+    return Markup(f"<{name}{attribute_text}>{inside}</{name}>" if inside else f"<{name}{attribute_text}/>")  # noqa: S704
 
 
 def _plain(value: object) -> object:
@@ -44,15 +44,15 @@ def _plain(value: object) -> object:
 def drawing(
     name: str, box: tuple[int, int], title: str, description: str, *content: object, role: str
 ) -> Markup:
-    """Return a whole drawing, with what says what it is.
+    """Return a complete drawing with title and description.
 
     Args:
-        name: the drawing's id, and a class of it.
-        box: its width and height.
-        title: what it is, in a few words.
-        description: what is to be seen, in a sentence or two.
-        content: its elements.
-        role: ``img``, or ``group`` when there are links in it.
+        name: id and class of the drawing.
+        box: width and height.
+        title: a short title.
+        description: one or two sentences.
+        content: elements of the drawing.
+        role: ``img``, or ``group`` if it contains links.
     """
     return element(
         "svg",
@@ -80,24 +80,24 @@ def choropleth(
     show: Callable[[Estimate], str],
     link: Callable[[str], str],
 ) -> Markup:
-    """Return a map whose areas are coloured by class, each a link that says its figure.
+    """Return a map with areas coloured by class, each a link labelled with its figure.
 
     Args:
-        areas: all that are drawn.
-        values: the figures by FIPS code; who has none is drawn empty.
-        bounds: where the classes end, the last excepted.
-        title: what the map is.
-        description: what is to be seen.
-        show: how a figure is written.
-        link: an area's address.
+        areas: all areas of the map.
+        values: figures by FIPS code; areas without a figure are drawn empty.
+        bounds: upper bounds of the classes, except the last.
+        title: a short title.
+        description: one or two sentences.
+        show: formats a figure.
+        link: returns an area's URL.
     """
-    drawn = []
+    elements = []
     for area in areas:
         path = area.path or PUERTO_RICO_BOX
         value = values.get(area.fips)
         class_ = f"class-{class_of(value.value, bounds)}" if value else "class-none"
         text = f"{area.name}: {show(value) if value else 'no figure'}"
-        drawn.append(
+        elements.append(
             element(
                 "a",
                 element("title", text),
@@ -107,7 +107,7 @@ def choropleth(
             )
         )
     caption = element("text", "Puerto Rico", x=907, y=598, text_anchor="middle", aria_hidden="true")
-    return drawing("map", (975, 610), title, description, *drawn, caption, role="group")
+    return drawing("map", (975, 610), title, description, *elements, caption, role="group")
 
 
 # --- Axes --------------------------------------------------------------------------------------
@@ -118,13 +118,13 @@ LEFT, RIGHT, TOP, BOTTOM = 78, 20, 16, 44
 
 @dataclass(frozen=True)
 class Scale:
-    """From figures to places in the drawing.
+    """Linear scale from figures to coordinates.
 
     Attributes:
-        low: the figure at the start.
-        high: the figure at the end, larger.
-        start: its place.
-        end: likewise.
+        low: figure at the start.
+        high: figure at the end, larger than `low`.
+        start: coordinate of `low`.
+        end: coordinate of `high`.
     """
 
     low: float
@@ -133,7 +133,7 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return a figure's place."""
+        """Return the coordinate of a figure."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
@@ -141,12 +141,12 @@ class Scale:
 def _axes(
     x_marks: Sequence[tuple[float, str]], y_marks: Sequence[tuple[float, str]], x: Scale, y: Scale
 ) -> Markup:
-    """Return the lines of a grid, with what they stand for."""
+    """Return grid lines with their labels."""
     lines = [
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid")
         for value, _ in y_marks
     ]
-    words = [
+    labels = [
         *(element("text", text, x=LEFT - 8, y=y(value) + 5, text_anchor="end") for value, text in y_marks),
         *(
             element("text", text, x=x(value), y=HEIGHT - BOTTOM + 22, text_anchor="middle")
@@ -161,7 +161,7 @@ def _axes(
         y2=HEIGHT - BOTTOM,
         class_="axis",
     )
-    return element("g", *lines, axis, *words)
+    return element("g", *lines, axis, *labels)
 
 
 # --- Over time ---------------------------------------------------------------------------------
@@ -176,30 +176,30 @@ class Line:
 
 
 def time_series(lines: Sequence[Line], *, gap: int, title: str, description: str, show: Show) -> Markup:
-    """Return figures over time, with bars for their margins of error.
+    """Return a time series with error bars for the margins of error.
 
-    Years that follow each other are joined; nothing is drawn across a year that has no figure.
+    Lines join consecutive years only; gaps stay empty.
 
     Args:
         lines: at most four.
-        gap: a year that is marked as not published, when there are years around it.
-        title: what the chart is.
-        description: what is to be seen.
-        show: how a figure is written at the axis.
+        gap: a year to mark as not published if it is within the range.
+        title: a short title.
+        description: one or two sentences.
+        show: formats a figure for the axis.
     """
     years = sorted({year for line in lines for year in line.values})
-    every = [value for line in lines for value in line.values.values()]
-    if not every:
+    estimates = [value for line in lines for value in line.values.values()]
+    if not estimates:
         return Markup("")
     marks = ticks(
-        min(value.value - (value.moe or 0) for value in every),
-        max(value.value + (value.moe or 0) for value in every),
+        min(value.value - (value.moe or 0) for value in estimates),
+        max(value.value + (value.moe or 0) for value in estimates),
     )
     x = Scale(years[0] - 0.5, years[-1] + 0.5, LEFT, WIDTH - RIGHT)
     y = Scale(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
     step = 1 if years[-1] - years[0] <= 10 else 2
-    shown = [year for year in range(years[0], years[-1] + 1) if (years[-1] - year) % step == 0]
-    parts = [_axes([(year, str(year)) for year in shown], [(mark, show(mark)) for mark in marks], x, y)]
+    labelled = [year for year in range(years[0], years[-1] + 1) if (years[-1] - year) % step == 0]
+    parts = [_axes([(year, str(year)) for year in labelled], [(mark, show(mark)) for mark in marks], x, y)]
     if years[0] < gap < years[-1]:
         parts.append(_gap(gap, x))
     for number, line in enumerate(lines):
@@ -222,7 +222,7 @@ def _gap(year: int, x: Scale) -> Markup:
 
 
 def _line(number: int, line: Line, x: Scale, y: Scale) -> Markup:
-    joined = [
+    polylines = [
         element(
             "polyline",
             points=" ".join(f"{x(year):.1f},{y(line.values[year].value):.1f}" for year in run),
@@ -243,7 +243,7 @@ def _line(number: int, line: Line, x: Scale, y: Scale) -> Markup:
         if value.moe
     ]
     marks = [mark(number, x(year), y(value.value)) for year, value in line.values.items()]
-    return element("g", *joined, *bars, *marks, class_=f"line-{number}")
+    return element("g", *polylines, *bars, *marks, class_=f"line-{number}")
 
 
 def mark(number: int, x: float, y: float) -> Markup:
@@ -258,13 +258,13 @@ def mark(number: int, x: float, y: float) -> Markup:
 
 
 def sample(number: int) -> Markup:
-    """Return a piece of a line, for a legend."""
+    """Return a short piece of a line for the legend."""
     line = element("line", x1=0, x2=36, y1=9, y2=9)
     group = element("g", line, mark(number, 18.0, 9.0), class_=f"line-{number}")
     return element("svg", group, class_="chart sample", viewBox="0 0 36 18", aria_hidden="true")
 
 
-# --- One against the other ---------------------------------------------------------------------
+# --- Scatter plot ------------------------------------------------------------------------------
 
 
 def scatter(
@@ -276,15 +276,15 @@ def scatter(
     description: str,
     show: tuple[Show, Show],
 ) -> Markup:
-    """Return a disc for each area, and the line that fits them best.
+    """Return a scatter plot: a disc per area, and the fitted line.
 
     Args:
-        points: x and y by the area's name.
-        line: the line, or None for none; it ends where the areas do.
-        labels: what x and y are.
-        title: what the chart is.
-        description: what is to be seen.
-        show: how figures are written at the two axes.
+        points: x and y by name of the area.
+        line: the line, or None; clipped to the range of the points.
+        labels: labels of x and y.
+        title: a short title.
+        description: one or two sentences.
+        show: format the figures of the two axes.
     """
     if not points:
         return Markup("")
@@ -320,10 +320,10 @@ def scatter(
     ]
     if line:
         ends = min(xs), max(xs)
-        # Within the drawing, where the line is steep.
+        # Clip steep lines to the drawing.
         heights = [min(max(line.at(end), y.low), y.high) for end in ends]
         if line.slope:
-            ends = tuple(  # type: ignore[assignment]  # of two, as before
+            ends = tuple(  # type: ignore[assignment]  # still a pair
                 end if height == line.at(end) else line.where(height)
                 for end, height in zip(ends, heights, strict=True)
             )

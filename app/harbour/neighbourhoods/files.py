@@ -1,4 +1,4 @@
-"""Figures in CSV files: one row for an area and a year, one column for a measure."""
+"""CSV files of figures: a row per area and year, a column per measure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .store import Row, Series
 
 MARGIN = "_moe"
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 
 
 class FileError(ValueError):
-    """A file cannot be imported; it says which rows and columns are why."""
+    """A file cannot be imported. The message lists rows and columns."""
 
 
 def read(file: TextIO) -> list[Row]:
-    """Return the figures of a file.
+    """Return the figures in a file.
 
-    Its first line names the columns: ``fips`` and ``year``, if wanted ``state``, and measures by
-    their keys, each with a column for its margin of error (``median_age_moe``) or without. What is
-    computed from others is passed over.
+    The first line names the columns: ``fips``, ``year``, optionally ``state``, and measures, each
+    with an optional column for its margin of error (``median_age_moe``). Columns of computed
+    measures are ignored.
 
     Raises:
-        FileError: something in it is not as described.
+        FileError: the file is not valid.
     """
     try:
         return _read(csv.reader(file, strict=True))
@@ -49,22 +49,22 @@ def _read(lines: Iterator[list[str]]) -> list[Row]:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(columns):
-            problems.append(f"row {number}: expected {len(columns)} cells, got {len(cells)}")
+            problems.append(f"row {number}: found {len(cells)} cells, expected {len(columns)}")
         else:
             row = dict(zip(columns, cells, strict=True))
             try:
-                place = _place(row, seen)
-                seen[place] = number
-                rows += [_figure(row, *place, measure) for measure in measures]
+                key = _key(row, seen)
+                seen[key] = number
+                rows += [_figure(row, *key, measure) for measure in measures]
             except _CellError as error:
                 problems.append(f"row {number}, column {error.column}: {error}")
-        if len(problems) >= MOST_PROBLEMS:
-            problems.append("there may be more")
+        if len(problems) >= MAX_PROBLEMS:
+            problems.append("further problems are not listed")
             break
     if problems:
         raise FileError("Nothing was imported.\n" + "\n".join(f"  {one}" for one in problems))
     if not rows:
-        raise FileError("There are no rows in the file.")
+        raise FileError("The file contains no rows.")
     return rows
 
 
@@ -75,41 +75,43 @@ class _CellError(ValueError):
 
 
 def _check(columns: Sequence[str]) -> None:
-    """Refuse columns that are missing, not known, or there twice."""
-    known = {"fips", "state", "year", *MEASURES, *(f"{key}{MARGIN}" for key in MEASURES)}
-    known |= {*RATIOS, *(f"{key}{MARGIN}" for key in RATIOS)}
+    """Reject missing, unknown and repeated columns."""
+    allowed = {"fips", "state", "year", *MEASURES, *(f"{key}{MARGIN}" for key in MEASURES)}
+    allowed |= {*RATIOS, *(f"{key}{MARGIN}" for key in RATIOS)}
     problems = [f"column {name!r} is missing" for name in ("fips", "year") if name not in columns]
-    problems += [f"column {name!r} is not known" for name in columns if name not in known]
-    problems += [f"column {name!r} is there twice" for name in known if columns.count(name) > 1]
+    problems += [f"column {name!r} is unknown" for name in columns if name not in allowed]
+    problems += [f"column {name!r} is repeated" for name in allowed if columns.count(name) > 1]
     problems += [
-        f"column {name!r} is a margin of error without its estimate"
+        f"column {name!r} is a margin of error without an estimate"
         for name in columns
         if name.endswith(MARGIN) and name.removesuffix(MARGIN) not in columns
     ]
     if not problems and not set(columns) & MEASURES.keys():
-        problems = ["there is no column with figures"]
+        problems = ["no column contains figures"]
     if problems:
         raise FileError(
-            "Nothing was imported: " + "; ".join(problems) + ". Columns are fips, year, state, "
-            f"{', '.join(MEASURES)}, and each of these with {MARGIN} for its margin of error."
+            "Nothing was imported: " + "; ".join(problems) + ". Expected fips, year, state, "
+            f"{', '.join(MEASURES)}, and margins of error with the suffix {MARGIN}."
         )
 
 
-def _place(row: Mapping[str, str], seen: Mapping[tuple[str, int], int]) -> tuple[str, int]:
-    """Return the area and the year of a row, which no row before it has."""
+def _key(row: Mapping[str, str], seen: Mapping[tuple[str, int], int]) -> tuple[str, int]:
+    """Return area and year of a row, which must be unique."""
     fips = row["fips"].strip().zfill(2)
     if fips not in areas():
-        raise _CellError("fips", f"expected a state's number from 01 to 72, got {row['fips']!r:.60}")
+        raise _CellError("fips", f"found {row['fips']!r:.60}, expected a state's number from 01 to 72")
     name = row.get("state", "").strip()
     if name and name.casefold() != areas()[fips].name.casefold():
-        raise _CellError("state", f"{fips} is {areas()[fips].name}, got {name!r:.60}")
+        raise _CellError("state", f"found {name!r:.60}, expected {areas()[fips].name} for {fips}")
     year = row["year"].strip()
     if not (len(year) == 4 and year.isascii() and year.isdecimal()) or not (
         FIRST_YEAR <= int(year) <= LAST_YEAR
     ):
-        raise _CellError("year", f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, got {row['year']!r:.60}")
+        raise _CellError(
+            "year", f"found {row['year']!r:.60}, expected a year from {FIRST_YEAR} to {LAST_YEAR}"
+        )
     if (fips, int(year)) in seen:
-        raise _CellError("fips", f"this area and year are in row {seen[fips, int(year)]} already")
+        raise _CellError("fips", f"row {seen[fips, int(year)]} has the same area and year")
     return fips, int(year)
 
 
@@ -121,7 +123,7 @@ def _figure(row: Mapping[str, str], fips: str, year: int, measure: str) -> Row:
         column = measure
         value = clean_estimate(row[measure])
         if value is not None and MEASURES[measure].unit == "%" and value > 100:
-            raise ValueError(f"expected a percentage, got {row[measure]!r:.60}")  # noqa: TRY301 (named below)
+            raise ValueError(f"found {row[measure]!r:.60}, expected a percentage")  # noqa: TRY301 (caught below)
         column = margin
         moe = clean_estimate(row.get(margin))
     except ValueError as error:
@@ -129,27 +131,25 @@ def _figure(row: Mapping[str, str], fips: str, year: int, measure: str) -> Row:
     if value is None:
         return Row(measure, year, fips, None, "import")
     if year == UNPUBLISHED:
-        raise _CellError(
-            measure, f"there are no one-year estimates of {UNPUBLISHED}, they were not published"
-        )
+        raise _CellError(measure, f"no one-year estimates were published for {UNPUBLISHED}")
     return Row(measure, year, fips, Estimate(value, moe), "import")
 
 
 def write(series: Iterable[Series], years: Iterable[int], fips: Iterable[str]) -> str:
-    """Return figures as a file, which `read` reads back.
+    """Return figures as CSV in the format of `read`.
 
     Args:
-        series: the measures, a pair of columns each.
-        years: which years, in this order.
-        fips: which areas, likewise.
+        series: the measures, with a pair of columns each.
+        years: years, in the order of the rows.
+        fips: areas, in the order of the rows.
     """
-    wanted = list(series)
-    places = [(year, area) for area in fips for year in years]
+    measures = list(series)
+    keys = [(year, area) for area in fips for year in years]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(("fips", "state", "year", *(n for one in wanted for n in (one.key, one.key + MARGIN))))
-    for year, area in places:
-        values = [one.figures.get((year, area)) for one in wanted]
+    writer.writerow(("fips", "state", "year", *(n for one in measures for n in (one.key, one.key + MARGIN))))
+    for year, area in keys:
+        values = [one.figures.get((year, area)) for one in measures]
         if any(values):
             cells = [x for value in values for x in (_cells(value) if value else ("", ""))]
             writer.writerow((area, areas()[area].name, year, *cells))

@@ -1,4 +1,4 @@
-"""What is measured, where, and what follows from two measures."""
+"""Measures, computed ratios, areas and sources."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from functools import cache
 from pathlib import Path
 
 DATA = Path(__file__).with_name("data")
-# What a year's figures come from, and how each is called on a page.
+# Sources of the figures, with their descriptions on pages.
 SOURCES = {
     "acs1": "American Community Survey, one-year estimates",
-    "import": "a file that was imported; American Community Survey",
+    "import": "an imported file; American Community Survey",
     "acs3": "American Community Survey, three-year estimates (the year is the last of the three)",
     "acs5": "American Community Survey, five-year estimates (the year is the last of the five)",
 }
-# Too few people answered in the first year of the pandemic: the Census Bureau published no
-# one-year estimates that could be compared with other years'.
+# The Census Bureau published no comparable one-year estimates for 2020, because too few people
+# responded in the first year of the pandemic.
 UNPUBLISHED = 2020
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that is counted or estimated for each area and year.
+    """A figure that is counted or estimated for each area and year.
 
     Attributes:
-        key: its name in files, in the database and in addresses.
-        label: its name on a page.
-        unit: ``"$"``, ``"%"``, or what follows the number.
-        digits: after the point, on a page.
-        label_ends: what the last part of its label in the Census API may be, in lower case; empty
-            for what is not fetched.
-        section: the label's section there, likewise; what follows it in brackets is not compared.
-        percent: whether it is the percentage, of the two that each line there has.
-        within: what another part of the label has to be, where several lines end alike.
+        key: name in files, in the database and in URLs.
+        label: name on pages.
+        unit: ``"$"``, ``"%"``, or a noun that follows the number.
+        digits: decimals on pages.
+        label_ends: possible last parts of the label in the Census API, in lower case; empty for
+            measures that are not fetched.
+        section: section of the label in the Census API, in lower case and without text in brackets.
+        percent: whether the variable is the percentage; each line has a number and a percentage.
+        within: another part of the label, if several lines have the same last part.
     """
 
     key: str
@@ -48,9 +48,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A measure that is computed: one by another, times a factor.
+    """A computed measure: one measure divided by another, times a factor.
 
-    Both have to be of the same source and year.
+    Both must have the same source and year.
     """
 
     key: str
@@ -156,9 +156,9 @@ class Area:
     """A state, the District of Columbia or Puerto Rico.
 
     Attributes:
-        fips: the Census Bureau's number, two digits.
-        name: its name.
-        path: its outline on the map, an SVG path of a drawing of 975 by 610; empty for none.
+        fips: FIPS code, two digits.
+        name: name of the area.
+        path: outline as an SVG path in a drawing of 975 by 610, or empty.
     """
 
     fips: str
@@ -168,8 +168,8 @@ class Area:
 
 @cache
 def areas() -> dict[str, Area]:
-    """Return all areas by their FIPS code, in the order of their names."""
-    found = json.loads((DATA / "states.json").read_text(encoding="utf-8"))
+    """Return all areas by their FIPS code, sorted by name."""
+    states = json.loads((DATA / "states.json").read_text(encoding="utf-8"))
     return {
-        fips: Area(fips, **area) for fips, area in sorted(found.items(), key=lambda item: item[1]["name"])
+        fips: Area(fips, **area) for fips, area in sorted(states.items(), key=lambda item: item[1]["name"])
     }

@@ -1,4 +1,4 @@
-"""What is kept of the census."""
+"""Tables of the census figures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..models import UTF8, now
 
 
 class Figure(db.Model):
-    """An estimate of the American Community Survey. What is missing has no row.
+    """An estimate of the American Community Survey. Missing estimates have no row.
 
     Attributes:
-        measure: its key in `measures.MEASURES`.
-        year: that the survey is of, or the last of several.
-        fips: the area.
-        estimate: in the measure's unit.
-        moe: the margin of error, of 90 percent confidence; None where it is not known.
+        measure: key in `measures.MEASURES`.
+        year: year of the survey, or the last of several.
+        fips: FIPS code of the area.
+        estimate: in the unit of the measure.
+        moe: margin of error at 90 percent confidence, or None.
         source: a key of `measures.SOURCES`.
     """
 
@@ -38,7 +38,7 @@ class Figure(db.Model):
 
 
 class FetchedYear(db.Model):
-    """A year that was fetched whole: a fetch that was cut off goes on after it."""
+    """A completely fetched year, which an interrupted fetch skips when it continues."""
 
     __tablename__ = "acs_years"
 

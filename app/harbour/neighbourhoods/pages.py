@@ -1,7 +1,7 @@
-"""The pages: a map, a time series and a scatter, with a table under each, and CSV files.
+"""Pages with a map, a time series and a scatter plot, each with a table, and CSV downloads.
 
-Like the search for homes, they make something sensible of any query: what is not known is
-ignored, and something that there are figures of is shown in its place.
+Like the search for homes, the pages accept every query: unknown values are ignored, and a measure
+with figures is shown instead.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .files import write
 from .measures import ALL, SOURCES, UNPUBLISHED, Ratio, areas
 from .store import Series, available, load
 
-# What is shown when nothing is asked for: the first that there is.
-MAPPED = ("value_to_income", "rent_share", "rent_share_personal", *ALL)
-FOLLOWED = ("median_home_value", "median_personal_income", *ALL)
-ACROSS = ("median_household_income", "median_personal_income", *ALL)
-UPWARDS = ("median_home_value", "median_gross_rent", *ALL)
+# Defaults: the first measure with figures.
+MAP_DEFAULTS = ("value_to_income", "rent_share", "rent_share_personal", *ALL)
+SERIES_DEFAULTS = ("median_home_value", "median_personal_income", *ALL)
+X_DEFAULTS = ("median_household_income", "median_personal_income", *ALL)
+Y_DEFAULTS = ("median_home_value", "median_gross_rent", *ALL)
 
 Choices = Mapping[str, Sequence[int]]
 
@@ -30,7 +30,7 @@ bp = Blueprint("neighbourhoods", __name__, url_prefix="/neighbourhoods")
 
 @bp.context_processor
 def names() -> dict[str, object]:
-    """Return what the templates need besides a page's own figures."""
+    """Return variables that all templates of this area need."""
     return {"measures": ALL, "sources": SOURCES, "unpublished": UNPUBLISHED}
 
 
@@ -39,9 +39,9 @@ bp.add_app_template_filter(words.write_value, "figure")
 
 @bp.get("/")
 def index() -> str:
-    """Show one measure of one year on a map, and in a table."""
+    """Show one measure of one year, on a map and in a table."""
     choices = available()
-    key = _measure("measure", choices, MAPPED)
+    key = _measure("measure", choices, MAP_DEFAULTS)
     measure, series = ALL[key], load(key)[key]
     year = _year(choices[key])
     values = series.of_year(year)
@@ -79,12 +79,12 @@ def index() -> str:
 
 @bp.get("/over-time")
 def over_time() -> str:
-    """Show one measure of some areas over the years."""
+    """Show one measure of some areas over time."""
     choices = available()
-    key = _measure("measure", choices, FOLLOWED)
+    key = _measure("measure", choices, SERIES_DEFAULTS)
     measure, series = ALL[key], load(key)[key]
-    chosen = _areas(series)
-    lines = [charts.Line(areas()[fips].name, series.of_area(fips)) for fips in chosen]
+    selected = _areas(series)
+    lines = [charts.Line(areas()[fips].name, series.of_area(fips)) for fips in selected]
     years = sorted({year for line in lines for year in line.values})
     spans = [(line, span(line.values)) for line in lines if len(line.values) > 1]
     around = any(year < UNPUBLISHED for year in years) and any(year > UNPUBLISHED for year in years)
@@ -92,7 +92,7 @@ def over_time() -> str:
         lines,
         gap=UNPUBLISHED,
         title=f"{measure.label} over time",
-        description=words.course(spans, measure, around),
+        description=words.changes(spans, measure, around),
         show=partial(words.write_mark, measure=measure),
     )
     return render_template(
@@ -104,7 +104,7 @@ def over_time() -> str:
         picture=picture,
         lines=lines,
         samples=[charts.sample(number) for number in range(len(lines))],
-        chosen=chosen,
+        selected=selected,
         slots=charts.LINES,
         areas=areas().values(),
         years=years,
@@ -115,25 +115,25 @@ def over_time() -> str:
 
 @bp.get("/compare")
 def compare() -> str:
-    """Show one measure against another, with the line that fits them best."""
+    """Show two measures in a scatter plot with the fitted line."""
     choices = available()
-    x_key = _measure("x", choices, ACROSS)
+    x_key = _measure("x", choices, X_DEFAULTS)
     common = {key: [year for year in years if year in choices[x_key]] for key, years in choices.items()}
     others: Choices = {key: years for key, years in common.items() if years and key != x_key}
-    y_key = _measure("y", others or choices, UPWARDS)
+    y_key = _measure("y", others or choices, Y_DEFAULTS)
     series = load(x_key, y_key)
     year = _year(others.get(y_key) or choices[x_key])
     x, y = ALL[x_key], ALL[y_key]
     xs, ys = series[x_key].of_year(year), series[y_key].of_year(year)
     both = [fips for fips in areas() if fips in xs and fips in ys]
-    found = fit((xs[fips].value, ys[fips].value) for fips in both)
+    line = fit((xs[fips].value, ys[fips].value) for fips in both)
     picture = charts.scatter(
         {areas()[fips].name: (xs[fips].value, ys[fips].value) for fips in both},
-        found,
+        line,
         labels=(x.label, y.label),
         title=f"{y.label} against {x.label[0].lower()}{x.label[1:]}, {year}",
         description=f"{len(both)} areas, a disc each."
-        + (f" Correlation {found.r:.2f}, from {found.low:.2f} to {found.high:.2f}." if found else ""),
+        + (f" Correlation {line.r:.2f}, from {line.low:.2f} to {line.high:.2f}." if line else ""),
         show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
     )
     return render_template(
@@ -146,53 +146,53 @@ def compare() -> str:
         series=series,
         year=year,
         shown_years=others.get(y_key) or choices[x_key],
-        fit=found,
-        equation=words.write_line(found) if found else "",
+        fit=line,
+        equation=words.write_line(line) if line else "",
         picture=picture,
         rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
-        shared=_shared(x_key, y_key),
+        shared=_have_common_part(x_key, y_key),
     )
 
 
 @bp.get("/figures.csv")
 def figures() -> Response:
-    """Hand over the figures of some measures, of one year or all, of some areas or all."""
+    """Return the figures of one or two measures as CSV, optionally for one year or some areas."""
     choices = available()
     keys = [key for key in dict.fromkeys(request.args.getlist("measure")) if key in choices]
-    keys = keys[:2] or [_measure("measure", choices, MAPPED)]
+    keys = keys[:2] or [_measure("measure", choices, MAP_DEFAULTS)]
     series = load(*keys)
-    every = sorted({year for one in series.values() for year in one.years})
-    years = [year for year in every if str(year) == request.args.get("year")] or every
-    wanted = [fips for fips in areas() if fips in request.args.getlist("area")] or list(areas())
-    response = Response(write(series.values(), years, wanted), mimetype="text/csv")
+    all_years = sorted({year for one in series.values() for year in one.years})
+    years = [year for year in all_years if str(year) == request.args.get("year")] or all_years
+    fips_codes = [fips for fips in areas() if fips in request.args.getlist("area")] or list(areas())
+    response = Response(write(series.values(), years, fips_codes), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{"-".join(keys)}.csv"'
     return response
 
 
-# --- What is asked for -------------------------------------------------------------------------
+# --- Query parameters --------------------------------------------------------------------------
 
 
 def _measure(name: str, choices: Choices, preferred: Iterable[str]) -> str:
-    asked = request.args.get(name, "")
-    return asked if asked in choices else next(key for key in preferred if key in choices)
+    value = request.args.get(name, "")
+    return value if value in choices else next(key for key in preferred if key in choices)
 
 
 def _year(years: Sequence[int]) -> int:
-    asked = request.args.get("year", "")
-    return next((year for year in years if str(year) == asked), years[-1])
+    value = request.args.get("year", "")
+    return next((year for year in years if str(year) == value), years[-1])
 
 
 def _areas(series: Series) -> list[str]:
-    """Return the areas that are asked for, or the highest, the middle one and the lowest."""
-    asked = [fips for fips in dict.fromkeys(request.args.getlist("area")) if fips in areas()]
-    if asked:
-        return asked[: charts.LINES]
+    """Return the requested areas, or the areas with the highest, middle and lowest figure."""
+    requested = [fips for fips in dict.fromkeys(request.args.getlist("area")) if fips in areas()]
+    if requested:
+        return requested[: charts.LINES]
     values = series.of_year(series.years[-1])
     ranked = sorted(values, key=lambda fips: -values[fips].value)
     return list(dict.fromkeys((ranked[0], ranked[len(ranked) // 2], ranked[-1])))
 
 
-# --- What follows from it -----------------------------------------------------------------------
+# --- Derived figures ----------------------------------------------------------------------------
 
 
 def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
@@ -202,8 +202,8 @@ def _changes(series: Series, before: int, after: int) -> dict[str, Change]:
     }
 
 
-def _shared(one: str, other: str) -> bool:
-    """Whether one of two measures is computed from the other, or both from a third."""
+def _have_common_part(one: str, other: str) -> bool:
+    """Return whether two measures have a common component."""
 
     def parts(key: str) -> set[str]:
         measure = ALL[key]

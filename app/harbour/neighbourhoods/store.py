@@ -1,4 +1,4 @@
-"""The figures: what is in the database, and what is shipped where that has nothing."""
+"""Figures from the database, or the shipped ones for measures without rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .models import Figure
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, wherever it is from; see `models.Figure`. Without a value it is known missing."""
+    """A figure from any source, see `models.Figure`. A value of None means that it is missing."""
 
     measure: str
     year: int
@@ -33,8 +33,8 @@ class Series:
 
     Attributes:
         key: the measure, which may be a ratio.
-        figures: by year and area.
-        sources: the keys of where they are from.
+        figures: figures by year and FIPS code.
+        sources: keys of `measures.SOURCES`.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Series:
 
     @property
     def years(self) -> list[int]:
-        """The years of which there is anything."""
+        """The years with figures, ascending."""
         return sorted({year for year, _ in self.figures})
 
     def of_year(self, year: int) -> dict[str, Estimate]:
@@ -51,14 +51,14 @@ class Series:
         return {fips: value for (when, fips), value in self.figures.items() if when == year}
 
     def of_area(self, fips: str) -> dict[int, Estimate]:
-        """Return an area's figures by year, in their order."""
-        found = {year: value for (year, where), value in self.figures.items() if where == fips}
-        return dict(sorted(found.items()))
+        """Return an area's figures by year, ascending."""
+        by_year = {year: value for (year, where), value in self.figures.items() if where == fips}
+        return dict(sorted(by_year.items()))
 
 
 @cache
 def shipped() -> tuple[Row, ...]:
-    """Return the figures that come with the application."""
+    """Return the figures shipped with the application."""
     with (DATA / "figures.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
             Row(
@@ -76,25 +76,25 @@ def shipped() -> tuple[Row, ...]:
 
 
 def available() -> dict[str, list[int]]:
-    """Return the years of each measure and ratio that there are figures of, in one query."""
+    """Return the years with figures for each measure and ratio, in one query."""
     stored = db.session.execute(select(Figure.measure, Figure.year, Figure.source).distinct()).tuples()
-    found: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    by_measure: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for measure, year, source in stored:
-        found[measure].add((year, source))
-    in_use = set(found)
+        by_measure[measure].add((year, source))
+    in_use = set(by_measure)
     for row in shipped():
         if row.measure not in in_use:
-            found[row.measure].add((row.year, row.source))
+            by_measure[row.measure].add((row.year, row.source))
     for one in RATIOS.values():
-        found[one.key] = found.get(one.above, set()) & found.get(one.below, set())
-    return {key: sorted({year for year, _ in found[key]}) for key in ALL if found.get(key)}
+        by_measure[one.key] = by_measure.get(one.above, set()) & by_measure.get(one.below, set())
+    return {key: sorted({year for year, _ in by_measure[key]}) for key in ALL if by_measure.get(key)}
 
 
 def load(*keys: str) -> dict[str, Series]:
     """Return the figures of some measures and ratios, in one query.
 
-    Of a measure that the database has nothing of, those that are shipped; never some of both, which
-    would be of different surveys.
+    A measure without rows in the database uses the shipped figures. They are never mixed, because
+    they come from different surveys.
     """
     needed = {
         part for key in keys for part in ((RATIOS[key].above, RATIOS[key].below) if key in RATIOS else (key,))
@@ -115,40 +115,40 @@ def load(*keys: str) -> dict[str, Series]:
 
 
 def _measure(key: str, rows: Iterable[Row]) -> Series:
-    mine = [row for row in rows if row.measure == key and row.value]
+    matching = [row for row in rows if row.measure == key and row.value]
     return Series(
         key,
-        {(row.year, row.fips): row.value for row in mine if row.value},
-        tuple(sorted({row.source for row in mine})),
+        {(row.year, row.fips): row.value for row in matching if row.value},
+        tuple(sorted({row.source for row in matching})),
     )
 
 
 def _ratio(key: str, rows: Collection[Row]) -> Series:
-    """Return a ratio's figures. Its parts have to be of the same survey."""
-    asked = RATIOS[key]
-    below = {(row.year, row.fips, row.source): row.value for row in rows if row.measure == asked.below}
+    """Return a ratio's figures, for years and areas with both parts from the same survey."""
+    definition = RATIOS[key]
+    below = {(row.year, row.fips, row.source): row.value for row in rows if row.measure == definition.below}
     figures: dict[tuple[int, str], Estimate] = {}
     sources = set()
     for row in rows:
         under = below.get((row.year, row.fips, row.source))
-        if row.measure == asked.above and row.value and under:
-            value = ratio(row.value, under, asked.factor)
+        if row.measure == definition.above and row.value and under:
+            value = ratio(row.value, under, definition.factor)
             if value:
                 figures[row.year, row.fips] = value
                 sources.add(row.source)
     return Series(key, figures, tuple(sorted(sources)))
 
 
-def keep(rows: Iterable[Row]) -> int:
-    """Put figures in the place of those of the same measures, years and areas. Does not commit.
+def save(rows: Iterable[Row]) -> int:
+    """Replace the figures of the same measures, years and areas. Does not commit.
 
     Returns:
-        How many figures there are now of what was given: those without a value are taken away.
+        The number of stored figures. Rows without a value only delete.
     """
     groups: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.measure, row.year].append(row)
-    kept = []
+    values = []
     for (measure, year), group in groups.items():
         db.session.execute(
             delete(Figure).where(
@@ -157,7 +157,7 @@ def keep(rows: Iterable[Row]) -> int:
                 Figure.fips.in_([row.fips for row in group]),
             )
         )
-        kept += [
+        values += [
             {
                 "measure": measure,
                 "year": year,
@@ -169,6 +169,6 @@ def keep(rows: Iterable[Row]) -> int:
             for row in group
             if row.value
         ]
-    if kept:
-        db.session.execute(insert(Figure), kept)
-    return len(kept)
+    if values:
+        db.session.execute(insert(Figure), values)
+    return len(values)

@@ -1,4 +1,4 @@
-"""How figures are written on a page, and what is said of them."""
+"""Formatting of figures, and texts about them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .measures import UNPUBLISHED, Measure, Ratio, areas
 
 
 def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
-    """Return a figure as a page has it: "$1,200", "12.3%", "3.9 years"; with a sign if asked."""
+    """Format a figure for a page: "$1,200", "12.3%", "3.9 years"; optionally with a plus sign."""
     text = f"{abs(value):,.{measure.digits}f}"
-    # What is rounded to nothing has no sign.
+    # Zero after rounding has no sign.
     signed = "\N{MINUS SIGN}" if value < 0 else "+" if sign else ""
     before = signed if re.search("[1-9]", text) else ""
     if measure.unit == "$":
@@ -23,7 +23,7 @@ def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -
 
 
 def write_line(line: Fit) -> str:
-    """Return a line's equation with four digits that count: "y = 212,100 + 7.416 x"."""
+    """Format a line's equation with four significant digits: "y = 212,100 + 7.416 x"."""
 
     def digits(number: float) -> str:
         short = float(f"{abs(number):.4g}")
@@ -35,7 +35,7 @@ def write_line(line: Fit) -> str:
 
 
 def write_mark(value: float, measure: Measure | Ratio) -> str:
-    """Return a figure as an axis has it, where there is little room: "$250k", "4.5"."""
+    """Format a figure for an axis: "$250k", "4.5"."""
     if abs(value) >= 1_000_000:
         short = f"{value / 1_000_000:g}M"
     elif abs(value) >= 10_000:
@@ -46,15 +46,15 @@ def write_mark(value: float, measure: Measure | Ratio) -> str:
 
 
 def write_estimate(value: Estimate, measure: Measure | Ratio) -> str:
-    """Return a figure with its margin of error, where that is known."""
+    """Format a figure with its margin of error, if available."""
     text = write_value(value.value, measure)
     return text if value.moe is None else f"{text} ± {write_value(value.moe, measure)}"
 
 
 def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Measure | Ratio) -> str:
-    """Return where a year's figures are highest and lowest, and the middle of them."""
+    """Return the highest and the lowest area and the median of a year."""
     if not ranked:
-        return "There are no figures of this year."
+        return "There are no figures for this year."
     middle = statistics.median(value.value for value in values.values())
     high, low = ranked[0], ranked[-1]
     return (
@@ -64,22 +64,22 @@ def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Meas
     )
 
 
-def course(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
-    """Return where lines begin and end, and where they are broken."""
-    said = [
+def changes(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
+    """Return the first and the last figure of each line, and the gap."""
+    sentences = [
         f"{line.name}: {write_value(line.values[span.first].value, measure)} in {span.first},"
         f" {write_value(line.values[span.last].value, measure)} in {span.last}."
         for line, span in spans
     ]
     if gap:
-        said.append(f"The lines are broken at {UNPUBLISHED}, which was not published.")
-    return " ".join(said) or "One year of figures."
+        sentences.append(f"The lines are broken at {UNPUBLISHED}, which was not published.")
+    return " ".join(sentences) or "One year of figures."
 
 
 def legend(
     bounds: Sequence[float], values: Mapping[str, Estimate], measure: Measure | Ratio
 ) -> list[tuple[int, str]]:
-    """Return each class with the figures that are really in it, the highest first."""
+    """Return each class with its range of figures, highest first."""
     members: dict[int, list[float]] = {}
     for value in values.values():
         members.setdefault(class_of(value.value, bounds), []).append(value.value)

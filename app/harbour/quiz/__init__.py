@@ -1,7 +1,7 @@
-"""The daily film: one a day for everybody, which six guesses and ever more clues lead to.
+"""The daily film: visitors guess one film a day, with six tries and a clue after each.
 
-`films` knows the films and what somebody means, `game` has the rules, `models` who has guessed
-what, `pages` shows it, `commands` is for timers.
+`films`: the films and the matching of titles. `game`: the rules. `models`: the tables. `pages`: the
+pages and their JSON. `commands`: commands for timers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["bp", "init_app"]
 
 
 def init_app(app: Flask) -> None:
-    """Read the films and an operator's notes about them.
+    """Load the films and the operator's notes.
 
     Raises:
-        ConfigurationError: the notes are not in order.
+        ConfigurationError: the notes are invalid.
     """
     try:
         films.load(app.config["HARBOUR_FILM_NOTES"])

@@ -1,4 +1,4 @@
-"""What an operator does for the quiz: `flask quiz`."""
+"""Commands for the quiz: `flask quiz`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..formats import plural
 from . import game
 from .models import Guess, Player
 
-quiz = AppGroup("quiz", help="Look after the quiz.")
+quiz = AppGroup("quiz", help="Manage the quiz.")
 
 
 @quiz.command()
 @click.option("--days", default=400, show_default=True, type=click.IntRange(min=2))
 def forget(days: int) -> None:
-    """Forget the players who have not played for so many days: for a timer.
+    """Delete players without a guess for some days. Run it by a timer.
 
-    Of the others, guesses as old go, and streaks stay.
+    Old guesses of other players are deleted too; their streaks are kept.
     """
     before = game.today(current_app.config["HARBOUR_TIMEZONE"]) - timedelta(days=days)
-    gone = select(Player.id).where(Player.seen < before)
-    db.session.execute(delete(Guess).where((Guess.day < before) | Guess.player_id.in_(gone)))
-    forgotten = db.session.execute(delete(Player).where(Player.seen < before))
+    inactive = select(Player.id).where(Player.seen < before)
+    db.session.execute(delete(Guess).where((Guess.day < before) | Guess.player_id.in_(inactive)))
+    deleted = db.session.execute(delete(Player).where(Player.seen < before))
     db.session.commit()
-    click.echo(f"Forgot {plural(row_count(forgotten), 'player')}.")
+    click.echo(f"Deleted {plural(row_count(deleted), 'player')}.")

@@ -1,4 +1,4 @@
-"""The films: what is known of each, and which one somebody means by what they typed."""
+"""The films, and the matching of guesses to films."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS = (
     *("eleven", "twelve", "thirteen"),
 )
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii")
-_ALIKE = {
+_EQUIVALENTS = {
     **{word: str(number) for number, word in enumerate(_WORDS)},
     **{roman: str(number) for number, roman in enumerate(_ROMAN, 1)},
     "doctor": "dr",
@@ -29,25 +29,25 @@ _ALIKE = {
     "saint": "st",
 }
 _LETTERS = str.maketrans({"æ": "ae", "ø": "o", "œ": "oe", "đ": "d", "ł": "l", "&": " and "})
-# What people leave out: "Kill Bill 1" is "Kill Bill: Volume 1".
+# Words that visitors omit before a number: "Kill Bill 1" matches "Kill Bill: Volume 1".
 _PART = {"part", "vol", "volume", "episode", "chapter"}
 _ARTICLES = {"the", "a", "an", "and"}
 _YEAR = re.compile(r"(.*?)[\s,(\[]+((?:19|20)[0-9]{2})\s*[)\]]?\s*")
-# What follows is a subtitle, after a colon or a dash: "Star Wars: …".
+# Separators before a subtitle: "Star Wars: …".
 SUBTITLE = re.compile(r":\s|\s[\u2013\u2014-]\s")
 
 
 class FilmsError(ValueError):
-    """A file with films, or notes about them, is not as it should be."""
+    """A file of films or notes is invalid."""
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """A sentence of a review.
+    """A quotation from a review.
 
     Attributes:
-        text: what was written.
-        source: who wrote it, and where.
+        text: the quotation.
+        source: author or publication.
     """
 
     text: str
@@ -56,11 +56,11 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Film:
-    """A film. The attributes are described in FILMS.md, but for these.
+    """A film. FILMS.md describes the other attributes.
 
     Attributes:
-        audience: per cent of the audience who liked it, where the site's operator has a licence.
-        snippets: sentences of reviews, likewise.
+        audience: audience score in percent, from the operator's notes.
+        snippets: quotations from reviews, from the operator's notes.
     """
 
     id: str
@@ -83,12 +83,12 @@ class Film:
 
     @property
     def name(self) -> str:
-        """The title and the year."""
+        """Title and year."""
         return f"{self.title} ({self.year})"
 
 
 class Films:
-    """All films that may come, and may be guessed."""
+    """All films of the quiz."""
 
     def __init__(self, films: Iterable[Film]) -> None:
         self.by_id = {film.id: film for film in films}
@@ -98,17 +98,17 @@ class Films:
 
     @cached_property
     def _by_key(self) -> dict[str, list[Film]]:
-        """The films by all that they may be called: the title, and what is before a subtitle."""
-        found: dict[str, list[Film]] = {}
+        """Films by normalised title, and by the part before a subtitle."""
+        by_key: dict[str, list[Film]] = {}
         for film in self.by_id.values():
             ends = [match.start() for match in SUBTITLE.finditer(film.title)]
-            for called in {key(film.title[:end]) for end in (None, *ends)} - {""}:
-                found.setdefault(called, []).append(film)
-        return found
+            for name in {key(film.title[:end]) for end in (None, *ends)} - {""}:
+                by_key.setdefault(name, []).append(film)
+        return by_key
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """What is suggested to everybody: every title, with the year where two share it."""
+        """All titles for suggestions, with the year if several films have the same title."""
         keys = [key(film.title) for film in self.by_id.values()]
         shared = {one for one in keys if len(self._by_key[one]) > 1 and keys.count(one) > 1}
         return tuple(
@@ -119,78 +119,78 @@ class Films:
         )
 
     def find(self, text: str, year: int) -> Film | None:
-        """Return the film that somebody means, or None when there is none of this name.
+        """Return the film for a guess, or None if no title matches.
 
         Args:
-            text: what was typed: a title, and the year if they like.
-            year: the year that everybody is told. Of several films of one name, the one of this
-                year is meant, unless another year was typed.
+            text: the guess: a title, optionally with the year.
+            year: the year in the first clue, which decides between films of the same name unless the
+                guess contains a year.
         """
-        called = key(text)
-        found = self._by_key.get(called, [])
-        if not found and (match := _YEAR.fullmatch(text)):
-            called, year = key(match[1]), int(match[2])
-            # Out by one is right: films begin at festivals, and people remember the cinema.
-            found = [film for film in self._by_key.get(called, []) if abs(film.year - year) <= 1]
-        # Nothing but the year decides between films of one name: the answer must not.
+        name = key(text)
+        matches = self._by_key.get(name, [])
+        if not matches and (match := _YEAR.fullmatch(text)):
+            name, year = key(match[1]), int(match[2])
+            # Accept one year off, because festival and cinema releases differ.
+            matches = [film for film in self._by_key.get(name, []) if abs(film.year - year) <= 1]
+        # Decide by the year only, because the result must not depend on the answer.
         return min(
-            found,
-            key=lambda film: (film.year != year, key(film.title) != called, film.year, film.id),
+            matches,
+            key=lambda film: (film.year != year, key(film.title) != name, film.year, film.id),
             default=None,
         )
 
     def near(self, text: str) -> list[str]:
-        """Return up to three titles that somebody may have meant who mistyped one."""
+        """Return up to three similar titles for a mistyped one."""
         typed = key(text)
-        # Comparing takes long: only with what is about as long.
-        long = [called for called in self._by_key if abs(len(called) - len(typed)) <= 2]
-        found = get_close_matches(typed, long, n=3, cutoff=0.8)
-        return list(dict.fromkeys(self._by_key[called][0].title for called in found))
+        # Fuzzy matching is slow, so compare only titles of similar length.
+        candidates = [name for name in self._by_key if abs(len(name) - len(typed)) <= 2]
+        matches = get_close_matches(typed, candidates, n=3, cutoff=0.8)
+        return list(dict.fromkeys(self._by_key[name][0].title for name in matches))
 
 
 def key(text: str) -> str:
-    """Return what is left of a title when all is gone that people write in different ways.
+    """Normalise a title, so that different spellings compare equal.
 
-    Articles, accents, capitals, punctuation and blanks go; Roman numerals and numbers in words
-    become digits. Empty for what has neither letters nor digits.
+    Removes articles, accents, capitals, punctuation and spaces; converts Roman numerals and number
+    words to digits. Returns "" for text without letters or digits.
     """
     plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     plain = re.sub(r"['\u2018\u2019`\u2044.*]", "", plain)  # It's, Dr., ½, M*A*S*H
-    words = [_ALIKE.get(word, word) for word in re.findall(r"\w+", plain.replace("_", " "))]
-    kept = [
+    words = [_EQUIVALENTS.get(word, word) for word in re.findall(r"\w+", plain.replace("_", " "))]
+    significant = [
         word
         for word, after in zip(words, [*words[1:], ""], strict=False)
         if word not in _ARTICLES and not (word in _PART and after.isdecimal())
     ]
-    return "".join(kept or words)
+    return "".join(significant or words)
 
 
 @lru_cache(maxsize=4)
 def load(notes: str = "", shipped: Path = SHIPPED) -> Films:
-    """Return the films, with an operator's notes about them.
+    """Return the films with the operator's notes.
 
     Args:
-        notes: a file of JSON, such as ``{"tt0066026": {"audience": 86, "snippets": [{"text": "…",
+        notes: path of a JSON file such as ``{"tt0066026": {"audience": 86, "snippets": [{"text": "…",
             "source": "…"}]}}``; empty for none.
-        shipped: where the films are; where there is no such file, there are none.
+        shipped: path of the films; a missing file means no films.
 
     Raises:
-        FilmsError: a file cannot be read, or something in it is not as it should be.
+        FilmsError: a file cannot be read, or its content is invalid.
     """
     try:
         lines = shipped.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return Films(())
     names, *rows = map(json.loads, lines)
-    films = {row[0]: Film(**dict(zip(names, map(_frozen, row), strict=True))) for row in rows}
+    films = {row[0]: Film(**dict(zip(names, map(_freeze, row), strict=True))) for row in rows}
     for number, note in _notes(notes).items():
         if number in films:
             films[number] = replace(films[number], **_note(number, note))
     return Films(films.values())
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _freeze(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -200,23 +200,23 @@ def _notes(path: str) -> Mapping[str, Any]:
     try:
         notes = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FilmsError(f"{path} cannot be read: {error}") from error
+        raise FilmsError(f"{path}: cannot be read: {error}") from error
     if not isinstance(notes, dict):
-        raise FilmsError(f"{path} is not an object of films by their ids")
+        raise FilmsError(f"{path}: expected an object with films by id")
     return notes
 
 
-def _note(number: str, note: Any) -> dict[str, Any]:  # noqa: ANN401 (likewise)
-    """Return an operator's note about a film as values of its attributes."""
+def _note(number: str, note: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON)
+    """Return the attributes for an operator's note about a film."""
     if not isinstance(note, dict) or note.keys() - {"audience", "snippets"}:
         raise FilmsError(f"{number}: expected an object with audience, snippets or both")
     audience, snippets = note.get("audience"), note.get("snippets", [])
     if audience is not None and (type(audience) is not int or not 0 <= audience <= 100):
-        raise FilmsError(f"{number}: audience is {audience!r}, expected a number from 0 to 100")
+        raise FilmsError(f"{number}: found audience {audience!r}, expected a number from 0 to 100")
     try:
         read = tuple(Snippet(**snippet) for snippet in snippets)
     except TypeError:
         read = (Snippet(""),)
     if not all(s.text and isinstance(s.text, str) and isinstance(s.source, str) for s in read):
-        raise FilmsError(f"{number}: a snippet is an object with a text and a source")
+        raise FilmsError(f"{number}: expected each snippet to be an object with text and source")
     return {"audience": audience, "snippets": read}

@@ -1,4 +1,4 @@
-"""The rules, without pages and tables: which film comes on which day, and what is told when."""
+"""The rules of the quiz, without pages and tables: the film of each day, clues and results."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..formats import long_date, money, plural, thousands
 from .films import SUBTITLE, Film, Films, key
 
 TRIES = 6
-# No film comes again for as long: ten years, with their leap days.
-APART = timedelta(days=3653)
-# Positions within which a film moves from one round to the next. All films but one block's have
-# come between two times of one film, so 4,222 films and blocks of 500 are 3,723 days apart.
+# A film is not repeated for ten years, including leap days.
+MIN_INTERVAL = timedelta(days=3653)
+# Size of the blocks that are shuffled in each round. Between two days of one film come all films
+# except one block: with 4,222 films and blocks of 500, at least 3,723 days.
 BLOCK = 500
 
 
@@ -28,23 +28,23 @@ def now() -> datetime:
 
 
 def today(zone: tzinfo) -> date:
-    """Return the day it is in the site's time zone. Nothing that a visitor sends changes it."""
+    """Return the date in the site's time zone, independent of the visitor."""
     return now().astimezone(zone).date()
 
 
-# --- Which film --------------------------------------------------------------------------------
+# --- Film of a day -----------------------------------------------------------------------------
 
 
 class Order:
-    """The order in which the films come. Who does not have the secret cannot tell it.
+    """The order of the films, which cannot be predicted without the secret.
 
-    Each round has every film once. The films are sorted by a keyed hash of their ids; each round
-    sorts every block of positions of that anew, by a hash that has the round's number in it: a
-    film comes back after a round, give or take a block, and the round before does not tell when.
+    Each round contains every film once. Films are sorted by a keyed hash of their IDs. Each round
+    shuffles blocks of positions by a hash that includes the round's number, so that a film returns
+    after one round, plus or minus a block, on a day that earlier rounds do not reveal.
     """
 
     def __init__(self, films: Films, secret: str) -> None:
-        # A key for this purpose alone: the secret signs cookies too.
+        # A separate key, because the secret also signs cookies.
         self._key = self._hash(secret.encode(), "harbour quiz order")
         self._films = sorted(films.by_id, key=lambda number: self._hash(self._key, number))
         self._block = lru_cache(maxsize=2)(self._sorted)
@@ -54,7 +54,7 @@ class Order:
         return hmac.digest(secret, text.encode(), hashlib.sha256)
 
     def _sorted(self, round_: int, begin: int) -> list[str]:
-        """Return a block of positions as it is in a round."""
+        """Return a block of positions, shuffled for a round."""
         block = self._films[begin : begin + BLOCK]
         return sorted(block, key=lambda number: self._hash(self._key, f"{round_} {number}"))
 
@@ -64,28 +64,28 @@ class Order:
         return self._block(round_, begin)[place - begin]
 
     def film(self, day: date, recent: Collection[str] = ()) -> str:
-        """Return the id of a day's film.
+        """Return the ID of a day's film.
 
         Args:
             day: the day.
-            recent: what has come in the last ten years, with another key or other films maybe.
+            recent: IDs of the last ten years, possibly from another key or other films.
         """
         for step in range(len(self._films)):
             if (number := self._at(day.toordinal() + step)) not in recent:
                 return number
-        return self._at(day.toordinal())  # there are fewer films than days in ten years
+        return self._at(day.toordinal())  # fewer films than days in ten years
 
 
-# --- What is told ------------------------------------------------------------------------------
+# --- Clues -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Clue:
-    """Something that is told of a film.
+    """A clue about a film.
 
     Attributes:
-        label: what it is about, such as "Director".
-        text: what is told.
+        label: a label such as "Director".
+        text: the content.
     """
 
     label: str
@@ -93,7 +93,7 @@ class Clue:
 
 
 def clues(film: Film, wrong: int) -> list[Clue]:
-    """Return what somebody may know after so many wrong guesses, from 0 to 5."""
+    """Return the clues after a number of wrong guesses, from 0 to 5."""
     steps = (_first, _second, _third, _fourth, _fifth, _sixth)
     return [clue for step in steps[: wrong + 1] for clue in step(film)]
 
@@ -153,33 +153,33 @@ def _snippet(film: Film, number: int) -> Iterator[Clue]:
 
 
 def without_title(text: str, film: Film) -> str:
-    """Return a text with dots where the title stands, or a part of it: a review often has it."""
+    """Return a text with dots in place of the title and its parts."""
     parts = {film.title, *SUBTITLE.split(film.title)}
-    wanted = {key(part) for part in parts} - {""}
+    hidden = {key(part) for part in parts} - {""}
     words = list(re.finditer(r"[\w'\u2019&*.-]*\w[\w'\u2019&*-]*", text))
-    most = max(len(part.split()) for part in parts) + 2  # an article, a dash for a blank
-    shown, told, first = "", 0, 0  # the text so far, and how far that is
+    max_words = max(len(part.split()) for part in parts) + 2  # an article, a dash
+    result, position, first = "", 0, 0  # the text up to a position
     while first < len(words):
-        for last in range(min(first + most, len(words)) - 1, first - 1, -1):
+        for last in range(min(first + max_words, len(words)) - 1, first - 1, -1):
             begin, end = words[first].start(), words[last].end()
-            if key(text[begin:end]) in wanted:
-                shown, told, first = f"{shown}{text[told:begin]}…", end, last
+            if key(text[begin:end]) in hidden:
+                result, position, first = f"{result}{text[position:begin]}…", end, last
                 break
         first += 1
-    return shown + text[told:]
+    return result + text[position:]
 
 
-# --- How it stands -----------------------------------------------------------------------------
+# --- State of a game ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Game:
-    """How a day's film stands for one player.
+    """A player's game of one day.
 
     Attributes:
         day: the day.
-        film: its film, of which no more is told than the methods tell.
-        guesses: what was guessed, in order.
+        film: the film; only the methods decide what is shown of it.
+        guesses: guesses in order.
     """
 
     day: date
@@ -193,26 +193,26 @@ class Game:
 
     @property
     def over(self) -> bool:
-        """Whether the answer may be told."""
+        """Whether the game is over, so that the answer may be shown."""
         return self.won or len(self.guesses) >= TRIES
 
     @property
     def left(self) -> int:
-        """How many tries are left."""
+        """The number of tries left."""
         return 0 if self.over else TRIES - len(self.guesses)
 
     def clues(self) -> list[Clue]:
-        """Return what the player has earned."""
+        """Return the clues that the player has earned."""
         return clues(self.film, TRIES - 1 if self.over else len(self.guesses))
 
     def share(self, town: str, url: str) -> str:
-        """Return the result for others to see. It tells nothing of the film."""
+        """Return a result to share, without any information about the film."""
         tries = str(len(self.guesses)) if self.won else "X"
         squares = "".join("🟩" if guess.id == self.film.id else "🟥" for guess in self.guesses)
         return f"{town}\u2019s film of {_day(self.day)}: {tries}/{TRIES}\n{squares}\n{url}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return how it stands, for the page's script. Pages show nothing else either."""
+        """Return the state for pages and their script. It contains only what the player may see."""
         return {
             "day": self.day.isoformat(),
             "clues": [{"label": clue.label, "text": clue.text} for clue in self.clues()],
@@ -226,17 +226,17 @@ class Game:
 
 
 def _day(day: date) -> str:
-    return long_date(datetime(day.year, day.month, day.day))  # noqa: DTZ001 (a day, no moment)
+    return long_date(datetime(day.year, day.month, day.day))  # noqa: DTZ001 (a date without time)
 
 
 @dataclass(frozen=True)
 class Streak:
-    """Days in a row on which somebody guessed the film.
+    """Consecutive days on which a player guessed the film.
 
     Attributes:
-        days: how many, up to `last`.
-        best: the most there ever were.
-        last: the last day of them, or None.
+        days: length up to `last`.
+        best: longest streak so far.
+        last: last day of the streak, or None.
     """
 
     days: int = 0
@@ -244,11 +244,11 @@ class Streak:
     last: date | None = None
 
     def at(self, day: date) -> int:
-        """Return the streak as it stands on a day. It lasts until a day went by without it."""
+        """Return the streak on a day: 0 if a day was missed."""
         return self.days if self.last and day - self.last <= timedelta(days=1) else 0
 
     def after(self, day: date, *, won: bool) -> Streak:
-        """Return the streak after a day's film, which was guessed or not."""
+        """Return the streak after the game of a day."""
         if not won:
             return Streak(0, self.best, self.last)
         days = self.at(day) + 1

@@ -1,4 +1,4 @@
-"""What the quiz keeps: each day's film, and who guessed what. Nothing says who a player is."""
+"""Tables of the quiz: films of the days, players and guesses. No personal data is stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .game import Streak
 
 
 class Day(db.Model):
-    """A day's film, written when it is first asked for.
+    """A day's film, stored at its first request.
 
-    It stays the day's film when the secret key or the films change.
+    Later changes of the secret key or of the films do not change it.
 
     Attributes:
-        day: in the site's time zone.
-        film: the film's id.
+        day: date in the site's time zone.
+        film: ID of the film.
     """
 
     __tablename__ = "quiz_days"
@@ -32,12 +32,12 @@ class Day(db.Model):
 
 
 class Player(db.Model):
-    """A browser that has guessed.
+    """A browser that has submitted a guess.
 
     Attributes:
-        name: what its cookie says, at random.
+        name: random name in the browser's cookie.
         streak, best, last: see `game.Streak`; `last` is the last day of the streak.
-        seen: the day of the last guess.
+        seen: day of the last guess.
     """
 
     __tablename__ = "quiz_players"
@@ -56,18 +56,18 @@ class Player(db.Model):
         return Streak(self.streak, self.best, self.last)
 
     def set_streak(self, streak: Streak) -> None:
-        """Keep a streak."""
+        """Store a streak."""
         self.streak, self.best, self.last = streak.days, streak.best, streak.last
 
 
 class Guess(db.Model):
-    """A guess that counts.
+    """A valid guess.
 
     Attributes:
-        player_id: whose it is.
-        day: the day whose film it is about.
-        number: from 1. There is one of each number, so two guesses at once are not one try.
-        film: the id of the film that was meant.
+        player_id: ID of the player.
+        day: day of the film.
+        number: from 1; unique per player and day, which prevents concurrent guesses with one number.
+        film: ID of the guessed film.
     """
 
     __tablename__ = "quiz_guesses"

@@ -1,8 +1,8 @@
-"""The pages of the daily film, and what their script asks for.
+"""Pages of the daily film, and the JSON for their script.
 
-What a player has guessed is kept here, and their cookie has no more than a signed random name:
-whoever keeps an old cookie has no tries from it. Each answer is made from `Game`, which tells no
-more than the guesses that are stored have earned.
+The database stores the guesses, and the cookie contains only a signed random name, so that old
+cookies do not restore tries. Every response is created from `Game`, which limits it to the
+clues earned by stored guesses.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from .films import MAX_TITLE, Film, Films
 from .game import Game, Order, Streak
 from .models import Day, Guess, Player
 
-KEPT = timedelta(days=400)  # the longest that browsers keep a cookie
+COOKIE_AGE = timedelta(days=400)  # the maximum of browsers
 PER_PAGE = 31  # days of the archive
-# The titles are the same until a release or an operator's file changes them.
-TITLES = "public, max-age=3600"
+# The titles change only with a release or with the operator's notes.
+TITLES_CACHING = "public, max-age=3600"
 
-# By address: who begins anew with each guess does not get through all the films in a day.
-TRIED = limiter.shared_limit("60 per hour", scope="quiz")
+# Per address, so that deleting the cookie does not allow trying all films in a day.
+GUESS_LIMIT = limiter.shared_limit("60 per hour", scope="quiz")
 
 bp = Blueprint("quiz", __name__, url_prefix="/quiz")
 log = logs.get(__name__)
 
 
 class GuessForm(FlaskForm):
-    """A guess, and the day of the page that it was typed into."""
+    """A guess, with the day of the page on which it was made."""
 
     guess = StringField(
         "Which film is it?",
-        description="Its title will do. A name that we do not know costs no try.",
+        description="Its title will do. An unknown name costs no try.",
         filters=[lambda value: clean_line(value) if isinstance(value, str) else ""],
         render_kw={
             "autocomplete": "off",
@@ -63,10 +63,10 @@ class GuessForm(FlaskForm):
 
 
 @bp.after_request
-def say_who_may_keep_it(response: Response) -> Response:
-    """Keep what is a player's own out of every cache. The archive is everybody's."""
+def set_cache_control(response: Response) -> Response:
+    """Forbid caching of responses with a player's state. The archive is public."""
     if request.endpoint == "quiz.titles" and response.status_code < 400:
-        response.headers["Cache-Control"] = TITLES
+        response.headers["Cache-Control"] = TITLES_CACHING
     elif request.endpoint not in {"quiz.archive", "quiz.past"}:
         keep_private(response)
     return response
@@ -77,18 +77,18 @@ def say_who_may_keep_it(response: Response) -> Response:
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
-    """Show the day's film as far as the player has got."""
+    """Show the film of the day with the player's state."""
     if not _films():
         return render("quiz/missing.html")
     return _page(GuessForm(formdata=None))
 
 
 @bp.post("/")
-@TRIED
+@GUESS_LIMIT
 def guess() -> ResponseReturnValue:
-    """Take a guess from the form, and show what came of it."""
+    """Accept a guess from the form, and show the result."""
     form = GuessForm(request.form)
-    player, problem = _take(form)
+    player, problem = _submit(form)
     if problem:
         form.guess.errors = [problem]
         return _with_cookie(_page(form, 422), player)
@@ -97,16 +97,16 @@ def guess() -> ResponseReturnValue:
 
 @bp.get("/today.json")
 def state() -> Response:
-    """Return what the page shows, for its script."""
+    """Return the player's state for the script."""
     _require_films()
     return jsonify(_state(_player()))
 
 
 @bp.post("/guess.json")
-@TRIED
+@GUESS_LIMIT
 def guess_json() -> ResponseReturnValue:
-    """Take a guess from the page's script, and return what the page shows then."""
-    player, problem = _take(GuessForm(request.form))
+    """Accept a guess from the script, and return the new state."""
+    player, problem = _submit(GuessForm(request.form))
     response = jsonify(**_state(player), problem=problem)
     response.status_code = 422 if problem else 200
     return _with_cookie(response, player)
@@ -114,7 +114,7 @@ def guess_json() -> ResponseReturnValue:
 
 @bp.get("/titles.json")
 def titles() -> ResponseReturnValue:
-    """Return what to suggest while somebody types: every title, whatever the day and the player."""
+    """Return all titles for suggestions, independent of day and player."""
     response = jsonify(_films().labels)
     response.add_etag()
     return response.make_conditional(request)
@@ -122,27 +122,29 @@ def titles() -> ResponseReturnValue:
 
 @bp.get("/archive")
 def archive() -> str:
-    """List the films of the days that are over, the last first."""
+    """List the films of past days, latest first."""
     page = min(max(request.args.get("page", 1, type=int), 1), 1000)
-    found = db.session.scalars(
+    recorded_days = db.session.scalars(
         select(Day)
         .where(Day.day < _today())
         .order_by(Day.day.desc())
         .limit(PER_PAGE + 1)
         .offset((page - 1) * PER_PAGE)
     ).all()
-    known = _films().by_id
-    days = [(_midnight(d.day), known[d.film]) for d in found[:PER_PAGE] if d.film in known]
-    return render("quiz/archive.html", days=days, page=page, more=len(found) > PER_PAGE)
+    films_by_id = _films().by_id
+    days = [
+        (_midnight(d.day), films_by_id[d.film]) for d in recorded_days[:PER_PAGE] if d.film in films_by_id
+    ]
+    return render("quiz/archive.html", days=days, page=page, more=len(recorded_days) > PER_PAGE)
 
 
 @bp.get("/archive/<day>")
 def past(day: str) -> str:
-    """Show the film of a day that is over. For every other day there is no such page."""
-    asked = _date(day)
-    # Looked for only if it is over: what is not, is not even looked at.
-    over = asked is not None and asked < _today()
-    stored = db.session.get(Day, asked) if over else None
+    """Show the film of a past day, or 404 for other days."""
+    requested_day = _date(day)
+    # Query past days only, so that the current film cannot leak.
+    is_past = requested_day is not None and requested_day < _today()
+    stored = db.session.get(Day, requested_day) if is_past else None
     film = _films().by_id.get(stored.film) if stored else None
     if stored is None or film is None:
         abort(404)
@@ -151,28 +153,28 @@ def past(day: str) -> str:
 
 
 def _page(form: GuessForm, status: int = 200) -> Response:
-    shown = _state(_player())
-    # Of today, whatever day was sent: who is a day late may go on with the new film.
-    form.day.data = shown["day"]
-    day = _midnight(date.fromisoformat(shown["day"]))
-    page = render("quiz/index.html", form=form, quiz=shown, day=day)
+    state = _state(_player())
+    # Always today, so that late visitors can continue with the new film.
+    form.day.data = state["day"]
+    day = _midnight(date.fromisoformat(state["day"]))
+    page = render("quiz/index.html", form=form, quiz=state, day=day)
     return current_app.response_class(page, status)
 
 
 def _state(player: Player | None) -> dict[str, Any]:
-    """Return all that a page may show a player."""
-    played = _game(player, _today())
+    """Return everything that a page may show to a player."""
+    game_state = _game(player, _today())
     streak = player.get_streak() if player else Streak()
     home = url_for("quiz.index", _external=True)
     return {
-        **played.as_json(),
-        "streak": streak.at(played.day),
+        **game_state.as_json(),
+        "streak": streak.at(game_state.day),
         "best": streak.best,
-        "share": played.share(current_app.config["HARBOUR_TOWN"], home) if played.over else None,
+        "share": game_state.share(current_app.config["HARBOUR_TOWN"], home) if game_state.over else None,
     }
 
 
-# --- Which film --------------------------------------------------------------------------------
+# --- Film of a day -----------------------------------------------------------------------------
 
 
 def _films() -> Films:
@@ -185,8 +187,8 @@ def _require_films() -> None:
 
 
 @lru_cache(maxsize=4)
-def _order(known: Films, secret: str) -> Order:
-    return Order(known, secret)
+def _order(all_films: Films, secret: str) -> Order:
+    return Order(all_films, secret)
 
 
 def _today() -> date:
@@ -194,26 +196,26 @@ def _today() -> date:
 
 
 def _film_of(day: date) -> Film:
-    """Return the film of a day that has begun, and keep that it is this one."""
-    known = _films()
+    """Return the film of a day, and store it at the first request."""
+    all_films = _films()
     stored = db.session.get(Day, day)
-    if stored and stored.film in known.by_id:
-        return known.by_id[stored.film]
-    recent = db.session.scalars(select(Day.film).where(Day.day > day - game.APART)).all()
-    number = _order(known, current_app.config["SECRET_KEY"]).film(day, set(recent))
+    if stored and stored.film in all_films.by_id:
+        return all_films.by_id[stored.film]
+    recent = db.session.scalars(select(Day.film).where(Day.day > day - game.MIN_INTERVAL)).all()
+    number = _order(all_films, current_app.config["SECRET_KEY"]).film(day, set(recent))
     if stored:
-        stored.film = number  # its film is not among the films any more
+        stored.film = number  # the stored film was removed from the films
     else:
         db.session.add(Day(day=day, film=number))
     try:
         db.session.commit()
-    except IntegrityError:  # another worker was first
+    except IntegrityError:  # another worker stored it first
         db.session.rollback()
         number = db.session.scalars(select(Day.film).where(Day.day == day)).one()
-    return known.by_id[number]
+    return all_films.by_id[number]
 
 
-# --- Who plays ---------------------------------------------------------------------------------
+# --- Players -----------------------------------------------------------------------------------
 
 
 def _signer() -> URLSafeSerializer:
@@ -221,12 +223,12 @@ def _signer() -> URLSafeSerializer:
 
 
 def _cookie() -> str:
-    # With the prefix where the session's cookie has it, see config.py.
+    # With the same prefix as the session's cookie, see config.py.
     return "__Host-quiz" if current_app.config["SESSION_COOKIE_SECURE"] else "quiz"
 
 
 def _player() -> Player | None:
-    """Return who the cookie says it is, if that is somebody who has guessed."""
+    """Return the player named by the cookie, or None."""
     try:
         name = _signer().loads(request.cookies.get(_cookie(), ""))
     except BadSignature:
@@ -237,12 +239,12 @@ def _player() -> Player | None:
 
 
 def _with_cookie(response: Any, player: Player | None) -> Response:  # noqa: ANN401 (Flask's or Werkzeug's)
-    """Give the browser its name, for as long as a cookie may stay."""
+    """Set the player's cookie."""
     if player:
         response.set_cookie(
             _cookie(),
             str(_signer().dumps(player.name)),
-            max_age=KEPT,
+            max_age=COOKIE_AGE,
             secure=current_app.config["SESSION_COOKIE_SECURE"],
             httponly=True,
             samesite="Lax",
@@ -251,52 +253,52 @@ def _with_cookie(response: Any, player: Player | None) -> Response:  # noqa: ANN
 
 
 def _game(player: Player | None, day: date) -> Game:
-    """Return how a day's film stands for a player."""
+    """Return a player's game of one day."""
     return Game(day, _film_of(day), tuple(_guesses(player, day)) if player else ())
 
 
 def _guesses(player: Player, day: date) -> Iterator[Film]:
-    known = _films().by_id
-    found: Sequence[str] = db.session.scalars(
+    films_by_id = _films().by_id
+    film_ids: Sequence[str] = db.session.scalars(
         select(Guess.film).where(Guess.player_id == player.id, Guess.day == day).order_by(Guess.number)
     ).all()
-    # A film that is not among the films any more has cost its try all the same.
-    nobodys = Film("", "A film", 0, (), 0, 0, 0, None, None, 0, (), (), (), None, None)
-    return (known.get(number, nobodys) for number in found)
+    # Films that were removed since still count as tries.
+    unknown = Film("", "A film", 0, (), 0, 0, 0, None, None, 0, (), (), (), None, None)
+    return (films_by_id.get(number, unknown) for number in film_ids)
 
 
-def _take(form: GuessForm) -> tuple[Player | None, str | None]:
-    """Store a guess, if it is one that counts.
+def _submit(form: GuessForm) -> tuple[Player | None, str | None]:
+    """Store a guess if it is valid.
 
     Returns:
-        Who guessed, and why the guess does not count if it does not.
+        The player, and the reason if the guess is rejected.
     """
     _require_films()
     player = _player()
-    typed = form.guess.data
+    text = form.guess.data
     day = _today()
-    if not form.validate() or not typed:
+    if not form.validate() or not text:
         return player, "Type the title of a film."
-    if len(typed) > MAX_TITLE:
+    if len(text) > MAX_TITLE:
         return player, "No title is as long as that."
     if form.day.data != day.isoformat():
-        return player, "Midnight has passed, and there is a new film. Your guess was for the last."
-    meant = _films().find(typed, _film_of(day).year)
-    if meant is None:
-        near = " or ".join(_films().near(typed))
-        asked = f" Did you mean {near}?" if near else ""
-        return player, f"We know no film of this name.{asked} It has cost no try."
-    # What stands in the table decides: several tries may be on their way at once, and all but one
-    # of them come back here, until the film is over.
+        return player, "Midnight has passed, and there is a new film. Your guess was for the previous one."
+    film = _films().find(text, _film_of(day).year)
+    if film is None:
+        near = " or ".join(_films().near(text))
+        question = f" Did you mean {near}?" if near else ""
+        return player, f"We have no film of this name.{question} It has cost no try."
+    # The unique number in the table serialises concurrent guesses: all but one of them fail and try
+    # again with the new state, until the game is over.
     while True:
         before = _game(player, day)
         if before.over:
             return player, None
-        if meant in before.guesses:
-            return player, f"You have guessed {meant.name} before. It has cost no try."
+        if film in before.guesses:
+            return player, f"You have guessed {film.name} before. It has cost no try."
         player = player or Player(name=secrets.token_hex(16), streak=0, best=0, seen=day)
         try:
-            _store(player, before, meant)
+            _store(player, before, film)
         except IntegrityError:
             db.session.rollback()
             player = _player()
@@ -304,16 +306,16 @@ def _take(form: GuessForm) -> tuple[Player | None, str | None]:
             return player, None
 
 
-def _store(player: Player, before: Game, meant: Film) -> None:
-    """Keep a guess, and the streak when it was the last."""
-    after = Game(before.day, before.film, (*before.guesses, meant))
+def _store(player: Player, before: Game, film: Film) -> None:
+    """Store a guess, and update the streak if the game is over."""
+    after = Game(before.day, before.film, (*before.guesses, film))
     player.seen = before.day
     if after.over:
         player.set_streak(player.get_streak().after(before.day, won=after.won))
     db.session.add(player)
     db.session.flush()
     number = len(after.guesses)
-    db.session.add(Guess(player_id=player.id, day=before.day, number=number, film=meant.id))
+    db.session.add(Guess(player_id=player.id, day=before.day, number=number, film=film.id))
     db.session.commit()
     if after.over:
         log.info("quiz_over", won=after.won, tries=number)
@@ -323,7 +325,7 @@ def _store(player: Player, before: Game, meant: Film) -> None:
 
 
 def _date(text: str) -> date | None:
-    """Return a day that is written as 2026-05-04, and in no other way."""
+    """Parse a date in the format 2026-05-04, or return None."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None
     try:

@@ -1,5 +1,5 @@
-/* The daily film without loading the page anew, and titles to choose from. Without this script the
-   page's form does the same. What it shows comes from the server as the page does; it holds no more. */
+/* Submits guesses without reloading the page, and suggests titles. Without this script the page's form
+   works alone. All texts come from the server. */
 "use strict";
 
 (() => {
@@ -14,11 +14,11 @@
     return element;
   };
 
-  // --- How it stands ---
+  // --- State ---
 
   const tries = (number) => (number === 1 ? "1 try" : `${number} tries`);
 
-  const said = (quiz) => {
+  const statusText = (quiz) => {
     if (quiz.won) return "You have it!";
     if (quiz.over) return "No tries left.";
     return `${tries(quiz.left)} left${quiz.left < quiz.tries ? ", and there is a new clue" : ""}.`;
@@ -41,7 +41,7 @@
   };
 
   const show = (quiz) => {
-    part("left").textContent = said(quiz);
+    part("left").textContent = statusText(quiz);
     part("clues").replaceChildren(
       ...quiz.clues.map((clue) => {
         const pair = document.createElement("div");
@@ -96,27 +96,27 @@
         field.focus();
       }
     } catch {
-      // The page that answers a form says what is wrong. submit() does not come here again.
+      // Submit the form normally, so that the server shows the error. submit() does not fire this event.
       form.submit();
     } finally {
       waiting = false;
     }
   });
 
-  // A page that the browser had kept may be of another try, or of another day.
+  // Refresh pages from the back/forward cache, which may show an earlier state or day.
   window.addEventListener("pageshow", async (event) => {
     if (!event.persisted) return;
     try {
       const answer = await fetch(form.dataset.state);
       if (answer.ok) show(await answer.json());
     } catch {
-      // What it shows stays true as far as it goes.
+      // Keep the earlier state.
     }
   });
 
-  // --- Titles to choose from ---
+  // --- Suggestions ---
 
-  const MOST = 8;
+  const MAX_SUGGESTIONS = 8;
   const list = make("ul", "", "titles");
   list.id = "quiz-titles";
   list.hidden = true;
@@ -138,7 +138,7 @@
   let titles = null;
   let chosen = -1;
 
-  // All of them at once, when somebody begins to type: what is typed stays here.
+  // Load all titles once, when typing starts, so that the typed text is not sent to the server.
   const fetchTitles = async () => {
     if (titles) return;
     titles = [];
@@ -170,12 +170,12 @@
     found.sort((a, b) => b.words.startsWith(` ${typed}`) - a.words.startsWith(` ${typed}`));
     close();
     list.replaceChildren(
-      ...found.slice(0, MOST).map((one, number) => {
+      ...found.slice(0, MAX_SUGGESTIONS).map((one, number) => {
         const option = make("li", one.title);
         option.id = `quiz-title-${number}`;
         option.setAttribute("role", "option");
         option.setAttribute("aria-selected", "false");
-        // Before the field loses the focus.
+        // mousedown, because it fires before the field loses focus.
         option.addEventListener("mousedown", (event) => {
           event.preventDefault();
           take(option);
@@ -216,7 +216,7 @@
     }
   });
 
-  // --- The result, for others ---
+  // --- Sharing the result ---
 
   const copy = part("copy");
   copy.hidden = !(navigator.share || navigator.clipboard);
@@ -230,7 +230,7 @@
         copy.textContent = "Copied";
       }
     } catch {
-      // Not allowed, or not wanted: the text is there to be marked.
+      // Rejected by the browser or the user. The text can still be selected.
     }
   });
 })();

@@ -1,7 +1,8 @@
-"""The weather in the site's towns, now and for the days to come, and each morning by e-mail.
+"""The weather in the configured towns, on a page and by e-mail each morning.
 
-`towns` says where, `service` asks OpenWeatherMap, `reports` keeps what it answered, `pages` shows
-it; `subscribers` has who wants it by e-mail, `digest` sends it, `commands` is for timers.
+`towns`: the configured towns. `service`: the client for OpenWeatherMap. `reports`: the last
+responses. `pages`: the pages. `subscribers`: the mailing list. `digest`: sending the mails.
+`commands`: commands for timers.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ __all__ = ["bp", "init_app"]
 
 
 def init_app(app: Flask) -> None:
-    """Learn which towns there are.
+    """Parse the configured towns.
 
     Raises:
-        config.ConfigurationError: the setting cannot be used.
+        config.ConfigurationError: the setting is invalid.
     """
     app.extensions["weather"] = towns.parse(app.config["HARBOUR_WEATHER_TOWNS"] or app.config["HARBOUR_TOWN"])

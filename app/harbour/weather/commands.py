@@ -1,4 +1,4 @@
-"""What an operator and the timers do: `flask weather`."""
+"""Commands for the weather: `flask weather`."""
 
 from __future__ import annotations
 
@@ -11,61 +11,59 @@ from .. import mail
 from ..formats import plural
 from . import digest, reports, service, subscribers, towns
 
-# Somewhat less than a page's, so that a timer every ten minutes leaves no page anything to fetch.
-FRESH = timedelta(minutes=5)
-PATIENCE = 30.0  # seconds for each town
+# Below the maximum age of pages, so that pages find fresh data if a timer runs every ten minutes.
+MAX_AGE = timedelta(minutes=5)
+MAX_WAIT = 30.0  # seconds for each town
 
-weather = AppGroup("weather", help="Look after the weather.")
+weather = AppGroup("weather", help="Manage the weather.")
 TIME = click.DateTime(["%H:%M"])
 
 
 @weather.command()
 def fetch() -> None:
-    """Ask the service for each town, so that no visitor has to wait: for a timer."""
+    """Fetch the weather of each town, so that visitors do not wait. Run it by a timer."""
     if not service.configured():
-        raise click.ClickException("There is no weather service: OPENWEATHERMAP_KEY is not set.")
-    missing = [town.name for town in towns.every() if not _fetched(town)]
+        raise click.ClickException("OPENWEATHERMAP_KEY is not set.")
+    missing = [town.name for town in towns.all_towns() if not _refresh(town)]
     for name in missing:
         click.echo(f"No new weather for {name}.")
     if missing:
-        raise click.ClickException("The weather service did not answer; the log says why.")
-    click.echo(f"There is new weather for {plural(len(towns.every()), 'town')}.")
+        raise click.ClickException("The weather service did not respond. See the log for the reason.")
+    click.echo(f"Fetched the weather of {plural(len(towns.all_towns()), 'town')}.")
 
 
-def _fetched(town: towns.Town) -> bool:
-    reports.refreshed(town, FRESH, PATIENCE)
+def _refresh(town: towns.Town) -> bool:
+    reports.refresh(town, MAX_AGE, MAX_WAIT)
     return not reports.outdated(town)
 
 
 @weather.command("digest")
-@click.option("--from", "begin", type=TIME, help="Nothing is sent before, in the site's time zone.")
-@click.option("--until", "end", type=TIME, help="Nothing is sent after.")
+@click.option("--from", "begin", type=TIME, help="Send nothing before this time, in the site's time zone.")
+@click.option("--until", "end", type=TIME, help="Send nothing after this time.")
 def send_digest(begin: datetime | None, end: datetime | None) -> None:
-    """Mail the day's weather to who has not got it today: for a timer, as often as you like."""
-    if not subscribers.offered():
-        raise click.ClickException(
-            "The weather is mailed with OPENWEATHERMAP_KEY, SMTP_URL and HARBOUR_URL; one is not set."
-        )
+    """Mail the day's weather to subscribers without a delivery today. Run it by a timer."""
+    if not subscribers.available():
+        raise click.ClickException("The digest requires OPENWEATHERMAP_KEY, SMTP_URL and HARBOUR_URL.")
     moment = reports.local()
     if (begin and moment.time() < begin.time()) or (end and moment.time() > end.time()):
-        click.echo(f"It is {moment:%H:%M}: not the time to send anything.")
+        click.echo(f"{moment:%H:%M} is outside of the sending hours: nothing sent.")
         return
     day = moment.date()
     try:
         outcome = digest.send(day)
     except (mail.MailError, mail.UnansweredError) as error:
-        raise click.ClickException(f"The mail server does not answer: {error}") from error
-    digest.tidy(day)
+        raise click.ClickException(f"The mail server does not respond: {error}") from error
+    digest.clean_up(day)
     click.echo(f"{day}: mailed {plural(outcome.sent, 'digest')}.")
     if outcome.unknown:
         click.echo(
-            f"Of {outcome.unknown} nobody knows: a run ended, or the mail server fell silent, while"
-            " it was being taken. They are not sent again."
+            f"{outcome.unknown} with unknown delivery: a run was interrupted, or the mail server did not"
+            " reply, while a digest was being sent. They are not sent again."
         )
     if outcome.given_up:
-        click.echo(f"Refused {digest.MOST_REFUSALS} times today, and left: {outcome.given_up}.")
-    if outcome.waiting:
+        click.echo(f"{outcome.given_up} given up: rejected {digest.MAX_REJECTIONS} times today.")
+    if outcome.pending:
         raise click.ClickException(
-            f"{plural(outcome.waiting, 'digest')} could not be mailed; the log says why. The next"
-            " run tries again."
+            f"{plural(outcome.pending, 'digest')} could not be mailed. See the log for the reason. The next"
+            " run retries."
         )

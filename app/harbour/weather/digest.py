@@ -1,14 +1,12 @@
-"""The day's weather by e-mail, to each subscriber once.
+"""The day's weather by e-mail, once per subscriber and day.
 
-A run may be cut off at any moment, or two may be at it at once: what has been sent is in the
-database, and the next run sends the rest. A mail server takes a message when it has its last line.
-Before that line goes out, SENDING is written down, by one run alone: who comes second goes without
-the line. So nobody gets a digest twice. What the server refuses is written down as FAILED and tried
-again: a few times what it refuses for good, all day what it only puts off.
+Runs can be interrupted or concurrent. The database records each delivery, and the next run sends the
+rest. A mail server accepts a message after its final line, so the state SENDING is committed before
+that line is sent, by one run only; other runs skip the message. Rejected messages become FAILED and
+are retried: a few times after permanent errors, all day after temporary ones.
 
-What remains is the moment between writing SENDING down and the server's answer. A run that is cut
-off there, or a server that never answers, leaves SENDING: the digest was most likely delivered, and
-nobody will know. It is not sent again, but counted and said. SMTP has no better: RFC 1047.
+If a run is interrupted after SENDING, or the server does not reply, the digest was probably
+delivered. It is counted, reported and not sent again. SMTP cannot do better, see RFC 1047.
 """
 
 from __future__ import annotations
@@ -36,52 +34,52 @@ from .reports import Weather
 from .towns import Town
 from .units import Units
 
-BATCH = 200  # subscribers that are looked up at once
-ROUNDS = (0, 2, 10)  # seconds to wait before each round of a run, for what failed in the last one
-MOST_REFUSALS = 3  # of a day's digest to one address, for good
-MOST_SILENCE = 2  # in a run: a server that never says whether it took a message gets no more
-OLDEST = timedelta(hours=12)  # a forecast that is worth a mail
-PATIENCE = 30.0  # seconds for the weather service: nobody waits for a page
-KEPT = timedelta(days=30)  # what has been sent, for whoever asks about it
+BATCH = 200  # subscribers per query
+ROUNDS = (0, 2, 10)  # seconds before each round of a run; later rounds retry failures
+MAX_REJECTIONS = 3  # permanent errors for one address and day
+MAX_UNANSWERED = 2  # messages without a reply, after which a run stops
+MAX_FORECAST_AGE = timedelta(hours=12)
+MAX_WAIT = 30.0  # seconds for the weather service
+RETENTION = timedelta(days=30)  # of deliveries
 
 log = logs.get(__name__)
 
 
 @dataclass
 class Outcome:
-    """How a run went, in numbers of subscribers.
+    """The result of a run, in numbers of subscribers.
 
     Attributes:
-        sent: got their digest in this run.
-        waiting: did not, and will be tried again by the next run of the day.
-        given_up: have been refused for good too often today.
-        unknown: of all runs of the day, those whose digest the mail server never said it had.
-        silence: how many of them are of this run.
+        sent: digests sent in this run.
+        pending: digests that the next run of the day tries again.
+        given_up: digests with too many permanent errors today.
+        unknown: digests of the day for which the mail server did not reply.
+        unanswered: digests of this run for which the mail server did not reply.
     """
 
     sent: int = 0
-    waiting: int = 0
+    pending: int = 0
     given_up: int = 0
     unknown: int = 0
-    silence: int = 0
+    unanswered: int = 0
 
 
 def send(day: date) -> Outcome:
-    """Send a day's digest to every subscriber who has not got it.
+    """Send a day's digest to all subscribers without a delivery.
 
     Args:
-        day: in the site's time zone.
+        day: date in the site's time zone.
 
     Raises:
-        mail.MailError: the mail server cannot be reached. What was sent before is written down.
-        mail.UnansweredError: it takes messages, and does not say so.
+        mail.MailError: the mail server cannot be reached. Earlier deliveries are recorded.
+        mail.UnansweredError: the mail server repeatedly does not reply to messages.
     """
     outcome = Outcome()
-    write = _writer(day)
+    compose = _composer(day)
     for number, pause in enumerate(ROUNDS, 1):
         time.sleep(pause)
         try:
-            failed = _round(day, write, outcome)
+            failed = _send_round(day, compose, outcome)
         except mail.MailError as error:
             if number == len(ROUNDS):
                 raise
@@ -89,68 +87,68 @@ def send(day: date) -> Outcome:
         else:
             if not failed:
                 break
-    outcome.waiting = sum(1 for _ in _waiting(day))
-    given_up = Delivery.state == State.FAILED, Delivery.refusals >= MOST_REFUSALS
+    outcome.pending = sum(1 for _ in _pending(day))
+    given_up = Delivery.state == State.FAILED, Delivery.refusals >= MAX_REJECTIONS
     outcome.given_up = _count(day, *given_up)
     outcome.unknown = _count(day, Delivery.state == State.SENDING)
     return outcome
 
 
-def tidy(day: date) -> None:
-    """Forget what is no longer needed: old deliveries, and who never confirmed."""
-    db.session.execute(delete(Delivery).where(Delivery.day < day - KEPT))
+def clean_up(day: date) -> None:
+    """Delete old deliveries and unconfirmed subscribers."""
+    db.session.execute(delete(Delivery).where(Delivery.day < day - RETENTION))
     db.session.commit()
-    subscribers.forget()
+    subscribers.delete_unconfirmed()
 
 
-Writer = Callable[[Subscriber], "EmailMessage | None"]
+Composer = Callable[[Subscriber], "EmailMessage | None"]
 
 
-def _round(day: date, write: Writer, outcome: Outcome) -> bool:
-    """Try once for each who waits, and return whether another try may do better."""
+def _send_round(day: date, compose: Composer, outcome: Outcome) -> bool:
+    """Try each pending digest once, and return whether another round may succeed."""
     failed = False
-    waiting = ((who, message) for who in _waiting(day) if (message := write(who)))
-    following = next(waiting, None)
+    pending = ((one, message) for one in _pending(day) if (message := compose(one)))
+    following = next(pending, None)
     while following:
         with mail.connection() as server:
             usable = True
             while following and usable:
-                good, usable = _one(day, *following, server, outcome)
-                failed = failed or not good
-                following = next(waiting, None)
+                success, usable = _send_one(day, *following, server, outcome)
+                failed = failed or not success
+                following = next(pending, None)
     return failed
 
 
-def _one(
+def _send_one(
     day: date,
     subscriber: Subscriber,
     message: EmailMessage,
     server: smtplib.SMTP,
     outcome: Outcome,
 ) -> tuple[bool, bool]:
-    """Try once for one, and return whether that is done, and the connection good for the next."""
-    who = recipient(subscriber.email)
-    ours = False
+    """Try one digest. Return whether it is finished, and whether the connection is reusable."""
+    recipient = recipient_hash(subscriber.email)
+    claimed = False
 
-    def decide() -> bool:
-        nonlocal ours
-        ours = _decide(day, who, subscriber.id)
-        return ours
+    def claim() -> bool:
+        nonlocal claimed
+        claimed = _claim(day, recipient, subscriber.id)
+        return claimed
 
     try:
-        if not mail.hand_over(server, message, decide):
+        if not mail.send_confirmed(server, message, claim):
             return True, False
     except mail.MailError as error:
         log.warning("digest_failed", subscriber=subscriber.id, reason=str(error))
-        _failed(day, who, State.SENDING if ours else State.FAILED, refused=error.lasting)
-        return error.lasting, _reset(server)
+        _record_failure(day, recipient, State.SENDING if claimed else State.FAILED, permanent=error.permanent)
+        return error.permanent, _reset(server)
     except mail.UnansweredError as error:
         log.warning("digest_unanswered", subscriber=subscriber.id, reason=str(error))
-        outcome.silence += 1
-        if outcome.silence >= MOST_SILENCE:
+        outcome.unanswered += 1
+        if outcome.unanswered >= MAX_UNANSWERED:
             raise
         return True, False
-    _move(day, who, State.SENDING, State.SENT)
+    _change_state(day, recipient, State.SENDING, State.SENT)
     outcome.sent += 1
     return True, True
 
@@ -163,40 +161,40 @@ def _reset(server: smtplib.SMTP) -> bool:
         return False
 
 
-# --- What ----------------------------------------------------------------------------------------
+# --- Content -------------------------------------------------------------------------------------
 
 
-def _writer(day: date) -> Writer:
-    """Return what writes a subscriber's digest, or says that there is none.
+def _composer(day: date) -> Composer:
+    """Return a function that composes a subscriber's digest, or returns None without a forecast.
 
-    The weather is asked for once a town, and not before somebody waits for it.
+    The forecast is fetched once per town, when it is first needed.
     """
 
     @cache
     def forecast(town: Town) -> Weather | None:
-        found = reports.read(reports.refreshed(town, reports.FRESH, PATIENCE))
-        good = found.forecast_at and datetime.now(timezone.utc) - found.forecast_at < OLDEST
-        if not good:
+        report = reports.read(reports.refresh(town, reports.MAX_AGE, MAX_WAIT))
+        usable = report.forecast_at and datetime.now(timezone.utc) - report.forecast_at < MAX_FORECAST_AGE
+        if not usable:
             log.warning("digest_without_weather", town=town.slug)
-        return found if good else None
+        return report if usable else None
 
-    def write(subscriber: Subscriber) -> EmailMessage | None:
+    def compose(subscriber: Subscriber) -> EmailMessage | None:
         town = towns.find(subscriber.town)
-        found = forecast(town)
-        return _message(day, subscriber, town, found) if found else None
+        report = forecast(town)
+        return _message(day, subscriber, town, report) if report else None
 
-    return write
+    return compose
 
 
-def _message(day: date, subscriber: Subscriber, town: Town, found: Weather) -> EmailMessage:
+def _message(day: date, subscriber: Subscriber, town: Town, report: Weather) -> EmailMessage:
     units = Units.parse(subscriber.units)
-    leave = subscribers.leaving(subscriber)
+    leave = subscribers.unsubscribe_url(subscriber)
     text = render_template(
         "weather/digest.txt",
         place=town,
         units=units,
-        days=service.days(found.steps, current_app.config["HARBOUR_TIMEZONE"], day),
-        old=found.old(datetime.now(timezone.utc)),
+        days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], day),
+        old=report.stale_since(datetime.now(timezone.utc)),
         page=subscribers.address("weather.index", town=town.slug, units=units.value),
         form=subscribers.address("weather.subscribe"),
         leave=leave,
@@ -205,28 +203,28 @@ def _message(day: date, subscriber: Subscriber, town: Town, found: Weather) -> E
         subscriber.email,
         f"{town.name}, {formats.long_date(day)}: the weather",
         text,
-        # The same however often it is tried: a mailbox can drop a second copy.
-        f"weather-{day}-{recipient(subscriber.email)[:32]}",
+        # Constant for all attempts, so that mailboxes can drop duplicates.
+        f"weather-{day}-{recipient_hash(subscriber.email)[:32]}",
     )
     message["Auto-Submitted"] = "auto-generated"
-    # One click: RFC 8058. The mail server has to sign both of these headers (DKIM).
+    # One-click unsubscription (RFC 8058). The mail server must sign both headers (DKIM).
     message["List-Unsubscribe"] = f"<{leave}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return message
 
 
-# --- Who -----------------------------------------------------------------------------------------
+# --- Recipients ----------------------------------------------------------------------------------
 
 
-def recipient(email: str) -> str:
-    """Return what an address is called among the deliveries."""
+def recipient_hash(email: str) -> str:
+    """Return the keyed hash of an address, which identifies it among the deliveries."""
     key = current_app.config["SECRET_KEY"]
     key = key if isinstance(key, bytes) else key.encode()
     return hmac.new(key, b"weather delivery " + email.encode(), hashlib.sha256).hexdigest()
 
 
-def _waiting(day: date) -> Iterator[Subscriber]:
-    """Yield the subscribers whom it is worth trying now."""
+def _pending(day: date) -> Iterator[Subscriber]:
+    """Yield the subscribers with a digest to try now."""
     last = 0
     while True:
         batch = db.session.scalars(
@@ -235,71 +233,71 @@ def _waiting(day: date) -> Iterator[Subscriber]:
             .order_by(Subscriber.id)
             .limit(BATCH)
         ).all()
-        names = {recipient(subscriber.email): subscriber for subscriber in batch}
-        over = db.session.scalars(
+        names = {recipient_hash(subscriber.email): subscriber for subscriber in batch}
+        finished = db.session.scalars(
             select(Delivery.recipient).where(
                 Delivery.day == day,
                 Delivery.recipient.in_(names),
-                (Delivery.state != State.FAILED) | (Delivery.refusals >= MOST_REFUSALS),
+                (Delivery.state != State.FAILED) | (Delivery.refusals >= MAX_REJECTIONS),
             )
         ).all()
-        # Their values stay when the session goes on.
+        # Detached, so that later commits do not reload them.
         db.session.expunge_all()
         db.session.rollback()
         if not batch:
             return
         last = batch[-1].id
-        for name in over:
+        for name in finished:
             del names[name]
         yield from names.values()
 
 
 def _count(day: date, *conditions: object) -> int:
-    counted = db.session.scalar(
+    number = db.session.scalar(
         select(func.count(Delivery.id)).where(Delivery.day == day, *conditions)  # type: ignore[arg-type]
     )
     db.session.rollback()
-    return counted or 0
+    return number or 0
 
 
-# --- What is written down ------------------------------------------------------------------------
+# --- Deliveries ----------------------------------------------------------------------------------
 
 
-def _decide(day: date, who: str, subscriber: int) -> bool:
-    """Write down that it is being sent, and return whether we are who does it.
+def _claim(day: date, recipient: str, subscriber: int) -> bool:
+    """Record that a digest is being sent, and return whether this run may send it.
 
-    Not if another run was first, and not if the subscriber has left meanwhile.
+    Returns False if another run was first or the subscriber has left.
     """
-    here = select(Subscriber.id).where(Subscriber.id == subscriber, Subscriber.confirmed_at.is_not(None))
-    if db.session.scalar(here) is None:
+    query = select(Subscriber.id).where(Subscriber.id == subscriber, Subscriber.confirmed_at.is_not(None))
+    if db.session.scalar(query) is None:
         db.session.rollback()
         return False
-    if _move(day, who, State.FAILED, State.SENDING):
+    if _change_state(day, recipient, State.FAILED, State.SENDING):
         return True
-    return _begin(day, who, State.SENDING, 0)
+    return _insert(day, recipient, State.SENDING, 0)
 
 
-def _failed(day: date, who: str, before: State, *, refused: bool) -> None:
-    """Write down that it was not taken.
+def _record_failure(day: date, recipient: str, before: State, *, permanent: bool) -> None:
+    """Record that the mail server did not accept a digest.
 
     Args:
-        day: of the digest.
-        who: the recipient.
-        before: SENDING if we have written that down; another's is not ours to touch.
-        refused: whether for good; what is not is tried by each run of the day.
+        day: day of the digest.
+        recipient: hash of the address.
+        before: SENDING if this run has set it, so that another run's state is not changed.
+        permanent: whether the error is permanent; after others each run of the day retries.
     """
-    done = db.session.execute(
+    result = db.session.execute(
         update(Delivery)
-        .where(Delivery.day == day, Delivery.recipient == who, Delivery.state == before)
-        .values(state=State.FAILED, refusals=Delivery.refusals + refused, changed_at=now())
+        .where(Delivery.day == day, Delivery.recipient == recipient, Delivery.state == before)
+        .values(state=State.FAILED, refusals=Delivery.refusals + permanent, changed_at=now())
     )
     db.session.commit()
-    if not row_count(done):
-        _begin(day, who, State.FAILED, int(refused))
+    if not row_count(result):
+        _insert(day, recipient, State.FAILED, int(permanent))
 
 
-def _begin(day: date, who: str, state: State, refusals: int) -> bool:
-    db.session.add(Delivery(day=day, recipient=who, state=state, refusals=refusals))
+def _insert(day: date, recipient: str, state: State, refusals: int) -> bool:
+    db.session.add(Delivery(day=day, recipient=recipient, state=state, refusals=refusals))
     try:
         db.session.commit()
     except IntegrityError:
@@ -308,11 +306,11 @@ def _begin(day: date, who: str, state: State, refusals: int) -> bool:
     return True
 
 
-def _move(day: date, who: str, before: State, after: State) -> bool:
-    done = db.session.execute(
+def _change_state(day: date, recipient: str, before: State, after: State) -> bool:
+    result = db.session.execute(
         update(Delivery)
-        .where(Delivery.day == day, Delivery.recipient == who, Delivery.state == before)
+        .where(Delivery.day == day, Delivery.recipient == recipient, Delivery.state == before)
         .values(state=after, changed_at=now())
     )
     db.session.commit()
-    return bool(row_count(done))
+    return bool(row_count(result))

@@ -17,37 +17,37 @@ from .units import Units
 
 
 class DigestForm(FlaskForm):
-    """Who wants the weather by e-mail, and where."""
+    """The form to subscribe to the weather by e-mail."""
 
     email = address(
         "Your e-mail address",
         Subscriber.__table__.c.email,
-        "Tell us where to send it.",
+        "Enter your e-mail address.",
         description="For the weather, and nothing else.",
     )
     town = SelectField("Town")
     units = SelectField("Written in", choices=[(units.value, units.label) for units in Units])
-    # People do not see it and leave it empty; programs that fill in whatever they find do not.
+    # Honeypot: hidden from people by CSS; spam bots fill it in.
     website = StringField("Leave this empty", render_kw={"autocomplete": "off", "tabindex": "-1"})
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (whatever Flask-WTF takes)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (arguments of Flask-WTF)
         super().__init__(*args, **kwargs)
-        self.town.choices = [(town.slug, town.name) for town in towns.every()]
+        self.town.choices = [(town.slug, town.name) for town in towns.all_towns()]
 
     @classmethod
     def of(cls, args: Mapping[str, str]) -> DigestForm:
-        """Return an empty form for the town and the units of the page that led to it."""
-        chosen = {
+        """Return an empty form with the town and the units of the previous page selected."""
+        selected = {
             "town": towns.find(args.get("town")).slug,
             "units": Units.parse(args.get("units")).value,
         }
-        return cls(data=chosen)
+        return cls(data=selected)
 
     def validate_email(self, field: StringField) -> None:
-        """Take what goes into a header and to the mail server as it is, and is one address.
+        """Accept only plain addresses, which need no quoting in headers and SMTP commands.
 
         Raises:
-            ValidationError: it is something else, such as an address with a comma.
+            ValidationError: the address needs quoting, such as one with a comma.
         """
         Regexp(
             r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+\Z",

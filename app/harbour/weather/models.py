@@ -1,4 +1,4 @@
-"""What the weather keeps."""
+"""Tables of the weather."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..models import UTF8, now, stored_by_value
 
 
 class Report(db.Model):
-    """The last good answers of the weather service about a town.
+    """The last valid responses of the weather service for a town.
 
-    They are kept as they came: whoever reads them takes nothing in them for granted.
+    They are stored unchanged, so readers must validate them.
 
     Attributes:
-        town: its slug.
-        current_json: the answer about now.
-        current_at: when it came, UTC; likewise of the forecast.
-        asked_at: when the service was last asked, whatever it answered, UTC.
+        town: slug of the town.
+        current_json: response with the current weather.
+        current_at: time of that response, in UTC; the columns of the forecast are alike.
+        asked_at: time of the last request, in UTC, whatever its result.
     """
 
     __tablename__ = "weather_reports"
@@ -38,17 +38,17 @@ class Report(db.Model):
 
 
 class Subscriber(db.Model):
-    """Somebody who gets the weather by e-mail, or has asked for it.
+    """A subscriber of the weather by e-mail, confirmed or not.
 
-    Who unsubscribes is deleted.
+    Deleted after unsubscribing.
 
     Attributes:
-        email: in small letters: nobody tells two mailboxes apart by them.
-        town: the slug of the one whose weather it is.
+        email: in lower case, because mailboxes do not differ by case in practice.
+        town: slug of the town.
         units: metric or imperial.
-        link_key: what links in mail have to know; random.
-        asked_at: when the last mail that asks for a confirmation went out, UTC.
-        confirmed_at: when it was confirmed, UTC; None before.
+        link_key: random part of the links in mails.
+        asked_at: time of the last mail with a confirmation link, in UTC.
+        confirmed_at: time of the confirmation, in UTC; None before.
     """
 
     __tablename__ = "weather_subscribers"
@@ -70,22 +70,22 @@ class Subscriber(db.Model):
 
 
 class State(str, enum.Enum):
-    """How far a digest has come on its way to somebody."""
+    """The state of a delivery."""
 
-    FAILED = "failed"  # for certain: it may be tried again
-    SENDING = "sending"  # the mail server may have it: it is never tried again
-    SENT = "sent"  # the mail server has said that it has it
+    FAILED = "failed"  # not accepted, may be retried
+    SENDING = "sending"  # possibly accepted, never retried
+    SENT = "sent"  # accepted by the mail server
 
 
 class Delivery(db.Model):
-    """One day's digest to one address.
+    """A day's digest for one address.
 
     Attributes:
-        day: in the site's time zone.
-        recipient: a keyed hash of the address, so that it can stay when its subscriber goes, and
-            who subscribes again gets no second one that day.
-        refusals: how often the mail server has refused it for good.
-        changed_at: when it came to this state, UTC.
+        day: date in the site's time zone.
+        recipient: keyed hash of the address, which remains after unsubscribing, so that a new
+            subscription on the same day gets no second digest.
+        refusals: number of permanent errors.
+        changed_at: time of the last change of the state, in UTC.
     """
 
     __tablename__ = "weather_deliveries"

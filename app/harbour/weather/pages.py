@@ -1,4 +1,4 @@
-"""The pages of the weather."""
+"""Pages of the weather."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ log = logs.get(__name__)
 
 @bp.app_template_filter()
 def weekday(day: date) -> str:
-    """Return the name of the day: "Monday"."""
+    """Return the name of a day: "Monday"."""
     return f"{day:%A}"
 
 
 @bp.app_template_filter()
 def clock(moment: datetime) -> str:
-    """Return a time as the site's clocks show it, with its day: "14:05 on 4 May"."""
-    there = reports.local(moment)
-    return f"{there:%H:%M} on {there.day} {there:%B}"
+    """Format a time in the site's time zone: "14:05 on 4 May"."""
+    local = reports.local(moment)
+    return f"{local:%H:%M} on {local.day} {local:%B}"
 
 
 @bp.app_template_filter()
 def age(moment: datetime) -> str:
-    """Return how long ago it was: "50 minutes", "3 hours", "2 days"."""
+    """Return the time since a moment: "50 minutes", "3 hours", "2 days"."""
     minutes = max(0, int((datetime.now(timezone.utc) - moment).total_seconds() // 60))
     if minutes < 120:
         return plural(minutes, "minute")
@@ -56,34 +56,34 @@ bp.add_app_template_filter(point, "compass")
 
 @bp.get("/")
 def index() -> str:
-    """Show the weather in one town, now and for the days to come."""
+    """Show the current weather and the forecast of one town."""
     town, units = towns.find(request.args.get("town")), Units.parse(request.args.get("units"))
     if not service.configured():
         return render_template("weather/missing.html")
     moment = datetime.now(timezone.utc)
-    found = reports.weather(town)
+    report = reports.weather(town)
     return render_template(
         "weather/index.html",
         place=town,
-        towns=towns.every(),
+        towns=towns.all_towns(),
         args=lambda town=town, units=units: _args(town, units),
         units=units,
-        every_units=tuple(Units),
-        current=found.current,
-        current_at=found.current_at,
-        days=service.days(found.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
-        old=found.old(moment),
-        offered=subscribers.offered(),
+        all_units=tuple(Units),
+        current=report.current,
+        current_at=report.current_at,
+        days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
+        old=report.stale_since(moment),
+        digest_available=subscribers.available(),
     )
 
 
 def _args(town: towns.Town, units: Units) -> dict[str, str]:
-    """Return the shortest query arguments that mean these."""
-    every = {
+    """Return the shortest query arguments for a town and units."""
+    values = {
         "town": "" if town == towns.find(None) else town.slug,
         "units": "" if units is Units.METRIC else units.value,
     }
-    return {name: value for name, value in every.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 # --- By e-mail -----------------------------------------------------------------------------------
@@ -91,8 +91,8 @@ def _args(town: towns.Town, units: Units) -> dict[str, str]:
 
 @bp.get("/digest")
 def subscribe() -> ResponseReturnValue:
-    """Show the form, or say that there is none."""
-    if not subscribers.offered():
+    """Show the form to subscribe, or a notice if the digest is not available."""
+    if not subscribers.available():
         return render_template("weather/no_digest.html")
     return _private(render_template("weather/digest.html", form=DigestForm.of(request.args)))
 
@@ -100,74 +100,74 @@ def subscribe() -> ResponseReturnValue:
 @bp.post("/digest")
 @limiter.limit("10 per hour")
 def ask() -> ResponseReturnValue:
-    """Send a link that confirms, or show the form again with what is wrong with it."""
-    if not subscribers.offered():
+    """Mail a confirmation link, or show the form again with its errors."""
+    if not subscribers.available():
         abort(404)
     form = DigestForm()
     if not form.validate():
         return _private(render_template("weather/digest.html", form=form)), 422
-    answer = redirect(url_for("weather.asked"), 303)
+    response = redirect(url_for("weather.asked"), 303)
     if not form.website.data:
         application = current_app._get_current_object()  # type: ignore[attr-defined]
         email, town, units = form.email.data, form.town.data, Units.parse(form.units.data)
 
-        def post() -> None:
+        def send_confirmation() -> None:
             with application.app_context():
                 try:
-                    subscribers.ask(email, town, units)
+                    subscribers.request_confirmation(email, town, units)
                 except mail.MailError as error:
                     log.warning("weather_confirmation_not_mailed", reason=str(error))
 
-        # When the visitor has the answer, which so takes as long whoever is on the list.
-        answer.call_on_close(post)
-    return answer
+        # After the response, so that its duration does not depend on the subscription.
+        response.call_on_close(send_confirmation)
+    return response
 
 
 @bp.get("/digest/asked")
 def asked() -> str:
-    """Say where to look now."""
+    """Show a notice to check the mail."""
     return render_template("weather/asked.html")
 
 
-# Programs that look into mail follow its links: only the button on the page does anything. The link
-# itself says that it is them, so neither form needs a key, or a browser that keeps cookies.
+# Mail scanners follow links, so only the button on the page changes anything. The signed token in the
+# link authenticates the request, so the forms need no CSRF token and no cookies.
 @bp.get("/digest/confirm")
 def confirm() -> ResponseReturnValue:
-    """Ask whether they really want it."""
+    """Show the button that confirms a subscription."""
     token = request.args.get("token", "")
-    return _answer("confirm", known=subscribers.confirm(token, really=False), token=token)
+    return _token_page("confirm", valid=subscribers.confirm(token, apply=False), token=token)
 
 
 @bp.post("/digest/confirm")
 @csrf.exempt
 @limiter.limit("60 per hour")
 def confirmed() -> ResponseReturnValue:
-    """Put them on the list."""
-    known = subscribers.confirm(request.args.get("token", ""), really=True)
-    return _answer("confirm", known=known, done=known)
+    """Confirm a subscription."""
+    valid = subscribers.confirm(request.args.get("token", ""), apply=True)
+    return _token_page("confirm", valid=valid, done=valid)
 
 
 @bp.get("/digest/leave")
 def unsubscribe() -> ResponseReturnValue:
-    """Ask whether they really want to leave."""
+    """Show the button that unsubscribes."""
     token = request.args.get("token", "")
-    return _answer("leave", known=subscribers.leave(token, really=False), token=token)
+    return _token_page("leave", valid=subscribers.leave(token, apply=False), token=token)
 
 
-# No limit: a mail provider sends everybody's from a few addresses. RFC 8058 forbids a redirect.
+# No rate limit, because mail providers send all requests from a few addresses. RFC 8058 forbids redirects.
 @bp.post("/digest/leave")
 @csrf.exempt
 def left() -> ResponseReturnValue:
-    """Take them off the list: for the button, and for mail programs."""
-    known = subscribers.leave(request.args.get("token", ""), really=True)
-    return _answer("leave", known=known, done=known)
+    """Unsubscribe, by the button or by a mail program (one click)."""
+    valid = subscribers.leave(request.args.get("token", ""), apply=True)
+    return _token_page("leave", valid=valid, done=valid)
 
 
-def _answer(name: str, *, known: bool, done: bool = False, token: str = "") -> ResponseReturnValue:
-    page = render_template(f"weather/{name}.html", known=known, done=done, token=token)
-    return _private(page), 200 if known else 404
+def _token_page(name: str, *, valid: bool, done: bool = False, token: str = "") -> ResponseReturnValue:
+    page = render_template(f"weather/{name}.html", valid=valid, done=done, token=token)
+    return _private(page), 200 if valid else 404
 
 
 def _private(page: str) -> Response:
-    """Keep what is somebody's out of every cache."""
+    """Return a page that must not be cached."""
     return keep_private(Response(page))

@@ -1,7 +1,7 @@
-"""The last good answers about each town, asked for anew when they are old.
+"""The last valid responses for each town, refreshed when they are old.
 
-They are in the database, so that every worker and the digest has them while the service is down,
-and for a minute in the cache, where most visitors find them.
+They are stored in the database, so that all workers and the digest have them while the service is
+down, and cached for a minute.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import logs
-from ..extensions import db, remembered, row_count
+from ..extensions import cached_text, db, row_count
 from ..models import now
 from . import service
 from .models import Report
 from .service import Current, ServiceError, Step
 from .towns import Town
 
-KEPT = 60  # seconds in the cache
-FRESH = timedelta(minutes=10)  # as often as the service itself has something new
-REST = timedelta(minutes=1)  # after it was asked: it is not asked by every visitor while it is down
-OLD = timedelta(minutes=45)  # what is older is said to be
-PATIENCE = 3.0  # seconds that a visitor waits for it, who is the one in ten minutes who does
+CACHE_SECONDS = 60
+MAX_AGE = timedelta(minutes=10)  # the update interval of the service
+MIN_INTERVAL = timedelta(minutes=1)  # between requests while the service is down
+STALE_AFTER = timedelta(minutes=45)  # the page then shows the age
+MAX_WAIT = 3.0  # seconds that one visitor in ten minutes may wait for the service
 PATHS = {"current": service.CURRENT, "forecast": service.FORECAST}
 
 log = logs.get(__name__)
@@ -36,13 +36,13 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Weather:
-    """What is known about a town's weather.
+    """The weather of a town, as far as available.
 
     Attributes:
-        current: the weather now, or None.
-        steps: the forecast, may be empty.
-        current_at: when the service said so, UTC; None where it has not yet.
-        forecast_at: likewise.
+        current: current weather, or None.
+        steps: forecast, possibly empty.
+        current_at: time of the response with the current weather, in UTC, or None.
+        forecast_at: time of the response with the forecast, in UTC, or None.
     """
 
     current: Current | None = None
@@ -50,43 +50,45 @@ class Weather:
     current_at: datetime | None = None
     forecast_at: datetime | None = None
 
-    def old(self, moment: datetime) -> datetime | None:
-        """Return when the older of the two came, if that is long ago."""
+    def stale_since(self, moment: datetime) -> datetime | None:
+        """Return the time of the older response if it is stale, otherwise None."""
         times = [at for at in (self.current_at, self.forecast_at) if at]
-        return min(times) if times and moment - min(times) > OLD else None
+        return min(times) if times and moment - min(times) > STALE_AFTER else None
 
 
 def weather(town: Town) -> Weather:
-    """Return what is known about a town's weather, for a page."""
-    text = remembered(f"weather {town.slug}", KEPT, lambda: json.dumps(refreshed(town, FRESH, PATIENCE)))
+    """Return the weather of a town for a page."""
+    text = cached_text(
+        f"weather {town.slug}", CACHE_SECONDS, lambda: json.dumps(refresh(town, MAX_AGE, MAX_WAIT))
+    )
     return read(json.loads(text))
 
 
-def refreshed(town: Town, fresh: timedelta, patience: float) -> dict[str, str | None]:
-    """Return the last good answers, new ones if those are old and the service has any.
+def refresh(town: Town, max_age: timedelta, max_wait: float) -> dict[str, str | None]:
+    """Return the last valid responses, after requesting new ones if they are old.
 
-    Of several who find them old, one asks; the others take what there is.
+    One of several concurrent callers sends the request; the others get the stored responses.
 
     Args:
         town: the town.
-        fresh: how old they may be.
-        patience: how long to wait for the service, in seconds.
+        max_age: maximum age of the responses.
+        max_wait: maximum time for the service, in seconds.
     """
-    report = _stored(town)
-    wanted = [part for part in PATHS if _aged(report.get(f"{part}_at"), fresh)]
-    if wanted and service.configured() and _claim(town, known=bool(report)):
-        found = _ask(town, wanted, time.monotonic() + patience)
-        if found:
-            db.session.execute(update(Report).where(Report.town == town.slug).values(**found))
+    report = _load(town)
+    parts = [part for part in PATHS if _is_older(report.get(f"{part}_at"), max_age)]
+    if parts and service.configured() and _claim(town, exists=bool(report)):
+        responses = _fetch(town, parts, time.monotonic() + max_wait)
+        if responses:
+            db.session.execute(update(Report).where(Report.town == town.slug).values(**responses))
             db.session.commit()
-            report |= found
+            report |= responses
     return {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in report.items()
     }
 
 
-def _stored(town: Town) -> dict[str, str | datetime | None]:
-    """Return what is in the database, which is not held on to."""
+def _load(town: Town) -> dict[str, str | datetime | None]:
+    """Return the stored responses, without keeping a transaction open."""
     columns = (Report.current_json, Report.current_at, Report.forecast_json, Report.forecast_at)
     row = db.session.execute(select(*columns).where(Report.town == town.slug)).first()
     db.session.rollback()
@@ -94,24 +96,24 @@ def _stored(town: Town) -> dict[str, str | datetime | None]:
 
 
 def outdated(town: Town) -> bool:
-    """Whether the service has not answered for so long that a page would ask it."""
-    report = _stored(town)
-    return any(_aged(report.get(f"{part}_at"), FRESH) for part in PATHS)
+    """Return whether a page would send a request because the responses are old."""
+    report = _load(town)
+    return any(_is_older(report.get(f"{part}_at"), MAX_AGE) for part in PATHS)
 
 
-def read(kept: Mapping[str, str | None]) -> Weather:
-    """Return what the answers say. One that cannot be read counts as none."""
+def read(stored: Mapping[str, str | None]) -> Weather:
+    """Parse stored responses. Invalid ones count as missing."""
     current, steps, current_at, forecast_at = None, (), None, None
     try:
-        if text := kept.get("current_json"):
-            current, current_at = service.read_current(text), _time(kept.get("current_at"))
+        if text := stored.get("current_json"):
+            current, current_at = service.read_current(text), _time(stored.get("current_at"))
     except ServiceError:
-        log.warning("weather_not_read", part="current")
+        log.warning("weather_report_invalid", part="current")
     try:
-        if text := kept.get("forecast_json"):
-            steps, forecast_at = tuple(service.read_steps(text)), _time(kept.get("forecast_at"))
+        if text := stored.get("forecast_json"):
+            steps, forecast_at = tuple(service.read_steps(text)), _time(stored.get("forecast_at"))
     except ServiceError:
-        log.warning("weather_not_read", part="forecast")
+        log.warning("weather_report_invalid", part="forecast")
     return Weather(current, steps, current_at, forecast_at)
 
 
@@ -119,13 +121,13 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=timezone.utc) if text else None
 
 
-def _aged(at: object, fresh: timedelta) -> bool:
-    return not isinstance(at, datetime) or now() - at > fresh
+def _is_older(at: object, max_age: timedelta) -> bool:
+    return not isinstance(at, datetime) or now() - at > max_age
 
 
-def _claim(town: Town, *, known: bool) -> bool:
-    """Whether it is ours to ask now. No connection is held while the service is waited for."""
-    if not known:
+def _claim(town: Town, *, exists: bool) -> bool:
+    """Return whether this process may send the request. Holds no connection during the request."""
+    if not exists:
         db.session.add(Report(town=town.slug, asked_at=now()))
         try:
             db.session.commit()
@@ -134,25 +136,27 @@ def _claim(town: Town, *, known: bool) -> bool:
             return False
         return True
     claimed = db.session.execute(
-        update(Report).where(Report.town == town.slug, Report.asked_at <= now() - REST).values(asked_at=now())
+        update(Report)
+        .where(Report.town == town.slug, Report.asked_at <= now() - MIN_INTERVAL)
+        .values(asked_at=now())
     )
     db.session.commit()
     return bool(row_count(claimed))
 
 
-def _ask(town: Town, parts: list[str], deadline: float) -> dict[str, str | datetime]:
-    """Return the new answers that the service has, by their columns."""
-    found: dict[str, str | datetime] = {}
+def _fetch(town: Town, parts: list[str], deadline: float) -> dict[str, str | datetime]:
+    """Return new valid responses, by column."""
+    responses: dict[str, str | datetime] = {}
     for part in parts:
         try:
-            text = service.ask(PATHS[part], town, deadline)
+            text = service.fetch(PATHS[part], town, deadline)
         except ServiceError as error:
-            log.warning("weather_not_answered", part=part, town=town.slug, reason=str(error))
+            log.warning("weather_request_failed", part=part, town=town.slug, reason=str(error))
         else:
-            found |= {f"{part}_json": text, f"{part}_at": now()}
-    return found
+            responses |= {f"{part}_json": text, f"{part}_at": now()}
+    return responses
 
 
 def local(moment: datetime | None = None) -> datetime:
-    """Return a time, or the time now, in the site's time zone."""
+    """Return a time, or the current time, in the site's time zone."""
     return (moment or datetime.now(timezone.utc)).astimezone(current_app.config["HARBOUR_TIMEZONE"])

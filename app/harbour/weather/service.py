@@ -1,7 +1,7 @@
-"""OpenWeatherMap: asking it, and reading what it answers.
+"""OpenWeatherMap: the client, and the validation of its responses.
 
-Two of its answers are free of charge: https://openweathermap.org/current and
-https://openweathermap.org/forecast5, which has five days in steps of three hours.
+Two endpoints are free of charge: https://openweathermap.org/current and
+https://openweathermap.org/forecast5 (five days in steps of three hours).
 """
 
 from __future__ import annotations
@@ -33,40 +33,40 @@ from .towns import Town
 CURRENT = "/data/2.5/weather"
 FORECAST = "/data/2.5/forecast"
 ATTEMPTS = 3
-PAUSE = 0.2  # seconds before the second attempt, and twice as long before each further one
+PAUSE = 0.2  # seconds before the second attempt, doubles for each further attempt
 TIMEOUT = 3.0  # seconds for one attempt
-MAX_BYTES = 60_000  # of an answer; a forecast has 17,000, and a MySQL TEXT takes 65,535
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # worth another attempt
+MAX_BYTES = 60_000  # of a response; a forecast has 17,000, and a MySQL TEXT stores 65,535
+RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 
 
 class ServiceError(Exception):
-    """There is no answer, or none that can be used."""
+    """The service did not respond, or with an invalid response."""
 
 
-class _PassingError(ServiceError):
-    """It may be better in a moment."""
+class _TransientError(ServiceError):
+    """A failure that is worth another attempt."""
 
 
-# --- Asking ------------------------------------------------------------------------------------
+# --- Requests ----------------------------------------------------------------------------------
 
 
 def configured() -> bool:
-    """Whether there is a key for the service."""
+    """Return whether OPENWEATHERMAP_KEY is set."""
     return bool(current_app.config["OPENWEATHERMAP_KEY"])
 
 
-def ask(path: str, town: Town, deadline: float) -> str:
-    """Return what the service answers about a town.
+def fetch(path: str, town: Town, deadline: float) -> str:
+    """Return the response of the service for a town.
 
-    It is tried up to three times, with pauses that grow, as long as there is time.
+    Tries up to three times with increasing pauses, until the deadline.
 
     Args:
         path: CURRENT or FORECAST.
         town: the town.
-        deadline: when to give up, by time.monotonic().
+        deadline: time after which no attempt starts, by time.monotonic().
 
     Raises:
-        ServiceError: there was no answer, or one that no page can be made of.
+        ServiceError: the service did not respond, or with an invalid response.
     """
     query = {"units": "metric", "lang": "en", **dict(town.query)}
     query["appid"] = current_app.config["OPENWEATHERMAP_KEY"]
@@ -74,13 +74,13 @@ def ask(path: str, town: Town, deadline: float) -> str:
     read: Callable[[str], object] = read_current if path == CURRENT else read_steps
     for attempt in range(ATTEMPTS):
         if time.monotonic() >= deadline:
-            raise ServiceError("no time left to ask")
+            raise ServiceError("deadline exceeded")
         try:
             text = _get(url, deadline)
             read(text)
-        except _PassingError:
-            # Not all workers again at the same moment.
-            pause = PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+        except _TransientError:
+            # Jitter, so that workers do not retry at the same moment.
+            pause = PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (not for cryptography)
             if attempt == ATTEMPTS - 1 or time.monotonic() + pause >= deadline:
                 raise
             time.sleep(pause)
@@ -90,93 +90,93 @@ def ask(path: str, town: Town, deadline: float) -> str:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The key is for this service, and for no address that it names."""
+    """Reject redirects, because the key must not be sent to other hosts."""
 
     def redirect_request(self, *_: Any) -> None:  # noqa: ANN401 (urllib's arguments)
-        """Follow none."""
+        """Return None, so that urllib raises the redirect as an error."""
 
 
-class _InTime:
-    """A connection that ends when its time is over, even if a little comes all the time.
+class _TotalTimeout:
+    """A connection with a timeout for the complete exchange.
 
-    A socket's time-out is for each piece, and somebody may send an answer in a thousand of them.
+    A socket's timeout applies to each read only, which slow servers can extend without limit.
     """
 
     def connect(self) -> None:
-        """Connect; the time-out begins anew then."""
+        """Connect, and start the timer."""
         super().connect()  # type: ignore[misc]
-        end = threading.Timer(self.timeout, _end, (self.sock,))  # type: ignore[attr-defined]
-        end.daemon = True
-        end.start()
+        timer = threading.Timer(self.timeout, _shut_down, (self.sock,))  # type: ignore[attr-defined]
+        timer.daemon = True
+        timer.start()
 
 
-class _Connection(_InTime, HTTPConnection):
+class _Connection(_TotalTimeout, HTTPConnection):
     pass
 
 
-class _SecureConnection(_InTime, HTTPSConnection):
+class _SecureConnection(_TotalTimeout, HTTPSConnection):
     pass
 
 
-def _end(connected: socket.socket) -> None:
-    with suppress(OSError):  # it has ended already
+def _shut_down(connected: socket.socket) -> None:
+    with suppress(OSError):  # already closed
         connected.shutdown(socket.SHUT_RDWR)
 
 
 class _Plain(urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> HTTPResponse:
-        """Open it in time."""
+        """Open with a total timeout."""
         return self.do_open(_Connection, request)
 
 
 class _Secure(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> HTTPResponse:
-        """Open it in time."""
+        """Open with a total timeout."""
         return self.do_open(_SecureConnection, request, context=ssl.create_default_context())
 
 
 def _get(url: str, deadline: float) -> str:
-    """Return the text at an address. No message has the address in it: it has the key."""
+    """Return the text at a URL. Error messages omit the URL, because it contains the key."""
     end = min(deadline, time.monotonic() + TIMEOUT)
-    # The configuration takes http and https alone.
+    # The configuration allows http and https only.
     request = urllib.request.Request(url, headers={"User-Agent": "Harbour"})  # noqa: S310
     opener = urllib.request.build_opener(_NoRedirects, _Plain, _Secure)
     try:
-        with opener.open(request, timeout=max(0.05, end - time.monotonic())) as answer:
-            data = answer.read(MAX_BYTES + 1)
+        with opener.open(request, timeout=max(0.05, end - time.monotonic())) as response:
+            data = response.read(MAX_BYTES + 1)
             if len(data) > MAX_BYTES:
                 raise ServiceError(f"more than {MAX_BYTES} bytes")
-            if answer.length:
-                raise _PassingError("it broke off")
+            if response.length:
+                raise _TransientError("incomplete response")
             return str(data, "utf-8")
     except urllib.error.HTTPError as error:
         error.close()
-        kind = _PassingError if error.code in PASSING else ServiceError
-        raise kind(_refusal(error.code, error.headers)) from None
+        kind = _TransientError if error.code in RETRY_STATUSES else ServiceError
+        raise kind(_status_message(error.code, error.headers)) from None
     except UnicodeDecodeError:
-        raise _PassingError("not UTF-8") from None
+        raise _TransientError("not UTF-8") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise _PassingError(f"{type(reason).__name__}: {reason}") from None
+        raise _TransientError(f"{type(reason).__name__}: {reason}") from None
 
 
-def _refusal(code: int, headers: Message) -> str:
-    why = {401: ": OPENWEATHERMAP_KEY is not valid (yet)", 404: ": it does not know the town"}
+def _status_message(code: int, headers: Message) -> str:
+    why = {401: ": OPENWEATHERMAP_KEY is invalid or not active yet", 404: ": unknown town"}
     after = headers.get("Retry-After", "") if code == 429 else ""
-    return f"status {code}{why.get(code, '')}{after and f', again after {after[:40]}'}"
+    return f"status {code}{why.get(code, '')}{after and f', retry after {after[:40]}'}"
 
 
-# --- Reading -----------------------------------------------------------------------------------
+# --- Validation --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Sky:
-    """What the sky does.
+    """The condition of the sky.
 
     Attributes:
-        words: as the service has them, such as "light rain"; may be empty.
-        picture: sun, cloud, rain, snow, storm, mist, or "" where that is not known.
-        rank: how much it matters for the day, the larger the more.
+        words: description by the service, such as "light rain"; may be empty.
+        picture: sun, cloud, rain, snow, storm, mist, or "".
+        rank: importance for a day's summary; the highest rank wins.
     """
 
     words: str = ""
@@ -186,16 +186,16 @@ class Sky:
 
 @dataclass(frozen=True)
 class Current:
-    """The weather now. What the service did not say, or not so that it can be, is None.
+    """The current weather. Missing and implausible values are None.
 
     Attributes:
-        at: when it was observed.
+        at: time of the observation.
         temperature: in degrees Celsius.
-        feels_like: likewise.
+        feels_like: perceived temperature in degrees Celsius.
         humidity: relative, in percent.
         wind: in metres per second.
-        wind_from: where it comes from, in degrees from north.
-        sky: what the sky does.
+        wind_from: direction of the wind's origin, in degrees from north.
+        sky: condition of the sky.
     """
 
     at: datetime
@@ -209,12 +209,12 @@ class Current:
 
 @dataclass(frozen=True)
 class Step:
-    """Three hours of the forecast; units as of the weather now.
+    """Three hours of the forecast, in the same units as `Current`.
 
     Attributes:
-        low: the lowest temperature.
-        high: the highest.
-        rain: the probability of rain or snow, from 0 to 1.
+        low: lowest temperature.
+        high: highest temperature.
+        rain: probability of rain or snow, from 0 to 1.
     """
 
     at: datetime
@@ -227,7 +227,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Day:
-    """A day of the forecast, or what is left of it; as its steps, with the strongest wind."""
+    """A day of the forecast, or its rest, summarised from its steps."""
 
     date: date
     low: float
@@ -238,17 +238,17 @@ class Day:
 
 
 def read_current(text: str) -> Current:
-    """Return the weather now, of an answer.
+    """Parse a response with the current weather.
 
     Raises:
-        ServiceError: it is no JSON, or has no time or no temperature that can be.
+        ServiceError: the response is not JSON, or lacks a plausible time or temperature.
     """
-    answer = _object(text)
-    at = _moment(answer.get("dt"))
-    main, wind = _dict(answer.get("main")), _dict(answer.get("wind"))
+    response = _object(text)
+    at = _moment(response.get("dt"))
+    main, wind = _dict(response.get("main")), _dict(response.get("wind"))
     temperature = _temperature(main.get("temp"))
     if at is None or temperature is None:
-        raise _PassingError("an answer without a time or a temperature")
+        raise _TransientError("no plausible time or temperature")
     return Current(
         at=at,
         temperature=temperature,
@@ -256,38 +256,38 @@ def read_current(text: str) -> Current:
         humidity=_number(main.get("humidity"), 0, 100),
         wind=_number(wind.get("speed"), 0, 150),
         wind_from=_number(wind.get("deg"), 0, 360),
-        sky=_sky(answer.get("weather")),
+        sky=_sky(response.get("weather")),
     )
 
 
 def read_steps(text: str) -> list[Step]:
-    """Return the steps of a forecast, in order. One that cannot be used is left out.
+    """Parse a forecast into its steps, in order. Invalid steps are skipped.
 
     Raises:
-        ServiceError: it is no JSON, or has no step that can be used.
+        ServiceError: the response is not JSON, or has no valid step.
     """
-    listed = _object(text).get("list")
-    steps = [step for item in listed if (step := _step(item))] if isinstance(listed, list) else []
+    items = _object(text).get("list")
+    steps = [step for item in items if (step := _step(item))] if isinstance(items, list) else []
     if not steps:
-        raise _PassingError("a forecast without a step that can be used")
+        raise _TransientError("the forecast has no valid step")
     return sorted(steps, key=lambda step: step.at)
 
 
-def days(steps: Iterable[Step], zone: tzinfo, first: date, most: int = 5) -> list[Day]:
-    """Return the days that the steps are of, from the first wanted on.
+def days(steps: Iterable[Step], zone: tzinfo, first: date, max_days: int = 5) -> list[Day]:
+    """Summarise steps by day, starting with the first requested day.
 
     Args:
         steps: in order.
-        zone: where a day ends at midnight.
-        first: the first day that is wanted.
-        most: how many at most.
+        zone: time zone of the days.
+        first: the first day to return.
+        max_days: maximum number of days.
     """
-    found = [
+    all_days = [
         _day(day, list(of_day))
         for day, of_day in groupby(steps, key=lambda step: step.at.astimezone(zone).date())
         if day >= first
     ]
-    return found[:most]
+    return all_days[:max_days]
 
 
 def _day(day: date, steps: list[Step]) -> Day:
@@ -306,13 +306,13 @@ def _step(item: object) -> Step | None:
     main = _dict(item.get("main"))
     at = _moment(item.get("dt"))
     temperatures = [_temperature(main.get(name)) for name in ("temp", "temp_min", "temp_max")]
-    known = [value for value in temperatures if value is not None]
-    if at is None or not known:
+    plausible = [value for value in temperatures if value is not None]
+    if at is None or not plausible:
         return None
     return Step(
         at=at,
-        low=min(known),
-        high=max(known),
+        low=min(plausible),
+        high=max(plausible),
         rain=_number(item.get("pop"), 0, 1),
         wind=_number(_dict(item.get("wind")).get("speed"), 0, 150),
         sky=_sky(item.get("weather")),
@@ -320,7 +320,7 @@ def _step(item: object) -> Step | None:
 
 
 def _sky(value: object) -> Sky:
-    """Return what the first of the conditions says, by its number if it is one of the service's.
+    """Return the first condition, with picture and rank from its number.
 
     https://openweathermap.org/weather-conditions
     """
@@ -341,7 +341,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         return _dict(json.loads(text))
     except (ValueError, RecursionError):
-        raise _PassingError("no JSON") from None
+        raise _TransientError("not JSON") from None
 
 
 def _dict(value: object) -> dict[str, Any]:
@@ -349,7 +349,7 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _number(value: object, low: float, high: float) -> float | None:
-    """Return a number in range, or None for whatever else there is. True is no number."""
+    """Return a number in range, or None. Booleans are not numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -362,6 +362,6 @@ def _temperature(value: object) -> float | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """Return a time of this century."""
+    """Return a plausible time: of this century."""
     seconds = _number(value, 946_684_800, 4_102_444_800)
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

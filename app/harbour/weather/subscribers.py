@@ -1,8 +1,8 @@
-"""Who gets the weather by e-mail: double opt-in, and one click to leave.
+"""Subscribers of the weather by e-mail: double opt-in, and one click to unsubscribe.
 
-Whoever asks is answered alike and gets the same mail, on the list or not: nobody can find out who
-is. What was chosen is in the link of that mail, and holds once it is confirmed, so that nobody
-changes what another one gets.
+The response and the mail are the same for subscribed and new addresses, so that they do not reveal
+subscriptions. The link in the mail contains the chosen town and units, which apply after confirmation,
+so that others cannot change a subscription.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ from . import service, towns
 from .models import Subscriber
 from .units import Units
 
-VALID = timedelta(days=3)  # a link that confirms
-REST = timedelta(hours=1)  # between two mails to one address that ask for it
-FORGOTTEN = timedelta(days=7)  # after the last of them, where nothing was confirmed
+VALID = timedelta(days=3)  # lifetime of a confirmation link
+MIN_INTERVAL = timedelta(hours=1)  # between confirmation mails to one address
+UNCONFIRMED_AGE = timedelta(days=7)  # until unconfirmed subscribers are deleted
 
 log = logs.get(__name__)
 
 
-def offered() -> bool:
-    """Whether the weather can be had by e-mail: there is some, a mail server, and an address."""
+def available() -> bool:
+    """Return whether the settings for the digest are complete."""
     return bool(service.configured() and mail.configured() and current_app.config["HARBOUR_URL"])
 
 
 def address(endpoint: str, **values: str) -> str:
-    """Return the public address of a page. That of a request is whatever a visitor says it is."""
-    known = current_app.url_map.bind("").build(endpoint, {})
-    return f"{current_app.config['HARBOUR_URL']}{known}{'?' if values else ''}{urlencode(values)}"
+    """Return the public URL of a page. The Host header of a request is not trustworthy in mails."""
+    path = current_app.url_map.bind("").build(endpoint, {})
+    return f"{current_app.config['HARBOUR_URL']}{path}{'?' if values else ''}{urlencode(values)}"
 
 
-# --- To come -----------------------------------------------------------------------------------
+# --- Subscribe ---------------------------------------------------------------------------------
 
 
-def ask(email: str, town: str, units: Units) -> None:
-    """Send a mail that asks for a confirmation, unless one has just been sent.
+def request_confirmation(email: str, town: str, units: Units) -> None:
+    """Mail a confirmation link, unless one was sent within the last hour.
 
     Raises:
-        mail.MailError: the mail server did not take it.
+        mail.MailError: the mail server did not accept the message.
     """
     email = email.lower()
     moment = now()
-    subscriber = _found(email) or _made(email, town, units)
+    subscriber = _find(email) or _create(email, town, units)
     claimed = db.session.execute(
         update(Subscriber)
         .where(
             Subscriber.id == subscriber.id,
-            Subscriber.asked_at.is_(None) | (Subscriber.asked_at <= moment - REST),
+            Subscriber.asked_at.is_(None) | (Subscriber.asked_at <= moment - MIN_INTERVAL),
         )
         .values(asked_at=moment)
     )
@@ -67,7 +67,7 @@ def ask(email: str, town: str, units: Units) -> None:
     if not row_count(claimed):
         log.info("weather_confirmation_throttled", subscriber=number)
         return
-    token = _confirming().dumps([number, key, town, units.value])
+    token = _confirm_serializer().dumps([number, key, town, units.value])
     link = address("weather.confirm", token=str(token))
     text = render_template(
         "weather/confirm.txt",
@@ -87,100 +87,100 @@ def ask(email: str, town: str, units: Units) -> None:
         raise
 
 
-def _found(email: str) -> Subscriber | None:
+def _find(email: str) -> Subscriber | None:
     return db.session.scalar(select(Subscriber).where(Subscriber.email == email))
 
 
-def _made(email: str, town: str, units: Units) -> Subscriber:
+def _create(email: str, town: str, units: Units) -> Subscriber:
     subscriber = Subscriber(email=email, town=town, units=units.value, link_key=secrets.token_hex(16))
     db.session.add(subscriber)
     try:
         db.session.commit()
     except IntegrityError:
-        # Asked for twice at once, and the other was first.
+        # Another request created the same subscriber at the same time.
         db.session.rollback()
         return db.session.execute(select(Subscriber).where(Subscriber.email == email)).scalar_one()
     return subscriber
 
 
-def confirm(token: str, *, really: bool) -> bool:
-    """Put a subscriber on the list.
+def confirm(token: str, *, apply: bool) -> bool:
+    """Confirm a subscription.
 
     Args:
-        token: from the mail.
-        really: or else only look whether it would do.
+        token: token of the link in the mail.
+        apply: whether to confirm, instead of only validating the token.
 
     Returns:
-        Whether the link is one of ours, has not expired, and its subscriber is still known.
+        Whether the token is valid and not expired, and its subscriber exists.
     """
     try:
-        number, key, town, units = _confirming().loads(token, max_age=VALID.total_seconds())
+        number, key, town, units = _confirm_serializer().loads(token, max_age=VALID.total_seconds())
     except (BadData, ValueError, TypeError):
         return False
-    chosen = Subscriber.id == number, Subscriber.link_key == key
-    if not really:
-        return db.session.scalar(select(Subscriber.id).where(*chosen)) is not None
+    condition = Subscriber.id == number, Subscriber.link_key == key
+    if not apply:
+        return db.session.scalar(select(Subscriber.id).where(*condition)) is not None
     since = func.coalesce(Subscriber.confirmed_at, now())
-    done = db.session.execute(
+    result = db.session.execute(
         update(Subscriber)
-        .where(*chosen)
+        .where(*condition)
         .values(confirmed_at=since, town=town, units=units)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
-    if row_count(done):
+    if row_count(result):
         log.info("weather_subscribed", subscriber=number)
-    return bool(row_count(done))
+    return bool(row_count(result))
 
 
-# --- To leave ----------------------------------------------------------------------------------
+# --- Unsubscribe -------------------------------------------------------------------------------
 
 
-def leaving(subscriber: Subscriber) -> str:
-    """Return the address where a subscriber leaves the list. It does not expire."""
-    token = _leaving().dumps([subscriber.id, subscriber.link_key])
+def unsubscribe_url(subscriber: Subscriber) -> str:
+    """Return a subscriber's unsubscription URL, which does not expire."""
+    token = _leave_serializer().dumps([subscriber.id, subscriber.link_key])
     return address("weather.unsubscribe", token=str(token))
 
 
-def leave(token: str, *, really: bool) -> bool:
+def leave(token: str, *, apply: bool) -> bool:
     """Delete a subscriber.
 
     Returns:
-        Whether the link is one of ours. Who has left already may use it again.
+        Whether the token is valid, which includes subscribers deleted before.
     """
     try:
-        number, key = _leaving().loads(token)
+        number, key = _leave_serializer().loads(token)
     except (BadData, ValueError, TypeError):
         return False
-    if really:
-        done = db.session.execute(
+    if apply:
+        result = db.session.execute(
             delete(Subscriber).where(Subscriber.id == number, Subscriber.link_key == key)
         )
         db.session.commit()
-        log.info("weather_unsubscribed", known=bool(row_count(done)))
+        log.info("weather_unsubscribed", existed=bool(row_count(result)))
     return True
 
 
-def forget() -> int:
-    """Delete who has asked and not confirmed, and return how many they were."""
-    done = db.session.execute(
+def delete_unconfirmed() -> int:
+    """Delete old unconfirmed subscribers, and return their number."""
+    result = db.session.execute(
         delete(Subscriber).where(
             Subscriber.confirmed_at.is_(None),
-            Subscriber.created_at < now() - FORGOTTEN,
-            Subscriber.asked_at.is_(None) | (Subscriber.asked_at < now() - FORGOTTEN),
+            Subscriber.created_at < now() - UNCONFIRMED_AGE,
+            Subscriber.asked_at.is_(None) | (Subscriber.asked_at < now() - UNCONFIRMED_AGE),
         )
     )
     db.session.commit()
-    return row_count(done)
+    return row_count(result)
 
 
-def _confirming() -> URLSafeTimedSerializer:
+def _confirm_serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(_secret(), salt="weather confirm")
 
 
-def _leaving() -> URLSafeSerializer:
+def _leave_serializer() -> URLSafeSerializer:
     return URLSafeSerializer(_secret(), salt="weather leave")
 
 
-def _secret() -> Any:  # noqa: ANN401 (as the configuration has it)
+def _secret() -> Any:  # noqa: ANN401 (str or bytes)
     return current_app.config["SECRET_KEY"]

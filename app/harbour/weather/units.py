@@ -1,4 +1,4 @@
-"""How temperatures and winds are written."""
+"""Units of temperatures and wind speeds."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ POINTS = ("north", "north-east", "east", "south-east", "south", "south-west", "w
 
 
 class Units(str, enum.Enum):
-    """What people are used to. What is kept is in degrees Celsius and metres per second."""
+    """Units on pages. Stored values are in degrees Celsius and metres per second."""
 
     METRIC = "metric"
     IMPERIAL = "imperial"
 
     @property
     def label(self) -> str:
-        """Its name on a page."""
+        """The label on pages."""
         return "°C and km/h" if self is Units.METRIC else "°F and mph"
 
     @classmethod
     def parse(cls, text: str | None) -> Units:
-        """Return the units of this name, or metric ones."""
+        """Return the units with this name, or metric ones."""
         return next((units for units in cls if units.value == text), cls.METRIC)
 
     def temperature(self, celsius: float) -> str:
-        """Return a temperature in whole degrees, with a real minus sign: "12 °C", "54 °F"."""
+        """Format a temperature in whole degrees, with a typographic minus sign: "12 °C", "54 °F"."""
         degrees = celsius if self is Units.METRIC else celsius * 9 / 5 + 32
         return f"{round(degrees)} {'°C' if self is Units.METRIC else '°F'}".replace("-", "\u2212")
 
     def speed(self, metres_per_second: float) -> str:
-        """Return a speed, whole: "18 km/h", "11 mph"."""
+        """Format a whole speed: "18 km/h", "11 mph"."""
         if self is Units.METRIC:
             return f"{round(metres_per_second * 3.6)} km/h"
         return f"{round(metres_per_second * 3600 / 1609.344)} mph"
 
 
 def point(degrees: float) -> str:
-    """Return the point of the compass that is nearest: 350 is "north"."""
+    """Return the nearest point of the compass: 350 is "north"."""
     return POINTS[round(degrees / 45) % 8]
 
 
 def percent(share: float) -> str:
-    """Return a share of 1 in percent: 0.3 is "30%"."""
+    """Format a share as a percentage: 0.3 is "30%"."""
     return f"{round(share * 100)}%"

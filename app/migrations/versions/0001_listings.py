@@ -1,7 +1,7 @@
 """Listings.
 
 Revision ID: 0001
-Revises: nothing, it is the first
+Revises: none
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table of listings and the indexes that searches use."""
+    """Create the table of listings and the indexes for searches."""
     op.create_table(
         "listings",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -43,5 +43,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the listings, and all that was in them."""
+    """Drop the table and its rows."""
     op.drop_table("listings")

@@ -1,6 +1,6 @@
 """Photos, messages and moderators.
 
-Only adds: the release before this one goes on beside it, and does not notice.
+Additions only, because the previous release uses the same tables during a deployment.
 
 Revision ID: 0002
 Revises: 0001
@@ -20,7 +20,7 @@ UTF8 = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 def upgrade() -> None:
-    """Make the tables, and what the listings need for them."""
+    """Create the tables, and the column and indexes of listings."""
     op.add_column("listings", sa.Column("submission", sa.String(32), nullable=True))
     op.create_index("ix_listings_submission", "listings", ["submission"], unique=True)
     op.create_index(
@@ -83,7 +83,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and all that was in them."""
+    """Drop the tables and their rows."""
     op.drop_table("moderators")
     op.drop_table("messages")
     op.drop_table("photos")

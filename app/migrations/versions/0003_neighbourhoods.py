@@ -1,6 +1,6 @@
-"""Figures of the census, and which years were fetched.
+"""Census figures and fetched years.
 
-Only adds: the release before this one goes on beside it, and does not notice.
+Additions only, because the previous release uses the same tables during a deployment.
 
 Revision ID: 0003
 Revises: 0002
@@ -20,7 +20,7 @@ UTF8 = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "acs_figures",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -46,6 +46,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and all that was in them."""
+    """Drop the tables and their rows."""
     op.drop_table("acs_years")
     op.drop_table("acs_figures")

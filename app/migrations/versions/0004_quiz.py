@@ -1,6 +1,6 @@
 """The quiz.
 
-Only adds.
+Additions only.
 
 Revision ID: 0004
 Revises: 0003
@@ -20,7 +20,7 @@ UTF8 = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "quiz_days",
         sa.Column("day", sa.Date(), nullable=False),
@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and all that was in them."""
+    """Drop the tables and their rows."""
     op.drop_table("quiz_guesses")
     op.drop_table("quiz_players")
     op.drop_table("quiz_days")

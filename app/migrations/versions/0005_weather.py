@@ -1,6 +1,6 @@
 """The weather: reports, subscribers and deliveries.
 
-Only adds: the release before this one goes on beside it, and does not notice.
+Additions only, because the previous release uses the same tables during a deployment.
 
 Revision ID: 0005
 Revises: 0004
@@ -20,7 +20,7 @@ UTF8 = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "weather_reports",
         sa.Column("town", sa.String(60), nullable=False),
@@ -67,7 +67,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and all that was in them."""
+    """Drop the tables and their rows."""
     op.drop_table("weather_deliveries")
     op.drop_table("weather_subscribers")
     op.drop_table("weather_reports")

@@ -42,7 +42,7 @@ class Result:
     @property
     def fault(self) -> str:
         """Return the reason and what belongs to it, up to the next part of Ansible's output."""
-        found = re.search(r"hostile: no release was made\. (.*?)Still live is", self.output, re.S)
+        found = re.search(r"hostile: no release was built\. (.*?)Still live is", self.output, re.S)
         return " ".join(found[1].split()) if found else ""
 
 

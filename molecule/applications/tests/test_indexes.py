@@ -54,7 +54,7 @@ def test_wrong_password_is_reported_with_index_and_status(host, visitor, live, i
     finished = verbose_deploy(inventory, tmp_path, changed, SITE)
     output = finished.stdout + finished.stderr
     assert finished.returncode != 0, f"expected a failure, got {output}"
-    message = next((line for line in output.splitlines() if "no release was made" in line), output)
+    message = next((line for line in output.splitlines() if "no release was built" in line), output)
     for words in ("the package index http://applications:8200 rejects the credentials", "401"):
         assert words in message, f"expected {words!r}, got {message}"
     assert_hidden(host, wrong, output)

@@ -49,5 +49,5 @@ def test_each_size_is_made_and_then_nothing_changes(cloud):
         path.write_text(path.read_text() + "  web: {type: t3.large}\n")
     for size, run in cloud.all_sizes("provision", SIZES).items():
         same(f"{size}: changed in a second run", run.succeeded("nothing to do").counted("changed"), 0)
-        left = "a t3.small; RESIZE=1 stops it and makes it a t3.large"
+        left = "t3.small; RESIZE=1 stops it and changes it to t3.large"
         same(f"{size}: the plan says {left}", left in run.said, size == "standard")

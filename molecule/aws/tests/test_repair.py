@@ -38,6 +38,6 @@ def test_a_size_does_not_shrink(cloud):
     run = cloud.begin("provision", "standard").end()
     path.write_text(good)
     assert run.process.returncode != 0, "expected a refusal"
-    expected = 'aws.size: found "small", expected standard or scaled, for database decanter-standard is there'
+    expected = 'aws.size: found "small", expected standard or scaled, because the environment has database'
     assert expected in " ".join(run.said.split()), f"expected {expected}, got {run.said}"
     same("changed", run.counted("changed"), 0)

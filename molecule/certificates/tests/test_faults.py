@@ -157,7 +157,7 @@ def test_one_that_is_provided_is_watched(host, converge, turn, sites, shown, me,
     files = {"certificate": f"{tmp_path}/tls/fullchain.pem", "key": f"{tmp_path}/tls/privkey.pem"}
     changed["plain"]["tls"] = {"mode": "provided", **files}
     told = " ".join(converge(changed).split())
-    assert "sites.plain.tls.certificate: ends 20" in told and "provide another" in told, told
+    assert "sites.plain.tls.certificate: expires 20" in told and "provide a new one" in told, told
     assert shown(f"plain.{me}.test").serial_number == 0x87654321
     log = output_of_run(host, turn, fails=True)
     assert "plain: its certificate expires 20" in log and "in 20.0 days. Provide another" in log, log
@@ -190,11 +190,11 @@ def test_visitors_certificates_are_verified(authority, play, sites, tmp_path, me
     told = " ".join((finished.stdout + finished.stderr).split())
     assert finished.returncode == 0, told
     for expected in (
-        f"sites.early: early.{me}.test: still the one that stands in, because DNS has no address for early",
-        f"sites.partly: astray.{me}.test: it is for partly.{me}.test, because astray.{me}.test does not",
+        f"sites.early: early.{me}.test: self-signed certificate, because DNS has no address for early",
+        f"sites.partly: astray.{me}.test: the certificate is for partly.{me}.test, because astray.{me}.test",
     ):
         assert expected in told, f"expected {expected!r}, got {told}"
     # The lab's authority, whom its visitors do not know.
     finished = play("verify.yml", sites, "-e", "site=plain")
     told = " ".join((finished.stdout + finished.stderr).split())
-    assert finished.returncode != 0 and "whom nobody trusts here" in told, told
+    assert finished.returncode != 0 and "the controller does not trust the issuer" in told, told

@@ -93,7 +93,7 @@ def test_failure_and_recovery_are_mailed_once(host, turn, forced, mails, authori
         for _ in range(2):
             forced()
         (mail,) = mails()
-        for expected in ("To: ops@web.test", f"{UNIT} fails", "plain: https://", "Auto-Submitted"):
+        for expected in ("To: ops@web.test", f"{UNIT} failed", "plain: https://", "Auto-Submitted"):
             assert expected in mail, f"expected {expected!r}, got {mail}"
         assert "renewals have failed" in forced()
         (mail,) = mails()
@@ -103,7 +103,7 @@ def test_failure_and_recovery_are_mailed_once(host, turn, forced, mails, authori
         assert 'decanter_certificate_alarm{site="plain"} 1' in metrics, metrics
     output_of_run(host, turn, fails=False)
     (mail,) = mails()
-    assert f"{UNIT} is well again" in mail, mail
+    assert f"{UNIT} recovered" in mail, mail
     with host.sudo():
         kept = host.check_output("stat --format='%a %U' /etc/decanter/alarm.json")
         shown = host.check_output(f"systemctl show {ALARM}; journalctl --boot --output cat")

@@ -75,7 +75,7 @@ def test_it_makes_itself_a_web_host(joined, made, live, inside):
     assert state == "InService", f"expected the group to have been told, got {state}"
     assert live("web3") == live("web2"), f"expected {live('web2')}, got {live('web3')}"
     log = inside("web3", "cat", "/var/log/decanter-fleet.log")
-    assert "This host serves what is live" in log, f"expected its log to say so, got {log[-3000:]}"
+    assert "This host serves the live releases" in log, f"expected its log to say so, got {log[-3000:]}"
 
 
 def test_it_serves_what_the_one_before_did(joined, home, somebody, moderator, counted):

@@ -136,7 +136,7 @@ def test_site_that_does_not_build_leaves_other_sites_alone(deploy, sources, live
     (sources["whoami"] / "requirements.txt").write_text("flask\nno-such-package-of-anybody==1\n")
     finished = deploy()
     assert_failed(
-        finished, "whoami", web1="failed: no release was made.", web2="failed: no release was made."
+        finished, "whoami", web1="failed: no release was built.", web2="failed: no release was built."
     )
     assert live() == before, f"expected {before} to stay live, got {live()}"
     after = live("signed")

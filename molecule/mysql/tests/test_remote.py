@@ -96,7 +96,7 @@ def test_a_user_without_a_password_is_named(converge):
     done = converge(mysql_users=[{"name": "fair"}, {"name": "town", "auth": "socket"}])
     said = re.sub(r"\s+", " ", done.stdout)
     assert done.returncode == 2, f"expected 2, got {done.returncode}:\n{said[-2000:]}"
-    assert "with another auth ['fair', 'town']" in said, f"expected both to be named, got {said[-2000:]}"
+    assert "with another auth: ['fair', 'town']" in said, f"expected both to be named, got {said[-2000:]}"
 
 
 def test_another_authority_is_refused(converge, tmp_path):

@@ -36,13 +36,13 @@ def test_a_second_deploy_is_told_who_works(run, source, live, held):
     finished = run("deploy.yml", "-e", "site=harbour")
     output = finished.stdout + finished.stderr
     assert finished.returncode != 0, f"expected a refusal, got {output}"
-    said = "harbour: ada@laptop has been at work on it since 2026-11-21T08:00:00+00:00 (deploy)"
+    said = "harbour: locked by ada@laptop since 2026-11-21T08:00:00+00:00 (deploy)"
     assert said in output, f"expected {said!r}, got {output}"
     assert "make unlock SITE=harbour" in output, f"expected the way out, got {output}"
     assert live() == first, f"expected {first} to stay live, got {live()}"
 
     finished = run("releases.yml")
-    assert "ada@laptop has been at work" in finished.stdout, f"expected to see it, got {finished.stdout}"
+    assert "locked by ada@laptop" in finished.stdout, f"expected the lock, got {finished.stdout}"
     assert run("unlock.yml", "-e", "site=harbour").returncode == 0
     finished = run("deploy.yml", "-e", "site=harbour")
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -56,7 +56,7 @@ def test_a_run_of_this_machine_that_is_gone_holds_nobody_up(run, source, live, h
     finished = run("deploy.yml", "-e", "site=harbour")
     output = finished.stdout + finished.stderr
     assert finished.returncode == 0 and live() != first, output
-    assert "was cut off" in output, f"expected to be told, got {output}"
+    assert "was interrupted" in output, f"expected a warning, got {output}"
 
 
 def test_the_log_tells_of_each_release(host, run, source, live):

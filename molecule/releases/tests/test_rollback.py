@@ -41,7 +41,7 @@ def test_a_site_stays_where_somebody_went_back_to_until_the_next_deploy(run, sou
     output = finished.stdout + finished.stderr
     assert finished.returncode == 0 and changed(finished) == 0, f"expected nothing to change, got {output}"
     assert live() == first, f"expected a converge to respect the rollback, got {live()}"
-    assert f"harbour stays on release {first}" in " ".join(output.split()), output
+    assert f"harbour: pinned to release {first}" in " ".join(output.split()), output
 
     # Another setting is converged all the same, and the site still stays.
     finished = run("site.yml", "--tags", "python_app,release", env={"HARBOUR_TOWN": "Elsewhere"})

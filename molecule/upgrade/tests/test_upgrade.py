@@ -9,15 +9,18 @@ from pathlib import Path
 from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 # Features that the old version lacks: builds in a sandbox by uv, .package in the path of each unit, and files
-# that programs on hosts share.
+# that programs on hosts share. Files of the firewall and of nginx differ in comments.
 NECESSARY = {
     "base : Write the configuration",
-    "python_app : Install uv in an environment of its own",
-    "python_app : Create the users that each site is served and built by",
+    "firewall : Write the settings of ufw",
+    "python_app : Install uv in its own virtual environment",
+    "python_app : Create the service user and the build user of each site",
     "python_app : configure | Write the files that each site's units read",
     "python_app : configure | Write the program that builds releases",
-    "python_app : configure | Write the units of each site's processes and of what its timers start",
+    "python_app : configure | Write the service units of each site's processes and timers",
+    "python_app : configure | Write each site's timers",  # Only a comment differs.
     "certbot : program | Install the program that renews and monitors certificates",
+    "nginx : Configure nginx",
     "release : Read which sites need a release",
 }
 

@@ -71,9 +71,7 @@ class MySQL(Engine):
         return "charset=utf8mb4"
 
     def client_options(self, login: Mapping[str, str]) -> str:
-        lines = [
-            "# Ansible managed. For what a deploy does as root: it reads the schema, and dumps.\n[client]\n"
-        ]
+        lines = ["# Ansible managed. A deploy reads the schema and writes dumps with this login.\n[client]\n"]
         for key, option in OPTIONS.items():
             escaped = login[key].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             lines.append(f'{option}="{escaped}"\n')
@@ -88,7 +86,7 @@ class MySQL(Engine):
 
     def dump(self, site: str, name: str, path: Path) -> None:
         command = self._client(site, "mariadb-dump", "mysqldump")
-        # Tablespaces need rights on more than the site's own database.
+        # A dump of tablespaces requires privileges beyond the site's database.
         command.append("--no-tablespaces")
         if Path(command[0]).name == "mysqldump":
             command.append("--set-gtid-purged=OFF")
@@ -101,7 +99,7 @@ class MySQL(Engine):
                     shutil.copyfileobj(process.stdout, packed, 1 << 20)
                 error = process.stderr.read().decode(errors="replace")
             if process.returncode != 0:
-                raise RuntimeError(f"{name} could not be dumped: {error.strip()}")
+                raise RuntimeError(f"the dump of the database {name} failed: {error.strip()}")
 
     @staticmethod
     def _client(site: str, mariadb: str, mysql: str) -> list[str]:

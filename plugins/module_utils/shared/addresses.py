@@ -1,7 +1,7 @@
 """Check IP addresses and networks.
 
-Roles install files of this folder in /usr/local/lib/decanter/shared, beside the programs that import them.
-So these files import nothing of Ansible or of the collection.
+Roles install files of this folder in /usr/local/lib/decanter/shared, where programs on hosts import them.
+Therefore these files import neither Ansible nor the collection.
 """
 
 from __future__ import annotations

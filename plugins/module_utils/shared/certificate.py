@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 DAY = 86400.0
-# A warning comes at most so early, whatever the lifetime is.
+# The earliest warning before the expiry, for certificates with a long lifetime.
 LONGEST_WARNING = 30 * DAY
 
 
@@ -55,7 +55,7 @@ def read_certificate(chain: Path) -> Certificate:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     if not chain.exists():
-        raise ValueError(f"there is no {chain}")
+        raise ValueError(f"{chain} does not exist")
     try:
         return described(x509.load_pem_x509_certificate(chain.read_bytes()))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -78,45 +78,47 @@ def fits(chain: Path, key: Path) -> bool:
     return public_key_of(key) == read_certificate(chain).public_key
 
 
-def described(made: x509.Certificate) -> Certificate:
+def described(certificate: x509.Certificate) -> Certificate:
     """Return the fields of a certificate."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    alternatives = _extension(made, x509.SubjectAlternativeName)
+    alternatives = _extension(certificate, x509.SubjectAlternativeName)
     kinds = (x509.DNSName, x509.IPAddress) if alternatives else ()
     names = [str(name).lower() for kind in kinds for name in alternatives.get_values_for_type(kind)]
-    authority = _extension(made, x509.AuthorityKeyIdentifier)
-    common_names = made.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    authority = _extension(certificate, x509.AuthorityKeyIdentifier)
+    common_names = certificate.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     # DER: a positive integer has a leading zero bit.
-    serial = made.serial_number.to_bytes(made.serial_number.bit_length() // 8 + 1, "big")
+    serial = certificate.serial_number.to_bytes(certificate.serial_number.bit_length() // 8 + 1, "big")
     return Certificate(
         names=tuple(names),
-        issuer=str(common_names[-1].value) if common_names else made.issuer.rfc4514_string(),
-        issuer_name=made.issuer.rfc4514_string(),
-        self_issued=made.subject == made.issuer,
-        begins=_seconds(made, "not_valid_before"),
-        ends=_seconds(made, "not_valid_after"),
-        public_key=_pem(made.public_key()),
-        key_type="rsa" if isinstance(made.public_key(), RSAPublicKey) else "ecdsa",
+        issuer=str(common_names[-1].value) if common_names else certificate.issuer.rfc4514_string(),
+        issuer_name=certificate.issuer.rfc4514_string(),
+        self_issued=certificate.subject == certificate.issuer,
+        begins=_seconds(certificate, "not_valid_before"),
+        ends=_seconds(certificate, "not_valid_after"),
+        public_key=_pem(certificate.public_key()),
+        key_type="rsa" if isinstance(certificate.public_key(), RSAPublicKey) else "ecdsa",
         identifier=f"{_base64url(authority.key_identifier)}.{_base64url(serial)}"
         if authority and authority.key_identifier
         else "",
     )
 
 
-def _extension(made: x509.Certificate, kind: Any) -> Any:
+def _extension(certificate: x509.Certificate, kind: Any) -> Any:
     from cryptography import x509
 
     try:
-        return made.extensions.get_extension_for_class(kind).value
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
 
 
-def _seconds(made: x509.Certificate, name: str) -> float:
+def _seconds(certificate: x509.Certificate, name: str) -> float:
     # cryptography 42 deprecates the attributes without a time zone and adds those with one.
-    moment = getattr(made, f"{name}_utc", None) or getattr(made, name).replace(tzinfo=timezone.utc)
+    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(
+        tzinfo=timezone.utc
+    )
     return moment.timestamp()
 
 

@@ -11,6 +11,6 @@ def iso(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
-def say(text: str, *, fault: bool = False) -> None:
+def log(text: str, *, fault: bool = False) -> None:
     """Print a line. In the journal a fault has the priority `err` (sd-daemon(3))."""
     print(f"{'<3>' if fault and 'JOURNAL_STREAM' in os.environ else ''}{text}", flush=True)

@@ -67,7 +67,9 @@ def access_key_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
         }
         if len(set(has.values())) == 2:
             given, missing = sorted(has, key=has.__getitem__, reverse=True)
-            expected = f"it beside {given}, or neither if the instance role may write to the zone"
+            expected = (
+                f"a value, because {given} is set, or neither if the instance role can write to the zone"
+            )
             yield f"hosts.{host}.{missing}: found nothing, expected {expected}"
 
 

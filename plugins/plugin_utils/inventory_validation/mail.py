@@ -49,9 +49,9 @@ def mail_lines(mail: Any) -> Iterator[str]:
         yield f'.port: found "{port}", expected an integer from 1 to 65535'
     for key, other in (("user", "password"), ("password", "user")):
         if key in mail and other not in mail:
-            yield f".{other}: found nothing, expected it beside {key}"
+            yield f".{other}: found nothing, expected a value, because {key} is set"
     if security == "none" and "password" in mail:
-        yield ".security: found none beside a password, expected starttls or tls"
+        yield ".security: found none with a password, expected starttls or tls"
     if "ca" in mail and not Path(project_path(str(mail["ca"]))).is_file():
         yield f'.ca: found "{mail["ca"]}", expected a file on the controller'
 

@@ -55,7 +55,7 @@ def database_host(hostvars: Hostvars, groups: Groups) -> str:
 
 
 def database_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
-    """Yield one line for each host whose sites would have no database, or a different one on each host."""
+    """Yield one line for each host that has no database for its sites, or another one than other hosts."""
     web, stores = groups.get("web", []), groups["database"]
     remote = database_host(hostvars, groups)
     for host in dict.fromkeys([*web, *stores]):

@@ -19,7 +19,7 @@ PIECES = {
     "socket": {"url", "host", "name", "user", "socket"},
     "password": {"url", "host", "port", "name", "user", "password"},
 }
-# Schemes whose URL can name the CA and require verification of the server's name.
+# Schemes with a URL that can name the CA and require verification of the server's name.
 VERIFYING_SCHEMES = sorted(
     scheme for engine in ENGINES.values() for scheme, driver in engine.drivers.items() if driver.verifies
 )

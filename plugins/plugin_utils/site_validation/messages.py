@@ -24,7 +24,7 @@ MAX_FOUND_LENGTH = 60
 
 
 def error_line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:
-    """Return the line of an error at a path. Words that are not given come from the value and the schema."""
+    """Return the line of an error at a path. Missing words come from the value and the schema."""
     schema, secret = schema_at(steps)
     found = found or found_words(value, secret)
     return f"{dotted_path(steps)}: found {found}, expected {expected or expected_words(schema)}"

@@ -52,12 +52,12 @@ def source_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
 
 def origin_lines(steps: Steps, source: dict[Any, Any], root: Path) -> Iterator[str]:
     if "path" in source and "git" in source:
-        yield error_line((*steps, "git"), found="git beside path", expected="one of the two")
+        yield error_line((*steps, "git"), found="git and path", expected="one of the two")
     elif "path" not in source and "git" not in source:
         yield error_line((*steps, "path"))
     for key in ("version", "subdir", "key"):
         if key in source and "path" in source:
-            yield error_line((*steps, key), found=f"{key} beside path", expected=f"no {key} where path is")
+            yield error_line((*steps, key), found=f"{key} with path", expected=f"no {key} with path")
     key = part(source, "key", kind=str)
     if key and "path" not in source and not ("-----BEGIN" in key or isfile(root / expand_home(key))):
         yield error_line((*steps, "key"), found="a path that does not exist")

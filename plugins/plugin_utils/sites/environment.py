@@ -69,7 +69,7 @@ def application_secrets(site: Mapping[str, Any], name: str, server: Server) -> d
 
 
 def credential_files(name: str, delivery: str, secrets: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the files of a site that only root reads, for the module `files`.
+    """Return the files of a site that only root can read, as entries of the module `files`.
 
     The folder of credentials has nothing else in it, so that a removed secret disappears from the host.
     """
@@ -97,15 +97,13 @@ def _file(path: str, content: str) -> dict[str, Any]:
 
 
 def environment_file(secrets: Mapping[str, str]) -> str:
-    """Return secrets as an environment file of systemd, or "" if there are none.
+    """Return secrets as an environment file of systemd, or "" without secrets.
 
     Double quotes keep newlines and spaces. A backslash escapes what a shell would interpret there.
     """
     if not secrets:
         return ""
-    lines = [
-        "# Ansible managed. Read by systemd, for an application that takes its secrets in no other way.\n"
-    ]
+    lines = ["# Ansible managed. systemd sets these variables (secret_delivery: environment).\n"]
     for name, value in sorted(secrets.items()):
         escaped = re.sub(r'([\\"`$])', r"\\\1", value)
         lines.append(f'{name}="{escaped}"\n')

@@ -21,7 +21,7 @@ def url_host(name: str) -> str:
 
 
 def certificate_names(names: Sequence[str]) -> list[str]:
-    """Return the names of a site's certificate. CAs reject a name beside the wildcard that covers it."""
+    """Return the names of a site's certificate. CAs reject a name that a wildcard covers."""
     return [name for name in names if is_wildcard(name) or f"*.{name.partition('.')[2]}" not in names]
 
 

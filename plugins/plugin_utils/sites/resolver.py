@@ -47,7 +47,7 @@ REPLACED = ("build_secrets", "database", "env", "files", "python", "secrets", "s
 
 @dataclass(frozen=True)
 class Host:
-    """What the topology decides about the sites of a host."""
+    """Values of a host's sites that depend on the topology."""
 
     # Whether the host runs timers with `on: one`.
     first: bool = True
@@ -66,7 +66,7 @@ class Units:
 
     # Services of the site, which are started before its own units at boot.
     after: Sequence[str]
-    # Servers of all engines, for the same reason. A unit that does not exist is ignored.
+    # Servers of all engines, which also start first. A unit that does not exist is ignored.
     databases: Sequence[str]
     # The unit that fetches the site's secrets from AWS; "" if none has to be fetched.
     credentials: str
@@ -75,7 +75,7 @@ class Units:
 
 
 def resolve(name: str, site: Mapping[str, Any], host: Host) -> dict[str, Any]:
-    """Return one site, whose defaults are filled in, as roles and templates read it on a host."""
+    """Return a site with its defaults as the object that roles and templates read on a host."""
     paths = SitePaths(name)
     environment = resolve_environment(site, name, host.database)
     database = resolve_database(site)

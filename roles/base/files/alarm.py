@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Mails somebody about a unit that has failed, and once when it is well again.
+"""Send a mail when a unit has failed, and another one when it has recovered.
 
-A unit that wants that names decanter-alarm@%n.service in OnFailure= and OnSuccess=. For the same words it
-mails once a day, however often the unit fails. A mail server that does not take it is said in the journal;
-the next failure is mailed again.
+Such a unit lists decanter-alarm@%n.service in OnFailure= and OnSuccess=. The same log lines are mailed once a
+day. If the mail server rejects a mail, the journal contains the error, and the next failure is mailed again.
 
     alarm.py UNIT
 
@@ -28,23 +27,23 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import read_json, write_file
-from shared.journal import iso, say
+from shared.journal import iso, log
 from shared.systemd import SystemdError, show
 
 CREDENTIAL = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mail")
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/decanter-alarm"))
-# A unit that fails at the same time each day is to be heard each day.
+# Less than a day, so that a daily failure is mailed every day.
 PAUSE = 23 * 3600.0
-TIMEOUT = 30.0  # seconds that a mail server may take for an answer
+TIMEOUT = 30.0  # seconds for each response of the mail server
 LINES = 30
 PROPERTIES = ("ActiveState", "Result", "InvocationID", "Description")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 
-def journal(unit: str, invocation: str) -> tuple[list[str], list[str]]:
-    """The last lines of a unit's last run, and those of them that are errors."""
-    time.sleep(0.5)  # what was said a moment ago may not be written yet
-    # Where it could not even begin, systemd alone has something to say.
+def journal_lines(unit: str, invocation: str) -> tuple[list[str], list[str]]:
+    """Return the last lines of a unit's last run, and the errors among them."""
+    time.sleep(0.5)  # journald writes with a delay
+    # If the program could not be started, only lines of systemd about the unit exist.
     matches = [[f"_SYSTEMD_INVOCATION_ID={invocation}"]] if invocation else []
     for match in [*matches, [f"--unit={unit}"]]:
         base = ["journalctl", *match, f"--lines={LINES}", "--output=cat", "--quiet", "--no-pager"]
@@ -60,7 +59,7 @@ def journal(unit: str, invocation: str) -> tuple[list[str], list[str]]:
 
 
 def digest(lines: list[str]) -> str:
-    """The same for the same words: times and counts in them go on."""
+    """Return a digest of log lines that ignores numbers, such as times and counts."""
     return hashlib.sha256(re.sub(r"\d+", "0", "\n".join(lines)).encode()).hexdigest()
 
 
@@ -71,20 +70,20 @@ def message(settings: dict[str, Any], subject: str, body: str) -> email.message.
     mail["Subject"] = f"[{socket.gethostname()}] {subject}"
     mail["Date"] = email.utils.localtime()
     mail["Message-ID"] = email.utils.make_msgid(domain=socket.gethostname())
-    mail["Auto-Submitted"] = "auto-generated"  # so that nobody's absence answers it
+    mail["Auto-Submitted"] = "auto-generated"  # prevents automatic replies (RFC 3834)
     mail.set_content(body)
     return mail
 
 
 def send(settings: dict[str, Any], mail: email.message.EmailMessage) -> None:
-    """Hand it to the mail server. Raises OSError, of which smtplib's errors are."""
+    """Send a mail. Raise OSError, the base class of smtplib's errors, if the server rejects it."""
     security = settings.get("security", "starttls")
     context = ssl.create_default_context(cadata=settings.get("authority") or None)
-    place = settings["server"], settings.get("port") or PORTS[security]
+    address = settings["server"], settings.get("port") or PORTS[security]
     if security == "tls":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(*place, timeout=TIMEOUT, context=context)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(*address, timeout=TIMEOUT, context=context)
     else:
-        server = smtplib.SMTP(*place, timeout=TIMEOUT)
+        server = smtplib.SMTP(*address, timeout=TIMEOUT)
     with server:
         if security == "starttls":
             server.starttls(context=context)
@@ -93,52 +92,53 @@ def send(settings: dict[str, Any], mail: email.message.EmailMessage) -> None:
         server.send_message(mail)
 
 
-def failed_body(unit: str, told: dict[str, str], since: float, lines: list[str]) -> str:
-    said = "\n".join(f"    {line}" for line in lines) or "    nothing"
+def failure_body(unit: str, description: str, since: float, lines: list[str]) -> str:
+    output = "\n".join(f"    {line}" for line in lines) or "    nothing"
     return (
-        f"{unit} ({told['Description']}) fails on {socket.gethostname()}.\n"
+        f"{unit} ({description}) has failed on {socket.gethostname()}.\n"
         f"Since: {iso(since)}\n\n"
-        f"What it said:\n\n{said}\n\n"
-        f"What to do: look at the host with\n\n"
+        f"Last lines of the journal:\n\n{output}\n\n"
+        f"Read all errors on the host:\n\n"
         f"    sudo journalctl --unit {unit} --priority err\n\n"
-        f"and when it is put right, or to see whether it is:\n\n"
+        f"Run the unit again after a fix:\n\n"
         f"    sudo systemctl start {unit}\n\n"
-        "The next mail comes when it says something else, when a day has passed, and when it is well again.\n"
+        "The next mail is sent when the errors change, after a day, or when the unit has recovered.\n"
     )
 
 
-def look_at(unit: str, settings: dict[str, Any], file: Path) -> None:
-    """Mail what is new about a unit. Raises OSError where the mail is not taken."""
-    told, now = show(unit, PROPERTIES), time.time()
-    known = read_json(file)
-    if told["ActiveState"] == "failed" or told["Result"] != "success":
-        lines, errors = journal(unit, told["InvocationID"])
-        words = digest(errors or lines)
-        known.setdefault("since", now)
-        if known.get("words") == words and 0 <= now - known.get("mailed", 0) < PAUSE:
-            say(f"{unit}: says what was mailed at {iso(known['mailed'])}")
+def report(unit: str, settings: dict[str, Any], file: Path) -> None:
+    """Send a mail if the state of a unit is new. Raise OSError if the server rejects the mail."""
+    state, now = show(unit, PROPERTIES), time.time()
+    record = read_json(file)
+    if state["ActiveState"] == "failed" or state["Result"] != "success":
+        lines, errors = journal_lines(unit, state["InvocationID"])
+        fingerprint = digest(errors or lines)
+        record.setdefault("since", now)
+        if record.get("words") == fingerprint and 0 <= now - record.get("mailed", 0) < PAUSE:
+            log(f"{unit}: the same errors were mailed at {iso(record['mailed'])}")
             return
-        # Before it is sent: since when it fails is to be known, too, when no mail goes out.
-        write_file(file, json.dumps(known), 0o600)
-        send(settings, message(settings, f"{unit} fails", failed_body(unit, told, known["since"], lines)))
-        write_file(file, json.dumps({**known, "words": words, "mailed": now}), 0o600)
-        say(f"{unit}: mailed to {', '.join(settings['to'])}")
-    elif known and told["ActiveState"] in ("active", "inactive"):
-        if "mailed" in known:
-            since = iso(known["since"])
-            body = f"{unit} is well again on {socket.gethostname()}. It had failed since {since}.\n"
-            send(settings, message(settings, f"{unit} is well again", body))
-            say(f"{unit}: mailed to {', '.join(settings['to'])} that it is well again")
+        # Written first, to keep the time of the first failure if the mail cannot be sent.
+        write_file(file, json.dumps(record), 0o600)
+        body = failure_body(unit, state["Description"], record["since"], lines)
+        send(settings, message(settings, f"{unit} failed", body))
+        write_file(file, json.dumps({**record, "words": fingerprint, "mailed": now}), 0o600)
+        log(f"{unit}: mailed to {', '.join(settings['to'])}")
+    elif record and state["ActiveState"] in ("active", "inactive"):
+        if "mailed" in record:
+            since = iso(record["since"])
+            body = f"{unit} has recovered on {socket.gethostname()}. It had failed since {since}.\n"
+            send(settings, message(settings, f"{unit} recovered", body))
+            log(f"{unit}: recovery mailed to {', '.join(settings['to'])}")
         file.unlink()
 
 
 def main(unit: str) -> int:
     try:
         settings = json.loads(CREDENTIAL.read_text())
-        look_at(unit, settings, STATE / f"{unit}.json")
+        report(unit, settings, STATE / f"{unit}.json")
     except (OSError, ValueError, SystemdError) as error:
-        # Never with a password: smtplib's errors have the server's words.
-        say(f"{unit}: no mail could be sent: {error}", fault=True)
+        # Errors of smtplib contain the server's response, and never the password.
+        log(f"{unit}: no mail could be sent: {error}", fault=True)
         return 1
     return 0
 

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Tells Amazon's CloudWatch agent, by statsd, what the *.prom files of a folder say.
+"""Send the samples in the *.prom files of a folder to Amazon's CloudWatch agent, with the protocol of statsd.
 
     metrics.py FOLDER [PORT]
 
-They are written for Prometheus by whatever on this host knows something: how long certificates are good for,
-when a backup was made. A label becomes a dimension. A moment, which no alarm can compare with now, becomes
-the days that are left until then, less than none where it has passed: x_not_after_seconds becomes
-x_not_after_days.
+Programs of this host write the files in the format of Prometheus. A label becomes a dimension. Alarms of
+CloudWatch cannot compare a time with the current time, so a time becomes the number of days until then, which
+is negative in the past: x_not_after_seconds becomes x_not_after_days.
 
-Standard library of Python 3.10.
+Uses the standard library of Python 3.10.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from pathlib import Path
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)", re.ASCII)
 LABEL = re.compile(r'(\w+)="([^"\\]*)"', re.ASCII)
 DAY = 86400
-# What is larger, and in seconds, is a moment: since 1970.
-MOMENT = 1e9
+# A larger number of seconds is a time since 1970.
+MINIMUM_TIME = 1e9
 
 
 def lines(text: str, now: float) -> Iterator[str]:
-    """A line of statsd, with Datadog's tags, for each sample."""
+    """Return a line of statsd for each sample, with the tags of Datadog's extension."""
     for line in text.splitlines():
         if not (found := SAMPLE.fullmatch(line.strip())):
-            continue  # a comment
+            continue  # A comment.
         name, labels, value = found[1], LABEL.findall(found[2] or ""), float(found[3])
-        if name.endswith("_seconds") and value > MOMENT:
+        if name.endswith("_seconds") and value > MINIMUM_TIME:
             name, value = name.removesuffix("seconds") + "days", (value - now) / DAY
         tags = ",".join(f"{key}:{label}" for key, label in labels)
-        # To statsd a sign is a change of what was, so that what is below nothing is said after a 0.
+        # In statsd, a signed value changes a gauge, so a 0 precedes a negative value.
         if value < 0:
             yield f"{name}:0|g" + (f"|#{tags}" if tags else "")
         yield f"{name}:{value:.6g}|g" + (f"|#{tags}" if tags else "")

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""Fetches a site's secrets from AWS, as the role of the instance, before the site starts.
+"""Fetch a site's secrets from AWS with the role of the instance, before the site starts.
 
-decanter-credentials@SITE.service runs it whenever a unit of the site starts, and a deploy before it begins.
-/etc/decanter/SITE/fetched.json says what is wanted, and where each is:
+decanter-credentials@SITE.service runs when a unit of the site starts, and before a deploy.
+/etc/decanter/SITE/fetched.json contains the source of each secret:
 
     {"as": "credentials", "values": {"SECRET_KEY": "ssm:/staging/harbour/SECRET_KEY", "API_KEY": "kms:AQIC…"}}
 
-What was got is in /run/decanter-credentials/SITE, in memory and root's alone: a file each, of which systemd
-hands the units copies; or one file of environment variables. Nothing is written unless all was got, and
-a file only when its content is another: its time says whether the site has to start anew. Where one cannot
-be had, a line says which and why, never its value; what was there stays, and a site that crashes comes back
-with that.
+The secrets are written to /run/decanter-credentials/SITE, in memory and readable only by root: one file for
+each secret, which systemd copies to the units, or one file of environment variables. A file is written only
+if all secrets were fetched and its content has changed, because a changed time restarts the site. If a secret
+cannot be fetched, the program prints its name and the reason, and the old files remain for restarts.
 
-Standard library of Python 3.10, and botocore.
+Uses the standard library of Python 3.10, and botocore.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Tokens alone: version 1 of the metadata answers whoever can have a request sent.
+# IMDSv2 only: version 1 of the metadata answers forged requests (SSRF).
 os.environ["AWS_EC2_METADATA_V1_DISABLED"] = "true"
-# Of nobody's home, and nothing but the instance's role.
+# No configuration of a user, and no credentials except the instance's role.
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null"
 
 import botocore.session
@@ -37,15 +36,17 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError, NoCredentialsError
 from botocore.utils import IMDSRegionProvider
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 
 SETTINGS = Path("/etc/decanter")
 FETCHED = Path("/run/decanter-credentials")
-# Units that start together, or a timer that runs every second, have it asked once.
-FRESH = 5.0
-PATIENCE = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-EXPLAINED = {
-    "ParameterNotFound": "there is no such parameter",
+# Seconds without another request, for units that start together and timers that run every second.
+CACHE_SECONDS = 5.0
+CLIENT_CONFIGURATION = Config(
+    connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+)
+REASONS = {
+    "ParameterNotFound": "the parameter does not exist",
     "AccessDeniedException": "the instance's role may not read it",
     "InvalidCiphertextException": "no key of this account and region has encrypted it",
     "IncorrectKeyException": "another key has encrypted it",
@@ -54,12 +55,12 @@ EXPLAINED = {
 }
 
 
-class Refused(Exception):
-    """A secret cannot be had; the message says why."""
+class SecretError(Exception):
+    """A secret cannot be fetched. The message is the reason."""
 
 
 class Store:
-    """What is asked at AWS; each kind of it when it is first needed."""
+    """Clients of AWS, which are created when they are first used."""
 
     def __init__(self) -> None:
         self.session = botocore.session.get_session()
@@ -70,39 +71,40 @@ class Store:
         if service not in self.clients:
             self.region = self.region or IMDSRegionProvider(self.session).provide() or ""
             if not self.region:
-                raise Refused("neither credentials_region nor the instance's metadata says where")
-            told = {"region_name": self.region, "config": PATIENCE}
-            self.clients[service] = self.session.create_client(service, **told)
+                raise SecretError("neither credentials_region nor the instance's metadata contains a region")
+            self.clients[service] = self.session.create_client(
+                service, region_name=self.region, config=CLIENT_CONFIGURATION
+            )
         return self.clients[service]
 
-    def secret(self, where: str) -> bytes:
-        """Raises Refused where it cannot be had."""
-        kind, _, rest = where.partition(":")
+    def secret(self, source: str) -> bytes:
+        """Return a secret. Raise SecretError if it cannot be fetched."""
+        kind, _, location = source.partition(":")
         try:
             if kind == "ssm":
-                found = self.client("ssm").get_parameter(Name=rest, WithDecryption=True)
-                return found["Parameter"]["Value"].encode()
-            blob = base64.b64decode(rest, validate=True)
-            return self.client("kms").decrypt(CiphertextBlob=blob)["Plaintext"]
+                response = self.client("ssm").get_parameter(Name=location, WithDecryption=True)
+                return response["Parameter"]["Value"].encode()
+            ciphertext = base64.b64decode(location, validate=True)
+            return self.client("kms").decrypt(CiphertextBlob=ciphertext)["Plaintext"]
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            said = error.response["Error"].get("Message", "")
-            raise Refused(EXPLAINED.get(code, f"{code}: {said}")) from error
+            message = error.response["Error"].get("Message", "")
+            raise SecretError(REASONS.get(code, f"{code}: {message}")) from error
         except (NoCredentialsError, MetadataRetrievalError) as error:
-            raise Refused("the instance has no role, or its metadata does not answer") from error
+            raise SecretError("the instance has no role, or its metadata does not answer") from error
         except BotoCoreError as error:
-            raise Refused(str(error)) from error
+            raise SecretError(str(error)) from error
         except binascii.Error as error:
-            raise Refused("it is no base64") from error
+            raise SecretError("the value is not base64") from error
 
 
-def shown(where: str) -> str:
-    """Where a secret is, as far as people need it: what was encrypted is long and says nothing."""
-    return where if where.startswith("ssm:") else f"{where[:12]}…"
+def display(source: str) -> str:
+    """Return the source of a secret for messages, with shortened ciphertexts."""
+    return source if source.startswith("ssm:") else f"{source[:12]}…"
 
 
 def variables(secrets: dict[str, bytes]) -> bytes:
-    """As systemd reads them from a file: in double quotes, with a backslash where a shell would want one."""
+    """Return an environment file of systemd: values in double quotes, escaped as in a shell."""
     lines = []
     for name, text in sorted(secrets.items()):
         escaped = re.sub(r'([\\"`$])', r"\\\1", text.decode())
@@ -111,24 +113,24 @@ def variables(secrets: dict[str, bytes]) -> bytes:
 
 
 def fetch(site: str) -> list[str]:
-    """Have the folder hold what is wanted; a line for each that cannot be had."""
+    """Fetch a site's secrets into its folder. Return a line for each secret that cannot be fetched."""
     settings, folder = SETTINGS / site / "fetched.json", FETCHED / site
     stamp = FETCHED / f".{site}"
     if stamp.exists():
-        asked = stamp.stat().st_mtime
-        if 0 <= time.time() - asked < FRESH and settings.stat().st_ctime < asked:
+        fetched = stamp.stat().st_mtime
+        if 0 <= time.time() - fetched < CACHE_SECONDS and settings.stat().st_ctime < fetched:
             return []
-    wanted, store = json.loads(settings.read_text()), Store()
-    got: dict[str, bytes] = {}
+    configuration, store = json.loads(settings.read_text()), Store()
+    secrets: dict[str, bytes] = {}
     faults = []
-    for name, where in sorted(wanted["values"].items()):
+    for name, source in sorted(configuration["values"].items()):
         try:
-            got[name] = store.secret(where)
-        except Refused as refused:
-            faults.append(f"{site}: found no credential {name} at {shown(where)}: {refused}")
+            secrets[name] = store.secret(source)
+        except SecretError as error:
+            faults.append(f"{site}: found no credential {name} at {display(source)}: {error}")
     if faults:
         return faults
-    files = {"environment": variables(got)} if wanted["as"] == "environment" else got
+    files = {"environment": variables(secrets)} if configuration["as"] == "environment" else secrets
     for name, content in files.items():
         path = folder / name
         if not path.exists() or path.read_bytes() != content:
@@ -144,7 +146,7 @@ def main() -> int:
     os.umask(0o077)
     faults = fetch(sys.argv[1])
     for fault in faults:
-        say(fault, fault=True)
+        log(fault, fault=True)
     return 1 if faults else 0
 
 

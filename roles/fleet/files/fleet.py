@@ -1,14 +1,14 @@
-"""Makes this machine a web host of its environment, as the last deploy has left it, and keeps it so.
+"""Bootstrap this machine as a web host of its environment, and keep its releases current.
 
-    fleet.py join    what an instance's user data runs: it serves and is in service, or it is given up
-    fleet.py look    each minute: what was published since is taken, if no deploy has brought it already
+    fleet.py join    bootstrap the host, and complete the lifecycle action of the Auto Scaling group
+    fleet.py look    check for newer releases; a timer runs this each minute
 
-A deploy publishes what it has put live in the environment's bucket, and the note of it, live.json, last. That
-note is read again before this host is in service, and each minute after: what goes live meanwhile, and is
-brought by a deploy that does not know this host yet, is found.
+A deploy publishes the live releases in the environment's bucket, and finally the manifest live.json. This
+program reads the manifest again before the host is in service and then each minute, because a deploy that
+began before the host existed does not include it.
 
-Reads /etc/decanter/fleet.json: bucket, prefix, region, hook, vault_parameter. Python and boto3 are the
-distribution's; the instance's role is who asks.
+Reads /etc/decanter/fleet.json: bucket, prefix, region, hook, vault_parameter. Uses the distribution's Python
+and boto3, and the instance's role.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ import boto3
 
 CONFIGURATION = Path("/etc/decanter/fleet.json")
 STATE = Path("/var/lib/decanter/fleet")
-# Memory, not disk: it is gone with the run.
+# In memory, and deleted after each run.
 RUN = Path("/run/decanter-fleet")
 SITES = Path("/srv")
 METADATA = "http://169.254.169.254/latest"
-# The collection in what was published.
+# The collection in the published repository.
 COLLECTION = "ansible_collections/decanter/stack"
-# How often what is live may change while a host is made, before it is given up.
-ROUNDS = 5
+# Maximum number of attempts while the manifest changes.
+ATTEMPTS = 5
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}", flush=True)
 
 
 def metadata(path: str) -> str:
-    """What the instance metadata service says, asked as IMDSv2 wants it."""
+    """Return a value of the instance metadata service (IMDSv2)."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
     request = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=headers)
@@ -58,25 +58,25 @@ def metadata(path: str) -> str:
 
 
 class Bucket:
-    """What deploys have published."""
+    """The objects that deploys publish."""
 
-    def __init__(self, told: dict[str, str]) -> None:
-        self.client, self.told = client(told, "s3"), told
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.client, self.settings = client(settings, "s3"), settings
 
     def get(self, name: str) -> bytes:
-        key = f"{self.told['prefix']}/{name}"
-        return self.client.get_object(Bucket=self.told["bucket"], Key=key)["Body"].read()
+        key = f"{self.settings['prefix']}/{name}"
+        return self.client.get_object(Bucket=self.settings["bucket"], Key=key)["Body"].read()
 
-    def live(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Any]:
         return json.loads(self.get("live.json"))
 
-    def unpacked(self, packed: dict[str, str], target: Path) -> Path:
-        """A tree that was published: whole under its name, and what the note says it is, or refused."""
+    def unpack(self, entry: dict[str, str], target: Path) -> Path:
+        """Unpack a published archive atomically. Raise RuntimeError if its SHA-256 is wrong."""
         if target.is_dir():
             return target
-        content = self.get(packed["key"])
-        if (found := hashlib.sha256(content).hexdigest()) != packed["sha256"]:
-            raise RuntimeError(f"{packed['key']}: found SHA-256 {found}, expected {packed['sha256']}")
+        content = self.get(entry["key"])
+        if (found := hashlib.sha256(content).hexdigest()) != entry["sha256"]:
+            raise RuntimeError(f"{entry['key']}: found SHA-256 {found}, expected {entry['sha256']}")
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             archive, tree = Path(folder, "archive"), Path(folder, "tree")
@@ -87,33 +87,34 @@ class Bucket:
         return target
 
 
-def client(told: dict[str, str], service: str) -> Any:
-    # An endpoint of its own is for tests: older boto3 reads none from its environment.
-    return boto3.client(service, region_name=told["region"], endpoint_url=told.get("endpoint") or None)
+def client(settings: dict[str, str], service: str) -> Any:
+    # Tests set an endpoint. Old versions of boto3 do not read it from the environment.
+    endpoint = settings.get("endpoint") or None
+    return boto3.client(service, region_name=settings["region"], endpoint_url=endpoint)
 
 
 def run(*command: str | Path, **options: Any) -> None:
     subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL, **options)
 
 
-def vault_password(told: dict[str, str]) -> dict[str, str]:
-    """Ansible's environment, with the file that the vault's password is in; there is none without a vault."""
-    if not (name := told.get("vault_parameter")):
+def vault_password(settings: dict[str, str]) -> dict[str, str]:
+    """Write the vault's password to a file, if there is a vault. Return Ansible's variables for it."""
+    if not (name := settings.get("vault_parameter")):
         return {}
-    answer = client(told, "ssm").get_parameter(Name=name, WithDecryption=True)
+    response = client(settings, "ssm").get_parameter(Name=name, WithDecryption=True)
     RUN.mkdir(mode=0o700, exist_ok=True)
     file = RUN / "vault-password"
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(answer["Parameter"]["Value"])
+        out.write(response["Parameter"]["Value"])
     return {"ANSIBLE_VAULT_PASSWORD_FILE": str(file)}
 
 
-def ansible(tree: Path) -> Path:
-    """The environment that Ansible runs in, of the lock file that was published with the playbooks."""
+def install_ansible(tree: Path) -> Path:
+    """Install Ansible with the lock file of the published repository. Return its folder of programs."""
     lock = tree / COLLECTION / "roles/fleet/files/ansible.txt"
     target = STATE / "ansible" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if not (target / ".complete").exists():
-        say(f"Installing {lock.name}")
+        log(f"Installing {lock.name}")
         shutil.rmtree(target, ignore_errors=True)
         run(sys.executable, "-m", "venv", target)
         pip = (target / "bin/pip", "install", "--quiet", "--disable-pip-version-check")
@@ -122,17 +123,20 @@ def ansible(tree: Path) -> Path:
     return target / "bin"
 
 
-def source(bucket: Bucket, name: str, site: dict[str, Any]) -> str:
-    """A site's source, as it was packed: every file of it is one that git would track."""
-    tree = bucket.unpacked(site["source"], STATE / "sources" / name / site["id"])
+def unpack_source(bucket: Bucket, name: str, site: dict[str, Any]) -> str:
+    """Unpack a site's source into a git repository. Return its path.
+
+    Every file is tracked, because a release contains only tracked files.
+    """
+    tree = bucket.unpack(site["source"], STATE / "sources" / name / site["id"])
     if not (tree / ".git").exists():
         run("git", "-C", tree, "init", "--quiet")
         run("git", "-C", tree, "add", "--force", "--all")
     return str(tree)
 
 
-def inventory(tree: Path, told: dict[str, str]) -> Path:
-    """This host alone, with the variables of its environment."""
+def write_inventory(tree: Path, settings: dict[str, str]) -> Path:
+    """Write an inventory with only this host and the environment's group_vars. Return its folder."""
     target = STATE / "inventory"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(mode=0o700, parents=True)
@@ -140,152 +144,156 @@ def inventory(tree: Path, told: dict[str, str]) -> Path:
     variables = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     variables |= {
         "ansible_host": address(),
-        **({"ec2_instance_id": told["instance"]} if told["instance"] else {}),
+        **({"ec2_instance_id": settings["instance"]} if settings["instance"] else {}),
     }
-    groups: dict[str, Any] = {group: {"hosts": {told["name"]: {}}} for group in ("web", "database")}
-    hosts = {"all": {"hosts": {told["name"]: variables}, "children": groups}}
+    groups: dict[str, Any] = {group: {"hosts": {settings["name"]: {}}} for group in ("web", "database")}
+    hosts = {"all": {"hosts": {settings["name"]: variables}, "children": groups}}
     (target / "hosts.yml").write_text(json.dumps(hosts, indent=2))
     return target
 
 
 def address() -> str:
-    """The address by which others reach this host: that from which it would reach them."""
+    """Return the source address of this host. connect() of a UDP socket sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        probe.connect(("192.0.2.1", 9))
         return probe.getsockname()[0]
 
 
-def make(bucket: Bucket, live: dict[str, Any], told: dict[str, str]) -> None:
-    """Run what was published on this host, until it serves what is live."""
-    tree = bucket.unpacked(live["repository"], STATE / "repository" / live["repository"]["sha256"][:16])
-    collections = bucket.unpacked(
-        live["collections"], STATE / "collections" / live["collections"]["sha256"][:16]
-    )
-    sources = {name: {"path": source(bucket, name, site)} for name, site in live["sites"].items()}
+def converge(bucket: Bucket, manifest: dict[str, Any], settings: dict[str, str]) -> None:
+    """Run the published playbook on this host, which then serves the releases of the manifest."""
+    repository, collections = manifest["repository"], manifest["collections"]
+    tree = bucket.unpack(repository, STATE / "repository" / repository["sha256"][:16])
+    collections_tree = bucket.unpack(collections, STATE / "collections" / collections["sha256"][:16])
+    sources = {name: {"path": unpack_source(bucket, name, site)} for name, site in manifest["sites"].items()}
     file = STATE / "variables.json"
-    file.write_text(json.dumps(variables(live, sources, told)))
+    file.write_text(json.dumps(variables(manifest, sources, settings)))
     environment = os.environ | {
-        "ANSIBLE_COLLECTIONS_PATH": f"{tree}:{collections}",
+        "ANSIBLE_COLLECTIONS_PATH": f"{tree}:{collections_tree}",
         "ANSIBLE_NOCOLOR": "1",
         "HOME": "/root",
     }
     environment |= {"LC_ALL": "C.UTF-8"}
     try:
-        environment |= vault_password(told)
-        hosts = inventory(tree, told)
-        command = (ansible(tree) / "ansible-playbook", "-i", hosts, "-e", f"@{file}", "decanter.stack.join")
-        # Who is let into the database is not for a host to say that may know a password of yesterday.
+        environment |= vault_password(settings)
+        hosts = write_inventory(tree, settings)
+        playbook = install_ansible(tree) / "ansible-playbook"
+        command = (playbook, "-i", hosts, "-e", f"@{file}", "decanter.stack.join")
+        # The published passwords of the database may be outdated, so this host must not set them.
         run(*command, "--skip-tags", "mysql", cwd=tree, env=environment)
     finally:
         shutil.rmtree(RUN, ignore_errors=True)
-    for kept in (tree, collections):
-        clear(kept)
+    for current in (tree, collections_tree):
+        delete_others(current)
 
 
-def variables(live: dict[str, Any], sources: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
-    """What this host is told beyond its environment's variables."""
+def variables(manifest: dict[str, Any], sources: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
+    """Return the variables of the playbook that are not in the environment's group_vars."""
     return {
         "release_live": {
-            name: {key: site[key] for key in ("id", "pinned")} for name, site in live["sites"].items()
+            name: {key: site[key] for key in ("id", "pinned")} for name, site in manifest["sites"].items()
         },
         "release_sources": sources,
-        # Nobody is sent to it yet, and what it follows later is switched as anywhere.
+        # The load balancer sends no requests to this host yet.
         "release_balanced": False,
         "verify_address": "127.0.0.1",
-        # It knows of no other host, and would take itself for the first of them.
-        "first_web_host": bool(told["instance"]) and live["first"] == told["instance"],
+        # The inventory has only this host, so its first web host would be this one.
+        "first_web_host": bool(settings["instance"]) and manifest["first"] == settings["instance"],
     }
 
 
-def clear(kept: Path) -> None:
-    """Remove what was published before it."""
-    for other in kept.parent.iterdir():
-        if other != kept:
+def delete_others(current: Path) -> None:
+    """Delete the older versions of an unpacked archive."""
+    for other in current.parent.iterdir():
+        if other != current:
             shutil.rmtree(other)
 
 
-def here(site: str) -> str:
-    """The release of a site that is live on this host."""
+def live_release(site: str) -> str:
+    """Return the id of a site's live release on this host, or an empty string."""
     link = SITES / site / "current"
     return link.readlink().name if link.is_symlink() else ""
 
 
-def handled() -> dict[str, Any]:
+def applied_manifest() -> dict[str, Any]:
+    """Return the manifest that this host has applied, or an empty one."""
     file = STATE / "live.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def note(live: dict[str, Any]) -> None:
+def record_manifest(manifest: dict[str, Any]) -> None:
     new = STATE / "live.json.new"
-    new.write_text(json.dumps(live))
+    new.write_text(json.dumps(manifest))
     new.rename(STATE / "live.json")
 
 
-def current(live: dict[str, Any]) -> bool:
-    """Whether this host has it: it was brought by a deploy, or taken from here before."""
-    known = handled()
-    return known.get("repository") == live["repository"] and all(
-        here(name) == site["id"] for name, site in live["sites"].items()
+def is_current(manifest: dict[str, Any]) -> bool:
+    """Return whether this host serves the releases of the manifest, from a deploy or from an earlier run."""
+    return applied_manifest().get("repository") == manifest["repository"] and all(
+        live_release(name) == site["id"] for name, site in manifest["sites"].items()
     )
 
 
-def take(bucket: Bucket, told: dict[str, str]) -> None:
-    """Make this host what is live, and once more while that changes under its hands."""
-    for _ in range(ROUNDS):
-        live = bucket.live()
-        if live != handled():
-            if not current(live):
-                say(f"Taking {', '.join(site['id'] for site in live['sites'].values())}")
-                make(bucket, live, told)
-            note(live)
-        if bucket.live() == live:
+def update(bucket: Bucket, settings: dict[str, str]) -> None:
+    """Bring this host to the published releases. Repeat that if the manifest changes meanwhile."""
+    for _ in range(ATTEMPTS):
+        manifest = bucket.manifest()
+        if manifest != applied_manifest():
+            if not is_current(manifest):
+                log(f"Activating {', '.join(site['id'] for site in manifest['sites'].values())}")
+                converge(bucket, manifest, settings)
+            record_manifest(manifest)
+        if bucket.manifest() == manifest:
             return
-    raise RuntimeError(f"what is live has changed {ROUNDS} times while this host was made")
+    raise RuntimeError(f"the published releases changed {ATTEMPTS} times while this host converged")
 
 
-def in_service(told: dict[str, str], result: str) -> None:
-    """Tell the Auto Scaling group, if one waits for this host: CONTINUE, or ABANDON, which ends it."""
-    if not told.get("hook"):
+def complete_lifecycle(settings: dict[str, str], result: str) -> None:
+    """Complete the lifecycle action, if the Auto Scaling group waits for this host.
+
+    CONTINUE puts the instance into service. ABANDON terminates it.
+    """
+    if not settings.get("hook"):
         return
-    scaling = client(told, "autoscaling")
-    answer = scaling.describe_auto_scaling_instances(InstanceIds=[told["instance"]])
-    for one in answer["AutoScalingInstances"]:
-        if one["LifecycleState"].startswith("Pending"):
+    scaling = client(settings, "autoscaling")
+    response = scaling.describe_auto_scaling_instances(InstanceIds=[settings["instance"]])
+    for instance in response["AutoScalingInstances"]:
+        if instance["LifecycleState"].startswith("Pending"):
             scaling.complete_lifecycle_action(
-                LifecycleHookName=told["hook"],
-                AutoScalingGroupName=one["AutoScalingGroupName"],
+                LifecycleHookName=settings["hook"],
+                AutoScalingGroupName=instance["AutoScalingGroupName"],
                 LifecycleActionResult=result,
-                InstanceId=told["instance"],
+                InstanceId=settings["instance"],
             )
-            say(f"Told {one['AutoScalingGroupName']}: {result}")
+            log(f"Completed the lifecycle action of {instance['AutoScalingGroupName']}: {result}")
 
 
-def who(told: dict[str, str]) -> dict[str, str]:
-    """The instance, and the name that its logs and this run know it by."""
-    instance = metadata("instance-id") if told.get("hook") else ""
-    return told | {"instance": instance, "name": instance or socket.gethostname()}
+def with_identity(settings: dict[str, str]) -> dict[str, str]:
+    """Return the settings with the id of the instance and the name of the host in the inventory."""
+    instance = metadata("instance-id") if settings.get("hook") else ""
+    return settings | {"instance": instance, "name": instance or socket.gethostname()}
 
 
-def main(what: str) -> int:
-    told = who(json.loads(CONFIGURATION.read_text()))
+def main(command: str) -> int:
+    """Run a command. Return the exit status."""
+    settings = with_identity(json.loads(CONFIGURATION.read_text()))
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What changes the umask of a root shell is no business of a site's files.
+    # The files of sites must not depend on the umask of a root shell.
     os.umask(0o022)
     with open(STATE / "lock", "w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if what == "look" else 0))
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if command == "look" else 0))
         except BlockingIOError:
             return 0
         try:
-            take(Bucket(told), told)
+            update(Bucket(settings), settings)
         except Exception as error:
-            say(f"This host does not serve what is live: {error}")
-            if what == "join":
-                in_service(told, "ABANDON")
+            log(f"This host does not serve the live releases: {error}")
+            if command == "join":
+                complete_lifecycle(settings, "ABANDON")
             return 1
-        if what == "join":
-            in_service(told, "CONTINUE")
-            say("This host serves what is live")
+        if command == "join":
+            complete_lifecycle(settings, "CONTINUE")
+            log("This host serves the live releases")
     return 0
 
 

@@ -126,7 +126,7 @@ def test_project_lists_the_tasks_of_the_site_playbook(project):
     output = succeeded(play(project, "decanter.stack.site", "--list-tasks"))
     installed = project / ".ansible/collections/ansible_collections/decanter/stack"
     assert f"playbook: {installed}/playbooks/site.yml" in output
-    assert "decanter.stack.nginx : " in output and "Refuse an inventory that cannot work" in output
+    assert "decanter.stack.nginx : " in output and "Validate the inventory" in output
 
 
 def test_project_rejects_the_example_inventory(project):

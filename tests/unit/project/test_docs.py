@@ -114,8 +114,8 @@ def test_the_commands_of_the_guide_are_those_of_make():
 # Words of a message in the guide, and where they come from.
 SAID = {
     "plugins/action/release.py": ["found no branch, tag or commit"],
-    "plugins/action/release_lock.py": ["has been at work on it since", "Nothing was changed. "],
-    "plugins/modules/release.py": ["no release was made.", "expected the files of"],
+    "plugins/action/release_lock.py": ["locked by", "Nothing was changed. "],
+    "plugins/modules/release.py": ["no release was built.", "expected the files of"],
     "roles/python_app/files/build/__main__.py": ["of its build"],
     "plugins/module_utils/build_backend.py": ["cannot be built for Python"],
     "plugins/module_utils/activation.py": ["it did not go live", "was put back"],
@@ -125,7 +125,7 @@ SAID = {
         "it was not healthy within",
         "it became unhealthy when it was live",
     ],
-    "plugins/module_utils/companions.py": ["systemd refuses"],
+    "plugins/module_utils/companions.py": ["systemd rejects"],
     "plugins/filter/release_plan.py": ["the schema of the database has changed since release"],
 }
 

@@ -14,13 +14,12 @@ MESSAGES = {
         "found no branch, tag or commit",
         "found no such folder in commit",
         "found no file that git would track",
-        "stays on release",
-        "went back",
+        "pinned to release",
     ],
-    (TROUBLESHOOTING, "plugins/action/release_lock.py"): ["has been at work on it since"],
+    (TROUBLESHOOTING, "plugins/action/release_lock.py"): ["locked by"],
     (TROUBLESHOOTING, "plugins/modules/release.py"): ["found no folder"],
     (TROUBLESHOOTING, "plugins/module_utils/activation.py"): ["it did not go live"],
-    (TROUBLESHOOTING, "plugins/module_utils/health.py"): ["no answer ("],
+    (TROUBLESHOOTING, "plugins/module_utils/health.py"): ["no response ("],
     (TROUBLESHOOTING, "plugins/module_utils/live.py"): ["it ended", "it was not healthy within"],
     (TROUBLESHOOTING, "plugins/module_utils/start_hint.py"): [
         "No requirement provides the module",
@@ -59,7 +58,7 @@ MESSAGES = {
     ("docs/aws-hosts.md", "plugins/plugin_utils/inventory_validation/topology.py"): ["found no instance"],
     ("docs/aws-hosts.md", "roles/credentials/files/credentials.py"): [
         "found no credential",
-        "there is no such parameter",
+        "the parameter does not exist",
     ],
 }
 

@@ -20,27 +20,27 @@ from repository import ROOT
 SERVICE = ROOT / "roles/balancer/files/balancer.py"
 spec = importlib.util.spec_from_file_location("balancer_service", SERVICE)
 service = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = service  # dataclasses look there
+sys.modules[spec.name] = service  # required by dataclasses
 spec.loader.exec_module(service)
 
 
 class WebHost:
-    """A server on loopback that answers as it is told to."""
+    """A stub web host on loopback with a configurable response."""
 
     def __init__(self, folder: Path, name: str = "site.test") -> None:
-        self.answer, self.asked, self.delay = "200 OK", [], 0.0
+        self.status, self.requests, self.delay = "200 OK", [], 0.0
         self.certificate = folder / f"{name}.pem"
-        self.certificate.write_bytes(made_certificate(name))
+        self.certificate.write_bytes(self_signed(name))
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.asked.append(request)
+        self.requests.append(request)
         await asyncio.sleep(self.delay)
-        if self.answer:
-            version = "" if "/" in self.answer else "HTTP/1.1 "
-            writer.write(f"{version}{self.answer}\r\nContent-Length: 0\r\n\r\n".encode())
+        if self.status:
+            version = "" if "/" in self.status else "HTTP/1.1 "
+            writer.write(f"{version}{self.status}\r\nContent-Length: 0\r\n\r\n".encode())
         writer.close()
 
     @contextlib.asynccontextmanager
@@ -50,11 +50,11 @@ class WebHost:
             yield server.sockets[0].getsockname()[1]
 
 
-def made_certificate(name: str) -> bytes:
-    """PEM of a key and of a certificate that it has signed itself."""
+def self_signed(name: str) -> bytes:
+    """Return the PEM of a key and its self-signed certificate."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    made = (
+    certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
@@ -65,7 +65,7 @@ def made_certificate(name: str) -> bytes:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return private + made.public_bytes(serialization.Encoding.PEM)
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 SITE = {
@@ -89,9 +89,9 @@ def links(folders: tuple[Path, Path], site: str = "site") -> set[str]:
     return {path.stem for path in (folders[0] / site).iterdir() if path.is_symlink()}
 
 
-def told(one: Any, host: str, *faults: str) -> None:
-    """Have a host answer so, again and again."""
+def record(one: Any, host: str, *faults: str) -> None:
+    """Record several results of health checks of a host."""
     for fault in faults:
         [member] = [member for member in one.sites["site"] if member.name == host]
-        member.count(fault, 2, 2)
-        one.settle("site")
+        member.record(fault, 2, 2)
+        one.update_links("site")

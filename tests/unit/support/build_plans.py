@@ -21,7 +21,7 @@ sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main_
 
 import application  # noqa: E402  the path is set above
 import plan as plans  # noqa: E402
-from reuse import NOTHING, Contents, kept  # noqa: E402
+from reuse import NO_PACKAGES, Contents, reusable_packages  # noqa: E402
 from uv import Uv  # noqa: E402
 
 
@@ -57,7 +57,7 @@ def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: P
     job = {"python": uv.python, "server": f"gunicorn==1.0 --hash=sha256:{digest}"}
     program = runpy.run_path(str(PROGRAM / "__main__.py"))
     contents = Contents("", plan.options, plan.packages | program["missing_server"](plan, job))
-    reused = kept(previous, contents.unchanged(previous)) if previous else NOTHING
+    reused = reusable_packages(previous, contents.unchanged(previous)) if previous else NO_PACKAGES
     program["build_environment"](uv, plan, job, reused)
     contents.write(environment)
     for path in reused.files:
@@ -67,7 +67,7 @@ def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: P
 
 
 def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, named: str = "") -> str:
-    with pytest.raises(application.Unusable) as refusal:
+    with pytest.raises(application.ApplicationError) as refusal:
         planned(uv, files, install, named)
     return str(refusal.value)
 

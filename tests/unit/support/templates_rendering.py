@@ -83,7 +83,7 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
         "playbook_dir": str(ROOT / "playbooks"),
         "role_path": str(folder),
         **read(folder / "vars/main.yml"),
-        "__base_looked": {"stdout": yaml.safe_dump({**LOOK, **case.look})},
+        "__base_preflight_output": {"stdout": yaml.safe_dump({**LOOK, **case.look})},
         **REGISTERED,
     }
 

@@ -122,7 +122,7 @@ def test_slow_connections():
 def test_a_flood():
     visitor, crowd = tools.flood(CROWD, GOOD, GOOD)
     assert visitor.met and crowd.met
-    assert crowd.found == "700 of 1000 refused with 429, 100 a second"
+    assert crowd.found == "700 of 1000 requests rejected with 429, 100 a second"
     visitor, crowd = tools.flood(CROWD | {"ok": 900, "refused": 100}, GOOD | {"outcomes": {"200": 159}}, GOOD)
     assert not visitor.met and not crowd.met
 

@@ -131,7 +131,7 @@ def test_front_figures():
     assert by_name(front.figures(FRONT)) == {
         "page out of the cache, by the same file": (0.9, True),
         "page out of the cache, by the tutorial's": (45.0, True),
-        "page of who is logged in, by the tutorial's": (1.0, False),
+        "page of a session, by the tutorial's": (1.0, False),
         "a visitor's p99 in a flood, by quiet": (1.5, True),
     }
 

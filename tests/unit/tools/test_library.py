@@ -33,7 +33,7 @@ def test_run_step_failure_shows_the_end_of_the_log(tmp_path):
         library.run_step("converge", log, command)
     lines = str(raised.value).splitlines()
     assert lines[0] == "50", lines
-    assert lines[-1] == f"converge failed; all of its output is in {log}", lines
+    assert lines[-1] == f"converge failed. The whole output is in {log}.", lines
 
 
 def test_ssh_command_quotes_the_command_of_root():

@@ -39,7 +39,7 @@ default > verify: Executed: Failed (Verifier tests failed)
 def heard(*texts: str) -> object:
     run = scenario.Run()
     for line in "".join(texts).splitlines():
-        run.hear(line)
+        run.read(line)
     return run
 
 
@@ -72,5 +72,5 @@ def test_of_a_run_that_failed_its_end_is_said():
 )
 def test_where_it_is_when_it_takes_long(capsys, text, place):
     run = heard(text)
-    run.tell(f"… {run.place}")
+    run.print_step(f"… {run.place}")
     assert told(capsys)[-1].endswith(f"… {place}")

@@ -1,7 +1,6 @@
 #!/bin/sh
-# openssl as testssl asks for it. With TLS 1.3 a session arrives after the handshake, and s_client leaves when its
-# input ends, which is at once: in every other run it has none to save, and testssl takes that for a connection
-# that failed.
+# A wrapper of openssl for testssl. With TLS 1.3 the session arrives after the handshake, but s_client exits at the
+# end of its empty input. Without the delay it often has no session to save, and testssl reports a failed connection.
 case " $* " in
   *" -sess_out "*) sleep 1 | openssl "$@" ;;
   *) exec openssl "$@" ;;

@@ -1,5 +1,5 @@
--- Prints what wrk measured as one line of JSON. With the argument `count` each answer's status is counted too,
--- which costs the client time: not where it is to measure how fast a server is.
+-- Print the measurements of wrk as one line of JSON. With the argument `count`, also count responses by status. This
+-- slows wrk down, so omit it to measure the speed of a server.
 local threads = {}
 
 function setup(thread)

@@ -13,7 +13,7 @@ from pathlib import Path
 from failures import CertificateError, DnsProviderError, certbot_reason, route53_reason
 from shared.addresses import parse_address
 from shared.files import read_json, write_file
-from shared.journal import say
+from shared.journal import log
 from state import CA_BUNDLE, Site, State
 
 TIMEOUT = 600.0  # seconds
@@ -45,7 +45,7 @@ class Certbot:
             done = self._run("renew", "-v", "--no-random-sleep-on-renew", "--no-directory-hooks",
                              *DECISION_ONLY, logs="logs/decision")  # fmt: skip
         except CertificateError as error:
-            say(f"renewals wait for the last third of the lifetime: {error}")
+            log(f"renewals wait for the last third of the lifetime: {error}")
             return set()
         sections = re.split(r"^Processing \S*/([^/\s]+)\.conf$", done.stdout, flags=re.M)
         return {name for name, text in zip(sections[1::2], sections[2::2], strict=True) if DUE in text}
@@ -69,7 +69,7 @@ class Certbot:
             arguments += ["--ip-address" if parse_address(name) else "--domain", name]
         environment = self._aws_environment() if site.challenge == "route53" else {}
         done = self._run("certonly", *arguments, environment=environment)
-        if self._rejects_account(done) and self._put_account_aside():
+        if self._rejects_account(done) and self._set_account_aside():
             done = self._run("certonly", *arguments, environment=environment)
         if self._registering and self.account_folder.is_dir():
             self._record_contact()
@@ -82,7 +82,7 @@ class Certbot:
             )
 
     def update_contact(self) -> None:
-        """Change the contact address of the account if the configuration has another one."""
+        """Update the contact address of the account if it differs from the configuration."""
         contact = self._account_settings()
         if self._registering or read_json(self.state.folder / "account.json") == contact:
             return
@@ -92,7 +92,7 @@ class Certbot:
         if done.returncode != 0:
             reason = certbot_reason(done.stdout)
             raise CertificateError(f"{self.state.server}: the contact address was not changed: {reason}")
-        say(f"{self.state.server}: the contact address is now {contact['email'] or 'empty'}")
+        log(f"{self.state.server}: the contact address is now {contact['email'] or 'empty'}")
         self.account_changed = True
         self._record_contact()
 
@@ -133,12 +133,12 @@ class Certbot:
 
     def _rejects_account(self, done: subprocess.CompletedProcess[str]) -> bool:
         """Return whether the CA does not have the account. Only certbot's log has the type of an error."""
-        log = self.state.folder / "logs/letsencrypt.log"
-        return (
-            done.returncode != 0 and log.exists() and "accountDoesNotExist" in log.read_text(errors="replace")
-        )
+        path = self.state.folder / "logs/letsencrypt.log"
+        if done.returncode == 0 or not path.exists():
+            return False
+        return "accountDoesNotExist" in path.read_text(errors="replace")
 
-    def _put_account_aside(self) -> bool:
+    def _set_account_aside(self) -> bool:
         """Move the account away, so that certbot registers another one. Return whether it was moved.
 
         Once in a run, because a CA that rejects each account must not get many registrations.
@@ -149,7 +149,7 @@ class Certbot:
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         folder.rename(aside)
         self._registering = self._account_replaced = True
-        say(f"{self.state.server} rejects this host's account. certbot registers another (old: {aside}).")
+        log(f"{self.state.server} rejects this host's account. certbot registers another (old: {aside}).")
         return True
 
     def _contact(self) -> list[str]:

@@ -18,7 +18,7 @@ from installation import install_all
 from monitoring import rows
 from renewal import Run
 from shared.files import read_json, write_file
-from shared.journal import say
+from shared.journal import log
 from state import State
 from transfer import pack, unpack
 
@@ -86,7 +86,7 @@ def run(state: State) -> int:
         write_file(state.folder / "last.json", json.dumps(result), 0o600)
     except OSError as error:
         successful = False
-        say(describe(error), fault=True)
+        log(describe(error), fault=True)
     return 0 if successful else 1
 
 

@@ -49,7 +49,7 @@ def certbot_reason(output: str) -> str:
 
 
 def route53_reason(output: str) -> str:
-    """Return the error of Route 53 in certbot's output; an empty string if there is none."""
+    """Return the error of Route 53 in certbot's output, or an empty string."""
     for pattern in ROUTE53_ERRORS:
         if found := re.search(pattern, output):
             reason = ": ".join(found.groups())[:LONGEST]

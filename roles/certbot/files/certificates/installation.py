@@ -15,7 +15,7 @@ from pathlib import Path
 from failures import CertificateError
 from shared.certificate import fits
 from shared.files import read_json, write_file
-from shared.journal import say
+from shared.journal import log
 from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 from state import Site, State
 
@@ -32,7 +32,7 @@ def install_all(state: State) -> None:
 
 
 def install(state: State, site: Site) -> bool:
-    """Install a site's chain and key. Return whether they are new."""
+    """Install a site's chain and key. Return whether they have changed."""
     lineage = state.lineage(site)
     return install_pair(lineage / "fullchain.pem", lineage / "privkey.pem", state.tls / site.name)
 
@@ -63,7 +63,7 @@ def install_pair(chain: Path, key: Path, folder: Path) -> bool:
 
 
 def exchange(new: Path, old: Path) -> None:
-    """Exchange two folders atomically, so that a chain is never beside another chain's key."""
+    """Exchange two folders atomically, so that a folder never contains the key of another chain."""
     libc = ctypes.CDLL(None, use_errno=True)
     paths = (AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old))
     if libc.renameat2(*paths, RENAME_EXCHANGE) == 0:
@@ -103,7 +103,7 @@ def reload_services(state: State) -> None:
             reason = emergency(unit, begun) or str(error).partition("\n")[0]
             faults.append(f"{unit} still serves the old certificates, because its reload failed: {reason}")
         else:
-            say(f"{unit}: reloaded")
+            log(f"{unit}: reloaded")
     if unread != before:
         write_file(file, json.dumps({"units": sorted(unread)}), 0o600)
     if faults:
@@ -111,7 +111,7 @@ def reload_services(state: State) -> None:
 
 
 def emergency(unit: str, begun: float) -> str:
-    """Return the first emergency that nginx has logged since a time; an empty string if there is none.
+    """Return the first emergency that nginx has logged since a time, or an empty string.
 
     nginx logs `2026/11/21 13:39:54 [emerg] 5660#5660: unknown directive …`.
     """

@@ -1,7 +1,7 @@
 """Preflight probe: request a token for each name, as the CA does (HTTP-01).
 
-A name that does not reach this host is left out of the order, because a failed order counts against rate
-limits of the CA.
+A name that does not reach this host is left out of the order, because a failed order counts against the CA's
+rate limits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from failures import CertificateError
 from shared.addresses import parse_address
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 
 CHALLENGE = "/.well-known/acme-challenge/"
 PORT = 80  # RFC 8555, section 8.3
@@ -81,7 +81,7 @@ def name_fault(name: str, token: str, shared: bool = False) -> str:
     tolerated = shared and all(result.outcome is Outcome.SILENT for result in faulty)
     if any(result.outcome is Outcome.TOKEN for result in results) and (tolerated or not faulty):
         if faulty:
-            say(f"{name} reaches this host, but not at each of its addresses: {faults}")
+            log(f"{name} reaches this host, but not at each of its addresses: {faults}")
         return ""
     return (
         f"{name} does not reach this host: {faults or 'no route to its addresses'} "

@@ -18,7 +18,7 @@ from probe import probe
 from shared.addresses import canonical
 from shared.certificate import Certificate
 from shared.files import write_file
-from shared.journal import iso, say
+from shared.journal import iso, log
 from shared.systemd import SystemdError
 from state import Site, State
 
@@ -53,7 +53,7 @@ class Run:
             self.report(self.clock_fault)
         else:
             self._attempt(self.certbot.update_contact)
-        for site in self._chosen():
+        for site in self._selected_sites():
             self._record(site, *self._renew_site(site))
         self._attempt(lambda: reload_services(self.state))
         for fault in monitoring.faults(self.state, self.now):
@@ -65,12 +65,12 @@ class Run:
 
     def rehearse(self) -> bool:
         """Order each certificate in a dry run of certbot. Return whether all is well."""
-        for site in self._chosen():
+        for site in self._selected_sites():
             try:
                 faults = self._probe(site)
                 if names := [name for name in site.server_names if name not in faults]:
                     self.certbot.order(site, names, dry_run=True)
-                    say(f"{site.name}: would be renewed for {', '.join(names)}")
+                    log(f"{site.name}: would be renewed for {', '.join(names)}")
                 error = "; ".join(faults.values())
             except Exception as failure:
                 error = describe(failure)
@@ -80,7 +80,7 @@ class Run:
     def report(self, fault: str) -> None:
         """Print a fault with the priority of an error, and fail the run."""
         self.faults.append(fault)
-        say(fault, fault=True)
+        log(fault, fault=True)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -88,7 +88,7 @@ class Run:
         except (OSError, CertificateError, SystemdError, ValueError) as error:
             self.report(describe(error))
 
-    def _chosen(self) -> list[Site]:
+    def _selected_sites(self) -> list[Site]:
         return [site for site in self.state.acme_sites if self.request.get("site") in (None, "", site.name)]
 
     def _record(self, site: Site, installed: bool, error: str) -> None:
@@ -109,9 +109,9 @@ class Run:
         note, issued = self.state.note(site), self.state.issued(site)
         for key in ("renewal", "suggested"):  # of older versions
             note.pop(key, None)
-        asked = note.pop("asked", None)
-        if asked and issued and issued.identifier != asked.pop("before"):
-            note["got"] = asked  # issued in a run that was killed
+        unfinished = note.pop("asked", None)
+        if unfinished and issued and issued.identifier != unfinished.pop("before"):
+            note["got"] = unfinished  # issued in a run that was killed
         try:
             if self.clock_fault:
                 raise CertificateError(self.clock_fault)
@@ -142,14 +142,14 @@ class Run:
             return "; ".join(faults.values())
         order = self.state.parameters(site) | {"names": names}
         self._check_retry(note, order)
-        say(f"{site.name}: orders a certificate, because {reason}")
+        log(f"{site.name}: orders a certificate, because {reason}")
         self._order(site, order, note, issued)
         if not (issued := self.state.issued(site)):
             raise CertificateError("the certificate from certbot cannot be read")
         note["got"] = self.state.parameters(site) | {"names": sorted(names)}
         note.pop("due", None)
         until = f"by {issued.issuer}, valid until {iso(issued.ends)}"
-        say(f"{site.name}: issued a certificate for {', '.join(names)}, {until}")
+        log(f"{site.name}: issued a certificate for {', '.join(names)}, {until}")
         return "; ".join(faults.values())
 
     def _reason(self, site: Site, note: Note, issued: Certificate | None) -> str:
@@ -157,13 +157,13 @@ class Run:
         if self.request.get("force"):
             return "the operator requests it"
         if not issued:
-            return "there is none"
+            return "the site has no certificate"
         for key, value in self.state.parameters(site).items():
             if note.get("got", {}).get(key) != value:
                 return f"the {key} is now {value or 'empty'}"
         # certbot chooses another random time within the CA's window at each decision, so it may decide later.
         if issued.last_third <= self.now:
-            return f"the present one expires {iso(issued.ends)}"
+            return f"the current one expires {iso(issued.ends)}"
         # certbot requests the window every few hours, so its decision is kept for this certificate.
         if note.get("due") != issued.identifier and site.name in self._due:
             note["due"] = issued.identifier
@@ -194,8 +194,8 @@ class Run:
     def _order(self, site: Site, order: dict[str, Any], note: Note, issued: Certificate | None) -> None:
         """Order a certificate, and count failures in the note."""
         # Before the order, so that a full disk prevents it, and a killed run leaves its parameters.
-        asked = {**order, "names": sorted(order["names"]), "before": issued.identifier if issued else ""}
-        write_file(self.state.note_path(site), json.dumps({**note, "asked": asked}), 0o600)
+        unfinished = {**order, "names": sorted(order["names"]), "before": issued.identifier if issued else ""}
+        write_file(self.state.note_path(site), json.dumps({**note, "asked": unfinished}), 0o600)
         try:
             self.certbot.order(site, order["names"])
         except CertificateError as error:

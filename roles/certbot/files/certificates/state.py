@@ -5,7 +5,7 @@ STATE/sites/SITE.json   a site's note: `got` (parameters and names of its certif
                         an unfinished order), `due` (the certificate that certbot wants to renew), `error`,
                         `failing` (since when), `failed` (the last failed order)
 STATE/account.json      server and contact address of the account
-STATE/unread.json       units whose last reload failed
+STATE/unread.json       units with a failed last reload
 STATE/request.json      options of the next run: force, dry_run, site
 STATE/last.json         result of the last run
 """
@@ -20,7 +20,7 @@ from typing import Any
 from shared.addresses import canonical
 from shared.certificate import Certificate, fits, read_certificate
 from shared.files import read_json
-from shared.journal import say
+from shared.journal import log
 
 # The distribution updates this list; certbot's own list gets no security updates.
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -78,7 +78,7 @@ class State:
         return self.certbot / "live" / site.name
 
     def parameters(self, site: Site) -> dict[str, str]:
-        """Return what a certificate depends on besides its names."""
+        """Return the parameters of a certificate's order, without its names."""
         return {"server": self.server, "profile": site.profile, "key_type": site.key_type}
 
     def issued(self, site: Site) -> Certificate | None:
@@ -103,4 +103,4 @@ class State:
                 path.unlink(missing_ok=True)
             for folder in ("live", "archive"):
                 shutil.rmtree(self.certbot / folder / name, ignore_errors=True)
-            say(f"{name}: its certificate is no longer renewed")
+            log(f"{name}: its certificate will not be renewed")

@@ -11,7 +11,7 @@ from typing import Any
 from failures import CertificateError
 from installation import install_all
 from shared.files import write_file
-from shared.journal import say
+from shared.journal import log
 from state import State
 
 Entries = dict[str, dict[str, str]]  # by path below the state folder: {link: target} or {content: base64}
@@ -43,9 +43,9 @@ def unpack(state: State, text: str) -> None:
     names = {site.name for site in state.acme_sites}
     for name in sorted(names & sites.keys()):
         write_entries(state.folder, sites[name])
-        say(f"{name}: imported")
+        log(f"{name}: imported")
     for name in sorted(names ^ sites.keys()):
-        say(f"{name}: {'not a site of this host' if name in sites else 'the other host has no certificate'}")
+        log(f"{name}: {'not a site of this host' if name in sites else 'the other host has no certificate'}")
     # Last, because the account marks a complete import.
     write_entries(state.folder, account)
     install_all(state)

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import local_packages
-from application import Unusable, requirement_file, suits
+from application import ApplicationError, check_python_version, requirement_file
 from plan import Plan, make_plan
 from requirement_lines import blocks
-from reuse import NOTHING, Contents, Kept, kept
-from uv import Failed, Uv
+from reuse import NO_PACKAGES, Contents, ReusedPackages, reusable_packages
+from uv import CommandError, Uv
 
 Job = dict[str, Any]
 OWN = Path(__file__).parent
@@ -54,7 +54,7 @@ def missing_server(plan: Plan, job: Job) -> dict[str, str]:
     return {name: lines for name, lines in locked.items() if name not in plan.packages}
 
 
-def build_environment(uv: Uv, plan: Plan, job: Job, reused: Kept) -> None:
+def build_environment(uv: Uv, plan: Plan, job: Job, reused: ReusedPackages) -> None:
     """Build a new environment with the requirements, and with gunicorn unless they include it.
 
     The files of the reused packages are left out.
@@ -62,21 +62,21 @@ def build_environment(uv: Uv, plan: Plan, job: Job, reused: Kept) -> None:
     # Programs of the environment find its interpreter by a relative path, so that another one can share them.
     options = ["--quiet", "--no-project", "--relocatable", "--allow-existing"]
     uv.run("venv", *options, "--python", job["python"], str(uv.environment))
-    reused.lend(uv.environment)
+    reused.copy_metadata(uv.environment)
     for arguments in plan.install:
         uv.run(*arguments)
     if server := missing_server(plan, job):
         file = uv.write("server.txt", "".join(server.values()))
         uv.run(*uv.pip_install, "--require-hashes", "--requirements", file)
-    reused.take_back(uv.environment)
+    reused.remove_metadata(uv.environment)
     compile_bytecode(uv.environment / "bin/python", uv.environment)
 
 
 def compile_bytecode(python: Path, folder: Path) -> None:
-    """Compile with the application's own interpreter, whose bytecode differs from this one's."""
+    """Compile with the application's interpreter, because this program's has other bytecode."""
     program = [str(python), "-I", "-S", str(OWN / "bytecode.py"), str(folder)]
     if (status := subprocess.run(program, check=False).returncode) != 0:
-        raise Failed(f"bytecode of {folder.name}", status)
+        raise CommandError(f"bytecode of {folder.name}", status)
 
 
 def run_commands(job: Job, tree: Path, environment: Path) -> None:
@@ -93,20 +93,20 @@ def run_commands(job: Job, tree: Path, environment: Path) -> None:
             ["/bin/sh", "-c", command], cwd=tree, env=variables, stdin=subprocess.DEVNULL, check=False
         )
         if done.returncode != 0:
-            raise Failed(f"`{command}` of its build", done.returncode)
+            raise CommandError(f"`{command}` of its build", done.returncode)
 
 
 def build(job: Job, results: Path) -> None:
     tree = Path(job["tree"])
     version = job["python_version"]
     uv = Uv(tree, Path(job["environment"]), job["python"], version, bool(job["offline"]))
-    suits(tree, version)
+    check_python_version(tree, version)
     (results / "resolved.txt").write_text(job["resolved"])
     plan = make_plan(
         uv, requirement_file(tree, job["requirements"]), job["install"], results / "resolved.txt"
     )
     if fault := missing_packages(plan, job):
-        raise Unusable(fault)
+        raise ApplicationError(fault)
     key = hashlib.sha256("\0".join([job["identity"], plan.text]).encode()).hexdigest()
     known = job["environments"].get(key)
     if known:
@@ -114,7 +114,7 @@ def build(job: Job, results: Path) -> None:
     else:
         contents = Contents(job["identity"], plan.options, plan.packages | missing_server(plan, job))
         previous = Path(job["previous"]) if job["previous"] else None
-        reused = kept(previous, contents.unchanged(previous)) if previous else NOTHING
+        reused = reusable_packages(previous, contents.unchanged(previous)) if previous else NO_PACKAGES
         build_environment(uv, plan, job, reused)
         contents.write(uv.environment)
         if reused.files:
@@ -139,10 +139,10 @@ def main() -> int:
     results = Path(job["results"])
     try:
         build(job, results)
-    except Unusable as error:
+    except ApplicationError as error:
         (results / "fault").write_text(str(error))
         return 3
-    except Failed as error:
+    except CommandError as error:
         (results / "failed").write_text(str(error))
         return 1
     except OSError as error:  # the disk is full, or a build backend has replaced a folder of the build

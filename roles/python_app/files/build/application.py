@@ -15,7 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# The first that exists decides. A requirements.txt beside a lock file is its export for those who install.
+# The first existing file is used. A requirements.txt next to a lock file is an export for installations.
 FILES = (
     *("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml", "pyproject.toml"),
     *("setup.py", "setup.cfg"),
@@ -24,25 +24,25 @@ INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirements?|--constraints?)[\s=]*(\S+)",
 Table = dict[str, Any]
 
 
-class Unusable(Exception):
-    """The application's own files do not permit a build; the message has the file and the remedy."""
+class ApplicationError(Exception):
+    """The application's files do not permit a build. The message contains the file and the remedy."""
 
 
 def requirement_file(tree: Path, named: str) -> str:
     """Return the path in the tree of the file that declares the requirements.
 
-    Raise Unusable if there is none, or if it is outside of the tree. The controller rejects files of other
-    tools, such as Pipfile (plugins/plugin_utils/site_validation/source.py).
+    Raise ApplicationError if the file does not exist or is outside of the tree. The controller rejects files
+    of other tools, such as Pipfile (plugins/plugin_utils/site_validation/source.py).
     """
     name = named or next((name for name in FILES if (tree / name).is_file()), "")
     if not name:
-        raise Unusable(
+        raise ApplicationError(
             f"requirements: found none of {', '.join(FILES)}, expected one of them at the top. "
             "Add one, or name its path in the site's `requirements`."
         )
     path = tree / name
     if not path.is_file() or not path.resolve().is_relative_to(tree.resolve()):
-        raise Unusable(f"requirements: found {name}, expected a file inside the application.")
+        raise ApplicationError(f"requirements: found {name}, expected a file inside the application.")
     return name
 
 
@@ -78,21 +78,21 @@ def text_of(content: bytes) -> str:
 
 
 def toml(path: Path) -> Table:
-    """Return what a TOML file holds; nothing if it does not exist. Raise Unusable if it is invalid."""
+    """Return the content of a TOML file, or {} if it is missing. Raise ApplicationError if it is invalid."""
     try:
         return tomllib.loads(text_of(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
-        raise Unusable(f"{path.name}: invalid TOML: {error}. Correct it, or lock again.") from error
+        raise ApplicationError(f"{path.name}: invalid TOML: {error}. Correct it, or lock again.") from error
 
 
 def json_of(path: Path) -> Table:
-    """Return what a JSON file holds. Raise Unusable if it is invalid."""
+    """Return the content of a JSON file. Raise ApplicationError if it is invalid."""
     try:
         return json.loads(text_of(path.read_bytes()))
     except json.JSONDecodeError as error:
-        raise Unusable(f"{path.name}: invalid JSON: {error}. Lock again.") from error
+        raise ApplicationError(f"{path.name}: invalid JSON: {error}. Lock again.") from error
 
 
 def is_package(folder: Path) -> bool:
@@ -104,17 +104,19 @@ def is_package(folder: Path) -> bool:
     return bool(tool.get("uv", {}).get("package", "build-system" in project))
 
 
-def suits(tree: Path, version: str) -> None:
-    """Raise Unusable if the project's requires-python excludes a version of Python."""
+def check_python_version(tree: Path, version: str) -> None:
+    """Raise ApplicationError if the project's requires-python excludes a version of Python."""
     wanted = toml(tree / "pyproject.toml").get("project", {}).get("requires-python")
     if not wanted:
         return
     try:
         fits = SpecifierSet(wanted).contains(version, prereleases=True)
     except InvalidSpecifier as error:
-        raise Unusable(f"pyproject.toml: found requires-python {wanted!r}, expected versions.") from error
+        raise ApplicationError(
+            f"pyproject.toml: found requires-python {wanted!r}, expected versions."
+        ) from error
     if not fits:
-        raise Unusable(
+        raise ApplicationError(
             f"pyproject.toml: found requires-python {wanted}, and the site has Python {version}. "
             'Name another version in the site\'s `python`, such as "3.12".'
         )

@@ -1,4 +1,4 @@
-"""Compile all modules below a folder, by the interpreter that runs this; part of a build's sandbox.
+"""Compile all modules below a folder with this program's interpreter, in the sandbox of a build.
 
 usage: bytecode.py FOLDER
 
@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 
 
-def compiled(source: Path) -> Path:
+def bytecode_path(source: Path) -> Path:
     return Path(importlib.util.cache_from_source(str(source)))
 
 
 def compile_one(source: Path, folder: Path) -> None:
     """Compile one module, unless its bytecode exists."""
-    target = compiled(source)
+    target = bytecode_path(source)
     if target.exists():
         return
-    # A template or a test that looks like Python and is not stays without bytecode.
+    # Files that are not valid Python, such as templates, stay without bytecode.
     with suppress(py_compile.PyCompileError, ValueError, RecursionError):
         py_compile.compile(
             str(source),
@@ -39,7 +39,7 @@ def compile_one(source: Path, folder: Path) -> None:
 
 
 def sources_of(folder: Path) -> list[Path]:
-    """All modules below a folder; a symlink may leave it, so none is followed."""
+    """Return all modules below a folder. Symlinks are not followed, because they may leave it."""
     found = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in ("node_modules", "__pycache__")]

@@ -10,22 +10,22 @@ from pathlib import Path
 from application import toml
 from uv import Uv
 
-# Beside the application's own files: metadata, console scripts, and modules that are in no source folder.
+# The folder for metadata, console scripts, and modules without a source folder.
 FOLDER = ".package"
 
 
 def install(uv: Uv, folders: list[Path]) -> None:
     """Build local packages and install them into the tree, never into the environment that releases share.
 
-    The application is still imported from its own folders, where paths beside a module lead to its other
-    files. What only a build makes (compiled modules, generated files, a version) is put there.
+    Python still imports the application from its source folders, because modules find data files by relative
+    paths. Files that a build creates (compiled modules, generated files, a version) are moved there.
     """
     target = uv.tree / FOLDER
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     if not folders:
         return
-    # A copy, because backends leave folders of their own beside the sources.
+    # A copy, because backends create folders next to the sources.
     copy = uv.folder / "source"
     shutil.copytree(uv.tree, copy, symlinks=True)
     paths = [copy / folder.relative_to(uv.tree) for folder in folders]
@@ -37,7 +37,7 @@ def install(uv: Uv, folders: list[Path]) -> None:
 
 
 def version_variables(paths: list[Path]) -> dict[str, str]:
-    """Return a version for backends that read it from git, of which a release has nothing."""
+    """Return a version for backends that read it from git, because a release has no repository."""
     names = [toml(path / "pyproject.toml").get("project", {}).get("name", "") for path in paths]
     known = {
         f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{re.sub('[-_.]+', '_', name).upper()}": "0"
@@ -48,7 +48,7 @@ def version_variables(paths: list[Path]) -> dict[str, str]:
 
 
 def merge(installed: Path, tree: Path) -> None:
-    """Move each installed file over its source; what has no source folder stays where it was installed."""
+    """Move each installed file over its source. Files without a source folder are not moved."""
     for top in sorted(installed.iterdir()):
         if top.name == "bin" or top.name.endswith((".dist-info", ".lock")):
             continue

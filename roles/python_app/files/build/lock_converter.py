@@ -147,7 +147,7 @@ def pipfile_package(name: str, one: Table, sources: list[Table]) -> Converted:
         return Converted(f"{name} @ ./{path}", hashes) if ARCHIVE.fullmatch(path) else Converted(local=path)
     version = one.get("version", "")
     if version in ("", "*") and pipfile_marker(one) != ALWAYS:
-        # Pipenv does not pin what the Python that locked does not need. uv fails only if the marker is true.
+        # Pipenv does not pin packages that its own Python does not need. uv fails only if the marker is true.
         return Converted(f"{name}=={NOT_LOCKED}")
     if not version.startswith("==") or not hashes:
         raise LockError(
@@ -280,7 +280,7 @@ def limits_python(comparisons: frozenset[Comparison], minors: frozenset[int]) ->
 def check_direct(packages: list[Table], direct: list[Edge]) -> None:
     """Raise LockError if a direct dependency is not in the lock.
 
-    Poetry omits a dependency whose marker excludes every Python that the project supports.
+    Poetry omits a dependency with a marker that excludes every Python that the project supports.
     """
     for edge in direct:
         fits = targets(packages, edge)

@@ -24,12 +24,12 @@ from lock_markers import (
     python_marker,
     without_python,
 )
-from lock_versions import satisfied, version_key
+from lock_versions import satisfies, version_key
 
 REQUIREMENT = re.compile(
     r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?\s*(@\s*\S+|[^;@]*?)\s*(?:;(.*))?", re.DOTALL
 )
-# A dependency from elsewhere, by its key, and the source type of its package.
+# Keys of dependencies that are not from an index, and the source types of their packages.
 ELSEWHERE = {"git": ("git",), "url": ("url",), "path": ("directory", "file"), "file": ("file",)}
 ROUNDS = 20
 
@@ -57,7 +57,7 @@ def table_edges(table: dict[str, Any], extras: Collection[str] = ()) -> Iterator
 
 
 def line_edges(line: str, extras: Collection[str] = ()) -> Iterator[Edge]:
-    """Yield the edge of a requirement (PEP 508), whose version may have Poetry's syntax and parentheses."""
+    """Yield the edge of a requirement (PEP 508). Its version may have Poetry's syntax and parentheses."""
     match = REQUIREMENT.fullmatch(line)
     if not match:
         raise ValueError(line)
@@ -83,7 +83,7 @@ def direct_edges(project: dict[str, Any], extras: Collection[str], groups: Colle
         *(each for extra in extras for each in optional.get(extra, [])),
     ]:
         yield from line_edges(line)
-    # Beside a static list in [project], Poetry's table only adds sources to it.
+    # If [project] has a static list, Poetry's table only adds sources to it.
     if not (table.get("dependencies") or optional) or "dependencies" in table.get("dynamic", []):
         lists = {canonical(name): lines for name, lines in poetry.get("extras", {}).items()}
         named = {edge.name for extra in extras for line in lists.get(extra, []) for edge in line_edges(line)}
@@ -124,7 +124,7 @@ def admits(details: dict[str, Any], package: dict[str, Any]) -> bool:
             return source.get("type") in kinds
     if "source" in details and source.get("reference", "pypi").lower() != details["source"].lower():
         return False
-    return satisfied(package["version"], details.get("version", "*"))
+    return satisfies(package["version"], details.get("version", "*"))
 
 
 class Graph:
@@ -156,12 +156,14 @@ class Graph:
             package = self.packages[index]
             dependencies = package.get("dependencies", {})
             if extra:
-                self.edges[key] = list(self.added(package, dependencies, extra))
+                self.edges[key] = list(self.extra_edges(package, dependencies, extra))
             else:
                 self.edges[key] = [e for e in table_edges(dependencies) if not e.details.get("optional")]
         return self.edges[key]
 
-    def added(self, package: dict[str, Any], dependencies: dict[str, Any], extra: str) -> Iterator[Edge]:
+    def extra_edges(
+        self, package: dict[str, Any], dependencies: dict[str, Any], extra: str
+    ) -> Iterator[Edge]:
         lists = {canonical(name): lines for name, lines in package.get("extras", {}).items()}
         known = list(table_edges(dependencies, {extra}))
         for line in lists.get(extra, []):

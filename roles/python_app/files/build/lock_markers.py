@@ -12,7 +12,7 @@ from collections.abc import Collection
 from itertools import chain, permutations, product
 from typing import TypeAlias
 
-from lock_versions import compared, constraint_alternatives
+from lock_versions import compare, constraint_alternatives
 
 Comparison: TypeAlias = tuple[str, str, str]
 Term: TypeAlias = tuple[frozenset[Comparison], frozenset[int]]
@@ -122,7 +122,7 @@ def comparison(left: str, operator: str, right: str) -> Marker:
 def holds(version: str, operator: str, value: str) -> bool:
     if operator in ("in", "not in"):
         return (version in re.split(r"[\s,|]+", value)) == (operator == "in")
-    return compared(version, operator, value)
+    return compare(version, operator, value)
 
 
 def parse(text: str, extras: Collection[str] | None = None) -> Marker:

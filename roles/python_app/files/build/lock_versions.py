@@ -67,14 +67,14 @@ def version_key(version: str) -> tuple:
     return int(match["epoch"] or 0), tuple(release), stage, post, dev
 
 
-def satisfied(version: str, constraint: str) -> bool:
+def satisfies(version: str, constraint: str) -> bool:
     """Return whether a locked version, which may be a pre-release, satisfies a constraint."""
     return any(
-        all(compared(version, *clause) for clause in each) for each in constraint_alternatives(constraint)
+        all(compare(version, *clause) for clause in each) for each in constraint_alternatives(constraint)
     )
 
 
-def compared(version: str, operator: str, bound: str) -> bool:
+def compare(version: str, operator: str, bound: str) -> bool:
     """Return whether a comparison of versions is true (PEP 440)."""
     key = version_key(version)
     if operator in ("==", "!="):

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from application import INCLUDE, Unusable, is_package, json_of, kind_of, text_of, texts_of, toml
+from application import INCLUDE, ApplicationError, is_package, json_of, kind_of, text_of, texts_of, toml
 from lock_converter import LockError, Requirements, pipfile_requirements, poetry_requirements
 from packaging.utils import canonicalize_name
-from requirement_lines import LOCAL, blocks, is_fixed, keep_versions, located, name_in, without_comments
+from requirement_lines import LOCAL, blocks, is_fixed, keep_versions, name_in, resolve_path, without_comments
 from uv import Uv
 
 # Debian's own pip once wrote this line for `pip freeze`; no index has the package.
@@ -24,8 +24,8 @@ COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers
 class Plan:
     """The installation of one environment."""
 
-    packages: dict[str, str]  # by normalised name: version, hashes and origin of what is installed
-    options: str  # what applies to all of them, such as an index
+    packages: dict[str, str]  # by normalised name: version, hashes and origin
+    options: str  # options of all packages, such as an index
     install: list[list[str]]  # the arguments of each call of uv
     markers: dict[str, str]  # the site's Python, for conditions such as `python_version < "3.11"`
     local: list[Path] = field(default_factory=list)  # folders of packages that belong to the release itself
@@ -36,11 +36,11 @@ class Plan:
 
     @property
     def text(self) -> str:
-        """All that decides what is installed: equal texts are equal environments."""
+        """Return all inputs of the installation: equal texts are equal environments."""
         return self.options + "".join(text for _, text in sorted(self.packages.items()))
 
     def add(self, requirements: Iterable[str]) -> None:
-        """Note requirements, each with its options and hashes; anything else applies to all packages."""
+        """Add requirements, each with its options and hashes. Other lines apply to all packages."""
         for one in requirements:
             if name := name_in(one, self.markers):
                 self.packages[name] = self.packages.get(name, "") + one
@@ -55,7 +55,7 @@ class Wanted:
     requirements: list[str]
     extras: list[str]
     groups: list[str]
-    itself: bool  # whether the application itself is named
+    own_package: bool  # whether `install` contains the application's own package
 
     @classmethod
     def of(cls, install: Iterable[str]) -> Wanted:
@@ -63,7 +63,7 @@ class Wanted:
         wanted = cls([], [], [], False)
         for one in install:
             if match := re.fullmatch(r"\.(?:\[([^\]]+)\])?", one):
-                wanted.itself = True
+                wanted.own_package = True
                 wanted.extras += [extra.strip() for extra in (match[1] or "").split(",") if extra.strip()]
             elif one.startswith("group:"):
                 wanted.groups.append(one.removeprefix("group:"))
@@ -73,7 +73,7 @@ class Wanted:
 
     @property
     def options(self) -> list[str]:
-        """Extras and groups as options of uv."""
+        """Return extras and groups as options of uv."""
         return [
             *(f"--extra={extra}" for extra in self.extras),
             *(f"--group={group}" for group in self.groups),
@@ -81,11 +81,11 @@ class Wanted:
 
 
 def make_plan(uv: Uv, name: str, install: list[str], resolved: Path) -> Plan:
-    """Return what to install for a requirements file of the tree and the site's `install`.
+    """Return the plan for a requirements file of the tree and the site's `install`.
 
-    `resolved` holds the versions of the previous release, which stay as long as they satisfy the
-    requirements, and receives the new ones. Raise Unusable if the files do not permit it, Failed if uv does
-    not find a solution.
+    `resolved` contains the versions of the previous release, which stay as long as they satisfy the
+    requirements, and receives the new ones. Raise ApplicationError if the files do not permit a plan, and
+    CommandError if uv does not find a solution.
     """
     wanted, kind = Wanted.of(install), kind_of(name)
     try:
@@ -96,20 +96,20 @@ def make_plan(uv: Uv, name: str, install: list[str], resolved: Path) -> Plan:
         elif kind in ("poetry", "pipfile"):
             plan = from_other_lock(uv, name, kind, wanted)
         else:
-            return checked(uv, name, from_requirements(uv, name, kind, wanted, resolved))
+            return with_own_package(uv, name, from_requirements(uv, name, kind, wanted, resolved))
     except LockError as error:
-        raise Unusable(str(error)) from error
-    if wanted.itself and uv.tree not in plan.local:
+        raise ApplicationError(str(error)) from error
+    if wanted.own_package and uv.tree not in plan.local:
         plan.local.append(uv.tree)
-    return checked(uv, name, with_additions(uv, plan, wanted.requirements))
+    return with_own_package(uv, name, with_additions(uv, plan, wanted.requirements))
 
 
-def checked(uv: Uv, name: str, plan: Plan) -> Plan:
-    """Add the application's own package to a plan. Raise Unusable if nothing is installed at all."""
+def with_own_package(uv: Uv, name: str, plan: Plan) -> Plan:
+    """Add the application's own package to a plan. Raise ApplicationError if nothing is installed at all."""
     if is_package(uv.tree) and uv.tree not in plan.local:
         plan.local.append(uv.tree)
     if not plan.names:
-        raise Unusable(
+        raise ApplicationError(
             f"{name}: found no requirement, expected at least Flask. Add it, or name it in `install`."
         )
     return plan
@@ -123,8 +123,8 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     sources, options = [name], []
     if kind == "project":
         options = wanted.options
-    elif wanted.itself or wanted.groups:
-        additions = [*additions, *itself(wanted.extras)] if wanted.itself else additions
+    elif wanted.own_package or wanted.groups:
+        additions = [*additions, *editable_requirement(wanted.extras)] if wanted.own_package else additions
         options = [f"--group=pyproject.toml:{group}" for group in wanted.groups]
     if additions:
         sources.append(uv.write("install.in", "".join(f"{line}\n" for line in additions)))
@@ -138,12 +138,12 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     read = uv.read_cached if locked and is_fixed(text) else uv.read
     found = read(*COMPILE, *options, python, f"--overrides={overrides}", *sources)
     if not locked:
-        found = resolved.read_text()  # with `--quiet`, uv prints nothing beside an output file
+        found = resolved.read_text()  # With `--quiet`, uv prints nothing if it writes a file.
     plan = plan_of(uv, name, found)
     if kind == "project" and name in ("setup.py", "setup.cfg"):
         plan.local.append(uv.tree)
     if locked:
-        # The hashes of the file itself count, not those that the index has today.
+        # Install with the hashes of the file, not with the current hashes of the index.
         plan.install[0] += [
             "--constraints",
             hashed_constraints(uv, text),
@@ -154,31 +154,31 @@ def from_requirements(uv: Uv, name: str, kind: str, wanted: Wanted, resolved: Pa
     return plan
 
 
-def itself(extras: list[str]) -> list[str]:
+def editable_requirement(extras: list[str]) -> list[str]:
     return [f"-e .[{','.join(extras)}]" if extras else "-e ."]
 
 
 def hashed_constraints(uv: Uv, text: str) -> str:
-    """Write the requirements without includes and local packages as constraints; return the path."""
+    """Write the requirements without includes and local packages as constraints. Return the path."""
     logical = re.sub(r"\\\r?\n", " ", text).splitlines()
     kept = [line for line in logical if not (INCLUDE.match(line) or LOCAL.match(line.strip()))]
     return uv.write("constraints.txt", "\n".join(kept) + "\n")
 
 
 def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
-    """Return the plan for resolved requirements, of which local folders belong to the release."""
+    """Return the plan for resolved requirements. Local folders belong to the release."""
     local, lines, written = [], [], []
     for line in blocks(text):
         match = LOCAL.match(line)
-        path = match and located(uv.tree, name, match["path"] or match["editable"] or match["bare"])
+        path = match and resolve_path(uv.tree, name, match["path"] or match["editable"] or match["bare"])
         if path and path.is_dir():
             local.append(path)
             continue
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
         lines.append(f"{line}\n    # {content}\n" if content else f"{line}\n")
         if links := re.match(r"--find-links[\s=]+(?![\w+]+:|/)(\S+)", line):
-            # uv reads it relative to the file that contains it. Only there the release is part of the path.
-            line = f"--find-links {located(uv.tree, name, links[1])}"
+            # uv resolves paths relative to the file that contains them. The plan's text has no absolute path.
+            line = f"--find-links {resolve_path(uv.tree, name, links[1])}"
         written.append(f"{line}\n")
     arguments = [*uv.pip_install, *options, "--requirements", uv.write("resolved.txt", "".join(written))]
     has_any = any(not line.startswith("-") and line.strip() for line in lines)
@@ -188,7 +188,7 @@ def plan_of(uv: Uv, name: str, text: str, *options: str) -> Plan:
 
 
 def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
-    """Add requirements of the site to a locked plan, none of whose versions changes."""
+    """Add requirements of the site to a locked plan. Its versions do not change."""
     if not additions:
         return plan
     known = [line for text in plan.packages.values() for line in blocks(text)]
@@ -208,7 +208,7 @@ def with_additions(uv: Uv, plan: Plan, additions: list[str]) -> Plan:
 
 
 def from_uv_lock(uv: Uv, name: str, wanted: Wanted) -> Plan:
-    """Install what uv.lock has, from the indexes that it names."""
+    """Return the plan for a uv.lock, with the indexes that it contains."""
     folder = str((uv.tree / name).parent)
     common = ["--directory", folder, "--frozen", "--no-dev", f"--python={uv.python}", *wanted.options]
     text = uv.read("export", "--format=requirements.txt", "--no-header", "--no-annotate", *common)
@@ -225,19 +225,19 @@ def from_uv_lock(uv: Uv, name: str, wanted: Wanted) -> Plan:
 
 
 def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
-    """Install what a pylock.toml (PEP 751) has; its local folders belong to the release."""
+    """Return the plan for a pylock.toml (PEP 751). Its local folders belong to the release."""
     path = uv.tree / name
     packages = toml(path).get("packages", [])
     head, *texts = re.split(r"(?m)^(?=\[\[packages\]\])", text_of(path.read_bytes()))
     if len(texts) != len(packages):
-        raise Unusable(
+        raise ApplicationError(
             f"{name}: found packages in a form that no tool writes, expected [[packages]]. Lock again."
         )
     local, kept = [], [head]
     found: dict[str, str] = {}
     for text, package in zip(texts, packages, strict=True):
         if "directory" in package:
-            local.append(located(uv.tree, name, package["directory"].get("path", ".")))
+            local.append(resolve_path(uv.tree, name, package["directory"].get("path", ".")))
         else:
             kept.append(text)
             own = canonicalize_name(package["name"])
@@ -256,7 +256,7 @@ def from_pylock(uv: Uv, name: str, wanted: Wanted) -> Plan:
 
 
 def from_other_lock(uv: Uv, name: str, kind: str, wanted: Wanted) -> Plan:
-    """Install what a poetry.lock or a Pipfile.lock has."""
+    """Return the plan for a poetry.lock or a Pipfile.lock."""
     path = uv.tree / name
     if kind == "poetry":
         project = toml(path.with_name("pyproject.toml"))
@@ -266,5 +266,5 @@ def from_other_lock(uv: Uv, name: str, kind: str, wanted: Wanted) -> Plan:
     indexes = [word for url in found.indexes for word in ("--index", os.path.expandvars(url))]
     plan = plan_of(uv, name, "\n".join(found.lines), *indexes)
     plan.options += "".join(f"{url}\n" for url in found.indexes)
-    plan.local = [located(uv.tree, name, folder) for folder in found.local]
+    plan.local = [resolve_path(uv.tree, name, folder) for folder in found.local]
     return plan

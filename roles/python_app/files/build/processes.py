@@ -18,7 +18,7 @@ SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends."""
+    """Become the parent of each descendant after its own parent has ended."""
     ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -52,7 +52,7 @@ def children() -> list[tuple[int, int, str]]:
 
 
 def has_ended_child(process: int) -> bool:
-    """Return whether a process has a child that has ended and whose status it has not read."""
+    """Return whether a process has an ended child and has not read its status."""
     return any(parent == process and state == "Z" for _, parent, state in children())
 
 

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from application import Unusable
+from application import ApplicationError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
     InvalidSdistFilename,
@@ -51,17 +51,17 @@ def blocks(text: str) -> list[str]:
     return re.split(r"\n(?=\S)", text.strip())
 
 
-def located(tree: Path, name: str, path: str) -> Path:
+def resolve_path(tree: Path, name: str, path: str) -> Path:
     """Return a path of a requirements file, relative to the tree or to the file.
 
-    Raise Unusable if the path is outside of the tree.
+    Raise ApplicationError if the path is outside of the tree.
     """
     for base in (tree, (tree / name).parent):
         found = Path(os.path.normpath(base / path))
         if found.exists():
             break
     if not found.resolve().is_relative_to(tree.resolve()):
-        raise Unusable(f"{name}: found {path}, expected a path inside the application.")
+        raise ApplicationError(f"{name}: found {path}, expected a path inside the application.")
     return found
 
 

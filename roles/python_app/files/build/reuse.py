@@ -1,4 +1,4 @@
-"""Reuse the packages of the previous environment that a new one has unchanged.
+"""Reuse the packages of the previous environment that are unchanged in a new one.
 
 Only the other packages are built. Root links the files of the unchanged ones into the new environment.
 Most of the time of a build is spent copying packages from the cache, compiling them and copying them out.
@@ -23,9 +23,9 @@ FILE = "contents.json"
 class Contents:
     """The inputs of an environment."""
 
-    identity: str  # the interpreter and what else the host decides
+    identity: str  # the interpreter and other inputs of the host
     options: str
-    packages: dict[str, str]  # by normalised name, all that decides what is installed
+    packages: dict[str, str]  # by normalised name: all inputs of the installation
 
     @classmethod
     def of(cls, environment: Path) -> Contents | None:
@@ -47,34 +47,34 @@ class Contents:
 
 
 @dataclass
-class Kept:
-    """The packages that stay, of an environment."""
+class ReusedPackages:
+    """The reused packages of an environment."""
 
     environment: Path
     metadata: list[str]  # their folders of metadata
     files: list[str]  # all their files, with bytecode; both relative to the environment
 
-    def lend(self, environment: Path) -> None:
-        """Copy the metadata of the packages to a new environment, so that uv takes them for installed."""
+    def copy_metadata(self, environment: Path) -> None:
+        """Copy the metadata of the packages to a new environment, so that uv treats them as installed."""
         for folder in self.metadata:
             shutil.copytree(self.environment / folder, environment / folder)
 
-    def take_back(self, environment: Path) -> None:
-        """Remove what `lend` has copied."""
+    def remove_metadata(self, environment: Path) -> None:
+        """Remove the copied metadata."""
         for folder in self.metadata:
             shutil.rmtree(environment / folder)
 
 
-NOTHING = Kept(Path(), [], [])
+NO_PACKAGES = ReusedPackages(Path(), [], [])
 
 
-def kept(environment: Path, names: set[str]) -> Kept:
-    """Return the packages of an environment that stay, of those with the given names.
+def reusable_packages(environment: Path, names: set[str]) -> ReusedPackages:
+    """Return the packages with the given names that a new environment can reuse.
 
-    A package that shares a file with one that goes is left out: whose version of it is there is unknown.
+    A package that shares a file with a changed package is not reused, because the file may belong to either.
     """
     if not names:
-        return NOTHING
+        return NO_PACKAGES
     owners: dict[str, set[str]] = defaultdict(set)
     records: dict[str, str] = {}
     files: dict[str, set[str]] = {}
@@ -98,7 +98,7 @@ def kept(environment: Path, names: set[str]) -> Kept:
         for path in (f"{here}/{entry}" for entry in (*entries, *folders))
         if path in wanted or source_of(path) in wanted
     ]
-    return Kept(environment, [records[name] for name in stay], paths)
+    return ReusedPackages(environment, [records[name] for name in stay], paths)
 
 
 def source_of(path: str) -> str:

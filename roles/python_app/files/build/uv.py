@@ -11,7 +11,7 @@ import processes
 UV = "/opt/decanter/uv/current/bin/uv"
 
 
-class Failed(Exception):
+class CommandError(Exception):
     """A command failed; its output is in the log of the unit."""
 
     def __init__(self, what: str, status: int) -> None:
@@ -19,13 +19,13 @@ class Failed(Exception):
 
 
 class Uv:
-    """Runs uv in the tree of a release, for one interpreter and one environment."""
+    """Calls of uv in the tree of a release, with one interpreter and one environment."""
 
     def __init__(
         self, tree: Path, environment: Path, python: str, version: str, offline: bool, program: str = UV
     ) -> None:
         self.tree, self.environment, self.python = tree, environment, python
-        # Of the site's interpreter: conditions of requirements would have the version of this one.
+        # The version of the site's interpreter, because packaging uses that of this program by default.
         self.markers = {
             "python_version": ".".join(version.split(".")[:2]),
             "python_full_version": version,
@@ -35,31 +35,31 @@ class Uv:
 
     @property
     def pip_install(self) -> list[str]:
-        """The first words of an installation into the environment, of exactly the given requirements."""
+        """Return the command that installs exactly the given requirements into the environment."""
         return ["pip", "install", "--python", str(self.environment / "bin/python"), "--no-deps"]
 
     def run(self, *arguments: str) -> None:
-        """Run uv, whose output is the log. Raise Failed if it fails."""
+        """Run uv. Its output is the log. Raise CommandError if it fails."""
         done = processes.run([self.program, *self.options, *arguments], cwd=self.tree)
         if done.returncode != 0:
-            raise Failed(f"uv {arguments[0]}", done.returncode)
+            raise CommandError(f"uv {arguments[0]}", done.returncode)
 
     def read(self, *arguments: str, errors: int | None = None) -> str:
-        """Run uv and return its standard output. Raise Failed if it fails. Its errors are the log."""
+        """Run uv and return its standard output. Raise CommandError if it fails. Its errors are the log."""
         command = [self.program, *self.options, "--quiet", *arguments]
         done = processes.run(command, cwd=self.tree, stdout=subprocess.PIPE, stderr=errors)
         if done.returncode != 0:
-            raise Failed(f"uv {arguments[0]}", done.returncode)
+            raise CommandError(f"uv {arguments[0]}", done.returncode)
         return done.stdout
 
     def read_cached(self, *arguments: str) -> str:
-        """Do as `read`, from the cache alone if that is enough: the index costs a third of a second.
+        """Return the output of uv from its cache if possible, which saves a third of a second.
 
-        This is only for results that do not depend on what the index has today.
+        Only for results that do not depend on the current state of the index.
         """
         try:
             return self.read("--offline", *arguments, errors=subprocess.DEVNULL)
-        except Failed:
+        except CommandError:
             return self.read(*arguments)
 
     def write(self, name: str, text: str) -> str:

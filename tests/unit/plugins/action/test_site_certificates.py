@@ -44,16 +44,20 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
     [
         ({"names": ["a.test"]}, False, ""),
         ({"names": ["*.test"]}, False, ""),
-        ({"names": ["a.test"], "by_itself": True}, True, "still the one that stands in"),
-        ({"names": ["b.test", "c.test"]}, False, "it is for b.test, c.test"),
-        ({"names": ["a.test"], "begins": -9 * DAY, "ends": -DAY}, False, "it is valid from 20"),
-        ({"names": ["a.test"]}, True, "CN=Authority R1 has given it, whom nobody trusts here (unable to get"),
+        ({"names": ["a.test"], "by_itself": True}, True, "self-signed certificate"),
+        ({"names": ["b.test", "c.test"]}, False, "the certificate is for b.test, c.test"),
+        ({"names": ["a.test"], "begins": -9 * DAY, "ends": -DAY}, False, "the certificate is valid from 20"),
+        (
+            {"names": ["a.test"]},
+            True,
+            "the controller does not trust the issuer CN=Authority R1 (unable to get",
+        ),
     ],
 )
 def test_what_is_wrong(tmp_path, given, trusted, expected):
     pair(tmp_path, **given)
     with serving(tmp_path) as place:
-        wrong, days, few = plugin.look("a.test", place, "", trusted)
+        wrong, days, few = plugin.check("a.test", place, "", trusted)
     assert len(wrong) == bool(expected) and "".join(wrong).startswith(expected), wrong
     assert not few or days < 0, f"expected enough to be left, got {days}"
 
@@ -61,31 +65,31 @@ def test_what_is_wrong(tmp_path, given, trusted, expected):
 def test_too_little_is_left(tmp_path):
     pair(tmp_path, ["a.test"], begins=-70 * DAY, ends=20 * DAY)
     with serving(tmp_path) as place:
-        wrong, days, few = plugin.look("a.test", place, "", False)
+        wrong, days, few = plugin.check("a.test", place, "", False)
     assert (wrong, round(days), few) == ([], 20, True)
 
 
 def test_nobody_answers():
-    wrong, _, _ = plugin.look("a.test", ("127.0.0.1", 1), "", False)
-    assert wrong == ["no handshake with 127.0.0.1 ([Errno 111] Connection refused)"]
+    wrong, _, _ = plugin.check("a.test", ("127.0.0.1", 1), "", False)
+    assert wrong == ["the TLS handshake with 127.0.0.1 failed ([Errno 111] Connection refused)"]
 
 
 @pytest.mark.parametrize(
     ("shown", "reason", "warned", "failed"),
     [
         (["a.test"], "", "", ""),
-        (["b.test"], "", "", "sites.a: a.test: it is for b.test"),
+        (["b.test"], "", "", "sites.a: a.test: the certificate is for b.test"),
         (
             ["b.test"],
             "a.test does not reach this host",
-            "sites.a: a.test: it is for b.test, because a.test does",
+            "sites.a: a.test: the certificate is for b.test, because a.test does",
             "",
         ),
-        (None, "", "sites.a: a.test: still the one that stands in", ""),
+        (None, "", "sites.a: a.test: self-signed certificate", ""),
         (
             None,
             "DNS has no address",
-            "sites.a: a.test: still the one that stands in, because DNS has no add",
+            "sites.a: a.test: self-signed certificate, because DNS has no add",
             "",
         ),
     ],

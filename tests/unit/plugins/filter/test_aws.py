@@ -58,13 +58,13 @@ def test_a_size_has_its_price(size, least, most):
 def test_another_region_costs_more_and_an_unknown_one_is_said():
     home, far = (float(plan("small", region=region)[-1].split()[2]) for region in ("us-east-1", "sa-east-1"))
     assert far == pytest.approx(home * 1.6, rel=0.01)
-    assert "for me-south-1 is not in the table" in plan("small", region="me-south-1")[-1]
+    assert "because the table has no me-south-1" in plan("small", region="me-south-1")[-1]
 
 
 def test_a_type_without_a_price_is_said():
     lines = plan("small", web={"type": "x9.huge"})
-    assert "no price known  web host (x9.huge, 20 GiB)" in "\n".join(lines), lines
-    assert "and what has no price" in lines[-1]
+    assert "price unknown  web host (x9.huge, 20 GiB)" in "\n".join(lines), lines
+    assert "plus parts without a price" in lines[-1]
 
 
 def test_alarms_and_what_hosts_write_are_counted():
@@ -81,10 +81,12 @@ def test_a_web_host_keeps_its_type_unless_it_is_told_otherwise():
     lines = plan("small", made, web={"type": "t3.large"}, region="us-east-1")
     assert any(line.startswith("keep") and "web host (t3.micro" in line for line in lines), lines
     (line,) = [line for line in lines if line.startswith("leave")]
-    assert line.endswith("instance i-1, a t3.micro; RESIZE=1 stops it and makes it a t3.large"), line
+    assert line.endswith("instance i-1, t3.micro; RESIZE=1 stops it and changes it to t3.large"), line
     resized = plan("small", made, True, web={"type": "t3.large"}, region="us-east-1")
     (line,) = [line for line in resized if "web host" in line]
-    assert line.startswith("change") and line.endswith(": type t3.micro to t3.large, for which it is stopped")
+    assert line.startswith("change") and line.endswith(
+        ": type t3.micro to t3.large, with a stop of the instance"
+    )
     assert not any(line.startswith("leave") for line in resized), resized
     assert float(resized[-1].split()[2]) > float(lines[-1].split()[2]), (
         f"expected that a larger one costs more, got {lines[-1]} and {resized[-1]}"
@@ -94,7 +96,7 @@ def test_a_web_host_keeps_its_type_unless_it_is_told_otherwise():
 def test_a_member_of_a_group_is_said_to_stay_until_it_is_replaced():
     made = {"instances": [host("i-2", "t3.micro", "decanter-staging-web")]}
     (line,) = [line for line in plan("scaled", made) if line.startswith("leave")]
-    assert line.endswith("instance i-2, a t3.micro until it is replaced by a t3.small"), line
+    assert line.endswith("instance i-2, t3.micro; the Auto Scaling group replaces it with t3.small"), line
 
 
 def test_an_edge_has_its_price_and_is_not_forgotten():
@@ -121,8 +123,8 @@ DATABASE = {"id": "d", "details": {"storage": 40, "version": "8.4.5"}}
             {"database": [DATABASE]},
             {},
             [
-                'aws.size: found "small", expected standard or scaled, for database d is there; '
-                "a size does not shrink"
+                'aws.size: found "small", expected standard or scaled, because the environment has '
+                "database d. An environment cannot shrink."
             ],
         ),
         (
@@ -130,8 +132,8 @@ DATABASE = {"id": "d", "details": {"storage": 40, "version": "8.4.5"}}
             {"database": [DATABASE], "balancer": [{"id": "b"}], "redis": [{"id": "r"}]},
             {},
             [
-                'aws.size: found "small", expected scaled, for balancer b and redis r are there; '
-                "a size does not shrink"
+                'aws.size: found "small", expected scaled, because the environment has '
+                "balancer b and redis r. An environment cannot shrink."
             ],
         ),
         (
@@ -139,10 +141,10 @@ DATABASE = {"id": "d", "details": {"storage": 40, "version": "8.4.5"}}
             {"database": [DATABASE]},
             {"database": {"storage": 30, "version": "8.0"}},
             [
-                "aws.database.storage: found 30, expected 40 or more, which is what the database has; "
-                "a disk does not shrink",
-                'aws.database.version: found "8.0", expected that of 8.4.5, which the database has; '
-                "another is for a new one",
+                "aws.database.storage: found 30, expected 40 or more, because the storage of an RDS "
+                "instance cannot shrink",
+                'aws.database.version: found "8.0", expected the version of the database, '
+                "8.4.5. Decanter does not upgrade it.",
             ],
         ),
     ],
@@ -175,7 +177,9 @@ def test_a_teardown_keeps_backups_unless_it_is_told_otherwise():
         "network": [{"id": "v"}],
     }
     kept = aws_farewell(made, keep=True)
-    assert {"keep    bucket b", "keep    key k", "keep    a last snapshot of the database"} <= set(kept), kept
+    assert {"keep    bucket b", "keep    key k", "keep    a final snapshot of the database"} <= set(kept), (
+        kept
+    )
     assert {"destroy database d", "destroy network v"} <= set(kept), kept
     assert all(line.startswith("destroy") for line in aws_farewell(made, keep=False))
     assert aws_farewell(NOTHING, keep=True) == []

@@ -57,12 +57,12 @@ def test_what_is_right(size):
         (settings(backup_days=True), "aws.backup_days: found true, expected an integer from 1 to 35"),
         (
             settings(database={"multi_az": True}),
-            "aws.database: found a dictionary, expected no database where size is small "
-            "(it is for standard and scaled)",
+            "aws.database: found a dictionary, expected no database with size small "
+            "(only with standard and scaled)",
         ),
         (
             settings("standard", web={"maximum": 9}),
-            "aws.web.maximum: found 9, expected no maximum where size is standard (it is for scaled)",
+            "aws.web.maximum: found 9, expected no maximum with size standard (only with scaled)",
         ),
         (
             settings("scaled", web={"health": "/healthz"}),
@@ -101,9 +101,8 @@ def test_a_load_balancer_needs_names_and_a_site_to_ask_for():
     given = settings("scaled")
     del given["dns"], given["web"]
     assert aws_errors(given, "staging") == [
-        "aws.dns: found nothing, expected zone and names, for the load balancer's certificate is proven "
-        "there",
-        "aws.web.health: found nothing, expected the site whose health the load balancer asks for",
+        "aws.dns: found nothing, expected zone and names, to validate the load balancer's certificate",
+        "aws.web.health: found nothing, expected the site of the load balancer's health checks",
     ]
 
 

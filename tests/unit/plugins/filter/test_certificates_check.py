@@ -71,38 +71,38 @@ def test_what_is_right(chain):
         (
             "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
             "",
-            "certificate: found what is no c",
+            "certificate: found invalid data, expected a certificate",
         ),
         (
             own(),
             "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n",
-            "key: found what is no private",
+            "key: found invalid data, expected a private key",
         ),
-        (own(), pem(KEY, PASSPHRASE), "key: found a key with a passphrase, expected one without, for nobody"),
-        (own(), pem(ROOT_KEY), "key: found another certificate's key, expected that of the chain's first"),
+        (own(), pem(KEY, PASSPHRASE), "key: found a key with a passphrase, expected a key without one"),
+        (own(), pem(ROOT_KEY), "key: found the key of another certificate, expected that of"),
         (MIDDLE + own(), "", "certificate: found the site's own at place 2 of the chain, expected it first"),
         (
             own() + ROOT,
             "",
-            "certificate: found a chain whose place 2 has not issued place 1, expected the site's own, then",
+            "certificate: found a chain in which certificate 2 did not issue certificate 1, expected the",
         ),
-        (own() + MIDDLE + MIDDLE, "", "certificate: found a chain whose place 3 has not issued place 2"),
+        (own() + MIDDLE + MIDDLE, "", "certificate: found a chain in which certificate 3 did not issue"),
         (
             own("a.test b.test"),
             "",
-            "certificate: found one for a.test, b.test, expected one for www.a.test as well",
+            "certificate: found a certificate for a.test, b.test, expected also www.a.test",
         ),
-        (own("*.a.test"), "", "certificate: found one for *.a.test, expected one for a.test as well"),
-        (own(""), "", "certificate: found one for no name, expected one for a.test, www.a.test as well"),
+        (own("*.a.test"), "", "certificate: found a certificate for *.a.test, expected also a.test"),
+        (own(""), "", "certificate: found a certificate for no names, expected also a.test"),
         (
             own(begins=-9, ends=-1),
             "",
-            "certificate: found one that has ended 2026-11-20 00:00 UTC, expected one",
+            "certificate: found one that expired 2026-11-20 00:00 UTC, expected a",
         ),
         (
             own(begins=1),
             "",
-            "certificate: found one that begins 2026-11-22 00:00 UTC, expected one that is valid",
+            "certificate: found one that is valid from 2026-11-22 00:00 UTC, expected a valid",
         ),
     ],
 )
@@ -125,7 +125,7 @@ def test_all_that_is_wrong_is_said_at_once():
 )
 def test_what_ends_soon_is_a_warning(begins, ends, days):
     errors, warnings = provided_faults(sites(own(begins=begins, ends=ends)), ".", NOW)
-    expected = [f"in {days} days; provide another"] if days else []
+    expected = [f"in {days} days. Remedy: provide a new one."] if days else []
     assert errors == [] and [line.split(", ")[1] for line in warnings] == expected, warnings
 
 

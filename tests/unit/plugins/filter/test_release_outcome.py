@@ -26,21 +26,23 @@ def failed(site: Any, message: str) -> dict[str, Any]:
 
 def test_failures_are_found_in_all_steps_and_hosts():
     hostvars = {
-        "web1": {"__release_looked": results(failed({"name": "shop"}, "shop: found no branch v9"), "blog")},
+        "web1": {"__release_states": results(failed({"name": "shop"}, "shop: found no branch v9"), "blog")},
         "web2": {
-            "__release_switched": results("shop", failed("blog", "blog, release X: it ended. Its log ends:"))
+            "__release_activations": results(
+                "shop", failed("blog", "blog, release X: it ended. Its log ends:")
+            )
         },
     }
     assert outcome.release_failures(hostvars, HOSTS) == [
-        {"site": "shop", "host": "web1", "step": "__release_looked", "reason": "found no branch v9"},
-        {"site": "blog", "host": "web2", "step": "__release_switched", "reason": "it ended."},
+        {"site": "shop", "host": "web1", "step": "__release_states", "reason": "found no branch v9"},
+        {"site": "blog", "host": "web2", "step": "__release_activations", "reason": "it ended."},
     ]
 
 
 def test_site_of_loop_variable_and_of_withdrawal_is_found():
     hostvars = {
         "web1": {
-            "__release_built": {
+            "__release_builds": {
                 "results": [
                     {
                         "ansible_loop_var": "__release_name",
@@ -50,7 +52,7 @@ def test_site_of_loop_variable_and_of_withdrawal_is_found():
                     }
                 ]
             },
-            "__release_withdrawn": results(failed({"site": "blog", "fault": "y"}, "x")),
+            "__release_withdrawals": results(failed({"site": "blog", "fault": "y"}, "x")),
         }
     }
     assert [one["site"] for one in outcome.release_failures(hostvars, ["web1"])] == ["shop", "blog"]
@@ -60,8 +62,8 @@ def test_site_of_loop_variable_and_of_withdrawal_is_found():
     ("message", "reason"),
     [
         (
-            "shop: no release was made. x==1 cannot be built\npip's log ends:\nx",
-            "no release was made. x==1 cannot be built",
+            "shop: no release was built. x==1 cannot be built\npip's log ends:\nx",
+            "no release was built. x==1 cannot be built",
         ),
         (
             "shop: `flask db upgrade` failed in release X. The log of the migration ends:",
@@ -74,25 +76,25 @@ def test_site_of_loop_variable_and_of_withdrawal_is_found():
 )
 def test_reason_is_one_line_without_site_and_log(message, reason):
     [found] = outcome.release_failures(
-        {"web1": {"__release_built": results(failed("shop", message))}}, ["web1"]
+        {"web1": {"__release_builds": results(failed("shop", message))}}, ["web1"]
     )
     assert found["reason"] == reason
 
 
 def test_skipped_and_missing_steps_have_no_failures():
-    hostvars = {"web1": {"__release_built": {"skipped": True, "changed": False}}, "web2": {}}
+    hostvars = {"web1": {"__release_builds": {"skipped": True, "changed": False}}, "web2": {}}
     assert outcome.release_failures(hostvars, HOSTS) == []
     assert outcome.release_unreachable(hostvars, HOSTS) == []
-    hostvars["web2"]["__release_looked"] = {"unreachable": True, "msg": "x"}
+    hostvars["web2"]["__release_states"] = {"unreachable": True, "msg": "x"}
     assert outcome.release_unreachable(hostvars, HOSTS) == ["web2"]
 
 
 def test_only_locked_sites_with_failed_releases_are_withdrawn():
     hostvars = {
-        "web1": {"__release_held": results("shop", "blog", failed("wiki", "ada works on it"))},
+        "web1": {"__release_locks": results("shop", "blog", failed("wiki", "ada works on it"))},
         "web2": {
-            "__release_held": results(failed("blog", "ada works on it")),
-            "__release_built": results(failed("shop", "shop: it cannot be built"), failed("news", "x")),
+            "__release_locks": results(failed("blog", "ada works on it")),
+            "__release_builds": results(failed("shop", "shop: it cannot be built"), failed("news", "x")),
         },
     }
     assert outcome.release_held(hostvars, "web1") == ["shop", "blog"]
@@ -102,7 +104,7 @@ def test_only_locked_sites_with_failed_releases_are_withdrawn():
 
 def test_served_sites_are_those_with_a_live_release():
     first, later = {"item": "shop", "failed": True, "msg": "x", "live": ""}, {"item": "blog", "live": OLD}
-    hostvars = {"web1": {"__release_switched": results(first, later)}}
+    hostvars = {"web1": {"__release_activations": results(first, later)}}
     assert outcome.release_served(hostvars, "web1") == ["blog"]
 
 
@@ -138,18 +140,18 @@ def test_table_has_a_row_for_each_site_and_host():
     live = {"changed": True, "live": NEW}
     hostvars = {
         "web1": {
-            "__release_looked": looked,
-            "__release_switched": results({"item": "shop"} | live, {"item": "weblog"} | live),
-            "__release_withdrawn": results(
+            "__release_states": looked,
+            "__release_activations": results({"item": "shop"} | live, {"item": "weblog"} | live),
+            "__release_withdrawals": results(
                 {"item": {"site": "shop"}, "returned": True, "live": OLD, "kept": ""}
             ),
         },
         "web2": {
-            "__release_looked": looked,
-            "__release_switched": results(
+            "__release_states": looked,
+            "__release_activations": results(
                 failed("shop", "shop, release X: it ended"), {"item": "weblog"} | live
             ),
-            "__release_withdrawn": results(
+            "__release_withdrawals": results(
                 {"item": {"site": "shop"}, "returned": False, "live": OLD, "kept": ""}
             ),
         },
@@ -161,6 +163,9 @@ def test_table_has_a_row_for_each_site_and_host():
         f"weblog  web1  live {NEW}",
         f"weblog  web2  live {NEW}",
     ]
-    hostvars["web1"]["__release_withdrawn"]["results"][0] |= {"kept": "nothing was live before", "live": NEW}
+    hostvars["web1"]["__release_withdrawals"]["results"][0] |= {
+        "kept": "nothing was live before",
+        "live": NEW,
+    }
     row = outcome.release_table(hostvars, HOSTS)[1]
     assert row == f"shop    web1  live {NEW}, not switched back: nothing was live before", row

@@ -202,7 +202,7 @@ def test_program_without_a_standard_library_is_rejected(root, python, monkeypatc
     monkeypatch.setattr(module, "modifiable", lambda path: "")
     monkeypatch.setattr(module, "standard_libraries", lambda path: [])
     found = module.unsafe(str(python))
-    assert found == f"{python}: found no standard library beside it, expected one such as lib/python3.12"
+    assert found == f"{python}: found no standard library next to it, expected one such as lib/python3.12"
 
 
 @pytest.mark.parametrize(

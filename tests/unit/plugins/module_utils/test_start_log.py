@@ -250,7 +250,7 @@ ID = "20261130T031045Z-0123456789ab"
 def site(tmp_path, monkeypatch) -> Any:
     site = site_module.temporary_site(tmp_path, "shop")
     site.root = Path("/srv/shop")  # of the captured logs
-    monkeypatch.setattr(site, "at_work", contextlib.nullcontext)
+    monkeypatch.setattr(site, "exclusive", contextlib.nullcontext)
     monkeypatch.setattr(site, "fail", lambda *_: None)
     monkeypatch.setattr(site, "live_release", lambda: "")
     monkeypatch.setattr(site, "is_migrated", lambda _: False)

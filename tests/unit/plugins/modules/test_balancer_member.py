@@ -59,7 +59,7 @@ def service(tmp_path, monkeypatch) -> Service:
     monkeypatch.setattr(member, "CONFIGURATION", one.configuration)
     monkeypatch.setattr(member, "RUN", one.run)
     monkeypatch.setattr(member, "STATE", one.state)
-    monkeypatch.setattr(member, "ask_now", one.look)
+    monkeypatch.setattr(member, "reload_service", one.look)
     monkeypatch.setattr(member.Balancer, "connections", lambda _: 0)
     return one
 
@@ -94,7 +94,7 @@ def test_the_only_healthy_host_of_a_site_is_left_in(service):
     service.healthy["b"]["web2"] = False
     service.look()
     result = do(member.take_out)
-    assert result == {"changed": False, "out": False, "because": "nobody else is healthy for b"}
+    assert result == {"changed": False, "out": False, "because": "no other host is healthy for b"}
     assert "a/web1.sock" in service.links() and not (service.state / "web1").exists()
     assert do(member.take_out, "web2")["out"], "expected the one that is ill to go"
 
@@ -102,7 +102,7 @@ def test_the_only_healthy_host_of_a_site_is_left_in(service):
 def test_of_two_who_go_at_once_one_stays(service):
     service.answers = False  # it has not noticed yet
     do(member.take_out, "web2")
-    assert do(member.take_out)["because"] == "nobody else is healthy for a, b"
+    assert do(member.take_out)["because"] == "no other host is healthy for a, b"
 
 
 def test_in_fails_for_who_is_ill_and_says_why(service):
@@ -110,7 +110,7 @@ def test_in_fails_for_who_is_ill_and_says_why(service):
     service.healthy["b"]["web1"] = False
     with pytest.raises(Failed) as failure:
         do(member.put_in)
-    assert str(failure.value) == "web1 was not in within 0 s. b: 503 no"
+    assert str(failure.value) == "web1: not healthy within 0 s. b: 503 no"
     # Whoever releases another site has no part in it.
     assert do(member.put_in, sites=["a"]) == {"changed": False, "out": False}
 

@@ -108,7 +108,7 @@ def test_the_only_one_stays_in(fleet, move):
     fleet.register(first)
     done = move(first, "out")
     assert done.code == 0 and not done.result["changed"] and not done.result["out"], done.text
-    assert done.result["because"] == f"nobody else is healthy in {', '.join(fleet.names)}"
+    assert done.result["because"] == f"no other host is healthy in {', '.join(fleet.names)}"
     assert fleet.registered() == {first}
 
 
@@ -124,7 +124,7 @@ def test_a_host_that_is_new_is_put_in_by_its_arn(fleet, move):
 
 def test_a_group_that_is_not_there_is_named(fleet, move):
     done = move(fleet.instances[0], "in", groups=["nowhere"])
-    assert done.code == 1 and done.result["msg"].startswith("web1: AWS refused. "), done.text
+    assert done.code == 1 and done.result["msg"].startswith("web1: the request to AWS failed: "), done.text
     assert "TargetGroupNotFound" in done.result["msg"], done.text
 
 
@@ -250,7 +250,7 @@ def test_why_one_is_not_in_is_said():
     with pytest.raises(Failed) as refused:
         target.put_in(Module(), groups(elb))
     assert str(refused.value) == (
-        "web1 was not in within 30 s. web: Target.ResponseCodeMismatch "
+        "web1: not healthy within 30 s. web: Target.ResponseCodeMismatch "
         "Health checks failed with these codes: [502]"
     )
 

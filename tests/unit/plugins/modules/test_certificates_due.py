@@ -110,18 +110,18 @@ def test_names_are_a_set(write, due):
 
 
 def test_none_at_all(due, write, tmp_path):
-    assert due() == "there is none"
+    assert due() == "it does not exist"
     for name in ("privkey.pem", "fullchain.pem"):
         write()
         (tmp_path / "a" / name).unlink()
-        assert due() == "there is none", f"expected one without {name} to be due"
+        assert due() == "it does not exist", f"expected one without {name} to be due"
 
 
 @pytest.mark.parametrize("days", [-3, 29])
 def test_one_that_has_ended_or_soon_will(write, due, days):
     write(days=days)
     end = datetime.datetime.now(datetime.UTC) + days * DAY
-    assert due().startswith(f"it ends at {end:%Y-%m-%d}"), due()
+    assert due().startswith(f"it expires {end:%Y-%m-%d}"), due()
 
 
 def test_one_for_other_names(write, due):
@@ -142,29 +142,29 @@ def test_addresses_are_names_however_they_are_written(write, due, address):
 
 def test_one_with_anothers_key(write, due):
     write(key=new_key())
-    assert due() == "its key is another's"
+    assert due() == "its key belongs to another certificate"
 
 
 def test_one_of_another_authority(write, due, authority):
     stranger = Authority("ours")  # a name proves nothing
     write(by=stranger)
-    assert due(authority=authority.certificate) == "another authority has signed it"
+    assert due(authority=authority.certificate) == "another CA has signed it"
     write()
-    assert due(authority=authority.certificate) == "another authority has signed it"
+    assert due(authority=authority.certificate) == "another CA has signed it"
 
 
 def test_one_that_should_be_signed_by_itself(write, due, authority):
     write(by=authority)
-    assert due() == "somebody else has signed it"
+    assert due() == "it is not self-signed"
 
 
 def test_one_that_stands_in_has_only_to_be_there(write, due, authority, tmp_path):
     write(by=authority, days=-1, names=["b.test"])
     assert due(stands_in=True) is None, "expected nothing to take the place of another authority's"
     write(key=new_key())
-    assert due(stands_in=True) == "its key is another's"
+    assert due(stands_in=True) == "its key belongs to another certificate"
     (tmp_path / "a/fullchain.pem").unlink()
-    assert due(stands_in=True) == "there is none"
+    assert due(stands_in=True) == "it does not exist"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_many_are_looked_at_in_one_call(write, tmp_path, authority):
     sites = [{"name": name, "server_names": NAMES} for name in ("a", "empty", "new")]
     done = run_module("certificates_due", directory=str(tmp_path), sites=sites, days=30)
     assert done.result["due"] == [
-        {"name": "empty", "because": "there is none", "folder": True},
-        {"name": "new", "because": "there is none", "folder": False},
+        {"name": "empty", "because": "it does not exist", "folder": True},
+        {"name": "new", "because": "it does not exist", "folder": False},
     ], done
     assert Path(tmp_path / "a/privkey.pem").read_text().splitlines()[1] not in done.text

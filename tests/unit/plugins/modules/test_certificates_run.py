@@ -34,7 +34,7 @@ def configuration(tmp_path) -> dict[str, Any]:
 
 def test_another_address_to_write_to(configuration, tmp_path):
     configuration["email"] = "others@a.test"
-    assert module.missing(configuration) == ["account: the authority writes to another address"]
+    assert module.missing(configuration) == ["account: the CA has another mail address"]
     (tmp_path / "state/account.json").unlink()  # of before there was such a note
     assert module.missing(configuration) == []
 
@@ -50,26 +50,26 @@ def test_nothing(configuration):
 )
 def test_a_certificate_for_something_else(configuration, change):
     configuration["sites"][0] |= change
-    assert module.missing(configuration) == ["a: it is for something else"]
+    assert module.missing(configuration) == ["a: issued for other settings"]
 
 
 def test_another_authority(configuration):
     configuration["server"] = "https://another.test/dir"
-    assert module.missing(configuration) == ["a: it is for something else"]
+    assert module.missing(configuration) == ["a: issued for other settings"]
 
 
 def test_none_yet(configuration, tmp_path):
     configuration["sites"].append({**configuration["sites"][0], "name": "new"})
-    assert module.missing(configuration) == ["new: there is none"]
+    assert module.missing(configuration) == ["new: not issued"]
     (tmp_path / "state/sites/new.json").write_text('{"error": "down"}')
-    assert module.missing(configuration) == ["new: there is none"]
+    assert module.missing(configuration) == ["new: not issued"]
 
 
 def test_one_that_is_not_served(configuration, tmp_path):
     (tmp_path / "tls/a/fullchain.pem").write_text("one that stands in")
-    assert module.missing(configuration) == ["a: it is not in its place"]
+    assert module.missing(configuration) == ["a: not installed"]
 
 
 def test_one_of_a_site_that_is_gone(configuration):
     configuration["sites"] = []
-    assert module.missing(configuration) == ["a: it is still renewed"]
+    assert module.missing(configuration) == ["a: still renewed, although the site does not use it"]

@@ -152,7 +152,7 @@ def test_content_that_is_refused_leaves_the_old_file(tmp_path):
         first, {"path": path, "content": "new", "validate": "sh -c 'echo wrong in line 1 >&2; exit 1' %s"}
     )
     assert done.code == 1 and path.read_text() == "old", done
-    for words in (f"{path} was left as it is", "wrong in line 1"):
+    for words in (f"{path}: the new content is invalid", "wrong in line 1"):
         assert words in done.result["msg"], f"expected {words!r}, got {done.result['msg']}"
     assert done.result["changed"] and done.result["paths"] == [str(tmp_path / "first")], done
     assert names(tmp_path) == ["f", "first"], "expected nothing of the new file to be left"

@@ -121,8 +121,8 @@ def test_a_site_that_somebody_works_on_elsewhere_is_left_alone(site):
     with pytest.raises(release_lock.AnsibleActionFail) as refused:
         Action().run()
     assert str(refused.value) == (
-        "plain: ada@desk has been at work on it since then (deploy). Nothing was changed. "
-        "When that run is gone for good: make unlock SITE=plain"
+        "plain: locked by ada@desk since then (deploy). Nothing was changed. "
+        "If that run no longer exists: make unlock SITE=plain."
     )
     assert json.loads(site.lock.read_text()) == note
     assert [path.name for path in site.root.iterdir()] == ["lock.json"]
@@ -130,7 +130,7 @@ def test_a_site_that_somebody_works_on_elsewhere_is_left_alone(site):
 
 def test_a_run_of_this_machine_that_lives_is_left_alone(site, sleeper):
     held(site, machine=release_lock.socket.gethostname(), run=run_of(sleeper.pid))
-    with pytest.raises(release_lock.AnsibleActionFail, match="has been at work on it"):
+    with pytest.raises(release_lock.AnsibleActionFail, match="locked by ada@desk since"):
         Action().run()
 
 
@@ -144,7 +144,7 @@ def test_a_run_of_this_machine_that_was_cut_off_is_done_anew(site, sleeper, run)
     held(site, machine=release_lock.socket.gethostname(), run=number)
     action = Action(what="converge")
     action.run()
-    assert action.shown == ["plain: the deploy of then was cut off, and is done anew"], action.shown
+    assert action.shown == ["plain: the deploy of then was interrupted and is repeated"], action.shown
     assert json.loads(site.lock.read_text())["what"] == "converge"
 
 
@@ -160,7 +160,7 @@ def test_of_two_who_find_a_run_gone_only_one_has_it(site, monkeypatch):
         return execute(name, arguments, task_vars)
 
     monkeypatch.setattr(action, "_execute_module", late)
-    with pytest.raises(release_lock.AnsibleActionFail, match="ada@desk has been at work on it"):
+    with pytest.raises(release_lock.AnsibleActionFail, match="locked by ada@desk since"):
         action.run()
     assert json.loads(site.lock.read_text()) == another
 

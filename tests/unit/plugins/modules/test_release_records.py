@@ -46,8 +46,8 @@ class Site(module_site.Site):
             (self.release(name) / "static").mkdir(parents=True)
             (self.venvs / environment / "bin").mkdir(parents=True, exist_ok=True)
             (self.release(name) / ".venv").symlink_to(self.venvs / environment)
-            self.beside(name, "schema.json").write_text("{}")
-            self.beside(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
+            self.sidecar(name, "schema.json").write_text("{}")
+            self.sidecar(name, "sql.gz").write_bytes(gzip.compress(b"-- a dump"))
         more = {"created": f"day {number:02}"} | more
         record = {"id": name, "state": "failed" if state == "unbuilt" else state, **more}
         self.write_record(name, record)
@@ -168,7 +168,7 @@ def test_a_record_is_amended_and_root_alone_writes_it(site):
     name = site.made(1, state="built", created="now")
     site.amend_record(name, state="good", went_live="then")
     assert site.record(name) == {"id": name, "state": "good", "created": "now", "went_live": "then"}
-    mode = site.beside(name, "json").stat().st_mode & 0o777
+    mode = site.sidecar(name, "json").stat().st_mode & 0o777
     assert mode == 0o640, f"expected 0640, got {mode:04o}"
 
 
@@ -207,7 +207,7 @@ def test_one_goes_back_to_the_last_good_one(history):
     history.goes_live("green", identifier(3))
     assert release_info.choose(history, None) == (identifier(1), ""), "expected to go past the failed"
     history.goes_live("blue", identifier(1))
-    assert release_info.choose(history, None) == ("", f"there is no good release before {identifier(1)}")
+    assert release_info.choose(history, None) == ("", f"no good release exists before {identifier(1)}")
 
 
 def test_the_last_good_one_is_the_one_that_was_live_last(history):
@@ -259,8 +259,8 @@ def test_who_was_cut_off_on_the_way_back_goes_to_the_same(history):
 
 
 def test_without_a_release_there_is_none_to_go_back_to(site):
-    assert release_info.choose(site, None) == ("", "there is no good release before the first")
-    assert release_info.choose(site, "x") == ("", "found x, expected one of: none, there is no other")
+    assert release_info.choose(site, None) == ("", "no good release exists before the first")
+    assert release_info.choose(site, "x") == ("", "found x, expected one of: (no other release exists)")
 
 
 # --- What is to be done ------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_a_deploy_ends_a_rollback(site, monkeypatch, pinned, pin, expected):
     monkeypatch.setattr(release, "Site", lambda name: site)
     monkeypatch.setattr(release, "interpreter", lambda _: "p")
     monkeypatch.setattr(release, "find", lambda *_: identifier(2))
-    monkeypatch.setattr(release, "look", lambda *_: "")
+    monkeypatch.setattr(release, "reason_to_release", lambda *_: "")
     got = site_module.call(release, params | {"pinned": pinned})
     assert (got["current"], got["id"]) == expected, got
     assert got["changed"] is not got["current"] and bool(got["because"]) is not got["current"], got
@@ -307,7 +307,7 @@ def told(**more: Any) -> dict[str, Any]:
 
 
 def test_a_table_of_nothing():
-    assert table("plain", told()) == "plain: there is no release"
+    assert table("plain", told()) == "plain: no release"
 
 
 def test_a_table_says_what_is_live_where_it_came_from_and_what_failed():
@@ -324,7 +324,7 @@ def test_a_table_says_what_is_live_where_it_came_from_and_what_failed():
         " and uncommitted changes",
         "    it ended",
         f"  {identifier(3)} live    2026-01-01T00:01:00Z by ada@desk  git@host.test:a/b.git cccccccccccc",
-        f"  {identifier(4)} built   2026-01-01T00:04:00Z by somebody",
+        f"  {identifier(4)} built   2026-01-01T00:04:00Z by unknown",
     ]
 
 
@@ -339,9 +339,9 @@ def test_a_table_says_who_went_back_who_works_on_it_and_what_does_not_run():
         ),
     ).splitlines()[1:]
     assert lines == [
-        "  ada@desk went back to ID at then; make deploy ends that",
-        "  bob@desk has been at work on it since now (deploy)",
-        "  it is closed to visitors; make maintenance OFF=1 SITE=plain opens it",
+        "  pinned to ID by ada@desk since then; make deploy SITE=plain removes the pin",
+        "  locked by bob@desk since now (deploy)",
+        "  in maintenance; make maintenance OFF=1 SITE=plain ends it",
         "  plain.worker@ID.service is failed",
     ]
 
@@ -475,7 +475,7 @@ def test_what_systemd_refuses_is_said_before_anything_is_moved(site, systemd):
     assert companions.unreadable(site, "ID", WANTED) == ""
     systemd.states["plain.digest@ID.timer"] = {"LoadState": "bad-setting"}
     got = companions.unreadable(site, "ID", WANTED)
-    assert got == "systemd refuses plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
+    assert got == "systemd rejects plain.digest@ID.timer: plain.digest@ID.timer:9: what is wrong", got
     assert systemd.told == []
 
 

@@ -150,7 +150,7 @@ def test_release_before_that_cannot_start_leaves_the_note(host):
     host.activate(NEW)
     host.broken = {OLD}
     got = host.withdraw(NEW)
-    assert got["failed"] and got["live"] == NEW and f"{OLD} could not be activated again" in got["msg"], got
+    assert got["failed"] and got["live"] == NEW and f"{OLD} cannot be activated again" in got["msg"], got
     assert host.site.provisional.exists() and host.site.record(NEW)["state"] == "good"
 
 
@@ -168,4 +168,4 @@ def test_withdrawal_restores_the_pin(host):
 
 def test_look_finds_a_release_of_a_killed_run(host):
     host.activate(OLD)
-    assert "was cut off" in live.unfinished(host.site, OLD, WANTED)
+    assert "was interrupted" in live.unfinished(host.site, OLD, WANTED)

@@ -20,9 +20,9 @@ def folders(tmp_path) -> tuple[Path, Path]:
 @pytest.fixture
 def balancer(folders) -> Callable[..., Any]:
     def make(*hosts: str, sites: tuple[dict[str, Any], ...] = (SITE,), **settings: Any) -> Any:
-        named = [{"name": name, "address": "127.0.0.1", "port": 1} for name in hosts or ("web1", "web2")]
-        made = service.Balancer(SETTINGS | {"hosts": named, "sites": list(sites)} | settings, *folders)
-        made.prepare()
-        return made
+        members = [{"name": name, "address": "127.0.0.1", "port": 1} for name in hosts or ("web1", "web2")]
+        one = service.Balancer(SETTINGS | {"hosts": members, "sites": list(sites)} | settings, *folders)
+        one.prepare()
+        return one
 
     return make

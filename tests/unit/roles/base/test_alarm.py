@@ -1,4 +1,4 @@
-"""What is mailed about a unit that has failed, by a server with STARTTLS and a password."""
+"""Mails about units that failed and recovered, through a server with STARTTLS and a password."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNIT = "decanter-certificates.service"
 
 @pytest.fixture
 def host(tmp_path, monkeypatch) -> Iterator[SimpleNamespace]:
-    """A host with a unit, and a mail server that it knows."""
+    """Return a stub host with a unit, and a mail server."""
     spec = importlib.util.spec_from_file_location("alarm", PROGRAM)
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
@@ -48,11 +48,11 @@ def host(tmp_path, monkeypatch) -> Iterator[SimpleNamespace]:
         )
         (tmp_path / "journalctl").write_text("\n".join(lines))
 
-    def well() -> None:
+    def recovers() -> None:
         (tmp_path / "systemctl").write_text("ActiveState=inactive\nResult=success\nInvocationID=2\n")
 
     def mails() -> list[email.message.EmailMessage]:
-        """Those that have come since this was last asked."""
+        """Return the mails since the last call."""
         found = []
         for path in sorted((tmp_path / "mails").iterdir()):
             found.append(email.message_from_string(path.read_text(), policy=email.policy.default))
@@ -66,18 +66,20 @@ def host(tmp_path, monkeypatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setattr(program, "CREDENTIAL", tmp_path / "mail")
     monkeypatch.setattr(program, "STATE", tmp_path / "state")
     monkeypatch.setattr(program.time, "sleep", lambda _: None)
-    yield SimpleNamespace(program=program, settings=settings, fails=fails, well=well, mails=mails, run=run)
+    yield SimpleNamespace(
+        program=program, settings=settings, fails=fails, recovers=recovers, mails=mails, run=run
+    )
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_a_failure_is_mailed_once_and_its_end_too(host):
+def test_failure_and_recovery_are_mailed_once(host):
     host.fails("a: has ended", "b: 3 times")
     assert host.run() == 0
     (mail,) = host.mails()
     assert mail["To"] == "ops@a.test, two@a.test" and mail["From"] == "ops@a.test", mail.items()
-    assert mail["Subject"].endswith(f"] {UNIT} fails"), mail["Subject"]
+    assert mail["Subject"].endswith(f"] {UNIT} failed"), mail["Subject"]
     text = mail.get_content()
     for expected in (
         "    a: has ended\n    b: 3 times\n",
@@ -87,17 +89,17 @@ def test_a_failure_is_mailed_once_and_its_end_too(host):
     ):
         assert expected in text, f"expected {expected!r}, got {text}"
     host.fails("a: has ended", "b: 4 times")
-    assert host.run() == 0 and host.mails() == [], "expected the same words to be mailed once"
+    assert host.run() == 0 and host.mails() == [], "expected one mail for the same errors"
     host.fails("c: is down")
-    assert host.run() == 0 and len(host.mails()) == 1, "expected other words to be mailed"
-    host.well()
+    assert host.run() == 0 and len(host.mails()) == 1, "expected a mail for other errors"
+    host.recovers()
     assert host.run() == 0
     (mail,) = host.mails()
-    assert mail["Subject"].endswith(f"{UNIT} is well again"), mail["Subject"]
-    assert host.run() == 0 and host.mails() == [], "expected one that is well to be left alone"
+    assert mail["Subject"].endswith(f"{UNIT} recovered"), mail["Subject"]
+    assert host.run() == 0 and host.mails() == [], "expected no second mail after the recovery"
 
 
-def test_the_same_words_are_mailed_again_after_a_day(host, monkeypatch):
+def test_same_errors_are_mailed_again_after_a_day(host, monkeypatch):
     host.fails("down")
     host.run()
     later = host.program.time.time() + 24 * 3600 - 60
@@ -115,28 +117,28 @@ def test_the_same_words_are_mailed_again_after_a_day(host, monkeypatch):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_server_that_does_not_take_it_is_said_and_tried_again(host, capsys, change, expected):
+def test_rejected_mail_is_logged_and_sent_again(host, capsys, change, expected):
     good = dict(host.settings)
     host.settings.update(change)
     if "security" in change:
         del host.settings["user"]
     host.fails("down")
     assert host.run() == 1
-    said = capsys.readouterr().out
-    assert f"{UNIT}: no mail could be sent" in said and expected in said, said
-    assert good["password"] not in said and "wrong" not in said.replace("wrong password", ""), said
+    output = capsys.readouterr().out
+    assert f"{UNIT}: no mail could be sent" in output and expected in output, output
+    assert good["password"] not in output and "wrong" not in output.replace("wrong password", ""), output
     host.settings.update(good)
     host.settings.pop("security", None)
     assert host.run() == 0 and len(host.mails()) == 1
 
 
-def test_a_unit_that_runs_is_left_alone(host, tmp_path):
+def test_running_unit_sends_no_mail(host, tmp_path):
     host.fails("down")
     host.run()
     host.mails()
     (tmp_path / "systemctl").write_text("ActiveState=activating\nResult=success\n")
-    assert host.run() == 0 and host.mails() == [], "expected nothing to be said of a run that has not ended"
+    assert host.run() == 0 and host.mails() == [], "expected no mail about a run that has not ended"
 
 
-def test_it_runs_with_the_oldest_python():
+def test_program_parses_with_the_oldest_python():
     ast.parse(PROGRAM.read_text(), feature_version=(3, 10))

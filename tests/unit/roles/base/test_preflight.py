@@ -31,7 +31,7 @@ def look(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
 
     def run(*pythons: str) -> dict[str, Any]:
-        text = f"python=python3 admins=nobody refused=\npythons='{' '.join(pythons)}'\n{SCRIPT.read_text()}"
+        text = f"python=python3 admins=nobody absent=\npythons='{' '.join(pythons)}'\n{SCRIPT.read_text()}"
         done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=60)
         return yaml.safe_load(done.stdout)
 

@@ -99,7 +99,7 @@ def test_repeated_failures_raise_an_alarm(host, monkeypatch):
     assert alarms == [[0, 0], [0, 0], [1, 0]], alarms
     assert run.faults[-1].startswith("a: renewals have failed since 20"), run.faults
     table = certificates_action.table("web1", host.rows(a={}, b={}))
-    assert table.count("    KEEPS FAILING since 20") == 1, table
+    assert table.count("    RENEWAL FAILS since 20") == 1, table
     (host.root / "fault-a").unlink()
     assert host.run({"force": True}, a={}, b={}).well
 
@@ -131,7 +131,7 @@ def test_list_has_each_certificate(host):
     last_third = time.time() + 59 * DAY
     # The certificate was created in this minute or in the one before.
     assert first["renewal"] in (iso(last_third), iso(last_third - 60)), first
-    assert second["error"].endswith("b/fullchain.pem"), second
+    assert second["error"].endswith("b/fullchain.pem does not exist"), second
 
 
 def test_table_shows_each_certificate(host):
@@ -144,11 +144,11 @@ def test_table_shows_each_certificate(host):
     assert table[:4] == [
         "web1:",
         "  a                a.test",
-        f"    by Authority R1 (ecdsa tlsserver), 89 days left: until {iso(run.now + 89 * DAY)}",
-        f"    renewed about {iso(run.now + 59 * DAY)}, or when the CA suggests it",
+        f"    issued by Authority R1 (ecdsa tlsserver), 89 days left: expires {iso(run.now + 89 * DAY)}",
+        f"    renewal: about {iso(run.now + 59 * DAY)}, or earlier if the CA suggests it",
     ], table
-    assert "0.2 days left, TOO FEW" in table[5] and table[6:9] == [
-        "    it stands in until there is one",
+    assert "0.2 days left, EXPIRES TOO SOON" in table[5] and table[6:9] == [
+        "    self-signed, until the CA has issued the first certificate",
         "    https://ca.test/dir issued no certificate: down",
         "  c                c.test",
     ], table

@@ -135,7 +135,7 @@ def test_what_cannot_be_had_is_named_and_nothing_is_lost(endpoint, fetch, progra
     fetch({"A": put(endpoint, "/t/a", "kept")})
     put(endpoint, "/t/a", "newer")
     got = fetch({"A": "ssm:/t/a", "B": "ssm:/t/nobody", "C": f"kms:{base64.b64encode(b'x' * 60).decode()}"})
-    assert got[0] == "plain: found no credential B at ssm:/t/nobody: there is no such parameter", got
+    assert got[0] == "plain: found no credential B at ssm:/t/nobody: the parameter does not exist", got
     assert len(got) == 2 and got[1].startswith("plain: found no credential C at kms:eHh4eHh4…: "), got
     assert "newer" not in str(got) and (program.folder / "A").read_text() == "kept", got
 
@@ -176,5 +176,5 @@ def test_a_refusal_is_told_from_what_is_not_there(program):
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "GetParameter")
 
     store.clients["ssm"] = SimpleNamespace(get_parameter=refuse)
-    with pytest.raises(program.Refused, match="the instance's role may not read it"):
+    with pytest.raises(program.SecretError, match="the instance's role may not read it"):
         store.secret("ssm:/t/a")

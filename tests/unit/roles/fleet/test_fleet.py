@@ -41,22 +41,22 @@ def serve(fleet: ModuleType, site: str, release: str) -> None:
 
 @pytest.fixture
 def host(fleet, store, told, monkeypatch) -> list[str]:
-    """A host that takes what is published here; the releases that it was made of."""
-    made: list[str] = []
+    """A host that reads the published releases. Return the list of the releases that it activates."""
+    activated: list[str] = []
 
-    def make(bucket: Any, live: dict[str, Any], _: Any) -> None:
-        made.append(live["sites"]["plain"]["id"])
-        serve(fleet, "plain", live["sites"]["plain"]["id"])
+    def converge(bucket: Any, manifest: dict[str, Any], _: Any) -> None:
+        activated.append(manifest["sites"]["plain"]["id"])
+        serve(fleet, "plain", manifest["sites"]["plain"]["id"])
 
     monkeypatch.setattr(fleet, "client", lambda *_: store)
-    monkeypatch.setattr(fleet, "make", make)
+    monkeypatch.setattr(fleet, "converge", converge)
     publish(store, told)
-    return made
+    return activated
 
 
-def take(fleet: ModuleType) -> None:
-    told = json.loads(fleet.CONFIGURATION.read_text())
-    fleet.take(fleet.Bucket(told), told)
+def update(fleet: ModuleType) -> None:
+    settings = json.loads(fleet.CONFIGURATION.read_text())
+    fleet.update(fleet.Bucket(settings), settings)
 
 
 def go_live(store: Store, release: str) -> None:
@@ -67,67 +67,69 @@ def go_live(store: Store, release: str) -> None:
     store.objects["decanter/live.json"] = (json.dumps(note).encode(), told)
 
 
-def test_a_host_is_made_once_of_what_is_live(fleet, host, told):
-    take(fleet)
-    take(fleet)
+def test_host_activates_published_release_once(fleet, host, told):
+    update(fleet)
+    update(fleet)
     assert host == [told["live"]]
 
 
-def test_what_goes_live_while_a_host_is_made_is_taken_before_it_serves(fleet, host, store, told, monkeypatch):
-    make = fleet.make
+def test_release_published_during_converge_is_activated(fleet, host, store, told, monkeypatch):
+    converge = fleet.converge
 
-    def overtaken(*arguments: Any) -> None:
-        make(*arguments)
+    def converge_during_deploy(*arguments: Any) -> None:
+        converge(*arguments)
         if len(host) == 1:
             go_live(store, "42")
 
-    monkeypatch.setattr(fleet, "make", overtaken)
-    take(fleet)
-    assert host == [told["live"], "42"] and fleet.here("plain") == "42"
+    monkeypatch.setattr(fleet, "converge", converge_during_deploy)
+    update(fleet)
+    assert host == [told["live"], "42"] and fleet.live_release("plain") == "42"
 
 
-def test_what_a_deploy_has_brought_is_not_undone_while_it_goes_on(fleet, host, store, told):
-    take(fleet)
+def test_release_of_unfinished_deploy_is_kept(fleet, host, store, told):
+    update(fleet)
     serve(fleet, "plain", "42")  # this host's turn came, others' are to come
-    take(fleet)
-    assert fleet.here("plain") == "42" and host == [told["live"]], host
+    update(fleet)
+    assert fleet.live_release("plain") == "42" and host == [told["live"]], host
     go_live(store, "42")
-    take(fleet)
+    update(fleet)
     assert host == [told["live"]], f"expected nothing to be made of what is here, got {host}"
 
 
-def test_what_a_deploy_has_not_brought_is_taken(fleet, host, store, told):
-    take(fleet)
+def test_release_that_deploy_missed_is_activated(fleet, host, store, told):
+    update(fleet)
     go_live(store, "42")
-    take(fleet)
+    update(fleet)
     assert host == [told["live"], "42"]
 
 
-def test_what_changes_again_and_again_is_given_up(fleet, host, store, monkeypatch):
-    make = fleet.make
-    monkeypatch.setattr(fleet, "make", lambda *given: (make(*given), go_live(store, str(len(host)))))
-    with pytest.raises(RuntimeError, match="has changed 5 times"):
-        take(fleet)
+def test_update_fails_if_manifest_keeps_changing(fleet, host, store, monkeypatch):
+    converge = fleet.converge
+    monkeypatch.setattr(
+        fleet, "converge", lambda *arguments: (converge(*arguments), go_live(store, str(len(host))))
+    )
+    with pytest.raises(RuntimeError, match="changed 5 times"):
+        update(fleet)
 
 
-def test_what_is_not_what_the_note_says_is_refused(fleet, host, store, tmp_path):
+def test_archive_with_wrong_checksum_is_rejected(fleet, host, store, tmp_path):
     store.objects["decanter/fleet.py"] = (b"another", {})
     told = json.loads(fleet.CONFIGURATION.read_text())
     with pytest.raises(RuntimeError, match=r"fleet\.py: found SHA-256 \w+, expected 0000"):
-        fleet.Bucket(told).unpacked({"key": "fleet.py", "sha256": "0000"}, tmp_path / "new")
+        fleet.Bucket(told).unpack({"key": "fleet.py", "sha256": "0000"}, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_source_that_was_unpacked_has_the_content_that_was_packed(fleet, host, store, told, app):
+def test_unpacked_source_has_the_packed_content(fleet, host, store, told, app):
     note = json.loads(store.objects["decanter/live.json"][0])
     told = json.loads(fleet.CONFIGURATION.read_text())
-    tree = fleet.source(fleet.Bucket(told), "plain", note["sites"]["plain"])
+    tree = fleet.unpack_source(fleet.Bucket(told), "plain", note["sites"]["plain"])
     assert content({"path": tree}) == content(app), "expected one content, for it names the release"
     assert not Path(tree, "secret.log").exists()
 
 
 @pytest.mark.parametrize(("instance", "expected"), [("i-1", True), ("i-2", False), ("", False)])
-def test_one_instance_alone_is_the_first(fleet, host, store, told, instance, expected):
+def test_only_one_instance_is_the_first_web_host(fleet, host, store, told, instance, expected):
     """On which timers of one host run."""
     live = json.loads(store.objects["decanter/live.json"][0])
     if not instance:
@@ -137,15 +139,15 @@ def test_one_instance_alone_is_the_first(fleet, host, store, told, instance, exp
     assert got["release_live"] == {"plain": {"id": told["live"], "pinned": False}}, got
 
 
-def test_a_host_that_joins_leaves_the_database_s_users_alone(fleet, store, told, monkeypatch):
+def test_joining_host_does_not_set_database_users(fleet, store, told, monkeypatch):
     """It may have been published before a password was replaced, and would put the old one back."""
     publish(store, told)
     monkeypatch.setattr(fleet, "client", lambda *_: store)
-    monkeypatch.setattr(fleet, "ansible", lambda tree: Path("/bin"))
+    monkeypatch.setattr(fleet, "install_ansible", lambda tree: Path("/bin"))
     ran: list[tuple[str, ...]] = []
     monkeypatch.setattr(fleet, "run", lambda *command, **_: ran.append(tuple(map(str, command))))
     bucket = fleet.Bucket(json.loads(fleet.CONFIGURATION.read_text()))
-    fleet.make(bucket, bucket.live(), {"instance": "i-2", "name": "i-2"})
+    fleet.converge(bucket, bucket.manifest(), {"instance": "i-2", "name": "i-2"})
     assert ran[-1][-3:] == ("decanter.stack.join", "--skip-tags", "mysql"), ran[-1]
     site = (ROOT / "playbooks/site.yml").read_text()
     assert "{role: decanter.stack.mysql, tags: mysql}" in site and "ansible_skip_tags | length == 0" in site
@@ -173,33 +175,31 @@ class Scaling:
         ("InService", False, []),
     ],
 )
-def test_the_group_is_told_once_and_what_failed_is_given_up(
-    fleet, monkeypatch, capsys, state, works, expected
-):
+def test_join_completes_the_lifecycle_action_once(fleet, monkeypatch, capsys, state, works, expected):
     scaling = Scaling(state)
     fleet.CONFIGURATION.write_text(json.dumps({"region": "eu-west-1", "hook": "ready"}))
     monkeypatch.setattr(fleet, "client", lambda *_: scaling)
     monkeypatch.setattr(fleet, "metadata", lambda _: "i-1")
 
-    def taken(*_: Any) -> None:
+    def update(*_: Any) -> None:
         if not works:
             raise RuntimeError("the migration is missing")
 
-    monkeypatch.setattr(fleet, "take", taken)
+    monkeypatch.setattr(fleet, "update", update)
     assert fleet.main("join") == (0 if works else 1)
     assert scaling.told == expected
-    said = (
-        "This host serves what is live" if works else "does not serve what is live: the migration is missing"
-    )
-    assert said in capsys.readouterr().out
+    expected_line = "does not serve the live releases: the migration is missing"
+    if works:
+        expected_line = "This host serves the live releases"
+    assert expected_line in capsys.readouterr().out
 
 
-def test_who_only_looks_gives_nobody_up(fleet, monkeypatch):
+def test_look_does_not_complete_the_lifecycle_action(fleet, monkeypatch):
     scaling = Scaling("Pending:Wait")
     fleet.CONFIGURATION.write_text(json.dumps({"region": "eu-west-1", "hook": "ready"}))
     monkeypatch.setattr(fleet, "client", lambda *_: scaling)
     monkeypatch.setattr(fleet, "metadata", lambda _: "i-1")
-    monkeypatch.setattr(fleet, "take", lambda *_: 1 / 0)
+    monkeypatch.setattr(fleet, "update", lambda *_: 1 / 0)
     assert fleet.main("look") == 1 and scaling.told == []
 
 
@@ -227,4 +227,4 @@ def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
     assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"
     fault = release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["fault"]
-    assert fault.startswith("plain: found a source of content 0123456789ab, exp"), fault
+    assert fault.startswith("plain: found a source with the hash 0123456789ab, exp"), fault

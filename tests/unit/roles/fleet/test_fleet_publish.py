@@ -46,7 +46,7 @@ def test_hosts_that_disagree_are_not_published(store, told, app):
 
 def test_a_source_that_has_changed_since_is_not_taken_for_what_is_live(store, told, app):
     Path(app["path"], "app.py").write_text("app = 2\n")
-    with pytest.raises(fleet_publish.PublishError, match="make deploy SITE=plain ends that"):
+    with pytest.raises(fleet_publish.PublishError, match="make deploy SITE=plain"):
         publish(store, told)
     assert "decanter/live.json" not in store.objects
 

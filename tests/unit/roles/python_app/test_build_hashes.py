@@ -19,7 +19,7 @@ sys.path.insert(0, str(PROGRAM))  # as the host runs it: a folder with a __main_
 
 import requirement_lines  # noqa: E402
 from build_plans import digest, installed, planned, write  # noqa: E402
-from uv import Failed  # noqa: E402
+from uv import CommandError  # noqa: E402
 
 
 def test_hashed_requirements_install_exactly_their_files(uv, shelf):
@@ -39,7 +39,7 @@ def test_hashed_requirements_install_exactly_their_files(uv, shelf):
 def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
     text = text.format(flask=digest(shelf, "flask-3.0"))
     plan = planned(uv, {"requirements.txt": f"{text}\n"})
-    with pytest.raises(Failed):
+    with pytest.raises(CommandError):
         installed(uv, plan)
     said = capfd.readouterr().err.lower()
     assert "hash" in said, f"expected uv to name the hash, got {said}"

@@ -127,7 +127,7 @@ def test_requires_python_is_checked_beside_requirements(uv, wanted, version, fit
     more = f'requires-python = "{wanted}"\n'
     write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
     if fits:
-        application.suits(uv.tree, version)
+        application.check_python_version(uv.tree, version)
         return
-    with pytest.raises(application.Unusable, match=rf"requires-python {wanted}.*{version}"):
-        application.suits(uv.tree, version)
+    with pytest.raises(application.ApplicationError, match=rf"requires-python {wanted}.*{version}"):
+        application.check_python_version(uv.tree, version)

@@ -54,7 +54,7 @@ def environment(tmp_path) -> Path:
 
 def files(environment: Path, wanted: reuse.Contents) -> set[str]:
     """Return the files that are kept for new contents, without the metadata of packages."""
-    found = reuse.kept(environment, wanted.unchanged(environment)).files
+    found = reuse.reusable_packages(environment, wanted.unchanged(environment)).files
     return {path.removeprefix(f"{SITE}/") for path in found if "dist-info" not in path}
 
 
@@ -63,7 +63,7 @@ A = {"a/__init__.py", "a/__pycache__/__init__.cpython-313.pyc", "a/data.txt", "b
 
 def test_unchanged_packages_are_kept_with_their_bytecode_and_nothing_else(environment):
     wanted = contents(a="1", b="2", d="1")
-    found = reuse.kept(environment, wanted.unchanged(environment))
+    found = reuse.reusable_packages(environment, wanted.unchanged(environment))
     assert files(environment, wanted) == A, f"expected the files of a, got {found.files}"
     assert found.metadata == [f"{SITE}/a-1.dist-info"], f"expected that of a, got {found.metadata}"
     assert f"{SITE}/a-1.dist-info/RECORD" in found.files, f"expected the metadata of a, got {found.files}"

@@ -44,7 +44,10 @@ def test_what_is_missing_is_one_line(inventory, shop, capsys):
 
 
 WRONG = {
-    "a name that is taken": (["--name", "harbour"], "name: found harbour, expected one that no site has yet"),
+    "a name that is taken": (
+        ["--name", "harbour"],
+        "name: found harbour, expected the name of no other site",
+    ),
     "a name of the system's": (["--name", "nginx"], 'sites.nginx: found the name "nginx"'),
     "a host name that is taken": (
         ["--server-names", "harbour.example.com"],
@@ -56,7 +59,7 @@ WRONG = {
     "no such folder": (["--source", "nowhere"], "source: found no folder nowhere"),
     "a password in an address": (["--source", "https://a:b@c.test/d.git"], "source: found a password in the"),
     "no such static folder": (["--static", "static"], "sites.shop.static[0].path: found"),
-    "a version of a folder": (["--version", "main"], "version: found version beside a folder"),
+    "a version of a folder": (["--version", "main"], "version: found version with a folder"),
     "no such environment": (["--env", "prod"], "ENV: found prod, expected one of: lab, production"),
 }
 
@@ -151,7 +154,7 @@ def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
     out, entry = capsys.readouterr().out, added(inventory)
     assert entry["env"] == {"MOTTO": "REPLACE_ME"}, f"got {entry}"
     assert entry["secrets"] == "{{ vault_sites.shop.secrets }}", f"got {entry}"
-    assert "# It reads these of its environment, too, and does without: TOWN" in inventory.read_text()
+    assert "# Optional variables that it also reads: TOWN" in inventory.read_text()
     for words in (
         "REPLACE_ME: MOTTO",
         "ARGS=--ask-vault-pass",

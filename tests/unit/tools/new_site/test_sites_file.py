@@ -59,7 +59,7 @@ def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, cap
 
     monkeypatch.setattr(os, "fsync", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
-    assert "No space left on device; nothing was written." in capsys.readouterr().err
+    assert "No space left on device. Nothing was written." in capsys.readouterr().err
     assert inventory.read_text() == BEFORE, "expected the file as it was"
     assert os.listdir(inventory.parent) == ["sites.yml"], f"got {os.listdir(inventory.parent)}"
 

@@ -75,4 +75,4 @@ def test_two_repositories_do_not_wait_for_each_other(repository, tmp_path):
     repository.commit(app="one")
     other = Repository(tmp_path / "other")
     other.commit(app="two")
-    assert release.fetched(source(repository), None) != release.fetched(source(other), None)
+    assert release.fetch(source(repository), None) != release.fetch(source(other), None)

@@ -79,7 +79,7 @@ def test_a_folder_that_changes_meanwhile_is_no_release(tmp_path):
     found = Action(make=False, **given).run()
     (folder / "app.py").write_text("2")
     action = Action(make=True, id=f"{found['moment']}-{found['content']}", **given)
-    with pytest.raises(release.AnsibleActionFail, match="changed in this moment; run this again"):
+    with pytest.raises(release.AnsibleActionFail, match="files changed during this run"):
         action.run()
     assert action.calls == []
 
@@ -96,7 +96,7 @@ def run_folder(tmp_path, monkeypatch) -> Path:
 def failure_of(repository: Repository, host: str, site: str = "shop", **failure: object) -> dict[str, object]:
     """Return what the action returns for a host on which the module fails."""
     action = Action(make=False, site={"name": site}, source=source(repository))
-    action.failure = {"failed": True, "msg": f"{site}: no release was made.", **failure}
+    action.failure = {"failed": True, "msg": f"{site}: no release was built.", **failure}
     return action.run(task_vars={"inventory_hostname": host})
 
 
@@ -147,6 +147,6 @@ def test_a_site_that_somebody_went_back_with_is_named(repository):
     action.pin = {"release": "ID", "by": "ada@desk", "since": "2026-01-01T00:00:00+00:00"}
     action.run()
     assert action.shown == [
-        "plain stays on release ID, to which ada@desk went back at 2026-01-01T00:00:00+00:00; "
-        "make deploy ends that"
+        "plain: pinned to release ID by ada@desk since 2026-01-01T00:00:00+00:00. "
+        "make deploy SITE=plain removes the pin."
     ]

@@ -82,7 +82,7 @@ def test_dump_is_complete_and_readable_by_root_only(programs, tmp_path):
 
 def test_failed_dump_leaves_no_file(programs, tmp_path):
     program(programs, "mariadb-dump", "seq 99999; echo 'disk is full' >&2; exit 2")
-    with pytest.raises(RuntimeError, match="plain_1 could not be dumped: disk is full"):
+    with pytest.raises(RuntimeError, match="the dump of the database plain_1 failed: disk is full"):
         dump("plain", DATABASE, tmp_path / "x.sql.gz")
     assert not (tmp_path / "x.sql.gz").exists()
     program(programs, "mariadb-dump", "echo '-- all of it'")

@@ -57,5 +57,5 @@ def test_invalid_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^there is no {tmp_path}/f.pem$"):
+    with pytest.raises(ValueError, match=f"^{tmp_path}/f.pem does not exist$"):
         read_certificate(tmp_path / "f.pem")

@@ -14,7 +14,7 @@ def test_say_marks_a_fault_in_the_journal_alone(monkeypatch, capsys, stream, fau
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     if stream:
         monkeypatch.setenv("JOURNAL_STREAM", stream)
-    journal.say("text", fault=fault)
+    journal.log("text", fault=fault)
     assert capsys.readouterr().out == expected
 
 

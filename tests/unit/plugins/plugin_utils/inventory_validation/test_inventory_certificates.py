@@ -75,7 +75,7 @@ def test_a_proof_in_dns_is_anybodys_to_give():
 
 
 @pytest.mark.parametrize(
-    ("has", "sites", "lacking", "beside"),
+    ("has", "sites", "lacking", "given"),
     [
         ({KEY: "AKIA"}, BY_DNS, SECRET, KEY),
         ({SECRET: "x"}, BY_DNS, KEY, SECRET),
@@ -85,8 +85,8 @@ def test_a_proof_in_dns_is_anybodys_to_give():
         ({KEY: "AKIA"}, ACME, "", ""),
     ],
 )
-def test_half_a_key_is_refused(has, sites, lacking, beside):
+def test_half_a_key_is_refused(has, sites, lacking, given):
     hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
-    expected = f"it beside {beside}, or neither if the instance role may write to the zone"
+    expected = f"a value, because {given} is set, or neither if the instance role can write to the zone"
     lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
     assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines

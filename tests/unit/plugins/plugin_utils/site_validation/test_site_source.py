@@ -33,7 +33,7 @@ INVALID = [
     *rows(
         "source.gti", "one of: git, key, path, subdir, version (did you mean git?)", ("x", "an unknown key")
     ),
-    *rows("source.git", "one of the two", (GIT, "git beside path")),
+    *rows("source.git", "one of the two", (GIT, "git and path")),
     *rows(
         "source.git",
         "the address of a git repository",
@@ -44,7 +44,7 @@ INVALID = [
         {"git": 5},
         at="source",
     ),
-    *rows("source.version", "no version where path is", ("main", "version beside path")),
+    *rows("source.version", "no version with path", ("main", "version with path")),
     *rows(
         "source.version",
         "a branch, a tag or a commit",
@@ -55,7 +55,7 @@ INVALID = [
         {"git": GIT, "version": 1.4},
         at="source",
     ),
-    *rows("source.subdir", "no subdir where path is", ("src", "subdir beside path")),
+    *rows("source.subdir", "no subdir with path", ("src", "subdir with path")),
     *rows(
         "source.subdir",
         'a folder in the repository, relative to its top and without ".."',
@@ -64,7 +64,7 @@ INVALID = [
         {"git": GIT, "subdir": "a b"},
         at="source",
     ),
-    *rows("source.key", "no key where path is", (SSH_KEY, "key beside path")),
+    *rows("source.key", "no key with path", (SSH_KEY, "key with path")),
     *rows(
         "source.key",
         "a private ssh key or the path of a file on the controller",

@@ -1,4 +1,4 @@
-"""A mail server for the tests, which keeps what it takes and goes wrong where it is told to."""
+"""A fake mail server, which stores messages and injects faults."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-class PostOffice:
-    """What the server does.
+class FakeMailServer:
+    """State and faults of the server.
 
     Attributes:
-        messages: what it has taken, in order.
-        raw: likewise, as it came.
-        at: called with the stage and the recipient: `mail`, with the sender; `rcpt`; `data`, before
-            the text is sent; `taken`, when it has all of a message; `kept`, before it says so. What
-            it returns is the answer: None for the usual one, "hang up" for none at all.
+        messages: accepted messages, in order.
+        raw: their bytes.
+        at: called with a stage and an address: `mail` (sender), `rcpt`, `data` (before the text),
+            `taken` (complete message), `kept` (before the reply). Its result is the reply: None for the
+            default, "hang up" to close the connection.
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class PostOffice:
         self.lock = threading.Lock()
 
     def received(self) -> Counter[str]:
-        """Return how many messages each address got."""
+        """Return the number of messages per recipient."""
         return Counter(message["To"] for message in self.messages)
 
-    # aiosmtpd's names and arguments.
+    # Names and arguments of aiosmtpd.
     async def handle_MAIL(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, options: Any
     ) -> str:
@@ -55,20 +55,20 @@ class PostOffice:
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
-        answer = self.at("rcpt", address)
-        if answer:
-            return answer
+        reply = self.at("rcpt", address)
+        if reply:
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         message = message_from_bytes(envelope.content, policy=policy.default)
-        answer = self.at("taken", envelope.rcpt_tos[0])
-        if answer == "hang up":
+        reply = self.at("taken", envelope.rcpt_tos[0])
+        if reply == "hang up":
             server.transport.abort()
             return "451 Gone"
-        if answer and not answer.startswith("250"):
-            return answer
+        if reply and not reply.startswith("250"):
+            return reply
         with self.lock:
             self.messages.append(message)
             self.raw.append(envelope.content)
@@ -77,7 +77,7 @@ class PostOffice:
 
 
 class _Session(SMTP):
-    """Asks the post office when a message is about to be sent, too."""
+    """Calls `at` before a message is sent, too."""
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         if self.envelope.rcpt_tos:
@@ -91,13 +91,13 @@ class _Controller(Controller):
 
 
 @contextmanager
-def opened(tls: ssl.SSLContext | None = None) -> Iterator[tuple[PostOffice, int]]:
-    """Open a post office, with TLS by STARTTLS if it has a certificate, and yield its port, too."""
-    office = PostOffice()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def run_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[FakeMailServer, int]]:
+    """Run a mail server, with STARTTLS if `tls` is given. Yield it with its port."""
+    mail_server = FakeMailServer()
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
     controller = _Controller(
-        office,
+        mail_server,
         hostname="127.0.0.1",
         port=port,
         tls_context=tls,
@@ -105,17 +105,17 @@ def opened(tls: ssl.SSLContext | None = None) -> Iterator[tuple[PostOffice, int]
     )
     controller.start()
     try:
-        yield office, port
+        yield mail_server, port
     finally:
         controller.stop()
 
 
-def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Return a new certificate for 127.0.0.1, and what a server needs to show it."""
+def create_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Return the path of a new certificate for 127.0.0.1, and a server context that uses it."""
     moment = datetime.now(timezone.utc)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -133,7 +133,7 @@ def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        + made.public_bytes(serialization.Encoding.PEM)
+        + certificate.public_bytes(serialization.Encoding.PEM)
     )
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(path)
@@ -141,6 +141,6 @@ def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 def link(message: EmailMessage) -> str:
-    """Return the address in a message that leads to the list, as a path."""
+    """Return the path of the subscription link in a message."""
     text = message.get_content()
     return re.search(r"https://homes\.example(/weather/digest/\S+)", text)[1]
