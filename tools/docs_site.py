@@ -19,7 +19,7 @@ from tools.library import ROOT
 SITE = ROOT / ".lab/docs-site"
 PAGES = ("*.md", "docs/**/*.md", "roles/*/README.md", "app/README.md", "new_project/README.md")
 ASSETS = ("docs/pictures/*", "docs/sites.schema.json")
-# Where links to files that are no pages lead: the address of the repository in galaxy.yml.
+# Links to files that are not pages lead to the repository of galaxy.yml.
 REPOSITORY = re.search(r"^repository: (\S+)$", (ROOT / "galaxy.yml").read_text(), re.MULTILINE)
 LINK = re.compile(r"(\]\()([^)#\s:]+)((?:#[^)]*)?\))")
 
