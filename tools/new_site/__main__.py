@@ -178,7 +178,8 @@ def compose(
     )
     answers["static"] = static_entry(folder, source)
     elsewhere = entries.is_elsewhere(ROOT / "inventories" / given.env / "group_vars/all")
-    return name, entries.make_entry(name, answers, source, entries.common_tls(sites), elsewhere), source
+    tls = entries.choose_tls(sites, given.env)
+    return name, entries.make_entry(name, answers, source, tls, elsewhere), source
 
 
 def main(arguments: list[str], prompt: Callable[[str], str] | None = None) -> int:

@@ -204,8 +204,13 @@ def needs_vault(entry: dict[str, Any]) -> bool:
     return "secrets" in entry or "password" in entry.get("database", {})
 
 
-def common_tls(sites: dict[str, Any]) -> dict[str, Any] | None:
-    """Return `tls` of the other sites if they all have the same, else None."""
+def choose_tls(sites: dict[str, Any], environment: str) -> dict[str, Any] | None:
+    """Return `tls` of the other sites if all have the same mode, else None, which is the default.
+
+    The first site of an environment gets a certificate that browsers trust. Names of the lab are not public.
+    """
+    if not sites and environment != "lab":
+        return {"mode": "acme"}
     found = [site.get("tls") for site in sites.values() if isinstance(site, dict)]
     shared = bool(found) and all(tls == found[0] for tls in found)
     # A provided certificate belongs to one site.

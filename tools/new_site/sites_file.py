@@ -72,31 +72,35 @@ class SitesFile:
         except OSError as error:
             raise Refused(f"{path}: {error.strerror}") from error
         except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise Refused(
-                f"{path}: found no YAML of one document ({' '.join(str(error).split())})"
-            ) from error
+            raise Refused(f"{path}: invalid YAML ({' '.join(str(error).split())})") from error
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        if not pairs or pairs[-1][0].value != "sites" or not self._is_block(node := pairs[-1][1]):
+        if not pairs or pairs[-1][0].value != "sites" or not self._is_extensible(node := pairs[-1][1]):
             raise Refused(
-                f"{path}: found another form, expected `sites:` as its last key, an indented block a site"
+                f"{path}: found another form, expected `sites:` as the last key, an indented block per site"
             )
         self.sites: dict[str, Any] = self.content["sites"] or {}
         first = node.value[0][0].start_mark.column if self.sites else 2
         self.indent = " " * first
+        # An entry cannot follow `sites: {}`: the braces are removed.
+        self.braces = slice(node.start_mark.index, node.end_mark.index)
 
     @staticmethod
-    def _is_block(node: yaml.Node) -> bool:
+    def _is_extensible(node: yaml.Node) -> bool:
         if isinstance(node, yaml.ScalarNode):  # empty, after the last site was removed
             return node.tag == "tag:yaml.org,2002:null" and not node.value
-        return isinstance(node, yaml.MappingNode) and not node.flow_style and node.start_mark.column > 0
+        if not isinstance(node, yaml.MappingNode):
+            return False
+        return not node.value or (not node.flow_style and node.start_mark.column > 0)
 
     def append(self, name: str, entry: dict[str, Any], optional: list[str]) -> None:
         """Append the entry, and replace the file in one step."""
         block = written(name, entry, optional, self.indent)
         gap = "\n" if self.sites else ""
-        text = self.text + ("" if self.text.endswith("\n") else "\n") + gap + block
-        if "\r\n" in self.text:
-            text = self.text + text[len(self.text) :].replace("\n", "\r\n")
+        before = self.text
+        if not self.sites:
+            before = before[: self.braces.start].rstrip(" ") + before[self.braces.stop :]
+        added = ("" if before.endswith("\n") else "\n") + gap + block
+        text = before + (added.replace("\n", "\r\n") if "\r\n" in before else added)
         self._expect(text, self.content | {"sites": self.sites | {name: entry}})
         write_file(self.path, text, stat.S_IMODE(self.path.stat().st_mode))
 
@@ -106,6 +110,4 @@ class SitesFile:
         except yaml.YAMLError:
             found = None
         if found != content:
-            raise Refused(
-                f"{self.path}: found an end that nothing can be appended to, expected the last site's"
-            )
+            raise Refused(f"{self.path}: found another end of the file, expected the end of the last site")
