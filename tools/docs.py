@@ -1,4 +1,4 @@
-"""Write the generated documentation: the keys of `sites`, their schema for editors, and variables of roles.
+"""Write the generated documentation: keys of `sites`, their schema, commands, messages, variables of roles.
 
 With --check, print the stale files instead, and exit with status 1 if there are any.
 """
@@ -6,6 +6,7 @@ With --check, print the stale files instead, and exit with status 1 if there are
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,17 @@ from typing import Any
 import yaml
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA, subjects
 
+from tools import message_reference
 from tools.editor_schema import variables_schema
 from tools.library import ROOT
 
 # Everything after a mark is generated.
 KEYS_MARK = "<!-- keys -->"
 VARIABLES_MARK = "<!-- variables -->"
+MESSAGES_MARK = "<!-- messages -->"
+COMMANDS_MARK = "<!-- commands -->"
+# A group of targets, or a target with its description.
+TARGET = re.compile(r"^## (?P<group>.+)$|^(?P<name>[a-z-]+):.*?## (?P<text>.+)$", re.MULTILINE)
 TYPES = {"array": "list", "object": "dictionary", "integer": "number", "boolean": "true or false"}
 
 
@@ -91,6 +97,26 @@ def key_tables() -> str:
     return f"{identifier}\n\n" + "\n".join(tables)
 
 
+def command_table(makefile: Path) -> str:
+    """Return a table of the targets of a makefile, as `make help` prints them."""
+    lines = ["| command | |", "| --- | --- |"]
+    for found in TARGET.finditer(makefile.read_text()):
+        lines.append(
+            f"| **{cell(found['group'])}** | |"
+            if found["group"]
+            else f"| `make {found['name']}` | {cell(found['text'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def command_tables() -> str:
+    """Return the commands of a clone, and those of an operator's project."""
+    return (
+        f"## In a clone\n\n{command_table(ROOT / 'Makefile')}\n"
+        f"## In your own project\n\n{command_table(ROOT / 'new_project/Makefile')}"
+    )
+
+
 def written(path: Path, mark: str) -> str:
     """Return the part of a page that is not generated, with the mark at its end."""
     return path.read_text().split(mark)[0] + mark + "\n\n"
@@ -100,6 +126,10 @@ def pages() -> Iterator[tuple[Path, str]]:
     sites = ROOT / "docs/sites.md"
     yield sites, written(sites, KEYS_MARK) + key_tables()
     yield ROOT / "docs/sites.schema.json", json.dumps(variables_schema(), indent=2, ensure_ascii=False) + "\n"
+    reference = ROOT / "docs/messages.md"
+    yield reference, message_reference.page(written(reference, MESSAGES_MARK))
+    commands = ROOT / "docs/commands.md"
+    yield commands, written(commands, COMMANDS_MARK) + command_tables()
     for readme in sorted([*ROOT.glob("roles/*/README.md"), *ROOT.glob("tests/lab/roles/*/README.md")]):
         specs = yaml.safe_load((readme.parent / "meta/argument_specs.yml").read_text())
         variables = table(spec_rows(specs["argument_specs"]["main"]["options"]), "variable")

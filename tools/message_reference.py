@@ -1,0 +1,135 @@
+"""The reference of error messages: docs/messages.md, from the schema of `sites` and from the code."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import expected_words
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+
+from tools.library import ROOT
+
+# The title of each section, and the files with its messages.
+SECTIONS = {
+    "Rules of sites": ("plugins/plugin_utils/site_validation/*.py", "plugins/filter/sites*.py"),
+    "Rules of hosts and variables": (
+        "plugins/plugin_utils/inventory_validation/*.py",
+        "plugins/filter/platform.py",
+    ),
+    "Sources and releases": (
+        "plugins/action/*.py",
+        "plugins/modules/release*.py",
+        "plugins/module_utils/activation.py",
+        "plugins/module_utils/live.py",
+        "plugins/filter/release*.py",
+    ),
+    "Builds": (
+        "plugins/module_utils/build*.py",
+        "plugins/module_utils/takeover.py",
+        "plugins/module_utils/python_builds.py",
+        "plugins/modules/managed_python.py",
+        "plugins/modules/locked_environment.py",
+        "roles/python_app/files/build/*.py",
+    ),
+    "Certificates": (
+        "plugins/modules/certificates_due.py",
+        "plugins/module_utils/shared/certificate.py",
+        "plugins/filter/certificates*.py",
+        "roles/certbot/files/certificates/*.py",
+    ),
+    "Firewall, units and balancers": (
+        "plugins/modules/ufw*.py",
+        "plugins/module_utils/ufw*.py",
+        "plugins/modules/unit*.py",
+        "plugins/modules/balancer*.py",
+        "roles/balancer/files/*.py",
+    ),
+    "AWS": (
+        "plugins/filter/aws*.py",
+        "plugins/modules/aws*.py",
+        "roles/credentials/files/*.py",
+        "roles/fleet/files/*.py",
+        "roles/cloudwatch/files/*.py",
+    ),
+}
+VALUE = "…"
+MINIMUM = 3  # words that a message has without its values
+
+
+def texts(node: ast.expr) -> list[str]:
+    """Return the texts that an expression can have, with `…` for each value."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr(values=parts):
+            joined = (texts(part) if isinstance(part, ast.Constant) else [VALUE] for part in parts)
+            return ["".join(pieces) for pieces in itertools.product(*joined)]
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return ["".join(pieces) for pieces in itertools.product(texts(left), texts(right))]
+        case ast.IfExp(body=body, orelse=other):
+            return [*texts(body), *texts(other)]
+    return [VALUE]
+
+
+def message_nodes(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the expressions of messages: of raised errors, failed modules and validation."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise(exc=ast.Call(args=[first, *_])):
+                yield first
+            case ast.Call(func=ast.Attribute(attr="fail_json"), keywords=keywords):
+                yield from (keyword.value for keyword in keywords if keyword.arg == "msg")
+            case ast.Call(func=ast.Name(id="error_line"), keywords=keywords):
+                yield from (keyword.value for keyword in keywords if keyword.arg == "expected")
+            case ast.Assign(targets=[ast.Name(id="expected")], value=value):
+                yield value
+            case ast.Yield(value=ast.JoinedStr() | ast.Constant() as value):
+                yield value
+
+
+def messages(patterns: tuple[str, ...]) -> list[str]:
+    """Return the messages of files, in alphabetical order."""
+    found = {
+        re.sub(rf"{VALUE}+", VALUE, " ".join(text.split()))
+        for pattern in patterns
+        for path in ROOT.glob(pattern)
+        for node in message_nodes(ast.parse(path.read_text()))
+        for text in texts(node)
+    }
+    return sorted((text for text in found if len(re.findall(r"[a-z]+", text)) >= MINIMUM), key=str.lower)
+
+
+def schema_rows(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path of each key, and the words that its error has after `expected`."""
+    for name, child in node.get("properties", {}).items():
+        where = f"{path}.{name}" if path else name
+        yield where, expected_words(child)
+        yield from schema_rows(child, where)
+        if child["type"] == "array":
+            items = child["items"]
+            if "expected" in items or "enum" in items:
+                yield f"{where}[]", expected_words(items)
+            yield from schema_rows(items, f"{where}[]")
+    for name, rule in node.get("refused", {}).items():
+        yield f"{path}.{name}" if path else name, rule if isinstance(rule, str) else rule["renamed"]
+
+
+def escape(text: str) -> str:
+    """Return a text for a cell of a table."""
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("*", r"\*").replace("`", r"\`")
+
+
+def page(introduction: str) -> str:
+    """Return the page after its introduction."""
+    rows = "".join(
+        f"| `{key}` | {escape(words)} |\n" for key, words in schema_rows(SCHEMA["additionalProperties"])
+    )
+    parts = [introduction, f"## Values of sites\n\n| key of a site | expected |\n| --- | --- |\n{rows}"]
+    for title, patterns in SECTIONS.items():
+        lines = "".join(f"- {escape(text)}\n" for text in messages(patterns))
+        parts.append(f"## {title}\n\n{lines}")
+    return "\n".join(parts)
