@@ -28,7 +28,7 @@ USERS = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"]
 
 
 def init_without_data(self: IAMRequestBase, *arguments: Any, data: Any, **options: Any) -> None:
-    """Ignore `data`: for a request without a body, moto passes header fields that the client has not signed."""
+    """Ignore `data`: for a request without a body, moto passes header fields, which are not signed."""
     ORIGINAL_INIT(self, *arguments, data={}, **options)
 
 
