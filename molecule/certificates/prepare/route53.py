@@ -1,7 +1,7 @@
-"""Speaks as Amazon Route 53 does (moto), and tells the tests' DNS what is written there before it answers.
+"""Stub of Amazon Route 53 (moto): copy TXT records to the DNS server of the tests before each response.
 
-One user may do what docs/route53-policy.json says and nothing else; whoever has no key of hers is refused.
-Reads /etc/route53/route53.json: zones, key, secret, policy, dns (where pebble-challtestsrv is told).
+The user certbot has the permissions of docs/route53-policy.json. Requests without a key of this user fail.
+Reads /etc/route53/route53.json: zones, key, secret, policy, dns (the management URL of pebble-challtestsrv).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-# Every request is signed by somebody who may make it.
+# Each request, also the first, needs the signature of a user with the permission.
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
 
 from moto.backends import get_backend
@@ -22,35 +22,35 @@ from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
-TOLD = json.loads(Path("/etc/route53/route53.json").read_text())
+CONFIGURATION = json.loads(Path("/etc/route53/route53.json").read_text())
 ZONES = get_backend("route53")[DEFAULT_ACCOUNT_ID]["aws"]
 USERS = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"]
 
 
-def signed(self: IAMRequestBase, *arguments: Any, data: Any, **others: Any) -> None:
-    """What was sent is what was signed; moto takes header fields for it where nothing was."""
-    MADE(self, *arguments, data={}, **others)
+def init_without_data(self: IAMRequestBase, *arguments: Any, data: Any, **options: Any) -> None:
+    """Ignore `data`: for a request without a body, moto passes header fields, which are not signed."""
+    ORIGINAL_INIT(self, *arguments, data={}, **options)
 
 
-MADE, IAMRequestBase.__init__ = IAMRequestBase.__init__, signed
+ORIGINAL_INIT, IAMRequestBase.__init__ = IAMRequestBase.__init__, init_without_data
 
 
 def prepare() -> None:
-    """Make the zones, and the user with her key."""
-    for name in TOLD["zones"]:
+    """Create the zones, and the user with its policy and key."""
+    for name in CONFIGURATION["zones"]:
         ZONES.create_hosted_zone(name, private_zone=False)
     USERS.create_user("us-east-1", "certbot")
-    # moto knows actions, and neither which zone is meant nor conditions.
-    for statement in TOLD["policy"]["Statement"]:
+    # moto evaluates actions, but neither zones nor conditions.
+    for statement in CONFIGURATION["policy"]["Statement"]:
         statement.update(Resource="*")
         statement.pop("Condition", None)
-    USERS.put_user_policy("certbot", "proofs", json.dumps(TOLD["policy"]))
+    USERS.put_user_policy("certbot", "proofs", json.dumps(CONFIGURATION["policy"]))
     key = USERS.create_access_key("certbot")
-    key.access_key_id, key.secret_access_key = TOLD["key"], TOLD["secret"]
+    key.access_key_id, key.secret_access_key = CONFIGURATION["key"], CONFIGURATION["secret"]
 
 
-def proofs() -> dict[str, list[str]]:
-    """The text records of all zones, by their names."""
+def txt_records() -> dict[str, list[str]]:
+    """Return the values of the TXT records of all zones, by name."""
     return {
         record.name: [value.strip('"') for value in record.records]
         for zone in ZONES.zones.values()
@@ -59,39 +59,39 @@ def proofs() -> dict[str, list[str]]:
     }
 
 
-def tell(what: str, told: dict[str, str]) -> None:
-    request = urllib.request.Request(f"{TOLD['dns']}/{what}", json.dumps(told).encode())
+def post_to_dns(action: str, record: dict[str, str]) -> None:
+    request = urllib.request.Request(f"{CONFIGURATION['dns']}/{action}", json.dumps(record).encode())
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
 
 
-class TellsDns:
-    """What moto answers, once DNS has what it was told."""
+class DnsUpdater:
+    """WSGI middleware that copies changed TXT records to the DNS server before it returns moto's response."""
 
-    def __init__(self, answer: Callable[..., Iterable[bytes]]) -> None:
-        self.answer, self.known = answer, {}
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application, self.published = application, {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/proofs":  # for tests
+        if environ["PATH_INFO"] == "/proofs":  # lists the records for tests
             start_response("200 OK", [("Content-Type", "application/json")])
-            return [json.dumps(proofs()).encode()]
-        begun: list[Any] = []
-        body = b"".join(self.answer(environ, lambda *how: begun.append(how)))
-        # A refusal in Amazon's own words, which moto wraps once more.
+            return [json.dumps(txt_records()).encode()]
+        starts: list[Any] = []
+        body = b"".join(self.application(environ, lambda *arguments: starts.append(arguments)))
+        # moto wraps errors in <Errors>, which Amazon does not.
         body = body.replace(b"<Errors><Error>", b"<Error>").replace(b"</Error></Errors>", b"</Error>")
-        status, fields = begun[0][:2]
-        start_response(status, [field for field in fields if field[0].lower() != "content-length"])
-        self.tell_what_is_new()
+        status, headers = starts[0][:2]
+        start_response(status, [header for header in headers if header[0].lower() != "content-length"])
+        self.update_dns()
         return [body]
 
-    def tell_what_is_new(self) -> None:
-        now = proofs()
-        for name in self.known.keys() | now.keys():
-            if self.known.get(name) != now.get(name):
-                tell("clear-txt", {"host": name})
-                for value in now.get(name, []):
-                    tell("set-txt", {"host": name, "value": value})
-        self.known = now
+    def update_dns(self) -> None:
+        records = txt_records()
+        for name in self.published.keys() | records.keys():
+            if self.published.get(name) != records.get(name):
+                post_to_dns("clear-txt", {"host": name})
+                for value in records.get(name, []):
+                    post_to_dns("set-txt", {"host": name, "value": value})
+        self.published = records
 
 
 prepare()
-run_simple("0.0.0.0", 5000, TellsDns(DomainDispatcherApplication(create_backend_app)))
+run_simple("0.0.0.0", 5000, DnsUpdater(DomainDispatcherApplication(create_backend_app)))

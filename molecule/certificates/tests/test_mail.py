@@ -1,4 +1,4 @@
-"""Failures of the unit are mailed to the operator."""
+"""Mails to the operator about failures of the unit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_pair(folder: Path, directory: Path) -> None:
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     name = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
-    made = (
+    certificate = (
         x509.CertificateBuilder(authority.subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
@@ -37,7 +37,7 @@ def write_pair(folder: Path, directory: Path) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "mail.crt").write_bytes(made.public_bytes(encoding))
+    (folder / "mail.crt").write_bytes(certificate.public_bytes(encoding))
     (folder / "mail.key").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
 
 
@@ -64,9 +64,9 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
         arguments = " ".join(f"{folder}/{name}" for name in ("mails", "mail.crt", "mail.key", "password"))
         command = f"/usr/bin/python3 {folder}/server.py 2525 {arguments}"
         host.check_output(f"systemd-run --unit mail-server --quiet {command}")
-    finished = play("site.yml", sites, "--tags", "base", "--diff", "-e", f"@{tmp_path}/mail.json")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert secret not in finished.stdout.replace("\\", ""), "expected no password in the output"
+    result = play("site.yml", sites, "--tags", "base", "--diff", "-e", f"@{tmp_path}/mail.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert secret not in result.stdout.replace("\\", ""), "expected no password in the output"
 
     def received() -> list[str]:
         with host.sudo():
@@ -74,9 +74,9 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
             state = f"systemctl show --property ActiveState --value {ALARM}"
             host.check_output(f"sleep 0.5; while [ $({state}) = activating ]; do sleep 0.2; done")
             names = host.run(f"ls {folder}/mails").stdout.split()
-            found = [host.check_output(f"cat {folder}/mails/{name}") for name in names]
+            texts = [host.check_output(f"cat {folder}/mails/{name}") for name in names]
             host.run(f"rm -f {folder}/mails/*")
-        return [text.replace("\r\n", "\n") for text in found]
+        return [text.replace("\r\n", "\n") for text in texts]
 
     yield received
     with host.sudo():
@@ -84,35 +84,37 @@ def mails(host, play, sites, variables, tmp_path) -> Iterator[Callable[[], list[
         host.check_output(f"rm -r {folder}")
     play("site.yml", sites, "--tags", "base")
     with host.sudo():
-        left = host.run("ls /etc/decanter/alarm.json").rc
-    assert left != 0, "expected no configuration of mail"
+        status = host.run("ls /etc/decanter/alarm.json").rc
+    assert status != 0, "expected no configuration of mail"
 
 
-def test_failure_and_recovery_are_mailed_once(host, turn, forced, mails, authority_down, other_names, me):
+def test_failure_and_recovery_are_mailed_once(
+    host, run_unit, force_renewal, mails, authority_down, other_names, host_name
+):
     with authority_down():
         for _ in range(2):
-            forced()
+            force_renewal()
         (mail,) = mails()
         for expected in ("To: ops@web.test", f"{UNIT} failed", "plain: https://", "Auto-Submitted"):
             assert expected in mail, f"expected {expected!r}, got {mail}"
-        assert "renewals have failed" in forced()
+        assert "renewals have failed" in force_renewal()
         (mail,) = mails()
         assert "plain: renewals have failed since 20" in mail, mail
         with host.sudo():
             metrics = host.check_output(f"cat {METRICS}")
         assert 'decanter_certificate_alarm{site="plain"} 1' in metrics, metrics
-    output_of_run(host, turn, fails=False)
+    output_of_run(host, run_unit, fails=False)
     (mail,) = mails()
     assert f"{UNIT} recovered" in mail, mail
     with host.sudo():
-        kept = host.check_output("stat --format='%a %U' /etc/decanter/alarm.json")
-        shown = host.check_output(f"systemctl show {ALARM}; journalctl --boot --output cat")
+        mode = host.check_output("stat --format='%a %U' /etc/decanter/alarm.json")
+        output = host.check_output(f"systemctl show {ALARM}; journalctl --boot --output cat")
         # A server that is down is reported once, without retries.
         host.check_output("systemctl stop mail-server.service")
-    assert kept == "600 root", f"expected only root to read the password, got {kept}"
-    assert SECRET not in shown, "expected the password in no unit and no journal"
+    assert mode == "600 root", f"expected only root to read the password, got {mode}"
+    assert SECRET not in output, "expected the password in no unit and no journal"
     with authority_down():
-        forced()
+        force_renewal()
         assert mails() == []
     with host.sudo():
         log = host.check_output(f"journalctl --unit {ALARM} --lines 5 --output cat")

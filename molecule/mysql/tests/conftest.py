@@ -1,4 +1,4 @@
-"""What tests of this scenario share: its playbook, run again with other settings."""
+"""Fixtures of the scenario: its hosts and passwords, and its playbook with other settings."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytest_plugins = ["tests.hosts.fixtures.lab"]
 
 
 @pytest.fixture
-def other(inventory):
-    """Another host of the scenario, by its name."""
+def scenario_host(inventory):
+    """Return a function that connects to a host of the scenario by its name."""
 
     def find(name: str) -> testinfra.host.Host:
         return testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}")
@@ -29,13 +29,13 @@ def other(inventory):
 
 @pytest.fixture
 def password(variables):
-    """The password that the scenario has made for a user."""
+    """Return a function that reads a user's generated password."""
     return lambda user: (Path(variables["lab_directory"]) / "secrets" / user).read_text().strip()
 
 
 @pytest.fixture
 def converge(variables, inventory):
-    """Run the scenario's playbook on this host alone, with other settings; the finished process."""
+    """Return a function that runs converge.yml on this host with other settings."""
 
     def run(**settings: Any) -> subprocess.CompletedProcess:
         arguments = ("--limit", variables["inventory_hostname"], "-e", json.dumps(settings))

@@ -1,4 +1,4 @@
-"""Harbour's own tests, which elsewhere run on SQLite, on the servers that it is for."""
+"""Run the test suite of Harbour, which normally uses SQLite, on MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --option DPkg::Lock:
 
 @pytest.fixture
 def harbour(host, ssh) -> None:
-    """The tests on the host, with what they need."""
+    """Copy the application and its tests to the host, and install the requirements."""
     tracked = ["git", "-C", str(ROOT), "ls-files", "-z", "app"]
     files = subprocess.run(tracked, check=True, capture_output=True).stdout
     pack = ["tar", "--create", "--directory", str(ROOT), "--null", "--files-from=-"]
@@ -33,16 +33,17 @@ def harbour(host, ssh) -> None:
 
 
 @pytest.fixture(params=["MySQL", "MariaDB"])
-def server(request, host, other) -> str:
-    """The address of empty databases, one for each worker."""
+def server(request, host, scenario_host) -> str:
+    """Create an empty database for each worker, and return the URL of the databases."""
     password = secrets.token_urlsafe(16)
     if request.param == "MySQL":
-        name = other("remote").ansible.get_variables()["lab_container"]
-        at, user, url = other("remote"), "suite@'%'", f"suite:{password}@{name}/suite?ssl_ca={CA}&"
+        name = scenario_host("remote").ansible.get_variables()["lab_container"]
+        database_host, user = scenario_host("remote"), "suite@'%'"
+        url = f"suite:{password}@{name}/suite?ssl_ca={CA}&"
     else:
-        at, user = host, "suite@localhost"
+        database_host, user = host, "suite@localhost"
         url = f"suite:{password}@/suite?unix_socket=/run/mysqld/mysqld.sock&"
-        # For as long as this takes: the host's own tests are those of one without a server.
+        # Only during this test, because the other tests expect a host without a database server.
         with host.sudo():
             host.check_output(f"{APT} install --no-install-recommends mariadb-server")
     statements = [f"CREATE USER {user} IDENTIFIED BY '{password}'"]
@@ -51,22 +52,22 @@ def server(request, host, other) -> str:
             f"CREATE DATABASE suite_gw{worker} CHARACTER SET utf8mb4",
             f"GRANT ALL ON suite_gw{worker}.* TO {user}",
         ]
-    with at.sudo():
-        at.check_output("mysql --execute=%s", "; ".join(statements))
+    with database_host.sudo():
+        database_host.check_output("mysql --execute=%s", "; ".join(statements))
     yield f"mysql+pymysql://{url}charset=utf8mb4"
-    gone = [f"DROP USER {user}", *(f"DROP DATABASE suite_gw{worker}" for worker in range(WORKERS))]
-    with at.sudo():
-        at.check_output("mysql --execute=%s", "; ".join(gone))
-    if at is host:
+    statements = [f"DROP USER {user}", *(f"DROP DATABASE suite_gw{worker}" for worker in range(WORKERS))]
+    with database_host.sudo():
+        database_host.check_output("mysql --execute=%s", "; ".join(statements))
+    if database_host is host:
         with host.sudo():
             host.check_output(f"{APT} purge mariadb-server")
 
 
-def test_harbours_own_tests(host, harbour, server):
-    got = host.run(
+def test_harbour_test_suite_passes(host, harbour, server):
+    result = host.run(
         f"cd {FOLDER} && HARBOUR_TEST_DATABASE_URL=%s timeout 900 .venv/bin/python -m pytest -q"
         f" -p no:cacheprovider --tb=short --durations=5 -n {WORKERS}",
         server,
     )
-    print(*got.stdout.splitlines()[-12:], sep="\n")
-    assert got.rc == 0, f"expected all to pass, got {got.rc}:\n{got.stdout[-6000:]}\n{got.stderr[-2000:]}"
+    print(*result.stdout.splitlines()[-12:], sep="\n")
+    assert result.rc == 0, f"expected 0, got {result.rc}:\n{result.stdout[-6000:]}\n{result.stderr[-2000:]}"

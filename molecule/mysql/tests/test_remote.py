@@ -1,4 +1,4 @@
-"""A server elsewhere, as RDS is: only its client comes in, over TLS, and only to the server that it meant."""
+"""A database server elsewhere, such as RDS: only its client connects, over verified TLS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 testinfra_hosts = ["ansible://client"]
 
-# Logs in with PyMySQL, as an application does; prints the rows of a statement, or the error.
+# Logs in with PyMySQL, as an application does. Prints the rows of a statement, or the error.
 PROBE = """
 import json, pymysql, sys
 login, statement = json.loads(sys.argv[1]), sys.argv[2]
@@ -30,14 +30,14 @@ CA = "/etc/ssl/decanter-mysql-ca.pem"
 
 
 @pytest.fixture
-def server(other) -> str:
-    """The name of the server, which its certificate is for."""
-    return other("remote").ansible.get_variables()["lab_container"]
+def server(scenario_host) -> str:
+    """Return the name of the server, for which its certificate is valid."""
+    return scenario_host("remote").ansible.get_variables()["lab_container"]
 
 
 @pytest.fixture
 def sql(host, server, password):
-    """A function that runs SQL on the server elsewhere as the application; its rows, or why not."""
+    """Return a function that runs PROBE with the application's login."""
 
     def run(statement: str, **login):
         verified = {"ssl_ca": CA, "ssl_verify_cert": True, "ssl_verify_identity": True}
@@ -52,7 +52,7 @@ def address(host, server) -> str:
     return host.check_output("getent hosts %s", server).split()[0]
 
 
-def test_the_application_has_its_database_over_tls(sql):
+def test_application_connects_to_its_database_over_tls(sql):
     got = json.loads(sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'", database="town_hall"))
     assert got[0][1], f"expected a cipher, got {got}"
     assert json.loads(
@@ -60,101 +60,97 @@ def test_the_application_has_its_database_over_tls(sql):
     ) == [[1, "utf8mb4_unicode_520_ci"]]
 
 
-def test_it_has_no_other(sql):
+def test_application_is_denied_other_databases(sql):
     for statement in ("USE townxhall", "SELECT 1 FROM mysql.user"):
         got = sql(statement)
-        assert "denied" in got, f"{statement}: expected it to be denied, got {got}"
+        assert "denied" in got, f"{statement}: expected an error, got {got}"
 
 
-def test_nobody_comes_in_the_clear(sql):
+def test_connection_without_tls_is_refused(sql):
     got = sql("SELECT 1", ssl_disabled=True)
-    # Denied for what the user must use; the server would refuse the transport itself.
+    # 1045: the user requires TLS. 3159: the server requires TLS.
     assert got.startswith(("refused: 1045", "refused: 3159")), (
         f"expected a connection without TLS to be refused, got {got}"
     )
 
 
-def test_root_does_not_come_from_elsewhere(sql, password):
+def test_remote_login_of_root_is_refused(sql, password):
     for secret in ("", password("admin")):
         got = sql("SELECT 1", user="root", password=secret)
         assert got.startswith("refused:"), f"expected root to be refused, got {got}"
 
 
-def test_only_its_client_reaches_it(host, other, server, address):
+def test_firewall_admits_only_the_client(host, scenario_host, server, address):
     probe = f"python3 -c \"import socket; socket.create_connection(('{address}', 3306), 2)\""
-    assert host.run(probe).rc == 0, "expected the client to reach the server, got no connection"
-    from_another = other("local").run(probe)
-    assert "TimeoutError" in from_another.stderr, f"expected its packets to be dropped, got {from_another}"
-    if (
-        host.ansible.get_variables()["ansible_host"] != "127.0.0.1"
-    ):  # else this machine is on no network of theirs
+    assert host.run(probe).rc == 0, "expected a connection of the client to the server"
+    from_local = scenario_host("local").run(probe)
+    assert "TimeoutError" in from_local.stderr, f"expected a timeout on the host local, got {from_local}"
+    # With rootless Podman, the controller is not in the network of the lab hosts.
+    if host.ansible.get_variables()["ansible_host"] != "127.0.0.1":
         with pytest.raises(TimeoutError):
             socket.create_connection((address, 3306), 2).close()
 
 
-def test_a_user_without_a_password_is_named(converge):
-    done = converge(mysql_users=[{"name": "fair"}, {"name": "town", "auth": "socket"}])
-    said = re.sub(r"\s+", " ", done.stdout)
-    assert done.returncode == 2, f"expected 2, got {done.returncode}:\n{said[-2000:]}"
-    assert "with another auth: ['fair', 'town']" in said, f"expected both to be named, got {said[-2000:]}"
+def test_all_users_without_password_are_reported(converge):
+    result = converge(mysql_users=[{"name": "fair"}, {"name": "town", "auth": "socket"}])
+    output = re.sub(r"\s+", " ", result.stdout)
+    assert result.returncode == 2, f"expected 2, got {result.returncode}:\n{output[-2000:]}"
+    assert "with another auth: ['fair', 'town']" in output, (
+        f"expected both users in the message, got {output[-2000:]}"
+    )
 
 
-def test_another_authority_is_refused(converge, tmp_path):
-    stranger = tmp_path / "ca.crt"
+def test_server_certificate_of_another_ca_is_rejected(converge, tmp_path):
+    ca_file = tmp_path / "ca.crt"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=stranger -keyout ca.key -out ca.crt"
     subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True)
     try:
-        done = converge(mysql_ca_file=str(stranger))
-        said = re.sub(r"\s+", " ", done.stdout)
-        assert done.returncode == 2, f"expected 2, got {done.returncode}:\n{said[-2000:]}"
-        assert "CERTIFICATE_VERIFY_FAILED" in said, (
-            f"expected the certificate to be refused, got {said[-2000:]}"
-        )
+        result = converge(mysql_ca_file=str(ca_file))
+        output = re.sub(r"\s+", " ", result.stdout)
+        assert result.returncode == 2, f"expected 2, got {result.returncode}:\n{output[-2000:]}"
+        assert "CERTIFICATE_VERIFY_FAILED" in output, f"expected an invalid certificate, got {output[-2000:]}"
     finally:
-        again = converge()
-    assert again.returncode == 0, f"expected the right authority to do, got {again.stdout[-2000:]}"
+        result = converge()
+    assert result.returncode == 0, f"expected 0 with the correct CA, got {result.stdout[-2000:]}"
 
 
-def test_another_name_is_refused(converge, address):
-    done = converge(mysql_host=address)
-    said = re.sub(r"\s+", " ", done.stdout)
-    assert done.returncode == 2, f"expected 2, got {done.returncode}:\n{said[-2000:]}"
-    assert "certificate is not valid for" in said, f"expected the name to be refused, got {said[-2000:]}"
+def test_server_certificate_for_another_name_is_rejected(converge, address):
+    result = converge(mysql_host=address)
+    output = re.sub(r"\s+", " ", result.stdout)
+    assert result.returncode == 2, f"expected 2, got {result.returncode}:\n{output[-2000:]}"
+    assert "certificate is not valid for" in output, f"expected the name in the message, got {output[-2000:]}"
 
 
-def test_a_password_that_is_replaced_is_good_until_applications_know_the_new_one(
-    converge, sql, variables, password
-):
+def test_replaced_password_is_valid_until_it_is_discarded(converge, sql, variables, password):
     (user,), old = variables["mysql_users"], password("town")
-    another = {"mysql_users": [user | {"password": "another one"}]}
-    begun = "SELECT 'in'"
+    new_password = {"mysql_users": [user | {"password": "another one"}]}
 
-    def lets_in(secret: str) -> bool:
-        return sql(begun, password=secret) == '[["in"]]'
+    def can_log_in(secret: str) -> bool:
+        return sql("SELECT 'in'", password=secret) == '[["in"]]'
 
     def run(**settings) -> str:
-        done = converge(**settings)
-        assert done.returncode == 0, f"expected 0, got {done.returncode}:\n{done.stdout[-2000:]}"
-        return done.stdout
+        result = converge(**settings)
+        assert result.returncode == 0, f"expected 0, got {result.returncode}:\n{result.stdout[-2000:]}"
+        return result.stdout
 
     try:
-        run(**another)
-        for when in ("with the new one", "when nothing is new any more"):
-            got = [lets_in(old), lets_in("another one")]
-            assert got == [True, True], f"{when}: expected both passwords to do, got {got}"
-            run(**another)
-        run(**another, applications_know=True)
-        got = [lets_in(old), lets_in("another one")]
-        assert got == [False, True], f"expected the new password alone to do, got {got}"
+        run(**new_password)
+        for when in ("after the change", "after a run without changes"):
+            got = [can_log_in(old), can_log_in("another one")]
+            assert got == [True, True], f"{when}: expected two valid passwords, got {got}"
+            run(**new_password)
+        run(**new_password, discard_old_passwords=True)
+        got = [can_log_in(old), can_log_in("another one")]
+        assert got == [False, True], f"expected only the new password to be valid, got {got}"
     finally:
         run()
-        run(applications_know=True)
-    assert [lets_in(old), lets_in("another one")] == [True, False]
+        run(discard_old_passwords=True)
+    assert [can_log_in(old), can_log_in("another one")] == [True, False]
 
 
-# --- What a site is told, and what a deploy does as root ---------------------------------------
+# --- Variables of a site, and the database commands of a deploy as root --------------------------
 
-# Connects as an application does that knows one variable; prints the connection's cipher, or the error.
+# Connects with DATABASE_URL only, as an application does. Prints the cipher of the connection, or the error.
 APPLICATION = """
 import os, sqlalchemy
 engine = sqlalchemy.create_engine(os.environ["DATABASE_URL"], connect_args={"connect_timeout": 5})
@@ -171,7 +167,10 @@ SECRETS = "/etc/decanter/town/secrets.env"
 
 @pytest.fixture
 def application(host):
-    """A function that connects with the site's own variables, changed or not, as its user."""
+    """Return a function that runs APPLICATION with the site's user and variables.
+
+    `change` is a sed script that is applied to the variables.
+    """
 
     def run(change: str = "s/^//") -> str:
         program = shlex.quote(APPLICATION)
@@ -187,26 +186,22 @@ def application(host):
     return run
 
 
-def test_the_sites_url_is_all_that_pymysql_needs(application):
+def test_database_url_suffices_for_connection_over_tls(application):
     got = application()
     assert re.match(r"connected \S+", got), f"expected a connection with a cipher, got {got}"
 
 
-def test_the_sites_url_verifies_authority_and_name(application, server, address):
+def test_database_url_verifies_ca_and_server_name(application, server, address):
     got = application(f"s/@{server}:/@{address}:/")
-    assert got.startswith("refused:"), (
-        f"expected another name than the certificate's to be refused, got {got}"
-    )
-    assert re.search("certificate|hostname|Hostname|SSL", got), (
-        f"expected the name to be the reason, got {got}"
-    )
-    # An authority that every Debian has, and that has not signed this.
+    assert got.startswith("refused:"), f"expected an error for a name that the certificate lacks, got {got}"
+    assert re.search("certificate|hostname|Hostname|SSL", got), f"expected the name as the reason, got {got}"
+    # The public CAs of Debian did not sign the certificate.
     got = application("s#/etc/ssl/decanter-mysql-ca.pem#/etc/ssl/certs/ca-certificates.crt#")
-    assert got.startswith("refused:"), f"expected another authority to be refused, got {got}"
-    assert re.search("certificate|SSL", got), f"expected the authority to be the reason, got {got}"
+    assert got.startswith("refused:"), f"expected an error with other CAs, got {got}"
+    assert re.search("certificate|SSL", got), f"expected the CA as the reason, got {got}"
 
 
-# The code of a deploy that reads and dumps a database, and what it imports.
+# The modules with which a deploy reads and dumps a database, and their imports.
 CODE = ("databases/__init__.py", "databases/engine.py", "databases/mysql.py", "paths.py", "shared/files.py")
 
 
@@ -222,7 +217,7 @@ from {modules.replace("/", ".")}.databases import dump, schema
 database = {{"engine": "mysql", "name": "town_hall"}}
 """
 
-    # As root for one command only: sudo logs commands, and a fixture's may have the password.
+    # sudo for one command only, because sudo logs commands, and those of fixtures can contain the password.
     def run(text: str):
         with host.sudo():
             return host.run(f"cd {folder} && python3 -c %s", start + text)
@@ -237,7 +232,7 @@ database = {{"engine": "mysql", "name": "town_hall"}}
         host.check_output(f"rm -r {folder}")
 
 
-def test_the_schema_is_read_as_the_site(deploy, application):
+def test_deploy_reads_columns_and_indexes_of_schema(deploy, application):
     application()
     got = deploy("print(schema('town', database))")
     assert got.rc == 0, got
@@ -246,7 +241,7 @@ def test_the_schema_is_read_as_the_site(deploy, application):
     ), got
 
 
-def test_a_dump_is_all_of_it_and_can_be_loaded_back(host, deploy, application, sql):
+def test_dump_is_complete_and_can_be_restored(host, deploy, application, sql):
     application()
     sql("REPLACE INTO town_hall.seen VALUES (1, 'before')", autocommit=True)
     got = deploy("dump('town', database, Path('x.sql.gz')); print(gzip.open('x.sql.gz', 'rt').read())")
@@ -257,14 +252,14 @@ def test_a_dump_is_all_of_it_and_can_be_loaded_back(host, deploy, application, s
         host.check_output(f"{client} -e 'DROP DATABASE town_hall; CREATE DATABASE town_hall'")
         host.check_output(f"zcat /root/decanter-test/x.sql.gz | {client} town_hall")
     got = sql("SELECT name FROM seen WHERE id = 1", database="town_hall")
-    assert json.loads(got) == [["before"]], f"expected what was there before, got {got}"
+    assert json.loads(got) == [["before"]], f"expected the row of the dump, got {got}"
 
 
-def test_a_deploy_verifies_the_server(host, deploy, address):
+def test_deploy_verifies_ca_and_server_name(host, deploy, address):
     cnf = "/etc/decanter/town/database.cnf"
     with host.sudo():
-        kept = host.check_output(f"stat --format='%a %U' {cnf}")
-        assert kept == "600 root", f"expected root alone to read {cnf}, got {kept}"
+        mode = host.check_output(f"stat --format='%a %U' {cnf}")
+        assert mode == "600 root", f"{cnf}: expected 600 root, got {mode}"
         try:
             for change, reason in (
                 (f's/^host=.*/host="{address}"/', "name|certificate"),
@@ -273,21 +268,21 @@ def test_a_deploy_verifies_the_server(host, deploy, address):
                 host.check_output(f"sed --in-place=.kept %s {cnf}", change)
                 got = deploy("dump('town', database, Path('x.sql.gz'))")
                 assert got.rc != 0 and re.search(f"(TLS|SSL).*({reason})", got.stderr, re.S), (
-                    f"{change}: expected the server to be refused, got {got}"
+                    f"{change}: expected a TLS error, got {got}"
                 )
                 host.check_output(f"mv {cnf}.kept {cnf}")
         finally:
             host.run(f"mv {cnf}.kept {cnf}")
 
 
-def test_what_a_site_is_told_is_in_no_log(host, password):
+def test_site_password_is_in_no_unit_and_no_journal(host, password):
     with host.sudo():
-        shown = host.check_output("systemctl show town.task@x.service; journalctl --boot --no-pager")
-        kept = host.check_output(f"stat --format='%a %U' {SECRETS}")
+        output = host.check_output("systemctl show town.task@x.service; journalctl --boot --no-pager")
+        mode = host.check_output(f"stat --format='%a %U' {SECRETS}")
     found = [
         line
-        for line in shown.splitlines()
+        for line in output.splitlines()
         if password("town") in line or f"//town:{quote(password('town'), safe='')}@" in line
     ]
     assert not found, f"expected no line with the password or the URL, got {found}"
-    assert kept == "600 root", f"expected root alone to read {SECRETS}, got {kept}"
+    assert mode == "600 root", f"{SECRETS}: expected 600 root, got {mode}"

@@ -1,4 +1,4 @@
-"""Speaks as an instance's metadata service does, to those alone who ask as IMDSv2 wants it."""
+"""Stub of the metadata service of an EC2 instance. Requests need the token of IMDSv2."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ TOKEN = "a-token-of-the-lab"
 ROLE = "web"
 
 
-def answers() -> dict[str, str]:
-    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=6)
+def documents() -> dict[str, str]:
+    """Return the documents of the service, by path."""
+    expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=6)
     key = {"Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "AKIALABONLY000000000"}
     key |= {"SecretAccessKey": "of-the-lab-alone", "Token": "of-a-session"}
-    key |= {"LastUpdated": "2020-01-01T00:00:00Z", "Expiration": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    key |= {"LastUpdated": "2020-01-01T00:00:00Z", "Expiration": f"{expiry:%Y-%m-%dT%H:%M:%SZ}"}
     credentials = "/latest/meta-data/iam/security-credentials/"
     return {
         "/latest/meta-data/instance-id": os.environ["INSTANCE"],
@@ -26,14 +27,14 @@ def answers() -> dict[str, str]:
 
 class Metadata(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
-        self.answer(TOKEN if self.path == "/latest/api/token" else None)
+        self.respond(TOKEN if self.path == "/latest/api/token" else None)
 
     def do_GET(self) -> None:
-        known = self.headers.get("X-aws-ec2-metadata-token") == TOKEN
-        self.answer(answers().get(self.path) if known else None, 404 if known else 401)
+        valid = self.headers.get("X-aws-ec2-metadata-token") == TOKEN
+        self.respond(documents().get(self.path) if valid else None, 404 if valid else 401)
 
-    def answer(self, text: str | None, otherwise: int = 404) -> None:
-        self.send_response(otherwise if text is None else 200)
+    def respond(self, text: str | None, error: int = 404) -> None:
+        self.send_response(error if text is None else 200)
         self.send_header("Content-Length", str(len(text or "")))
         self.send_header("X-aws-ec2-metadata-token-ttl-seconds", "21600")
         self.end_headers()
