@@ -1,4 +1,4 @@
-"""Has in the account what provisioning would have made there. Reads and says JSON: see prepare.yml."""
+"""Create the resources of an AWS account in the stub. Reads settings and prints resources as JSON."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import boto3
 BUCKET = "decanter-cloud-lab"
 
 
-def network(cidr: str) -> tuple[str, str]:
-    """A VPC and a subnet."""
+def create_network(cidr: str) -> tuple[str, str]:
+    """Create a VPC and a subnet. Return their IDs."""
     ec2 = boto3.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
     return vpc, ec2.create_subnet(VpcId=vpc, CidrBlock=cidr)["Subnet"]["SubnetId"]
 
 
-def instances(addresses: dict[str, str], subnet: str) -> dict[str, str]:
-    """The id of each, by its name."""
-    ec2, made = boto3.client("ec2"), {}
+def run_instances(addresses: dict[str, str], subnet: str) -> dict[str, str]:
+    """Run an instance for each address. Return the IDs by name."""
+    ec2, identifiers = boto3.client("ec2"), {}
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     for name, address in addresses.items():
-        told = {"ImageId": image, "SubnetId": subnet, "PrivateIpAddress": address}
-        made[name] = ec2.run_instances(MinCount=1, MaxCount=1, **told)["Instances"][0]["InstanceId"]
-    return made
+        options = {"ImageId": image, "SubnetId": subnet, "PrivateIpAddress": address}
+        identifiers[name] = ec2.run_instances(MinCount=1, MaxCount=1, **options)["Instances"][0]["InstanceId"]
+    return identifiers
 
 
-def balanced(vpc: str, subnet: str, serving: list[str]) -> str:
-    """A target group, an Auto Scaling group that serves it, and a hook for those to come; its ARN."""
-    asked = {"HealthCheckPath": "/.decanter/health/harbour", "HealthCheckProtocol": "HTTPS"}
+def create_target_group(vpc: str, subnet: str, serving: list[str]) -> str:
+    """Create a target group, and its Auto Scaling group with a launch hook. Return the target group's ARN."""
+    health_check = {"HealthCheckPath": "/.decanter/health/harbour", "HealthCheckProtocol": "HTTPS"}
     elb, scaling, ec2 = boto3.client("elbv2"), boto3.client("autoscaling"), boto3.client("ec2")
-    made = elb.create_target_group(Name="cloud-web", Protocol="HTTPS", Port=443, VpcId=vpc, **asked)
-    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    created = elb.create_target_group(Name="cloud-web", Protocol="HTTPS", Port=443, VpcId=vpc, **health_check)
+    arn = created["TargetGroups"][0]["TargetGroupArn"]
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     ec2.create_launch_template(LaunchTemplateName="cloud-web", LaunchTemplateData={"ImageId": image})
     scaling.create_auto_scaling_group(
@@ -56,24 +56,24 @@ def balanced(vpc: str, subnet: str, serving: list[str]) -> str:
     return arn
 
 
-def main(told: dict[str, Any]) -> dict[str, Any]:
+def main(settings: dict[str, Any]) -> dict[str, Any]:
     region = boto3.session.Session().region_name
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": region})
-    for name, value in told["parameters"].items():
+    for name, value in settings["parameters"].items():
         boto3.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString")
     kms = boto3.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
-    encrypted = kms.encrypt(KeyId=key, Plaintext=told["plain"].encode())["CiphertextBlob"]
-    vpc, subnet = network(told["network"])
-    known = instances(told["addresses"], subnet)
-    serving = [identifier for name, identifier in known.items() if name in told["serving"]]
+    encrypted = kms.encrypt(KeyId=key, Plaintext=settings["plaintext"].encode())["CiphertextBlob"]
+    vpc, subnet = create_network(settings["network"])
+    identifiers = run_instances(settings["addresses"], subnet)
+    serving = [identifier for name, identifier in identifiers.items() if name in settings["serving"]]
     return {
         "aws_made": {
-            **{"region": region, "bucket": BUCKET, "key": key, "database_host": told["database_host"]},
-            "targets": balanced(vpc, subnet, serving),
+            **{"region": region, "bucket": BUCKET, "key": key, "database_host": settings["database_host"]},
+            "targets": create_target_group(vpc, subnet, serving),
         },
         "scenario_made": {
-            **{"endpoint": told["endpoint"], "network": told["network"], "instances": known},
+            **{"endpoint": settings["endpoint"], "network": settings["network"], "instances": identifiers},
             "encrypted": base64.b64encode(encrypted).decode(),
         },
     }

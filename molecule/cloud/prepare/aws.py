@@ -1,9 +1,9 @@
-"""Speaks as AWS does (moto), and does what moto leaves to those whom it answers for:
+"""A stub of AWS: moto, with behaviour that moto lacks.
 
-- a target is healthy once it answers what its group asks, ill when it does not, and drains before it is gone;
-- an instance for which a lifecycle hook waits is in service, and in its target groups, when that is told so.
+- Health checks make a target healthy or unhealthy. A deregistered target drains.
+- An instance that waits for a lifecycle hook enters service and its target groups once the hook is completed.
 
-What becomes of each target is a line of /var/log/targets.jsonl: at, group, target, what.
+Each event of a target is a line of /var/log/targets.jsonl: at, group, target, event.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from moto.server import main
 
 REGION = "eu-west-1"
 LOG = Path("/var/log/targets.jsonl")
-INTERVAL = 1.0  # seconds between two questions for a target's health
-PATIENCE = 2.0  # seconds for an answer
-TIMES = 2  # answers in a row that change what is thought of it
-DRAINING = 2.0  # seconds for which a target ends what was begun
+INTERVAL = 1.0  # seconds between two health checks of a target
+TIMEOUT = 2.0  # seconds for a response
+THRESHOLD = 2  # consecutive results that change the state of a target
+DRAIN_SECONDS = 2.0
 REASONS = {"initial": "Elb.RegistrationInProgress", "unhealthy": "Target.FailedHealthChecks"}
 
-# As an ALB, it does not look at the certificate.
+# An ALB does not verify the certificates of its targets.
 CONTEXT = ssl.create_default_context()
 CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
 
@@ -43,31 +43,31 @@ CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
 @dataclass
 class Health:
     state: str = "initial"
-    others: int = 0  # answers in a row that say something else
+    different: int = 0  # consecutive results that differ from the state
 
-    def hear(self, well: bool) -> bool:
-        """Whether an answer has changed it."""
-        said = "healthy" if well else "unhealthy"
-        self.others = 0 if said == self.state else self.others + 1
-        if self.others < TIMES:
+    def update(self, success: bool) -> bool:
+        """Count the result of a health check. Return whether it changed the state."""
+        result = "healthy" if success else "unhealthy"
+        self.different = 0 if result == self.state else self.different + 1
+        if self.different < THRESHOLD:
             return False
-        self.state, self.others = said, 0
+        self.state, self.different = result, 0
         return True
 
 
-# By the group's ARN and the target's id.
+# The keys are the group's ARN and the target's ID.
 HEALTH: dict[tuple[str, str], Health] = {}
-DRAINED: dict[tuple[str, str], float] = {}
+DRAIN_END: dict[tuple[str, str], float] = {}  # by time.monotonic()
 
 
-def note(group: FakeTargetGroup, target: str, what: str) -> None:
-    line = {"at": time.time(), "group": group.name, "target": target, "what": what}
+def log_event(group: FakeTargetGroup, target: str, event: str) -> None:
+    line = {"at": time.time(), "group": group.name, "target": target, "event": event}
     with LOG.open("a") as file:
         file.write(f"{json.dumps(line)}\n")
 
 
-def instead(cls: type) -> Callable[[Callable[..., Any]], None]:
-    """Have a class do what is decorated in the place of what it does, which is the first argument."""
+def override(cls: type) -> Callable[[Callable[..., Any]], None]:
+    """Replace the class's method of the same name, which the new one gets as its first argument."""
 
     def replace(new: Callable[..., Any]) -> None:
         old = getattr(cls, new.__name__, None)
@@ -79,42 +79,42 @@ def instead(cls: type) -> Callable[[Callable[..., Any]], None]:
 # --- Target groups -----------------------------------------------------------------------------
 
 
-@instead(FakeTargetGroup)
+@override(FakeTargetGroup)
 def register(old: Callable[..., None], self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
     new = [each["Id"] for each in targets if each["Id"] not in self.targets]
     if not all(identifier.startswith("i-") for identifier in new):
-        raise InvalidTargetError  # its kind is instances
+        raise InvalidTargetError  # the target type of the group is `instance`
     for identifier in new:
         HEALTH[self.arn, identifier] = Health()
     old(self, targets)
     for identifier in new:
-        note(self, identifier, "in")
+        log_event(self, identifier, "in")
 
 
-@instead(FakeTargetGroup)
+@override(FakeTargetGroup)
 def deregister(old: Callable[..., None], self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
     old(self, targets)
     for each in targets:
-        DRAINED[self.arn, each["Id"]] = time.monotonic() + DRAINING
-        note(self, each["Id"], "out")
+        DRAIN_END[self.arn, each["Id"]] = time.monotonic() + DRAIN_SECONDS
+        log_event(self, each["Id"], "out")
 
 
-@instead(FakeTargetGroup)
+@override(FakeTargetGroup)
 def health_for(
     old: Callable[..., FakeHealthStatus], self: FakeTargetGroup, target: dict[str, Any], ec2_backend: Any
 ) -> FakeHealthStatus:
-    key, told = (self.arn, target["Id"]), (target["Id"], self.port, self.health_check_port)
+    key, target_port = (self.arn, target["Id"]), (target["Id"], self.port, self.health_check_port)
     if target["Id"] in self.targets:
         state = HEALTH[key].state
-        return FakeHealthStatus(*told, state, REASONS.get(state))
-    if time.monotonic() < DRAINED.get(key, 0.0):
-        return FakeHealthStatus(*told, "draining", "Target.DeregistrationInProgress")
+        return FakeHealthStatus(*target_port, state, REASONS.get(state))
+    if time.monotonic() < DRAIN_END.get(key, 0.0):
+        return FakeHealthStatus(*target_port, "draining", "Target.DeregistrationInProgress")
     return old(self, target, ec2_backend)
 
 
-def answers(group: FakeTargetGroup, identifier: str) -> bool:
+def is_healthy(group: FakeTargetGroup, identifier: str) -> bool:
     address = get_backend("ec2")[DEFAULT_ACCOUNT_ID][REGION].get_instance(identifier).private_ip
-    connection = http.client.HTTPSConnection(address, group.port, timeout=PATIENCE, context=CONTEXT)
+    connection = http.client.HTTPSConnection(address, group.port, timeout=TIMEOUT, context=CONTEXT)
     try:
         connection.request("GET", group.health_check_path)
         return connection.getresponse().status == 200
@@ -124,20 +124,20 @@ def answers(group: FakeTargetGroup, identifier: str) -> bool:
         connection.close()
 
 
-def ask_for_ever() -> None:
+def check_targets_forever() -> None:
     while True:
         for group in list(get_backend("elbv2")[DEFAULT_ACCOUNT_ID][REGION].target_groups.values()):
             for identifier in list(group.targets):
                 health = HEALTH[group.arn, identifier]
-                if health.hear(answers(group, identifier)):
-                    note(group, identifier, health.state)
+                if health.update(is_healthy(group, identifier)):
+                    log_event(group, identifier, health.state)
         time.sleep(INTERVAL)
 
 
 # --- Auto Scaling ------------------------------------------------------------------------------
 
 
-@instead(InstanceState)
+@override(InstanceState)
 def __init__(old: Callable[..., None], self: InstanceState, *args: Any, **kw: Any) -> None:
     old(self, *args, **kw)
     group = self.auto_scaling_group
@@ -145,33 +145,33 @@ def __init__(old: Callable[..., None], self: InstanceState, *args: Any, **kw: An
         self.lifecycle_state = "Pending:Wait"
 
 
-@instead(AutoScalingBackend)
+@override(AutoScalingBackend)
 def update_attached_target_groups(_: Any, self: AutoScalingBackend, group_name: str) -> None:
     group = self.autoscaling_groups[group_name]
-    # Each once: who takes one out afterwards means it.
+    # Register each instance once, because an operator may deregister it later.
     new = [
-        one
-        for one in group.instance_states
-        if one.lifecycle_state == "InService" and not getattr(one, "registered", False)
+        instance
+        for instance in group.instance_states
+        if instance.lifecycle_state == "InService" and not getattr(instance, "registered", False)
     ]
-    for one in new:
-        one.registered = True
+    for instance in new:
+        instance.registered = True
     for arn in group.target_group_arns:
-        self.elbv2_backend.register_targets(arn, [{"Id": one.instance_id} for one in new])
+        self.elbv2_backend.register_targets(arn, [{"Id": instance.instance_id} for instance in new])
 
 
-@instead(AutoScalingResponse)
+@override(AutoScalingResponse)
 def complete_lifecycle_action(_: Any, self: AutoScalingResponse) -> EmptyResult:
     backend = self.autoscaling_backend
     group = backend.autoscaling_groups[self._get_param("AutoScalingGroupName")]
-    goes_on = self._get_param("LifecycleActionResult") == "CONTINUE"
-    for one in group.instance_states:
-        if one.instance_id == self._get_param("InstanceId"):
-            one.lifecycle_state = "InService" if goes_on else "Terminating"
+    success = self._get_param("LifecycleActionResult") == "CONTINUE"
+    for instance in group.instance_states:
+        if instance.instance_id == self._get_param("InstanceId"):
+            instance.lifecycle_state = "InService" if success else "Terminating"
     backend.update_attached_target_groups(group.name)
     return EmptyResult()
 
 
 if __name__ == "__main__":
-    threading.Thread(target=ask_for_ever, daemon=True).start()
+    threading.Thread(target=check_targets_forever, daemon=True).start()
     main(["-H", "0.0.0.0", "-p", "5000"])

@@ -19,79 +19,79 @@ from urllib3.filepost import encode_multipart_formdata
 from tests.hosts.fixtures.load_generator import LoadGenerator
 
 NAME = "harbour.test"
-# As an ALB does, nobody looks at a host's certificate, and no name is asked for in the handshake.
+# An ALB does not verify the certificates of its targets, and sends no server name (SNI).
 CONTEXT = ssl.create_default_context()
 CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
 
 
 class Balancer:
-    """What an ALB knows: the healthy hosts of a target group."""
+    """The healthy hosts of a target group, in turn, as an ALB uses them."""
 
     def __init__(self, group: str, instances: dict[str, str], addresses: dict[str, str]) -> None:
         self.group, self.addresses = group, addresses
         self.names = {identifier: name for name, identifier in instances.items()}
-        self.elb, self.turn = boto3.client("elbv2"), itertools.count()
+        self.elb, self.counter = boto3.client("elbv2"), itertools.count()
         self.healthy: list[str] = []
 
-    def look(self) -> list[str]:
-        told = self.elb.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
-        fit = [one["Target"]["Id"] for one in told if one["TargetHealth"]["State"] == "healthy"]
-        self.healthy = sorted(self.names[identifier] for identifier in fit)
+    def refresh(self) -> list[str]:
+        targets = self.elb.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
+        healthy = [one["Target"]["Id"] for one in targets if one["TargetHealth"]["State"] == "healthy"]
+        self.healthy = sorted(self.names[identifier] for identifier in healthy)
         return self.healthy
 
-    def next(self) -> str:
-        healthy = self.healthy or self.look()
+    def next_host(self) -> str:
+        healthy = self.healthy or self.refresh()
         assert healthy, "expected a healthy host in the target group, got none"
-        return healthy[next(self.turn) % len(healthy)]
+        return healthy[next(self.counter) % len(healthy)]
 
     def connect(self, host: str, timeout: float = 20) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self.addresses[host], timeout=timeout, context=CONTEXT)
 
     @contextmanager
-    def followed(self) -> Iterator[None]:
-        """Look all the time: an ALB knows at once what it is told."""
-        over = threading.Event()
+    def polling(self) -> Iterator[None]:
+        """Refresh the healthy hosts all the time, because an ALB applies changes at once."""
+        stop = threading.Event()
 
-        def follow() -> None:
-            while not over.wait(0.2):
-                self.look()
+        def poll() -> None:
+            while not stop.wait(0.2):
+                self.refresh()
 
-        thread = threading.Thread(target=follow, daemon=True)
-        self.look()
+        thread = threading.Thread(target=poll, daemon=True)
+        self.refresh()
         thread.start()
         yield
-        over.set()
+        stop.set()
         thread.join()
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     text: str
     content: bytes
-    fields: http.client.HTTPMessage
-    by: str  # the host
+    headers: http.client.HTTPMessage
+    host: str
 
 
 @dataclass
-class Person:
-    """Somebody with a browser, which keeps cookies; an address of theirs is what limits count."""
+class Client:
+    """A client with cookies, and an address to which limits apply."""
 
     balancer: Balancer
     address: str
     cookies: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, path: str, fields: list[tuple[str, Any]] | None = None, host: str = "") -> Answer:
-        """Ask for a page, or send a form; of one host, or of whom it falls to."""
-        host = host or self.balancer.next()
-        told = {"Host": NAME, "X-Forwarded-For": self.address, "X-Forwarded-Proto": "https"}
-        told["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        told["Referer"] = f"https://{NAME}{path}"
+    def request(self, path: str, fields: list[tuple[str, Any]] | None = None, host: str = "") -> Response:
+        """Request a page, or post a form, from a host or else from the next one."""
+        host = host or self.balancer.next_host()
+        headers = {"Host": NAME, "X-Forwarded-For": self.address, "X-Forwarded-Proto": "https"}
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers["Referer"] = f"https://{NAME}{path}"
         body = None
         if fields is not None:
-            body, told["Content-Type"] = encode_multipart_formdata(fields)
+            body, headers["Content-Type"] = encode_multipart_formdata(fields)
         connection = self.balancer.connect(host)
         try:
-            connection.request("POST" if body else "GET", path, body, told)
+            connection.request("POST" if body else "GET", path, body, headers)
             response = connection.getresponse()
             content = response.read()
         finally:
@@ -99,31 +99,31 @@ class Person:
         for cookie in response.headers.get_all("Set-Cookie", []):
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
-        return Answer(response.status, content.decode(errors="replace"), content, response.headers, host)
+        return Response(response.status, content.decode(errors="replace"), content, response.headers, host)
 
-    def key(self, path: str, host: str = "") -> str:
-        """That of a page's form."""
-        page = self.ask(path, host=host)
-        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
-        assert found, f"expected a form at {path} of {page.by}, got {page.status}: {page.text[:300]}"
-        return found[1]
+    def csrf_token(self, path: str, host: str = "") -> str:
+        """Return the CSRF token of a page's form."""
+        page = self.request(path, host=host)
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+        assert token, f"expected a form at {path} of {page.host}, got {page.status}: {page.text[:300]}"
+        return token[1]
 
-    def send(self, path: str, fields: list[tuple[str, Any]], host: str = "") -> Answer:
-        """Fill in a page's form, which one host may show and another get."""
-        return self.ask(path, [("csrf_token", self.key(path)), *fields], host)
+    def submit(self, path: str, fields: list[tuple[str, Any]], host: str = "") -> Response:
+        """Get a form from the next host, and post it to a host or else to the one after it."""
+        return self.request(path, [("csrf_token", self.csrf_token(path)), *fields], host)
 
 
-class Routes:
-    """A visitor's connections, one to each host."""
+class Connections:
+    """The connections of one client, one to each host."""
 
     def __init__(self, balancer: Balancer) -> None:
-        self.balancer, self.open = balancer, {}
+        self.balancer, self.connections = balancer, {}
 
-    def ask(self, path: str, address: str) -> tuple[int, str, bool]:
-        host = self.balancer.next()
-        if host not in self.open:
-            self.open[host] = self.balancer.connect(host, timeout=5)
-        connection = self.open[host]
+    def request(self, path: str, address: str) -> tuple[int, str, bool]:
+        host = self.balancer.next_host()
+        if host not in self.connections:
+            self.connections[host] = self.balancer.connect(host, timeout=5)
+        connection = self.connections[host]
         try:
             connection.request("GET", path, headers={"Host": NAME, "X-Forwarded-For": address})
             response = connection.getresponse()
@@ -134,13 +134,13 @@ class Routes:
         return response.status, host, good
 
     def close(self) -> None:
-        for connection in self.open.values():
+        for connection in self.connections.values():
             connection.close()
 
 
 @dataclass
-class Visits(LoadGenerator):
-    """People who look around, all the time."""
+class HarbourLoad(LoadGenerator):
+    """Requests for pages of Harbour at a steady rate."""
 
     address: tuple[str, int] = ("", 0)
     ca: str = ""
@@ -151,21 +151,21 @@ class Visits(LoadGenerator):
     balancer: Balancer | None = None
     paths: tuple[str, ...] = ("/",)
 
-    def connect(self) -> Routes:
-        return Routes(self.balancer)
+    def connect(self) -> Connections:
+        return Connections(self.balancer)
 
-    def ask(self, connection: Routes, known: Any, count: int, posted: str) -> tuple[int, str, bool]:
-        return connection.ask(self.paths[count % len(self.paths)], "198.18.0.7")
+    def ask(self, connection: Connections, known: Any, count: int, posted: str) -> tuple[int, str, bool]:
+        return connection.request(self.paths[count % len(self.paths)], "198.18.0.7")
 
-    def first(self, host: str) -> float | None:
-        """When a host has answered for the first time."""
+    def first_response(self, host: str) -> float | None:
+        """Return the time of a host's first good response."""
         return min((one.answered for one in self.answers if one.good and one.by == host), default=None)
 
 
-def until(condition: Any, seconds: float) -> float:
-    """How long it took until something was so."""
-    began = time.monotonic()
+def wait_until(condition: Any, seconds: float) -> float:
+    """Wait for a condition. Return the seconds that it took."""
+    start = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"expected it within {seconds} s"
+        assert time.monotonic() - start < seconds, f"expected the condition within {seconds} s"
         time.sleep(0.2)
-    return time.monotonic() - began
+    return time.monotonic() - start

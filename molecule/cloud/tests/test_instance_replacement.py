@@ -1,4 +1,4 @@
-"""A new instance of the Auto Scaling group replaces a web host that was lost."""
+"""A new instance of the Auto Scaling group replaces a killed web host."""
 
 from __future__ import annotations
 
@@ -10,103 +10,105 @@ from pathlib import Path
 import boto3
 import pytest
 import yaml
-from alb_client import Visits, until
-from conftest import PODMAN, succeeded
+from alb_client import HarbourLoad, wait_until
+from conftest import PODMAN, assert_succeeded
 
-# Seconds, generously: from its boot until it serves; and until it has what was deployed meanwhile.
-SERVES, FOLLOWS = 480, 180
+BOOTSTRAP_TIMEOUT = 480  # seconds from the boot to the first response
+UPDATE_TIMEOUT = 180  # seconds from the end of a deploy to its release on a host outside the inventory
 
 
 @pytest.fixture(scope="module")
-def counted(somebody):
-    """A visitor who has used up a limit before."""
-    one = somebody()
-    key = one.key("/contact")
+def limited_client(new_client):
+    """A client that has reached the limit of the contact form."""
+    client = new_client()
+    token = client.csrf_token("/contact")
     for _ in range(10):
-        one.ask("/contact", [("csrf_token", key)])
-    return one
+        client.request("/contact", [("csrf_token", token)])
+    return client
 
 
-def test_a_host_that_is_lost_gets_no_visitors(balancer, lost, home, counted, moderator):
-    with balancer.followed(), Visits(balancer=balancer, paths=("/", home.path)) as visits:
-        lost("web1")
+def test_killed_host_gets_no_requests(balancer, kill_host, listing, limited_client, moderator):
+    with balancer.polling(), HarbourLoad(balancer=balancer, paths=("/", listing.path)) as load:
+        kill_host("web1")
         killed = time.time()
-        until(lambda: balancer.healthy == ["web2"], 30)
-        noticed = time.time() + 0.5
+        wait_until(lambda: balancer.healthy == ["web2"], 30)
+        unhealthy = time.time() + 0.5
         time.sleep(5)
-    late = [one for one in visits.lost if one.asked > noticed]
-    assert not late, f"expected none to be lost once the target group knows, got {late[:5]}"
-    early = [one for one in visits.lost if one.asked < killed - 1]
-    assert not early, f"expected none to be lost before, got {early[:5]}"
-    print(f"\nlost in the {noticed - killed:.1f} s until it was known: {len(visits.lost)}", end="")
+    late = [one for one in load.lost if one.asked > unhealthy]
+    assert not late, f"expected no lost request after web1 was unhealthy, got {late[:5]}"
+    early = [one for one in load.lost if one.asked < killed - 1]
+    assert not early, f"expected no lost request before the kill, got {early[:5]}"
+    took = unhealthy - killed
+    print(f"\nrequests lost in the {took:.1f} s until web1 was unhealthy: {len(load.lost)}", end="")
 
 
 @pytest.fixture(scope="module")
-def joined(balancer, lost, lab, made, inside, home, counted) -> dict[str, float]:
-    """An instance boots and runs its user data, and nobody does anything else; seconds of its way."""
+def replacement(balancer, kill_host, lab, resources, run_on, listing, limited_client) -> dict[str, float]:
+    """Boot an instance and run its user data. Return the seconds that the steps took."""
     container = f"{lab['lab_prefix']}web3"
     scaling = boto3.client("autoscaling")
-    scaling.attach_instances(AutoScalingGroupName="cloud-web", InstanceIds=[made["instances"]["web3"]])
+    scaling.attach_instances(AutoScalingGroupName="cloud-web", InstanceIds=[resources["instances"]["web3"]])
     script = (Path(lab["lab_directory"]) / "user_data.sh").read_text()
-    with balancer.followed(), Visits(balancer=balancer, paths=("/", home.path), rate=4.0) as visits:
-        booted = time.time()
+    with balancer.polling(), HarbourLoad(balancer=balancer, paths=("/", listing.path), rate=4.0) as load:
+        boot = time.time()
         subprocess.run([PODMAN, "restart", container], check=True, capture_output=True)
-        # As cloud-init does: as root, in the end of a boot.
+        # As cloud-init does: as root, at the end of the boot.
         state = ("web3", "systemctl", "is-system-running")
-        until(lambda: inside(*state, checked=False) in ("running", "degraded"), 60)
-        done = subprocess.run(
+        wait_until(lambda: run_on(*state, check=False) in ("running", "degraded"), 60)
+        process = subprocess.run(
             [PODMAN, "exec", "--interactive", container, "bash"],
-            input=script, capture_output=True, text=True, timeout=SERVES,
+            input=script, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-        ran = time.time()
-        until(lambda: visits.first("web3"), 30)
-    assert not visits.lost, f"expected none of {len(visits.answers)} to be lost, got {visits.lost[:5]}"
-    return {"ran": ran - booted, "served": visits.first("web3") - booted}
+        assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
+        end = time.time()
+        wait_until(lambda: load.first_response("web3"), 30)
+    assert not load.lost, f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    return {"user_data": end - boot, "first_response": load.first_response("web3") - boot}
 
 
-def test_it_makes_itself_a_web_host(joined, made, live, inside):
-    print(f"\nfrom its boot to its first served request: {joined['served']:.0f} s", end="")
-    assert joined["served"] < SERVES, f"expected less than {SERVES} s, got {joined}"
-    told = boto3.client("autoscaling").describe_auto_scaling_instances(
-        InstanceIds=[made["instances"]["web3"]]
+def test_replacement_bootstraps_as_web_host(replacement, resources, live, run_on):
+    took = replacement["first_response"]
+    print(f"\nfrom the boot of a new instance to its first response: {took:.0f} s", end="")
+    assert took < BOOTSTRAP_TIMEOUT, f"expected less than {BOOTSTRAP_TIMEOUT} s, got {replacement}"
+    described = boto3.client("autoscaling").describe_auto_scaling_instances(
+        InstanceIds=[resources["instances"]["web3"]]
     )
-    state = told["AutoScalingInstances"][0]["LifecycleState"]
-    assert state == "InService", f"expected the group to have been told, got {state}"
+    state = described["AutoScalingInstances"][0]["LifecycleState"]
+    assert state == "InService", f"expected a completed lifecycle hook (InService), got {state}"
     assert live("web3") == live("web2"), f"expected {live('web2')}, got {live('web3')}"
-    log = inside("web3", "cat", "/var/log/decanter-fleet.log")
-    assert "This host serves the live releases" in log, f"expected its log to say so, got {log[-3000:]}"
+    log = run_on("web3", "cat", "/var/log/decanter-fleet.log")
+    assert "This host serves the live releases" in log, f"expected success in the log, got {log[-3000:]}"
 
 
-def test_it_serves_what_the_one_before_did(joined, home, somebody, moderator, counted):
-    one = somebody()
-    page = one.ask(home.path, host="web3")
-    assert page.status == 200 and home.title in page.text, f"got {page.status}: {page.text[:500]}"
-    got = {photo: one.ask(photo, host="web3").status for photo in home.photos}
-    assert set(got.values()) == {200}, f"expected its photos, got {got}"
-    inside = moderator.ask("/admin/", host="web3")
-    assert inside.status == 200, f"expected the moderator to be logged in, got {inside.status}"
-    refused = counted.send("/contact", [], "web3")
-    assert refused.status == 429, f"expected the limit to be used up, got {refused.status}"
+def test_replacement_serves_existing_data(replacement, listing, new_client, moderator, limited_client):
+    client = new_client()
+    page = client.request(listing.path, host="web3")
+    assert page.status == 200 and listing.title in page.text, f"got {page.status}: {page.text[:500]}"
+    got = {photo: client.request(photo, host="web3").status for photo in listing.photos}
+    assert set(got.values()) == {200}, f"expected 200 for each photo, got {got}"
+    page = moderator.request("/admin/", host="web3")
+    assert page.status == 200, f"expected the moderator's session to be valid, got {page.status}"
+    response = limited_client.submit("/contact", [], "web3")
+    assert response.status == 429, f"expected 429 from the exhausted limit, got {response.status}"
 
 
-def test_it_migrated_nothing(joined, inside):
-    # Before a migration, the host that runs it dumps.
-    dumps = inside("web3", "find", "/srv/harbour/releases", "-name", "*.sql.gz")
+def test_replacement_runs_no_migration(replacement, run_on):
+    # Before a pending migration, the host writes a dump.
+    dumps = run_on("web3", "find", "/srv/harbour/releases", "-name", "*.sql.gz")
     assert dumps == "", f"expected no migration, got {dumps}"
 
 
-def test_a_deploy_that_does_not_know_it_reaches_it(joined, inventory, tmp_path, deploy, live):
-    others = tmp_path / "inventory"
-    shutil.copytree(inventory, others)
-    hosts = yaml.safe_load((others / "hosts.yml").read_text())
-    # The one that was lost.
+def test_deploy_reaches_replacement_outside_inventory(replacement, inventory, tmp_path, deploy, live):
+    other_inventory = tmp_path / "inventory"
+    shutil.copytree(inventory, other_inventory)
+    hosts = yaml.safe_load((other_inventory / "hosts.yml").read_text())
+    # web1 was killed.
     del hosts["all"]["hosts"]["web1"]
     for group in hosts["all"]["children"].values():
         group["hosts"].pop("web1", None)
-    (others / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
+    (other_inventory / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
     before = live("web3")
-    succeeded(deploy(str(others)))
+    assert_succeeded(deploy(str(other_inventory)))
     assert live("web2") != before, f"expected a new release on web2, got {live('web2')}"
-    took = until(lambda: live("web3") == live("web2"), FOLLOWS)
-    print(f"\nfrom the end of a deploy to its release on a host that it did not know: {took:.0f} s", end="")
+    took = wait_until(lambda: live("web3") == live("web2"), UPDATE_TIMEOUT)
+    print(f"\nfrom the end of a deploy to its release on a host outside the inventory: {took:.0f} s", end="")

@@ -1,4 +1,4 @@
-"""The hosts of the cluster, and visitors who come to the balancer all the time."""
+"""The hosts of the cluster, a load generator for the balancer, and releases of whoami."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ import pytest
 import testinfra
 import yaml
 
-from tests.hosts.fixtures.lab import login
-from tests.hosts.fixtures.lab import run_playbook as play
+from tests.hosts.fixtures.lab import login, run_playbook
 from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 
 ROOT = Path(__file__).parents[3]
@@ -30,18 +29,18 @@ RUN = "/run/decanter/balancer"
 WEB = ("web1", "web2")
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> float:
-    """How long it took until something was so."""
-    began = time.monotonic()
+def wait_until(condition: Callable[[], Any], seconds: float = 20) -> float:
+    """Wait for a condition. Return the seconds that it took."""
+    start = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"expected it within {seconds} s"
+        assert time.monotonic() - start < seconds, f"expected the condition within {seconds} s"
         time.sleep(0.1)
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
 @dataclass
-class Visits(LoadGenerator):
-    """Visitors of whoami, which says who answers."""
+class WhoamiLoad(LoadGenerator):
+    """Requests for whoami at a steady rate. Its responses contain the name of the host."""
 
     name: str = "whoami.test"
 
@@ -53,21 +52,21 @@ class Visits(LoadGenerator):
         return response.status, json.loads(body)["host"] if good else str(body[:80]), good
 
     def hosts(self, since: float = 0.0, until: float = float("inf")) -> set[str]:
-        """Who answered what was asked in a span of time."""
+        """Return the hosts that answered requests sent in a span of time."""
         return {one.by for one in self.answers if one.good and since < one.asked < until}
 
 
 @pytest.fixture
-def machine(inventory) -> Callable[[str], testinfra.host.Host]:
-    """A host of the cluster by its name."""
+def get_host(inventory) -> Callable[[str], testinfra.host.Host]:
+    """Return a host of the inventory by its name."""
     return lambda name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
 
 
 @pytest.fixture
 def hosts(inventory) -> dict[str, dict[str, Any]]:
-    """What the inventory says of each host."""
-    known = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
-    return {name: known["vars"] | own for name, own in known["hosts"].items()}
+    """Return the inventory's variables of each host."""
+    inventory_hosts = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
+    return {name: inventory_hosts["vars"] | own for name, own in inventory_hosts["hosts"].items()}
 
 
 @pytest.fixture
@@ -76,70 +75,70 @@ def addresses(hosts) -> dict[str, str]:
 
 
 @pytest.fixture
-def crowd(visitor) -> Callable[..., Visits]:
-    return lambda **options: Visits(visitor.place(443), visitor.ca, **options)
+def generate_load(visitor) -> Callable[..., WhoamiLoad]:
+    return lambda **options: WhoamiLoad(visitor.place(443), visitor.ca, **options)
 
 
 @pytest.fixture
 def podman(hosts) -> Iterator[Callable[..., None]]:
-    """Switch hosts on and off; afterwards all are on."""
-    off: set[str] = set()
-    asked: dict[str, str] = {}
+    """Kill, start or restart hosts. After the test, start the killed hosts."""
+    killed_hosts: set[str] = set()
+    resolvers: dict[str, str] = {}
 
-    def resolver(name: str, command: str, content: str = "") -> str:
-        """Podman writes its own when it starts a host, and the authority is known to the lab's."""
-        inside = [PODMAN, "exec", "--interactive", hosts[name]["lab_container"], "sh", "-c", command]
-        done = subprocess.run(inside, input=content, capture_output=True, text=True, check=True)
-        return done.stdout
+    def run_in_container(name: str, command: str, content: str = "") -> str:
+        arguments = [PODMAN, "exec", "--interactive", hosts[name]["lab_container"], "sh", "-c", command]
+        process = subprocess.run(arguments, input=content, capture_output=True, text=True, check=True)
+        return process.stdout
 
     def call(action: str, name: str, *options: str) -> None:
         if action != "start":
-            asked[name] = resolver(name, "cat /etc/resolv.conf")
-        # It ends without a word: over a connection that is kept open nobody would be answered.
+            # Podman overwrites the lab's resolver when it starts a host.
+            resolvers[name] = run_in_container(name, "cat /etc/resolv.conf")
+        # A killed host does not close ssh's persistent connection, over which later commands would hang.
         subprocess.run(["ssh", "-O", "exit", *login(hosts[name])], capture_output=True)
         command = [PODMAN, action, *options, hosts[name]["lab_container"]]
         subprocess.run(command, check=True, capture_output=True)
-        (off.add if action == "kill" else off.discard)(name)
+        (killed_hosts.add if action == "kill" else killed_hosts.discard)(name)
         if action != "kill":
-            until(lambda: can_log_in(hosts[name]), 60)
-            resolver(name, "cat > /etc/resolv.conf", asked[name])
+            wait_until(lambda: can_log_in(hosts[name]), 60)
+            run_in_container(name, "cat > /etc/resolv.conf", resolvers[name])
 
     yield call
-    for name in list(off):
+    for name in list(killed_hosts):
         call("start", name)
 
 
 def can_log_in(host: dict[str, Any]) -> bool:
-    """Whether this machine reaches a host, which may have come back with another hardware address."""
+    """Return whether the controller reaches a host. Its hardware address may be new."""
     try:
-        place = host["ansible_host"], host.get("ansible_port", 22)
-        socket.create_connection(place, 3).close()
+        address = host["ansible_host"], host.get("ansible_port", 22)
+        socket.create_connection(address, 3).close()
     except OSError:
         return False
     return True
 
 
-def posts(machine: Callable[[str], Any], mark: str) -> list[str]:
-    """What the web hosts have kept of a crowd's posts."""
+def stored_posts(get_host: Callable[[str], Any], mark: str) -> list[str]:
+    """Return the posts of a load generator that the web hosts have stored."""
     found = []
     for name in ("web1", "web2"):
-        out = machine(name).run("grep -h %s /srv/whoami/shared/posts", mark).stdout
+        out = get_host(name).run("grep -h %s /srv/whoami/shared/posts", mark).stdout
         found += out.split()
     return found
 
 
 @pytest.fixture
-def inside(host) -> Callable[[], set[str]]:
-    """The web hosts that visitors are sent to."""
+def active_members(host) -> Callable[[], set[str]]:
+    """Return the web hosts to which the balancer sends requests for whoami."""
     return lambda: set(host.check_output(f"sudo ls {RUN}/whoami").replace(".sock", "").split())
 
 
-# --- Releases of whoami from a copy that may be changed ---------------------------------------
+# --- Releases of whoami from a copy of its source ----------------------------------------------
 
 
 @pytest.fixture
 def source(tmp_path) -> Path:
-    """A copy of whoami that may be changed."""
+    """Copy the source of whoami, so that a test can change it."""
     folder = tmp_path / "whoami"
     shutil.copytree(ROOT / "molecule/cluster/whoami", folder)
     return folder
@@ -147,38 +146,38 @@ def source(tmp_path) -> Path:
 
 @pytest.fixture
 def run(inventory, sites, source, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a playbook on all hosts, whoami being released from the copy."""
+    """Run a playbook on all hosts, with the copy as the source of whoami."""
 
     def run(playbook: str, *arguments: str, **keys: Any) -> subprocess.CompletedProcess:
         whoami = sites["whoami"] | {"source": {"path": str(source)}} | keys
         (tmp_path / "sites.json").write_text(json.dumps({"sites": sites | {"whoami": whoami}}))
-        return play(playbook, inventory, "-e", f"@{tmp_path}/sites.json", *arguments)
+        return run_playbook(playbook, inventory, "-e", f"@{tmp_path}/sites.json", *arguments)
 
     return run
 
 
 @pytest.fixture
-def live(machine) -> Callable[..., list[str]]:
-    """The release that each web host has live."""
+def live(get_host) -> Callable[..., list[str]]:
+    """Return the live release of each web host."""
 
     def live(site: str = "whoami") -> list[str]:
-        return [Path(machine(name).check_output("readlink /srv/%s/current", site)).name for name in WEB]
+        return [Path(get_host(name).check_output("readlink /srv/%s/current", site)).name for name in WEB]
 
     return live
 
 
-def touch(source: Path) -> None:
-    """A change of code that changes nothing for a visitor."""
+def add_comment(source: Path) -> None:
+    """Add a random comment to the code, so that the next deploy creates a release."""
     (source / "whoami.py").write_text((source / "whoami.py").read_text() + f"\n# {secrets.token_hex(8)}\n")
 
 
-def succeeded(finished: subprocess.CompletedProcess) -> None:
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+def assert_succeeded(process: subprocess.CompletedProcess) -> None:
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.fixture
-def whole(inside) -> Iterator[None]:
-    """Both web hosts are in before a test, and after it."""
-    until(lambda: inside() == {"web1", "web2"}, 60)
+def both_hosts_active(active_members) -> Iterator[None]:
+    """Wait before and after a test until both web hosts are in the balancer."""
+    wait_until(lambda: active_members() == {"web1", "web2"}, 60)
     yield
-    until(lambda: inside() == {"web1", "web2"}, 60)
+    wait_until(lambda: active_members() == {"web1", "web2"}, 60)

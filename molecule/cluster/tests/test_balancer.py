@@ -10,112 +10,122 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from whoami_site import PLACE, assert_address_survives, by_pebble, held, own_address, seen, shown
+from whoami_site import (
+    WHOAMI_URL,
+    assert_client_address_is_forwarded,
+    is_issued_by_pebble,
+    own_address,
+    request_whoami,
+    served_certificate,
+    stored_certificate,
+)
 
 from tests.hosts.fixtures.lab import run_playbook
 
 testinfra_hosts = ["ansible://balancer1"]
-pytestmark = pytest.mark.usefixtures("whole")
+pytestmark = pytest.mark.usefixtures("both_hosts_active")
 
 
 def test_both_web_hosts_answer(visitor):
-    assert {seen(visitor)["host"] for _ in range(6)} == {"web1", "web2"}
+    assert {request_whoami(visitor)["host"] for _ in range(6)} == {"web1", "web2"}
 
 
-def test_the_visitor_s_address_survives_and_cannot_be_forged(visitor):
-    assert_address_survives(visitor)
+def test_client_address_is_forwarded_and_forged_headers_ignored(visitor):
+    assert_client_address_is_forwarded(visitor)
 
 
-def test_a_request_has_one_number_from_the_balancer_to_the_application(host, visitor, machine):
-    [number] = seen(visitor, **{"X-Request-ID": "0" * 32})["X-Request-Id"]
-    assert re.fullmatch("[0-9a-f]{32}", number) and number != "0" * 32, number
+def test_request_has_one_id_on_all_hosts(host, visitor, get_host):
+    [request_id] = request_whoami(visitor, **{"X-Request-ID": "0" * 32})["X-Request-Id"]
+    assert re.fullmatch("[0-9a-f]{32}", request_id) and request_id != "0" * 32, request_id
     logged = [
-        one.run("grep -c %s /var/log/nginx/access.log", number).stdout.strip()
-        for one in (machine("balancer1"), machine("web1"), machine("web2"))
+        one.run("grep -c %s /var/log/nginx/access.log", request_id).stdout.strip()
+        for one in (get_host("balancer1"), get_host("web1"), get_host("web2"))
     ]
     assert logged[0] == "1" and sorted(logged[1:]) == ["0", "1"], f"expected it in two logs, got {logged}"
 
 
-def test_the_balancer_s_own_questions_are_no_visits(machine):
-    asked = machine("web1").run("grep -c /healthz /var/log/nginx/access.log").stdout.strip()
-    assert asked == "0", f"expected none of them in the log of visits, got {asked}"
+def test_health_checks_of_balancer_are_not_logged(get_host):
+    lines = get_host("web1").run("grep -c /healthz /var/log/nginx/access.log").stdout.strip()
+    assert lines == "0", f"expected no health check in the access log, got {lines}"
 
 
 @pytest.mark.parametrize("port", [80, 443])
-def test_web_hosts_let_in_nobody_but_the_balancer(machine, addresses, port):
+def test_web_hosts_accept_connections_only_from_balancer(get_host, addresses, port):
     script = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
     got = {
-        name: machine(name).run("python3 -c %s %s %s", script, addresses["web1"], str(port)).rc
+        name: get_host(name).run("python3 -c %s %s %s", script, addresses["web1"], str(port)).rc
         for name in ("balancer1", "web2")
     }
-    assert got["balancer1"] == 0, "expected the balancer to be let in"
-    assert got["web2"] != 0, "expected another host to be kept out"
+    assert got["balancer1"] == 0, "expected a connection from the balancer to web1"
+    assert got["web2"] != 0, "expected no connection from web2 to web1"
     with pytest.raises(OSError):
         socket.create_connection((addresses["web1"], port), 3).close()
 
 
-def test_where_tls_ends_one_certificate_is_asked_for(visitor, machine):
-    made = shown(visitor)
-    assert by_pebble(made), f"expected the ACME server's, got {made.issuer}"
-    assert made == held(machine, "balancer1")
+def test_only_balancer_orders_certificate_if_it_terminates_tls(visitor, get_host):
+    certificate = served_certificate(visitor)
+    assert is_issued_by_pebble(certificate), f"expected Pebble as issuer, got {certificate.issuer}"
+    assert certificate == stored_certificate(get_host, "balancer1")
     for name in ("web1", "web2"):
-        own = held(machine, name)
-        assert own.issuer == own.subject, f"expected {name} to ask for none, got one by {own.issuer}"
+        own = stored_certificate(get_host, name)
+        assert own.issuer == own.subject, f"expected self-signed on {name}, got issuer {own.issuer}"
 
 
-# Asks as a crowd behind one address; prints how often it met each status, and whom the application saw.
+# Send 1000 requests from one address. Print the counts of statuses, and the client addresses that whoami got.
 FLOOD = """
 import collections, concurrent.futures, http.client, json, socket, ssl, sys
-context, statuses, seen = ssl._create_unverified_context(), collections.Counter(), set()
+context, statuses, addresses = ssl._create_unverified_context(), collections.Counter(), set()
 
-def ask(_):
+def send_requests(_):
     connection = http.client.HTTPConnection("whoami.test")
     plain = socket.create_connection((sys.argv[1], 443), 30)
     connection.sock = context.wrap_socket(plain, server_hostname="whoami.test")
     for _ in range(5):
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        body = answer.read()
-        statuses[answer.status] += 1
-        if answer.status == 200:
-            seen.update(json.loads(body)["X-Forwarded-For"])
+        response = connection.getresponse()
+        body = response.read()
+        statuses[response.status] += 1
+        if response.status == 200:
+            addresses.update(json.loads(body)["X-Forwarded-For"])
 
-with concurrent.futures.ThreadPoolExecutor(200) as crowd:
-    list(crowd.map(ask, range(200)))
-print(json.dumps({"statuses": statuses, "seen": sorted(seen)}))
+with concurrent.futures.ThreadPoolExecutor(200) as threads:
+    list(threads.map(send_requests, range(200)))
+print(json.dumps({"statuses": statuses, "addresses": sorted(addresses)}))
 """
 
 
 @pytest.fixture
-def limited(inventory) -> Iterator[None]:
-    """The balancer counts those of the lab as well, who otherwise ask as often as they like."""
+def lab_limits(inventory) -> Iterator[None]:
+    """Apply the balancer's limits to clients in the lab, which are exempt otherwise."""
     converge = ("site.yml", inventory, "--limit", "balancer1", "--tags", "nginx")
-    done = run_playbook(*converge, "-e", json.dumps({"nginx_admin_networks": ["127.0.0.0/8"]}))
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run_playbook(*converge, "-e", json.dumps({"nginx_admin_networks": ["127.0.0.0/8"]}))
+    assert process.returncode == 0, process.stdout + process.stderr
     yield
-    done = run_playbook(*converge)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run_playbook(*converge)
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_a_flood_of_one_address_is_refused_and_nobody_else(limited, visitor, machine, addresses):
-    own, statuses = own_address(visitor), []
-    with ThreadPoolExecutor(1) as elsewhere:
-        flood = elsewhere.submit(
-            machine("web2").check_output, "python3 -c %s %s", FLOOD, addresses["balancer1"]
+def test_flood_of_one_address_leaves_other_clients_alone(lab_limits, visitor, get_host, addresses):
+    address, statuses = own_address(visitor), []
+    with ThreadPoolExecutor(1) as thread:
+        flood = thread.submit(
+            get_host("web2").check_output, "python3 -c %s %s", FLOOD, addresses["balancer1"]
         )
         while not flood.done() or len(statuses) < 10:
-            answer = visitor.get(PLACE)
-            statuses.append(answer.status_code)
-            assert answer.status_code != 200 or answer.json()["X-Forwarded-For"] == [own], answer.text
+            response = visitor.get(WHOAMI_URL)
+            statuses.append(response.status_code)
+            assert response.status_code != 200 or response.json()["X-Forwarded-For"] == [address], (
+                response.text
+            )
             time.sleep(0.1)
-    assert set(statuses) == {200}, f"expected a visitor to meet no refusal, got {statuses}"
-    met = json.loads(flood.result())
-    assert set(met["statuses"]) == {"200", "429"}, f"expected pages and refusals alone, got {met}"
-    # How many of the thousand depends on how long this machine takes to send them.
-    assert met["statuses"]["429"] > 100, f"expected hundreds to be refused, got {met}"
-    assert met["seen"] == [addresses["web2"]], f"expected the web hosts to see who floods, got {met}"
+    assert set(statuses) == {200}, f"expected 200 for the other client, got {statuses}"
+    result = json.loads(flood.result())
+    assert set(result["statuses"]) == {"200", "429"}, f"expected only 200 and 429, got {result}"
+    # The exact count depends on the time that the host takes to send the requests.
+    assert result["statuses"]["429"] > 100, f"expected more than 100 times 429, got {result}"
+    assert result["addresses"] == [addresses["web2"]], f"expected the address of web2, got {result}"
 
 
-def test_http_leads_to_https(visitor):
-    answer = visitor.get("http://whoami.test/a?b=c")
-    assert (answer.status_code, answer.headers["Location"]) == (301, "https://whoami.test/a?b=c")
+def test_http_redirects_to_https(visitor):
+    response = visitor.get("http://whoami.test/a?b=c")
+    assert (response.status_code, response.headers["Location"]) == (301, "https://whoami.test/a?b=c")

@@ -1,4 +1,4 @@
-"""Releases of sites that several hosts serve: migrated once, batch by batch, given up at the first fault."""
+"""Releases on several hosts: one migration, activation batch by batch, and a stop at the first failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
-from conftest import PODMAN, WEB, posts, succeeded, touch, until
+from conftest import PODMAN, WEB, add_comment, assert_succeeded, stored_posts, wait_until
 
 from tests.hosts.fixtures.lab import run_playbook
 
@@ -30,128 +30,128 @@ def deploy(run) -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def database(variables) -> Callable[[str], str]:
-    """Ask the database elsewhere as its root."""
+    """Run a query as root on the remote database server. Return the output."""
 
-    def ask(query: str) -> str:
+    def execute(query: str) -> str:
         command = [PODMAN, "exec", f"{variables['lab_prefix']}db", "mysql", "--batch", "--skip-column-names"]
-        done = subprocess.run([*command, "--execute", query], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        process = subprocess.run([*command, "--execute", query], capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        return process.stdout.strip()
 
-    return ask
-
-
-# --- Putting live ------------------------------------------------------------------------------
+    return execute
 
 
-def test_a_rolling_deploy_and_a_rollback_lose_nothing(crowd, source, run, live, machine, host):
-    before, began = live(), time.time()
-    touch(source)
-    with crowd() as visits:
-        succeeded(run("deploy.yml", "-e", "site=whoami"))
+# --- Activation --------------------------------------------------------------------------------
+
+
+def test_deploy_and_rollback_lose_no_request(generate_load, source, run, live, get_host, host):
+    before, start = live(), time.time()
+    add_comment(source)
+    with generate_load() as load:
+        assert_succeeded(run("deploy.yml", "-e", "site=whoami"))
         after = live()
-        succeeded(run("rollback.yml", "-e", "site=whoami"))
+        assert_succeeded(run("rollback.yml", "-e", "site=whoami"))
     assert len(set(after)) == 1 and after[0] not in before, f"expected one new release on both, got {after}"
     assert live() == before, f"expected {before} to be live again, got {live()}"
-    assert len(visits.answers) > 400 and not visits.lost, (
-        f"expected none of {len(visits.answers)} to be lost, got {visits.lost[:5]}"
+    assert len(load.answers) > 400 and not load.lost, (
+        f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
     )
-    posted, kept = [one.posted for one in visits.answers if one.posted], posts(machine, visits.mark)
-    assert sorted(kept) == sorted(posted), f"expected each of {len(posted)} posts once, got {len(kept)}"
-    said = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{began:.0f}")
-    turns = re.findall(r"whoami: (web\d is (?:out|in))", said)
-    assert turns == ["web1 is out", "web1 is in", "web2 is out", "web2 is in"] * 2, said
+    sent, stored = [one.posted for one in load.answers if one.posted], stored_posts(get_host, load.mark)
+    assert sorted(stored) == sorted(sent), f"expected each of {len(sent)} posts once, got {len(stored)}"
+    log = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{start:.0f}")
+    events = re.findall(r"whoami: (web\d is (?:out|in))", log)
+    assert events == ["web1 is out", "web1 is in", "web2 is out", "web2 is in"] * 2, log
 
 
-def test_the_first_host_that_fails_stops_the_deploy(crowd, source, deploy, live, machine):
+def test_deploy_stops_at_first_unhealthy_host(generate_load, source, deploy, live, get_host):
     before = live()
     assert HEALTHY in (source / "whoami.py").read_text()
-    text = (source / "whoami.py").read_text().replace(HEALTHY, 'return "ill", 500')
+    text = (source / "whoami.py").read_text().replace(HEALTHY, 'return "unhealthy", 500')
     (source / "whoami.py").write_text(text)
-    with crowd() as visits:
-        finished = deploy(health={"path": "/healthz", "timeout": 3})
-        over = time.time() + 1.5  # nginx looks again after a second
+    with generate_load() as load:
+        process = deploy(health={"path": "/healthz", "timeout": 3})
+        end = time.time() + 1.5  # nginx repeats its check of the sockets after a second
         time.sleep(3)
-    said = finished.stdout + finished.stderr
-    assert finished.returncode != 0 and "it was not healthy within 3 s: 500" in said, said
+    output = process.stdout + process.stderr
+    assert process.returncode != 0 and "it was not healthy within 3 s: 500" in output, output
     assert live() == before, f"expected {before} to stay live, got {live()}"
-    assert not visits.lost, f"expected none of {len(visits.answers)} to be lost, got {visits.lost[:5]}"
-    assert visits.hosts(over) == set(WEB), "expected both hosts to be in again"
-    tried = {name: machine(name).run("tail -1 /var/log/decanter/whoami.log").stdout for name in WEB}
-    assert " failed " in tried["web1"], f"expected a line of it on the first host, got {tried['web1']}"
-    assert "it failed on web1" in tried["web2"], f"expected web2 to give the release up, got {tried['web2']}"
+    assert not load.lost, f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert load.hosts(end) == set(WEB), "expected responses of both hosts"
+    logs = {name: get_host(name).run("tail -1 /var/log/decanter/whoami.log").stdout for name in WEB}
+    assert " failed " in logs["web1"], f"expected the failure in the log of web1, got {logs['web1']}"
+    assert "it failed on web1" in logs["web2"], f"expected a withdrawn release on web2, got {logs['web2']}"
     for name in WEB:
-        assert not machine(name).file("/srv/whoami/lock.json").exists, f"expected {name} to be let go"
-    touch(source)
-    (source / "whoami.py").write_text((source / "whoami.py").read_text().replace('"ill", 500', '"ok"'))
-    succeeded(deploy())
+        assert not get_host(name).file("/srv/whoami/lock.json").exists, f"expected no lock on {name}"
+    add_comment(source)
+    (source / "whoami.py").write_text((source / "whoami.py").read_text().replace('"unhealthy", 500', '"ok"'))
+    assert_succeeded(deploy())
     assert len(set(live())) == 1 and live() != before, live()
 
 
-def test_what_cannot_be_built_is_tried_on_no_host(host, source, deploy, live, machine):
-    before, began = live(), time.time()
+def test_release_that_cannot_be_built_is_activated_nowhere(host, source, deploy, live, get_host):
+    before, start = live(), time.time()
     (source / "requirements.txt").write_text("flask\nno-such-package-of-anybody==1\n")
-    finished = deploy()
-    assert finished.returncode != 0 and "no-such-package-of-anybody" in finished.stdout + finished.stderr
+    process = deploy()
+    assert process.returncode != 0 and "no-such-package-of-anybody" in process.stdout + process.stderr
     assert live() == before
-    said = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{began:.0f}")
-    assert said == "", f"expected no host to be taken out, got {said}"
+    log = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{start:.0f}")
+    assert log == "", f"expected no host to leave the balancer, got {log}"
     for name in WEB:
-        assert not machine(name).file("/srv/whoami/lock.json").exists, f"expected {name} to be let go"
+        assert not get_host(name).file("/srv/whoami/lock.json").exists, f"expected no lock on {name}"
 
 
-# --- What is one for all hosts -----------------------------------------------------------------
+# --- Tasks that run once for all hosts ---------------------------------------------------------
 
 
-def test_one_host_migrates_and_runs_what_runs_once(host, machine, live):
-    # Before a migration, the host that runs it dumps.
+def test_one_host_runs_migrations_and_setup(host, get_host, live):
+    # Before a pending migration, the host writes a dump.
     dumps = [
-        machine(name).check_output("find /srv/harbour/releases -name '*.sql.gz'").split() for name in WEB
+        get_host(name).check_output("find /srv/harbour/releases -name '*.sql.gz'").split() for name in WEB
     ]
-    assert dumps[0] and not dumps[1], f"expected web1 alone to migrate, got {dumps}"
-    done = {machine(name).check_output("cat /srv/harbour/once.json") for name in WEB}
-    assert len(done) == 1 and "load-samples" in done.pop(), (
-        f"expected both to know that it was run, got {done}"
+    assert dumps[0] and not dumps[1], f"expected a migration on web1 only, got {dumps}"
+    setup = {get_host(name).check_output("cat /srv/harbour/once.json") for name in WEB}
+    assert len(setup) == 1 and "load-samples" in setup.pop(), (
+        f"expected the same record of setup commands on both hosts, got {setup}"
     )
     records = [
-        json.loads(machine(name).check_output("cat /srv/harbour/releases/%s.json", live("harbour")[0]))
+        json.loads(get_host(name).check_output("cat /srv/harbour/releases/%s.json", live("harbour")[0]))
         for name in WEB
     ]
     assert [record["migrated"] for record in records] == [True, True]
     schemas = {
-        machine(name).check_output("cat /srv/harbour/releases/%s.schema.json", live("harbour")[0])
+        get_host(name).check_output("cat /srv/harbour/releases/%s.schema.json", live("harbour")[0])
         for name in WEB
     }
     assert len(schemas) == 1 and "column listings.title" in schemas.pop()
 
 
-def test_a_timer_of_one_host_runs_on_one(host, machine):
-    def ran() -> dict[str, set[str]]:
-        """Where each timer has run."""
+def test_timer_runs_on_first_host_unless_on_all(host, get_host):
+    def timer_hosts() -> dict[str, set[str]]:
+        """Return the hosts on which each timer has run."""
         files = {"one": "/srv/harbour/shared/one", "all": "/srv/harbour/shared/all"}
         return {
-            timer: {line for name in WEB for line in machine(name).run("cat %s", file).stdout.split()}
+            timer: {line for name in WEB for line in get_host(name).run("cat %s", file).stdout.split()}
             for timer, file in files.items()
         }
 
-    until(lambda: ran()["all"] == set(WEB), 40)
-    assert ran() == {"one": {"web1"}, "all": set(WEB)}, ran()
+    wait_until(lambda: timer_hosts()["all"] == set(WEB), 40)
+    assert timer_hosts() == {"one": {"web1"}, "all": set(WEB)}, timer_hosts()
 
 
-def test_the_database_is_reached_over_tls_alone(database):
+def test_database_connections_require_tls(database):
     got = database(
         "SELECT DISTINCT connection_type FROM performance_schema.threads WHERE processlist_user = 'harbour'"
     )
-    assert got == "SSL/TLS", f"expected Harbour's connections to be encrypted, got {got!r}"
+    assert got == "SSL/TLS", f"expected TLS for all connections of Harbour, got {got!r}"
     required = database("SELECT DISTINCT ssl_type FROM mysql.user WHERE user = 'harbour'")
-    assert required == "ANY", f"expected the server to insist, got {required!r}"
+    assert required == "ANY", f"expected the user to require TLS, got {required!r}"
 
 
-# --- Visitors of Harbour -----------------------------------------------------------------------
+# --- Sessions of Harbour -----------------------------------------------------------------------
 
 
-def form(visitor) -> tuple[str, str]:
-    """The key of Harbour's form, and which host gave it."""
+def get_csrf_token(visitor) -> str:
+    """Return the CSRF token of Harbour's form for new listings."""
     page = visitor.get("https://harbour.test/submit")
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
     assert token, f"expected a form with a csrf_token at /submit, got {page.status_code}: {page.text[:300]}"
@@ -159,40 +159,44 @@ def form(visitor) -> tuple[str, str]:
 
 
 @pytest.fixture
-def offered(database) -> Iterator[str]:
+def listing_title(database) -> Iterator[str]:
     title = f"Cottage {secrets.token_hex(6)}"
     yield title
     database(f"DELETE FROM harbour.listings WHERE title = '{title}'")
 
 
-def test_a_session_survives_the_host_that_began_it(visitor, podman, machine, database, offered, inside):
-    token = form(visitor)
+def test_session_survives_loss_of_its_host(
+    visitor, podman, get_host, database, listing_title, active_members
+):
+    token = get_csrf_token(visitor)
     log = "tail -1 /var/log/nginx/access.log"
-    asked = [name for name in WEB if '"path": "/submit"' in machine(name).run(log).stdout]
-    assert len(asked) == 1, f"expected one host to have answered, got {asked}"
-    podman("kill", asked[0])
+    hosts = [name for name in WEB if '"path": "/submit"' in get_host(name).run(log).stdout]
+    assert len(hosts) == 1, f"expected the request in the log of one host, got {hosts}"
+    podman("kill", hosts[0])
     fields = {
-        **{"csrf_token": token, "title": offered, "kind": "cottage", "price": "245000", "bedrooms": "2"},
-        **{"bathrooms": "1", "area_m2": "84", "street": "12 Quay Road", "neighbourhood": "The Battery"},
+        **{"csrf_token": token, "title": listing_title, "kind": "cottage", "price": "245000"},
+        **{"bedrooms": "2", "bathrooms": "1", "area_m2": "84", "street": "12 Quay Road"},
+        "neighbourhood": "The Battery",
         "description": "Two rooms over the water, a stove, a wharf of its own and a view of every ship.",
         **{"contact_name": "Una Power", "contact_email": "una@power.test"},
     }
-    answer = visitor.post(
+    response = visitor.post(
         "https://harbour.test/submit", fields, headers={"Referer": "https://harbour.test/submit"}
     )
-    assert answer.status_code == 303, f"expected the other host to know the session, got {answer.status_code}"
-    stored = database(f"SELECT status FROM harbour.listings WHERE title = '{offered}'")
-    assert stored == "pending", f"expected it once in the database, got {stored!r}"
-    podman("start", asked[0])
-    until(lambda: inside() == set(WEB), 60)
+    assert response.status_code == 303, f"expected 303 from the other host, got {response.status_code}"
+    stored = database(f"SELECT status FROM harbour.listings WHERE title = '{listing_title}'")
+    assert stored == "pending", f"expected one pending listing, got {stored!r}"
+    podman("start", hosts[0])
+    wait_until(lambda: active_members() == set(WEB), 60)
 
 
-# --- A host more -------------------------------------------------------------------------------
+# --- An additional web host --------------------------------------------------------------------
 
 
-def test_a_host_is_added_by_one_line(inventory, tmp_path, variables, machine, visitor, host, live, database):
-    """Of the inventory; and one converge."""
-    sites = database("SELECT COUNT(*) FROM harbour.listings")
+def test_added_host_gets_live_releases(
+    inventory, tmp_path, variables, get_host, visitor, host, live, database
+):
+    listings = database("SELECT COUNT(*) FROM harbour.listings")
     larger = tmp_path / "inventory"
     shutil.copytree(inventory, larger)
     hosts = yaml.safe_load((larger / "hosts.yml").read_text())
@@ -202,18 +206,17 @@ def test_a_host_is_added_by_one_line(inventory, tmp_path, variables, machine, vi
     hosts["all"]["hosts"]["web3"] = added
     hosts["all"]["children"]["web"]["hosts"]["web3"] = None
     (larger / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
-    finished = run_playbook("site.yml", str(larger))
-    succeeded(finished)
-    until(lambda: "web3" in {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)})
+    assert_succeeded(run_playbook("site.yml", str(larger)))
+    wait_until(lambda: "web3" in {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)})
     third = testinfra.get_host(f"ansible://web3?ansible_inventory={larger}&sudo=True")
     for site in ("harbour", "whoami"):
         got = Path(third.check_output("readlink /srv/%s/current", site)).name
-        assert got == live(site)[0], f"expected the others' release {live(site)[0]}, got {got}"
+        assert got == live(site)[0], f"expected the live release {live(site)[0]}, got {got}"
     assert third.check_output("find /srv/harbour/releases -name '*.sql.gz'") == "", "expected no migration"
-    assert database("SELECT COUNT(*) FROM harbour.listings") == sites, "expected nothing to be run once more"
-    again = run_playbook("site.yml", str(larger))
-    succeeded(again)
-    assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}, again.stdout
-    # And taken away again.
-    succeeded(run_playbook("site.yml", inventory, "--limit", "balancer1", "--tags", "balancer,nginx"))
+    assert database("SELECT COUNT(*) FROM harbour.listings") == listings, "expected no second setup"
+    repeated = run_playbook("site.yml", str(larger))
+    assert_succeeded(repeated)
+    assert set(re.findall(r"changed=(\d+)", repeated.stdout)) == {"0"}, repeated.stdout
+    # Remove web3 from the balancer.
+    assert_succeeded(run_playbook("site.yml", inventory, "--limit", "balancer1", "--tags", "balancer,nginx"))
     assert {visitor.get("https://whoami.test/").json()["host"] for _ in range(6)} == set(WEB)

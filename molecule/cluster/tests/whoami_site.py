@@ -9,34 +9,34 @@ from typing import Any
 
 from cryptography import x509
 
-MEMBER = Path(__file__).with_name("member.yml")
-PLACE = "https://whoami.test/"
+MEMBER_PLAYBOOK = Path(__file__).with_name("member.yml")
+WHOAMI_URL = "https://whoami.test/"
 
 
-def seen(visitor: Any, **headers: str) -> dict[str, Any]:
-    """What the application sees of a request."""
-    answer = visitor.get(PLACE, headers=headers)
-    assert answer.status_code == 200, f"expected 200, got {answer.status_code}: {answer.text[:200]}"
-    return answer.json()
+def request_whoami(visitor: Any, **headers: str) -> dict[str, Any]:
+    """Return the response of whoami: its host, and the headers that it received."""
+    response = visitor.get(WHOAMI_URL, headers=headers)
+    assert response.status_code == 200, f"expected 200, got {response.status_code}: {response.text[:200]}"
+    return response.json()
 
 
 def own_address(visitor: Any) -> str:
-    """The address from which this machine comes to the balancer."""
+    """Return the address from which the controller connects to the balancer."""
     with socket.create_connection(visitor.place(443), 5) as connection:
         return connection.getsockname()[0]
 
 
-def assert_address_survives(visitor: Any) -> None:
+def assert_client_address_is_forwarded(visitor: Any) -> None:
     forged = {"X-Forwarded-For": "198.51.100.7", "X-Real-IP": "198.51.100.7", "Forwarded": "for=198.51.100.7"}
     for headers in ({}, forged):
         for _ in range(4):  # both web hosts
-            got = seen(visitor, **headers)
+            got = request_whoami(visitor, **headers)
             assert got["X-Forwarded-For"] == [own_address(visitor)], got
             assert got["X-Forwarded-Proto"] == ["https"] and got["Host"] == ["whoami.test"], got
 
 
-def shown(visitor: Any) -> x509.Certificate:
-    """The certificate that visitors of the site whose is an ACME server's are shown."""
+def served_certificate(visitor: Any) -> x509.Certificate:
+    """Return the certificate that clients of the site `signed` receive."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
@@ -46,11 +46,11 @@ def shown(visitor: Any) -> x509.Certificate:
         return x509.load_der_x509_certificate(connection.getpeercert(True))
 
 
-def held(machine: Any, name: str) -> x509.Certificate:
-    """The certificate that a host has for that site."""
-    pem = machine(name).check_output("cat /etc/decanter/tls/signed/fullchain.pem")
+def stored_certificate(get_host: Any, name: str) -> x509.Certificate:
+    """Return the certificate of the site `signed` that a host has on its disk."""
+    pem = get_host(name).check_output("cat /etc/decanter/tls/signed/fullchain.pem")
     return x509.load_pem_x509_certificate(pem.encode())
 
 
-def by_pebble(made: x509.Certificate) -> bool:
-    return "Pebble" in made.issuer.rfc4514_string()
+def is_issued_by_pebble(certificate: x509.Certificate) -> bool:
+    return "Pebble" in certificate.issuer.rfc4514_string()

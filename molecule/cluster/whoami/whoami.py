@@ -1,4 +1,4 @@
-"""Says who asks, how, and which host answers; keeps what was posted."""
+"""Return the headers of a request and the name of the host. Append posted text to a file."""
 
 import os
 import socket
