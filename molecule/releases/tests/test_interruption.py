@@ -50,9 +50,9 @@ def interrupt(ssh, request, tmp_path):
     """Start a playbook. Kill it and its processes on the host as soon as a shell condition is true."""
 
     def run(playbook: str, changed_sites: dict, condition: str, *arguments: str) -> str:
-        (tmp_path / "interrupted.json").write_text(json.dumps({"sites": changed_sites}))
+        (tmp_path / "killed.json").write_text(json.dumps({"sites": changed_sites}))
         command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
-        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/interrupted.json"]
+        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/killed.json"]
         # Without Mitogen, the run is one process group here, and each module is a process on the host.
         environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STRATEGY": "linear"}
         # A module runs as Python without arguments and reads its code from standard input.
