@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""moto_server plus the answers that AWS gives and moto 5.2.5 does not."""
+"""moto_server with the behaviour of AWS that moto 5.2.5 lacks."""
 
 import json
 import sys
@@ -22,27 +22,30 @@ from moto.wafv2.responses import WAFV2Response
 
 
 def after(cls, name="__init__"):
-    """Run the decorated function after cls.name, with self, its result and its arguments."""
+    """Return a decorator: call the function after cls.name, with self, the result and the arguments.
+
+    A result of the function other than None replaces the result of cls.name.
+    """
 
     def wrap(hook):
         old = getattr(cls, name)
 
         def new(self, *args, **kw):
-            out = old(self, *args, **kw)
-            got = hook(self, out, *args, **kw)
-            return out if got is None else got
+            result = old(self, *args, **kw)
+            replacement = hook(self, result, *args, **kw)
+            return result if replacement is None else replacement
 
         setattr(cls, name, new)
 
     return wrap
 
 
-def refuse(cls, name, why):
-    """Have cls.name fail where why(self, *its arguments) has an answer."""
+def reject(cls, name, problem):
+    """Make cls.name raise an error if problem(self, *arguments) returns a message."""
     old = getattr(cls, name)
 
     def new(self, *args, **kw):
-        if message := why(self, *args, **kw):
+        if message := problem(self, *args, **kw):
             raise rds.InvalidDBInstanceStateFault(message)
         return old(self, *args, **kw)
 
@@ -53,7 +56,7 @@ EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
 
 
 @after(LaunchTemplates, "create_launch_template")
-def _(self, out):  # its own tags are no part of the template's data
+def _(self, out):  # AWS stores the tags of the template outside its data
     data = (
         self.ec2_backend.get_launch_template_by_name(self._get_param("LaunchTemplateName")).versions[0].data
     )
@@ -64,15 +67,15 @@ def _(self, out):  # its own tags are no part of the template's data
         del data["TagSpecifications"]
 
 
-# A version after the first has user data, too.
+# moto returns the user data of the first version only.
 LaunchTemplateVersion.user_data = property(
     lambda self: (data := self.data.get("UserData")) and parse_user_data(str(data))
 )
 
 
-def delete_launch_template_versions(self):  # the template goes right after them
+def delete_launch_template_versions(self):  # the template is deleted right after its versions
     return ActionResult(
-        {f"{how}DeletedLaunchTemplateVersions": [] for how in ("Successfully", "Unsuccessfully")}
+        {f"{outcome}DeletedLaunchTemplateVersions": [] for outcome in ("Successfully", "Unsuccessfully")}
     )
 
 
@@ -80,8 +83,8 @@ LaunchTemplates.delete_launch_template_versions = delete_launch_template_version
 
 
 @after(rds.RDSBackend, "describe_db_parameter_groups")
-def _(self, found, wanted):
-    name = wanted.get("db_parameter_group_name")
+def _(self, found, filters):
+    name = filters.get("db_parameter_group_name")
     if name and not found:
         raise rds.DBParameterGroupNotFoundError(name)
 
@@ -102,38 +105,38 @@ def _(self, *_, **__):
         self.iops, self._storage_throughput = self.iops or 3000, self._storage_throughput or 125
 
 
-# It goes in its own time: so often it is found after it was told to.
-TIMES_FOUND = 4
+# AWS deletes a database in the background: so many requests still find it.
+REQUESTS_UNTIL_DELETED = 4
 
 
 @after(rds.RDSBackend, "delete_db_instance")
 def _(self, database, db_instance_identifier, **__):
     self.databases[db_instance_identifier] = database
-    database.times_left = TIMES_FOUND
+    database.requests_left = REQUESTS_UNTIL_DELETED
 
 
 @after(rds.RDSBackend, "describe_db_instances")
 def _(self, found, *_, **__):
     for database in found:
         if database.status == "deleting":
-            database.times_left -= 1
-            if not database.times_left:
+            database.requests_left -= 1
+            if not database.requests_left:
                 del self.databases[database.db_instance_identifier]
 
 
-def going(self, db_instance_identifier, *_, **__):
+def deletion_problem(self, db_instance_identifier, *_, **__):
     found = self.databases.get(db_instance_identifier)
     return found and found.status == "deleting" and f"{db_instance_identifier} is being deleted"
 
 
-def used(self, name):
+def usage_problem(self, name):
     users = [each for each in self.databases.values() if each.db_subnet_group.name == name]
     return users and f"{name} is used by a database"
 
 
 for name in ("delete_db_instance", "modify_db_instance"):
-    refuse(rds.RDSBackend, name, going)
-refuse(rds.RDSBackend, "delete_subnet_group", used)
+    reject(rds.RDSBackend, name, deletion_problem)
+reject(rds.RDSBackend, "delete_subnet_group", usage_problem)
 
 
 @after(elb.FakeLoadBalancer)
@@ -165,7 +168,7 @@ def _(self, cluster, cache_cluster_id):
 
 
 def by_id(old):
-    """These take an ARN as well as an id."""
+    """Make a method accept an ARN as well as an ID."""
     return lambda self, key, *rest: old(self, key.rsplit("/", 1)[-1], *rest)
 
 
@@ -174,11 +177,11 @@ for name in ("schedule_key_deletion", "cancel_key_deletion", "enable_key", "disa
 
 
 @after(cache.ElastiCacheBackend, "describe_replication_groups")
-def _(self, found, *_, **__):  # as a database, it goes in its own time
+def _(self, found, *_, **__):  # AWS deletes replication groups in the background, too
     for group in found:
         if group.status == "deleting":
-            group.times_left = getattr(group, "times_left", TIMES_FOUND) - 1
-            if not group.times_left:
+            group.requests_left = getattr(group, "requests_left", REQUESTS_UNTIL_DELETED) - 1
+            if not group.requests_left:
                 del self.replication_groups[group.replication_group_id]
 
 
@@ -188,16 +191,16 @@ def _(self, _, log_group_name):
     filters[:] = [each for each in filters if each["logGroupName"] != log_group_name]
 
 
-members = cache.ReplicationGroup._set_node_members_clusters_disabled
+set_members = cache.ReplicationGroup._set_node_members_clusters_disabled
 
 
-def members_by_either(self, *, num_cache_clusters, replicas_per_node_group, **kw):
-    """A primary and replicas; AWS takes the number of all as well as that of replicas."""
+def set_members_by_either_number(self, *, num_cache_clusters, replicas_per_node_group, **kw):
+    """Accept the number of all nodes as well as that of replicas, as AWS does."""
     replicas = replicas_per_node_group or num_cache_clusters - 1
-    members(self, num_cache_clusters=num_cache_clusters, replicas_per_node_group=replicas, **kw)
+    set_members(self, num_cache_clusters=num_cache_clusters, replicas_per_node_group=replicas, **kw)
 
 
-cache.ReplicationGroup._set_node_members_clusters_disabled = members_by_either
+cache.ReplicationGroup._set_node_members_clusters_disabled = set_members_by_either_number
 
 
 def delete_cache_subnet_group(self):

@@ -1,4 +1,4 @@
-"""moto's server in the place of AWS, and playbooks that believe it."""
+"""moto's server as the stub of AWS, and playbooks that use it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SCENARIO = Path(__file__).parents[1]
 
 REGION = "eu-west-1"
 ZONE = "town.test"
-# Ansible hides it wherever it is part of a text, so it is part of no name.
-SECRET = "nobody-has-this-one"
+# Ansible masks the secret in every output, so no name may contain it.
+SECRET = "secret-of-the-stub"
 
 
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @dataclass
@@ -37,17 +37,17 @@ class Cloud:
     folder: Path
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
-    # What was there before anything was made.
+    # The resources of the account before the first run.
     empty: dict[str, list[str]] = field(default_factory=dict)
-    # What each run took.
+    # Tasks and seconds of each run.
     figures: list[str] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What keeps every call on this machine."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        """Return the environment variables that direct every call to the stub."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         return (
-            kept
+            inherited
             | ACCELERATED
             | {
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
@@ -66,13 +66,15 @@ class Cloud:
             self.server = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         end = time.monotonic() + 120
         while time.monotonic() < end:
-            with socket.socket() as asking:
-                if asking.connect_ex(("127.0.0.1", self.port)) == 0:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     break
             time.sleep(0.2)
         else:
-            raise AssertionError(f"moto did not start: {(self.folder / 'moto.log').read_text()}")
-        self.client("route53").create_hosted_zone(Name=ZONE, CallerReference="a test")
+            raise AssertionError(
+                f"expected moto to start within 120 s, got {(self.folder / 'moto.log').read_text()}"
+            )
+        self.client("route53").create_hosted_zone(Name=ZONE, CallerReference="test")
 
     def stop(self) -> None:
         if self.server:
@@ -85,17 +87,17 @@ class Cloud:
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{self.port}", **keys)
 
     def inventory(self, size: str) -> Path:
-        """A copy of the size's inventory, for a run writes to it."""
+        """Return a copy of the size's inventory, because a run writes to it."""
         folder = self.folder / size
         if not folder.exists():
             shutil.copytree(SCENARIO / "inventories" / size, folder)
         return folder
 
-    def begin(self, playbook: str, size: str, *more: str) -> Run:
+    def begin(self, playbook: str, size: str, *options: str) -> Run:
         command = [
             Path(sys.executable).parent / "ansible-playbook",
             *("-i", "localhost,", ROOT / f"playbooks/{playbook}.yml"),
-            *("-e", f"inventory={self.inventory(size)}", "-e", "yes=true", "-e", f"confirm={size}", *more),
+            *("-e", f"inventory={self.inventory(size)}", "-e", "yes=true", "-e", f"confirm={size}", *options),
         ]
         path = self.folder / f"{playbook}-{size}.log"
         with path.open("wb") as log:
@@ -105,21 +107,21 @@ class Cloud:
         return Run(f"{playbook} {size}", process, path, time.monotonic(), self.figures)
 
     def ansible(self, program: str, *arguments: str) -> str:
-        """What one of Ansible's programs says."""
+        """Return the output of one of Ansible's programs."""
         command = [Path(sys.executable).parent / program, *arguments]
         return subprocess.run(
             command, env=self.environment, check=True, capture_output=True, text=True
         ).stdout
 
-    def all_sizes(self, playbook: str, sizes: list[str], *more: str) -> dict[str, Run]:
-        """One playbook for each size, as many side by side as processors have nothing to do."""
+    def all_sizes(self, playbook: str, sizes: list[str], *options: str) -> dict[str, Run]:
+        """Run a playbook for each size, in parallel on the idle processors."""
 
-        def one(size: str) -> Run:
-            return self.begin(playbook, size, *more).end()
+        def run(size: str) -> Run:
+            return self.begin(playbook, size, *options).wait()
 
         idle = max(1, (os.cpu_count() or 1) - int(os.getloadavg()[0]))
         with ThreadPoolExecutor(idle) as pool:
-            return dict(zip(sizes, pool.map(one, sizes), strict=True))
+            return dict(zip(sizes, pool.map(run, sizes), strict=True))
 
 
 @dataclass
@@ -127,25 +129,27 @@ class Run:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
-    begun: float
+    start: float
     figures: list[str]
     seconds: float = 0.0
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
-    def end(self, limit: float = 900) -> Run:
+    def wait(self, limit: float = 900) -> Run:
         self.process.wait(limit)
-        self.seconds = time.monotonic() - self.begun
+        self.seconds = time.monotonic() - self.start
         return self
 
-    def counted(self, word: str) -> int:
-        found = re.search(rf"localhost +:.*\b{word}=(\d+)", self.said)
+    def count(self, word: str) -> int:
+        found = re.search(rf"localhost +:.*\b{word}=(\d+)", self.output)
         return int(found[1]) if found else -1
 
-    def succeeded(self, what: str) -> Run:
-        assert self.process.returncode == 0, f"{self.name}: expected success, got\n{self.said[-6000:]}"
-        ran = self.counted("ok")
-        self.figures.append(f"{what:24} {self.name:20} {ran:4} tasks {self.seconds:6.1f} s")
+    def assert_success(self, label: str) -> Run:
+        assert self.process.returncode == 0, (
+            f"{self.name}: expected exit status 0, got\n{self.output[-6000:]}"
+        )
+        tasks = self.count("ok")
+        self.figures.append(f"{label:24} {self.name:20} {tasks:4} tasks {self.seconds:6.1f} s")
         return self

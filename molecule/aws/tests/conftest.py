@@ -1,4 +1,4 @@
-"""The account of the scenario, which the tests of an environment's life share in the order of their files."""
+"""The AWS account of the scenario. All tests share it and run in the order of their files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from cloud import Cloud
-from environment import counted
+from environment import resources
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud = Cloud(tmp_path_factory.mktemp("aws"))
     cloud.start()
-    cloud.empty = counted(cloud)
+    cloud.empty = resources(cloud)
     yield cloud
     cloud.stop()
-    print("", "What each run took:", *cloud.figures, sep="\n")
+    print("", "Duration of each run:", *cloud.figures, sep="\n")

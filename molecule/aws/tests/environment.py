@@ -1,4 +1,4 @@
-"""An environment at AWS: what the account has of it."""
+"""The resources of an environment in the AWS account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jmespath
 import pytest
 from cloud import ZONE, Cloud
 
-# AWS_SIZES="small" is for who works on one of them.
+# AWS_SIZES="small" limits the tests to one size.
 SIZES = os.environ.get("AWS_SIZES", "small standard scaled").split()
 SINGLE = [size for size in SIZES if size != "scaled"]
 LARGER = [size for size in SIZES if size != "small"]
@@ -19,8 +19,8 @@ def only_with(size: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(size not in SIZES, reason=f"AWS_SIZES has no {size}")
 
 
-# By the service: what is asked, and a JMESPath of what there is.
-ALL = {
+# A service and its operation that lists resources: the JMESPath of their names.
+LISTINGS = {
     ("ec2", "describe_vpcs"): "Vpcs[].VpcId",
     ("ec2", "describe_subnets"): "Subnets[].SubnetId",
     ("ec2", "describe_security_groups"): "SecurityGroups[].GroupId",
@@ -56,95 +56,104 @@ ALL = {
 }
 
 
-def counted(cloud: Cloud) -> dict[str, list[str]]:
-    """What the account has, of every service that an environment asks for something."""
+def resources(cloud: Cloud) -> dict[str, list[str]]:
+    """Return the names of all resources of the account, by service and operation."""
     found = {}
-    for (service, ask), path in ALL.items():
-        found[f"{service} {ask}"] = sorted(jmespath.search(path, getattr(cloud.client(service), ask)()) or [])
+    for (service, operation), path in LISTINGS.items():
+        response = getattr(cloud.client(service), operation)()
+        found[f"{service} {operation}"] = sorted(jmespath.search(path, response) or [])
     acls = cloud.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
     policies = cloud.client("iam").list_policies(Scope="Local")["Policies"]
     kms = cloud.client("kms")
     keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
-    # They wait a week for their end, and their aliases with them.
-    going = {each["KeyId"] for each in keys if each["KeyState"] == "PendingDeletion"}
+    # KMS deletes a key a week after the request. Its aliases exist until then.
+    pending = {each["KeyId"] for each in keys if each["KeyState"] == "PendingDeletion"}
     aliases = {each["AliasName"]: each.get("TargetKeyId") for each in kms.list_aliases()["Aliases"]}
-    # AWS's own, such as that of disks.
-    others = {key for alias, key in aliases.items() if alias.startswith("alias/aws/")}
+    # AWS creates some keys itself, such as the one for disks.
+    aws_managed = {key for alias, key in aliases.items() if alias.startswith("alias/aws/")}
     return found | {
         "wafv2 list_web_acls": [each["Name"] for each in acls],
         "iam list_policies": [each["PolicyName"] for each in policies],
-        "kms list_keys": sorted({each["KeyId"] for each in keys} - going - others),
-        "kms list_aliases": sorted(alias for alias, key in aliases.items() if key not in going | others),
+        "kms list_keys": sorted({each["KeyId"] for each in keys} - pending - aws_managed),
+        "kms list_aliases": sorted(
+            alias for alias, key in aliases.items() if key not in pending | aws_managed
+        ),
     }
 
 
-def of(cloud: Cloud, size: str) -> dict[str, list[dict[str, str]]]:
+def tag_filters(cloud: Cloud, size: str) -> dict[str, list[dict[str, str]]]:
     return [
         {"Name": "tag:Project", "Values": ["decanter"]},
         {"Name": "tag:Environment", "Values": [size]},
     ]
 
 
-def group(cloud: Cloud, size: str, role: str) -> dict[str, Any]:
-    wanted = [{"Name": "group-name", "Values": [f"decanter-{size}-{role}"]}]
-    (found,) = cloud.client("ec2").describe_security_groups(Filters=wanted)["SecurityGroups"]
+def security_group(cloud: Cloud, size: str, role: str) -> dict[str, Any]:
+    filters = [{"Name": "group-name", "Values": [f"decanter-{size}-{role}"]}]
+    (found,) = cloud.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
     return found
 
 
-def let_in(found: dict[str, Any]) -> set[tuple[int, str]]:
-    """Each port and who reaches it: a network, or a group by its id."""
+def ingress(group: dict[str, Any]) -> set[tuple[int, str]]:
+    """Return the port and the source of each rule. A source is a network or the ID of a group."""
     return {
-        (rule["FromPort"], who)
-        for rule in found["IpPermissions"]
-        for who in [
+        (rule["FromPort"], source)
+        for rule in group["IpPermissions"]
+        for source in [
             *(each["CidrIp"] for each in rule["IpRanges"]),
             *(each["GroupId"] for each in rule["UserIdGroupPairs"]),
         ]
     }
 
 
-def same(what: str, got: Any, expected: Any) -> None:
-    assert got == expected, f"{what}: expected {expected}, got {got}"
+def assert_equal(name: str, got: Any, expected: Any) -> None:
+    assert got == expected, f"{name}: expected {expected}, got {got}"
 
 
 def assert_access(cloud: Cloud, size: str) -> None:
-    web = group(cloud, size, "web")
-    closed = cloud.client("ec2").describe_security_groups(
+    web = security_group(cloud, size, "web")
+    default = cloud.client("ec2").describe_security_groups(
         Filters=[{"Name": "vpc-id", "Values": [web["VpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
     )["SecurityGroups"][0]
-    same("the network's own group", (closed["IpPermissions"], closed["IpPermissionsEgress"]), ([], []))
-    world = {(80, "0.0.0.0/0"), (443, "0.0.0.0/0")}
+    assert_equal(
+        "default security group", (default["IpPermissions"], default["IpPermissionsEgress"]), ([], [])
+    )
+    public = {(80, "0.0.0.0/0"), (443, "0.0.0.0/0")}
     ssh = {(22, "198.18.5.0/24")}
     if size == "scaled":
-        balancer = group(cloud, size, "balancer")
-        same("the load balancer", let_in(balancer), world)
-        same("web hosts", let_in(web), ssh | {(443, balancer["GroupId"])})
-        same("Redis", let_in(group(cloud, size, "redis")), {(6379, web["GroupId"])})
+        balancer = security_group(cloud, size, "balancer")
+        assert_equal("ingress of the load balancer", ingress(balancer), public)
+        assert_equal("ingress of web hosts", ingress(web), ssh | {(443, balancer["GroupId"])})
+        assert_equal(
+            "ingress of Redis", ingress(security_group(cloud, size, "redis")), {(6379, web["GroupId"])}
+        )
     else:
-        same("web hosts", let_in(web), ssh | world)
+        assert_equal("ingress of web hosts", ingress(web), ssh | public)
     if size != "small":
-        database = group(cloud, size, "database")
-        same("the database", let_in(database), {(3306, web["GroupId"])})
-        same("ways out of the database", database["IpPermissionsEgress"], [])
+        database = security_group(cloud, size, "database")
+        assert_equal("ingress of the database", ingress(database), {(3306, web["GroupId"])})
+        assert_equal("egress of the database", database["IpPermissionsEgress"], [])
 
 
 def assert_web_host(cloud: Cloud, size: str) -> None:
     ec2 = cloud.client("ec2")
-    (reservation,) = ec2.describe_instances(Filters=of(cloud, size))["Reservations"]
+    (reservation,) = ec2.describe_instances(Filters=tag_filters(cloud, size))["Reservations"]
     (host,) = reservation["Instances"]
     options = host["MetadataOptions"]
-    same("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
+    assert_equal("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
     tags = {each["Key"]: each["Value"] for each in host["Tags"]}
     expected = {"Name": f"{size}-web1", "Project": "decanter", "Environment": size, "Role": "web"}
-    same("tags", tags, expected)
+    assert_equal("tags", tags, expected)
     volumes = ec2.describe_volumes(
         Filters=[{"Name": "attachment.instance-id", "Values": [host["InstanceId"]]}]
     )
-    same("disks", {(each["Encrypted"], each["VolumeType"]) for each in volumes["Volumes"]}, {(True, "gp3")})
+    assert_equal(
+        "disks", {(each["Encrypted"], each["VolumeType"]) for each in volumes["Volumes"]}, {(True, "gp3")}
+    )
     assert host["IamInstanceProfile"]["Arn"].endswith(f"/decanter-{size}-web"), host["IamInstanceProfile"]
-    (address,) = ec2.describe_addresses(Filters=of(cloud, size))["Addresses"]
-    same("where the address leads", address["InstanceId"], host["InstanceId"])
-    same("records", records(cloud, size), {f"{size}.{ZONE}.", f"www.{size}.{ZONE}."})
+    (address,) = ec2.describe_addresses(Filters=tag_filters(cloud, size))["Addresses"]
+    assert_equal("instance of the public address", address["InstanceId"], host["InstanceId"])
+    assert_equal("records", records(cloud, size), {f"{size}.{ZONE}.", f"www.{size}.{ZONE}."})
 
 
 def records(cloud: Cloud, size: str) -> set[str]:

@@ -9,41 +9,45 @@ from typing import Any
 import pytest
 import yaml
 from cloud import ROOT, ZONE, Cloud
-from environment import SINGLE, SIZES, assert_web_host, of, only_with, records, same
+from environment import SINGLE, SIZES, assert_equal, assert_web_host, only_with, records, tag_filters
 
-# Files that ask AWS for the hosts of an environment.
-OFFERED = sorted(ROOT.glob("inventories/*/aws_ec2.yml.example"))
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_the_image_is_the_newest_and_stays(cloud, size):
-    kept = yaml.safe_load((cloud.inventory(size) / "group_vars/all/aws_image.yml").read_text())
-    same("image", kept, {"aws_image": "ami-00000002"})
+# Inventory files that list the hosts of an environment in AWS.
+EXAMPLES = sorted(ROOT.glob("inventories/*/aws_ec2.yml.example"))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_other_roles_are_told_what_they_need(cloud, size):
+def test_newest_image_is_pinned(cloud, size):
+    pinned = yaml.safe_load((cloud.inventory(size) / "group_vars/all/aws_image.yml").read_text())
+    assert_equal("image", pinned, {"aws_image": "ami-00000002"})
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_provision_writes_the_variables_of_other_roles(cloud, size):
     text = (cloud.inventory(size) / "group_vars/all/aws_made.yml").read_text()
     written = yaml.safe_load(text)
     bucket = f"decanter-{size}-123456789012"
-    same("the bucket", written["aws_made"]["bucket"], bucket)
-    same(
+    assert_equal("bucket", written["aws_made"]["bucket"], bucket)
+    assert_equal(
         "logs",
         (written["cloudwatch_log_group"], written["cloudwatch_namespace"]),
         (f"/decanter/{size}", f"Decanter/{size}"),
     )
-    same("a database elsewhere", "mysql_host" in written, size != "small")
-    same("a load balancer", written.get("balancer_kind"), "alb" if size == "scaled" else None)
-    same("published in", written.get("fleet_bucket"), bucket if size == "scaled" else None)
+    assert_equal("mysql_host is defined", "mysql_host" in written, size != "small")
+    assert_equal("balancer_kind", written.get("balancer_kind"), "alb" if size == "scaled" else None)
+    assert_equal("fleet_bucket", written.get("fleet_bucket"), bucket if size == "scaled" else None)
     if size == "scaled":
-        subnets = cloud.client("ec2").describe_subnets(Filters=of(cloud, size))["Subnets"]
+        subnets = cloud.client("ec2").describe_subnets(Filters=tag_filters(cloud, size))["Subnets"]
         public = sorted(each["CidrBlock"] for each in subnets if each["MapPublicIpOnLaunch"])
-        same("whom hosts believe", sorted(written["balancer_networks"]), public)
+        assert_equal("balancer_networks", sorted(written["balancer_networks"]), public)
     if size == "small":
         return
-    asked = cloud.client("ssm").get_parameter(Name=f"/decanter/{size}/database/password", WithDecryption=True)
-    password = asked["Parameter"]["Value"]
-    assert len(password) == 40 and password not in text, "expected the password in no file"
+    response = cloud.client("ssm").get_parameter(
+        Name=f"/decanter/{size}/database/password", WithDecryption=True
+    )
+    password = response["Parameter"]["Value"]
+    assert len(password) == 40 and password not in text, (
+        f"expected a password of 40 characters that is not in aws_made.yml, got {len(password)}"
+    )
     command = [
         "-i",
         "localhost,",
@@ -54,79 +58,89 @@ def test_other_roles_are_told_what_they_need(cloud, size):
         "localhost",
     ]
     folder = cloud.inventory(size)
-    shown = cloud.ansible("ansible", *command, "-e", f"@{folder}/group_vars/all/aws_made.yml")
-    assert password in shown, f"expected what the parameter store has, got {shown}"
+    output = cloud.ansible("ansible", *command, "-e", f"@{folder}/group_vars/all/aws_made.yml")
+    assert password in output, f"expected the password of the parameter store, got {output}"
 
 
 @pytest.mark.parametrize("size", SINGLE)
-def test_a_web_host(cloud, size):
+def test_single_web_host_matches_the_settings(cloud, size):
     assert_web_host(cloud, size)
 
 
 @only_with("scaled")
-def test_several_web_hosts_and_what_is_before_them(cloud):
+def test_scaled_environment_matches_the_settings(cloud):
     scaling = cloud.client("autoscaling")
     (found,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
-    same("how many", (found["MinSize"], found["MaxSize"], len(found["Instances"])), (2, 4, 2))
-    same("zones", len(found["AvailabilityZones"]), 2)
+    assert_equal(
+        "sizes of the group", (found["MinSize"], found["MaxSize"], len(found["Instances"])), (2, 4, 2)
+    )
+    assert_equal("number of zones", len(found["AvailabilityZones"]), 2)
     versions = cloud.client("ec2").describe_launch_template_versions(LaunchTemplateName="decanter-scaled-web")
     data = max(versions["LaunchTemplateVersions"], key=lambda each: each["VersionNumber"])[
         "LaunchTemplateData"
     ]
     options = data["MetadataOptions"]
-    same("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
-    same("disks", [each["Ebs"]["Encrypted"] for each in data["BlockDeviceMappings"]], [True])
+    assert_equal("IMDSv2", (options["HttpTokens"], options["HttpPutResponseHopLimit"]), ("required", 1))
+    assert_equal("disks", [each["Ebs"]["Encrypted"] for each in data["BlockDeviceMappings"]], [True])
     balancing = cloud.client("elbv2")
     (balancer,) = balancing.describe_load_balancers()["LoadBalancers"]
     arn = balancer["LoadBalancerArn"]
     listeners = {
         each["Port"]: each for each in balancing.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     }
-    same("HTTP", listeners[80]["DefaultActions"][0]["Type"], "redirect")
-    same("HTTPS", listeners[443]["DefaultActions"][0]["Type"], "forward")
+    assert_equal("HTTP", listeners[80]["DefaultActions"][0]["Type"], "redirect")
+    assert_equal("HTTPS", listeners[443]["DefaultActions"][0]["Type"], "forward")
     (firewall,) = cloud.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
-    guarded = cloud.client("wafv2").list_resources_for_web_acl(WebACLArn=firewall["ARN"])["ResourceArns"]
-    same("what the firewall is before", guarded, [arn])
-    same("records", records(cloud, "scaled"), {f"scaled.{ZONE}.", f"www.scaled.{ZONE}."})
+    protected = cloud.client("wafv2").list_resources_for_web_acl(WebACLArn=firewall["ARN"])["ResourceArns"]
+    assert_equal("load balancer of the firewall", protected, [arn])
+    assert_equal("records", records(cloud, "scaled"), {f"scaled.{ZONE}.", f"www.scaled.{ZONE}."})
     (targets,) = balancing.describe_target_groups()["TargetGroups"]
-    asked = [targets[f"HealthCheck{what}"] for what in ("Protocol", "Path", "IntervalSeconds")]
-    same("what is asked of each host", asked, ["HTTPS", "/.decanter/health/harbour", 5])
-    same("where hosts listen", (targets["Protocol"], targets["Port"]), ("HTTPS", 443))
-    same("the group asks", found["HealthCheckType"], "EC2")
-    same("before the first deploy", (hooks(cloud), told(data)["hook"]), ([], ""))
+    health_check = [targets[f"HealthCheck{key}"] for key in ("Protocol", "Path", "IntervalSeconds")]
+    assert_equal("health check of the target group", health_check, ["HTTPS", "/.decanter/health/harbour", 5])
+    assert_equal("port of the hosts", (targets["Protocol"], targets["Port"]), ("HTTPS", 443))
+    assert_equal("health check of the Auto Scaling group", found["HealthCheckType"], "EC2")
+    assert_equal(
+        "lifecycle hooks before the first deploy",
+        (lifecycle_hooks(cloud), bootstrap_settings(data)["hook"]),
+        ([], ""),
+    )
     (redis,) = cloud.client("elasticache").describe_replication_groups()["ReplicationGroups"]
-    same("Redis", (redis["AtRestEncryptionEnabled"], redis["TransitEncryptionEnabled"]), (True, True))
-    same("its nodes", len(redis["MemberClusters"]), 2)
+    assert_equal(
+        "encryption of Redis",
+        (redis["AtRestEncryptionEnabled"], redis["TransitEncryptionEnabled"]),
+        (True, True),
+    )
+    assert_equal("nodes of Redis", len(redis["MemberClusters"]), 2)
 
 
-def hooks(cloud: Cloud) -> list[tuple[Any, ...]]:
+def lifecycle_hooks(cloud: Cloud) -> list[tuple[Any, ...]]:
     scaling = cloud.client("autoscaling")
     found = scaling.describe_lifecycle_hooks(AutoScalingGroupName="decanter-scaled-web")["LifecycleHooks"]
-    wanted = ("LifecycleHookName", "LifecycleTransition", "DefaultResult", "HeartbeatTimeout")
-    return [tuple(each[key] for key in wanted) for each in found]
+    keys = ("LifecycleHookName", "LifecycleTransition", "DefaultResult", "HeartbeatTimeout")
+    return [tuple(each[key] for key in keys) for each in found]
 
 
-def told(data: dict[str, Any]) -> dict[str, Any]:
-    """What a new host is told by its user data."""
+def bootstrap_settings(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings in the user data of a launch template."""
     script = base64.b64decode(data["UserData"]).decode()
     return json.loads(script.split("<<'JSON'\n")[1].split("\nJSON\n")[0])
 
 
 @only_with("scaled")
-def test_new_hosts_make_themselves_once_something_is_published(cloud):
-    """And what was spoilt is repaired by the same run."""
+def test_new_hosts_bootstrap_after_the_first_publication(cloud):
+    """The same run repairs the bucket policy and the firewall."""
     s3, bucket = cloud.client("s3"), "decanter-scaled-123456789012"
-    # What stands for AWS is asked without TLS.
+    # The policy denies requests without TLS, and the stub has no TLS.
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="decanter/live.json", Body=b"{}")
     password = {"Name": "/decanter/scaled/vault/password", "Type": "SecureString", "Value": "a"}
     cloud.client("ssm").put_parameter(**password, KeyId="alias/decanter-scaled")
     arn = cloud.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
     cloud.client("wafv2").disassociate_web_acl(ResourceArn=arn)
-    run = cloud.begin("provision", "scaled").end().succeeded("published, repaired")
-    same("changed", run.counted("changed"), 4)
-    serves = ("decanter-scaled-serves", "autoscaling:EC2_INSTANCE_LAUNCHING", "ABANDON", 1800)
-    same("who is waited for", hooks(cloud), [serves])
+    run = cloud.begin("provision", "scaled").wait().assert_success("published, repaired")
+    assert_equal("changed tasks", run.count("changed"), 4)
+    hook = ("decanter-scaled-serves", "autoscaling:EC2_INSTANCE_LAUNCHING", "ABANDON", 1800)
+    assert_equal("lifecycle hooks", lifecycle_hooks(cloud), [hook])
     versions = cloud.client("ec2").describe_launch_template_versions(
         LaunchTemplateName="decanter-scaled-web", Versions=["$Latest"]
     )
@@ -134,27 +148,31 @@ def test_new_hosts_make_themselves_once_something_is_published(cloud):
         "bucket": bucket,
         "prefix": "decanter",
         "region": "eu-west-1",
-        "hook": serves[0],
+        "hook": hook[0],
         "vault_parameter": password["Name"],
     }
-    same("a new host is told", told(versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]), expected)
-    run = cloud.begin("provision", "scaled").end().succeeded("nothing to do")
-    same("changed in a second run", run.counted("changed"), 0)
+    assert_equal(
+        "settings of a new host",
+        bootstrap_settings(versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]),
+        expected,
+    )
+    run = cloud.begin("provision", "scaled").wait().assert_success("unchanged")
+    assert_equal("changed tasks of the second run", run.count("changed"), 0)
 
 
-@pytest.mark.skipif(not OFFERED, reason="no inventory asks AWS for its hosts")
+@pytest.mark.skipif(not EXAMPLES, reason="no inventory lists its hosts in AWS")
 @pytest.mark.parametrize("size", SIZES)
-def test_an_inventory_lists_the_hosts_of_its_environment_alone(cloud, size):
-    found = cloud.client("ec2").describe_instances(Filters=of(cloud, size))["Reservations"]
+def test_aws_inventory_lists_only_hosts_of_its_environment(cloud, size):
+    found = cloud.client("ec2").describe_instances(Filters=tag_filters(cloud, size))["Reservations"]
     expected = {host["InstanceId"] for each in found for host in each["Instances"]}
-    for offered in OFFERED:
-        folder = cloud.folder / f"asked-{size}-{offered.parent.name}"
+    for example in EXAMPLES:
+        folder = cloud.folder / f"aws-{size}-{example.parent.name}"
         folder.mkdir()
-        text = offered.read_text()
-        own = f"tag:Environment: {offered.parent.name}"
-        assert own in text, f"{offered}: expected {own}"
-        (folder / "aws_ec2.yml").write_text(text.replace(own, f"tag:Environment: {size}"))
+        text = example.read_text()
+        tag = f"tag:Environment: {example.parent.name}"
+        assert tag in text, f"{example}: expected {tag}"
+        (folder / "aws_ec2.yml").write_text(text.replace(tag, f"tag:Environment: {size}"))
         listed = json.loads(cloud.ansible("ansible-inventory", "-i", str(folder), "--list"))
         for role in ("web", "database"):
             got = {f"i-{name.rsplit('-i-', 1)[-1]}" for name in listed[role]["hosts"]}
-            same(f"{offered.parent.name}'s hosts in {role}", got, expected)
+            assert_equal(f"{example.parent.name}: hosts of the group {role}", got, expected)

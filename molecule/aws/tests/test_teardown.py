@@ -1,20 +1,20 @@
-"""An environment is destroyed, and its backups are kept."""
+"""Destroy an environment, with and without its backups."""
 
 from __future__ import annotations
 
 import time
 
-from environment import SIZES, counted, only_with, records, same
+from environment import SIZES, assert_equal, only_with, records, resources
 
 
-def test_a_teardown_is_refused_without_the_name(cloud):
-    run = cloud.begin("teardown", SIZES[0], "-e", "confirm=another").end()
-    assert run.process.returncode != 0 and "Nothing was destroyed" in " ".join(run.said.split()), run.said
+def test_teardown_with_a_wrong_name_destroys_nothing(cloud):
+    run = cloud.begin("teardown", SIZES[0], "-e", "confirm=another").wait()
+    assert run.process.returncode != 0 and "Nothing was destroyed" in " ".join(run.output.split()), run.output
 
 
 @only_with("standard")
-def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
-    """The next test finishes it."""
+def test_teardown_can_be_interrupted_while_rds_deletes(cloud):
+    """The next test completes the teardown."""
 
     def status() -> str:
         found = cloud.client("rds").describe_db_instances(DBInstanceIdentifier="decanter-standard")
@@ -24,36 +24,40 @@ def test_a_teardown_may_be_cut_off_while_the_database_goes(cloud):
     while status() != "deleting" and run.process.poll() is None:
         time.sleep(0.5)
     run.process.terminate()
-    run.end()
-    assert run.process.returncode != 0, f"expected that it was cut off, got\n{run.said[-3000:]}"
-    same("the database", status(), "deleting")
+    run.wait()
+    assert run.process.returncode != 0, f"expected an interrupted run, got\n{run.output[-3000:]}"
+    assert_equal("status of the database", status(), "deleting")
 
 
 @only_with("standard")
-def test_backups_are_kept(cloud):
-    cloud.begin("teardown", "standard").end().succeeded("destroyed but backups")
-    left = {
-        what: [each for each in found if "decanter-standard" in each]
-        for what, found in counted(cloud).items()
+def test_teardown_keeps_backups(cloud):
+    cloud.begin("teardown", "standard").wait().assert_success("destroyed, backups kept")
+    remaining = {
+        listing: [each for each in found if "decanter-standard" in each]
+        for listing, found in resources(cloud).items()
         if any("decanter-standard" in each for each in found)
     }
-    (snapshot,) = left.pop("rds describe_db_snapshots", ["none"])
-    assert snapshot.startswith("decanter-standard-2"), f"expected a last snapshot, got {snapshot}"
-    kept = {
+    (snapshot,) = remaining.pop("rds describe_db_snapshots", ["none"])
+    assert snapshot.startswith("decanter-standard-2"), f"expected a final snapshot, got {snapshot}"
+    expected = {
         "s3 list_buckets": ["decanter-standard-123456789012"],
         "kms list_aliases": ["alias/decanter-standard"],
     }
-    same("what is kept", left, kept)
+    assert_equal("remaining resources", remaining, expected)
 
 
-def test_nothing_is_left(cloud):
+def test_teardown_without_backups_leaves_nothing(cloud):
     if "scaled" in SIZES:
-        # There is something in it, which what stands for AWS is asked for without TLS.
+        # The bucket is not empty. Its policy denies requests without TLS, and the stub has no TLS.
         cloud.client("s3").delete_bucket_policy(Bucket="decanter-scaled-123456789012")
     for _, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
-        run.succeeded("destroyed")
+        run.assert_success("destroyed")
     for size, run in cloud.all_sizes("teardown", SIZES, "-e", "keep=false").items():
-        same(f"{size}: changed in a second run", run.succeeded("destroyed again").counted("changed"), 0)
-        assert "nothing is there" in run.said, f"{size}: expected that nothing is left, got {run.said}"
-        same(f"{size}: records", records(cloud, size), set())
-    same("what is left", counted(cloud), cloud.empty)
+        assert_equal(
+            f"{size}: changed tasks of the second run",
+            run.assert_success("destroyed again").count("changed"),
+            0,
+        )
+        assert "nothing is there" in run.output, f"{size}: expected an empty environment, got {run.output}"
+        assert_equal(f"{size}: records", records(cloud, size), set())
+    assert_equal("remaining resources", resources(cloud), cloud.empty)

@@ -1,4 +1,4 @@
-"""A browser as people have one, and what no page may do to it."""
+"""Windows of a browser that resolves Harbour's name to the host, and assertions on each page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from playwright.sync_api import (
 
 NAME = "harbour.test"
 SITE = f"https://{NAME}"
-NARROW, WIDE = 360, 1280  # pixels: a small telephone, a laptop
+NARROW, WIDE = 360, 1280  # pixels: a small phone, a laptop
 HEIGHT = {NARROW: 740, WIDE: 800}
-# Milliseconds: a machine that makes hosts beside the tests is slow, and nothing here measures time.
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
-# Debian's, or what a runner of CI has instead.
+# Milliseconds. The machine is slow while other scenarios create hosts, and no test here measures time.
+TIMEOUT = 60_000
+expect.set_options(timeout=TIMEOUT)
+# Chromium of Debian, or Chrome of a CI runner.
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--disable-gpu",
@@ -39,33 +39,33 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Or a picture depends on the machine that it is taken on.
+    # Equal screenshots on all machines.
     "--force-color-profile=srgb",
     "--font-render-hinting=none",
 ]
-# The policy of every page forbids what is not its own; who breaks it is told here, even where no script runs.
+# Reports violations of the Content-Security-Policy in the console, also with JavaScript disabled.
 REPORT = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.effectiveDirective} forbids ${event.blockedURI} ${event.sample}`))"""
 
 
 @dataclass
-class Place:
-    """Where the host is reached, and who vouches for it."""
+class Endpoint:
+    """The address of the host, and the file of the CA that signed its certificate."""
 
     address: str
     port: int
     ca: str
 
-    def trusted_by(self, home: Path) -> Path:
-        """A home folder in which Chromium finds the lab's authority among those that it trusts."""
+    def create_home(self, home: Path) -> Path:
+        """Create a home folder in which Chromium trusts the lab's CA, and return its path."""
         store = home / ".pki/nssdb"
         store.mkdir(parents=True)
         for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "lab", "-i", self.ca]):
             subprocess.run(["certutil", "-d", f"sql:{store}", *arguments], check=True, capture_output=True)
         return home
 
-    def browser(self, playwright: Playwright, home: Path) -> Browser:
-        """A browser for which Harbour's name is this host's, and no other name leads anywhere."""
+    def launch(self, playwright: Playwright, home: Path) -> Browser:
+        """Launch Chromium. Harbour's name resolves to the host, and no other name resolves."""
         assert PROGRAM, "expected Chromium on this machine: bin/setup browser installs it"
         rules = f"MAP {NAME} {self.address}:{self.port}, MAP * ~NOTFOUND"
         environment = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
@@ -76,55 +76,57 @@ class Place:
 
 @dataclass
 class Visit:
-    """A browser's window, and what the pages in it did that they may not."""
+    """A window of the browser, and the faults of its pages."""
 
     context: BrowserContext
     script: bool = True
-    complaints: list[str] = field(default_factory=list)
-    # Statuses of pages that are meant to be refused.
-    refused: set[int] = field(default_factory=set)
-    # What scripts ask for and is refused in the same way.
-    tolerated: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    # Error statuses that the test expects of pages.
+    expected_statuses: set[int] = field(default_factory=set)
+    # Paths of requests by scripts with the same expected statuses.
+    expected_paths: set[str] = field(default_factory=set)
     releases: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.context.add_init_script(REPORT)
         self.context.on("console", self._console)
-        self.context.on("weberror", lambda error: self.complaints.append(f"error: {error.error}"))
+        self.context.on("weberror", lambda error: self.faults.append(f"error: {error.error}"))
         self.context.on("requestfailed", self._failed)
         self.context.on("response", self._response)
-        self.context.set_default_timeout(PATIENCE)
+        self.context.set_default_timeout(TIMEOUT)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # Not of a page that is refused: _response looks at each, and knows which are meant to be.
-        refused = "the server responded with a status of" in message.text
-        if message.type in ("error", "warning") and not refused:
-            self.complaints.append(f"console: {message.text}")
+        # _response checks the status of each response.
+        error_status = "the server responded with a status of" in message.text
+        if message.type in ("error", "warning") and not error_status:
+            self.faults.append(f"console: {message.text}")
 
     def _failed(self, request: Request) -> None:
-        # Who goes on to the next page does not wait for the last picture.
+        # The browser aborts requests of a page when the test opens the next page.
         if request.failure != "net::ERR_ABORTED":
-            self.complaints.append(f"failed: {request.url} {request.failure}")
+            self.faults.append(f"failed: {request.url} {request.failure}")
 
     def _response(self, response: Response) -> None:
         if "x-release" in response.headers:
             self.releases.append(response.headers["x-release"])
-        meant = response.request.is_navigation_request() or urlsplit(response.url).path in self.tolerated
-        if response.status >= 400 and not (meant and response.status in self.refused):
-            self.complaints.append(f"status: {response.url} {response.status}")
+        expected = (
+            response.request.is_navigation_request() or urlsplit(response.url).path in self.expected_paths
+        )
+        if response.status >= 400 and not (expected and response.status in self.expected_statuses):
+            self.faults.append(f"status: {response.url} {response.status}")
 
     def page(self) -> Page:
         return self.context.new_page()
 
-    def assert_quiet(self) -> None:
-        assert not self.complaints, f"expected a quiet console, got {self.complaints}"
+    def assert_no_faults(self) -> None:
+        assert not self.faults, f"expected no faults, got {self.faults}"
 
 
 @contextmanager
 def visit(
     browser: Browser, width: int = WIDE, *, script: bool = True, scheme: Any = "light", **options: Any
 ) -> Iterator[Visit]:
-    """A window that knows nothing of the others; at its end there may be no complaint."""
+    """Open a window without cookies of the others. Raise at its end if its pages had faults."""
     context = browser.new_context(
         base_url=SITE,
         viewport={"width": width, "height": HEIGHT[width]},
@@ -133,23 +135,23 @@ def visit(
         locale="en-GB",
         **options,
     )
-    one = Visit(context, script)
-    yield one
+    window = Visit(context, script)
+    yield window
     context.close()
-    one.assert_quiet()
+    window.assert_no_faults()
 
 
-# What is wider than the window: the page itself, or what a frame that scrolls does not hold.
+# Elements that are wider than the window, except in a frame that scrolls, and the page itself.
 WIDER = """() => {
   const width = document.documentElement.clientWidth;
-  const held = (element) => {
+  const scrolls = (element) => {
     for (let up = element.parentElement; up && up !== document.body; up = up.parentElement)
       if (getComputedStyle(up).overflowX !== "visible") return true;
     return false;
   };
   const found = [...document.querySelectorAll("body *")].filter((element) => {
     const box = element.getBoundingClientRect();
-    return box.width && box.right > width + 1 && !held(element);
+    return box.width && box.right > width + 1 && !scrolls(element);
   }).map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
   return document.documentElement.scrollWidth > width ? ["the page", ...found] : found;
 }"""
@@ -160,7 +162,7 @@ def assert_fits(page: Page) -> None:
     assert not found, f"expected nothing wider than the window on {page.url}, got {found}"
 
 
-# What has the focus, whether it shows, and whether that is inside the window.
+# The focused element: its text, whether it has a focus ring, and whether it is inside the window.
 FOCUSED = """() => {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
@@ -169,29 +171,29 @@ FOCUSED = """() => {
   const shape = element.closest("svg") && element.querySelector("path");
   const text = (element.textContent || element.name || "").trim().slice(0, 40);
   return {
-    what: `${element.tagName.toLowerCase()} ${text}`,
+    name: `${element.tagName.toLowerCase()} ${text}`,
     ring:
       rings.some((style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) ||
       (shape && parseFloat(getComputedStyle(shape).strokeWidth) >= 3),
-    seen: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+    inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
   };
 }"""
 
 
-def focused(page: Page) -> dict[str, Any] | None:
-    """What has the focus, if anything in the page has."""
+def focused_element(page: Page) -> dict[str, Any] | None:
+    """Return the name, ring and position of the focused element, or None."""
     return page.evaluate(FOCUSED)
 
 
-def assert_keyboard(page: Page, most: int = 60) -> None:
-    """Whoever has no mouse sees where they are, from the top of the page to its end or so many steps on."""
+def assert_keyboard(page: Page, limit: int = 60) -> None:
+    """Raise if the focus is invisible at one of the first steps by Tab from the top of the page."""
     page.evaluate("document.activeElement.blur()")
-    for step in range(most):
+    for step in range(limit):
         page.keyboard.press("Tab")
-        found = focused(page)
-        if found is None:
-            assert step > 4, f"expected to come through {page.url} by keyboard, got {step} steps"
+        found = focused_element(page)
+        if not found:
+            assert step > 4, f"expected more than 4 steps by Tab on {page.url}, got {step}"
             break
-        what = f"{found['what']!r} of {page.url}"
-        assert found["ring"], f"expected the focus to show, got none at {what}"
-        assert found["seen"], f"expected the focus inside the window, got it outside at {what}"
+        name = f"{found['name']!r} of {page.url}"
+        assert found["ring"], f"expected a visible focus, got none at {name}"
+        assert found["inside"], f"expected the focus inside the window, got it outside at {name}"

@@ -1,4 +1,4 @@
-"""The host, a browser that trusts it, and who moderates."""
+"""Fixtures: the host, a browser that trusts the lab's CA, a moderator, and visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
-from browsing import NARROW, WIDE, Place, Visit, visit
+from browsing import NARROW, WIDE, Endpoint, Visit, visit
 from homes import photograph, publish_new
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
@@ -23,39 +23,39 @@ pytest_plugins = ["tests.hosts.fixtures.lab"]
 
 SCREENSHOTS = ROOT / ".lab/screenshots"
 MAILS = "/var/mail/harbour.test"
-WAYS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]
+VARIANTS = [(width, script) for width in (NARROW, WIDE) for script in (True, False)]
 
 
 @pytest.fixture(scope="session")
-def machine(inventory) -> testinfra.host.Host:
-    """The scenario's host, to root."""
+def lab_host(inventory) -> testinfra.host.Host:
+    """Return the host of the scenario, with commands run as root."""
     return testinfra.get_host(f"ansible://browser?ansible_inventory={inventory}&sudo=True")
 
 
 @pytest.fixture(scope="session")
-def place(inventory) -> Place:
+def endpoint(inventory) -> Endpoint:
     lab = yaml.safe_load((Path(inventory) / "hosts.yml").read_text())["all"]
     host = lab["hosts"]["browser"]
-    return Place(host["ansible_host"], host["lab_https_port"], f"{lab['vars']['lab_directory']}/ca.crt")
+    return Endpoint(host["ansible_host"], host["lab_https_port"], f"{lab['vars']['lab_directory']}/ca.crt")
 
 
 @pytest.fixture(scope="session")
-def trusting(place, tmp_path_factory) -> Path:
-    """The home of somebody who trusts the lab's authority."""
-    return place.trusted_by(tmp_path_factory.mktemp("home"))
+def browser_home(endpoint, tmp_path_factory) -> Path:
+    """Return a home folder in which Chromium trusts the lab's CA."""
+    return endpoint.create_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as one:
-        yield one
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @pytest.fixture(scope="session")
-def browser(playwright, place, trusting) -> Iterator[Browser]:
-    one = place.browser(playwright, trusting)
-    yield one
-    one.close()
+def browser(playwright, endpoint, browser_home) -> Iterator[Browser]:
+    browser = endpoint.launch(playwright, browser_home)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -64,34 +64,34 @@ def photos(browser, tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fresh(machine) -> Callable[[], None]:
-    """Whoever ran the tests within the last hour has used up what one visitor may send."""
+def reset_limits(lab_host) -> Callable[[], None]:
+    """Reset Harbour's limits of requests, which earlier tests of the same hour have used."""
 
-    def forget() -> None:
-        machine.check_output("redis-cli -s /run/redis-harbour/redis.sock flushall")
+    def reset() -> None:
+        lab_host.check_output("redis-cli -s /run/redis-harbour/redis.sock flushall")
 
-    forget()
-    return forget
+    reset()
+    return reset
 
 
 @pytest.fixture(scope="session")
-def flask(machine) -> Callable[[str], None]:
-    """Run a command of the live release, in a shell, as its site would."""
+def flask(lab_host) -> Callable[[str], None]:
+    """Run a shell command in the live release, as the user of the site."""
 
     def run(command: str) -> None:
-        release = Path(machine.check_output("readlink /srv/harbour/current")).name
-        # The same command would not be run again.
-        once = f"{command} # {secrets.token_hex(4)}"
-        arguments = json.dumps({"site": "harbour", "release": release, "commands": [once]})
-        told = machine.ansible("decanter.stack.release_setup", arguments, become=True, check=False)
-        assert "log" in told, f"expected {command.split()[0]} to end well, got {told['msg']}"
+        release = Path(lab_host.check_output("readlink /srv/harbour/current")).name
+        # release_setup runs a command only once.
+        unique_command = f"{command} # {secrets.token_hex(4)}"
+        arguments = json.dumps({"site": "harbour", "release": release, "commands": [unique_command]})
+        result = lab_host.ansible("decanter.stack.release_setup", arguments, become=True, check=False)
+        assert "log" in result, f"expected {command.split()[0]} to succeed, got {result['msg']}"
 
     return run
 
 
 @pytest.fixture(scope="session")
 def login(flask) -> tuple[str, str]:
-    """A moderator's name and password."""
+    """Create a moderator. Return the name and the password."""
     name, password = f"warden-{secrets.token_hex(3)}", secrets.token_urlsafe(18)
     flask(f"(echo {password}; echo {password}) | flask moderators add {name}")
     return name, password
@@ -99,30 +99,30 @@ def login(flask) -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def home(browser, login, photos) -> str:
-    """The path of a home with photos that anybody sees."""
+    """Publish a home with photos. Return its path."""
     return publish_new(browser, login, "A house where every window looks at the water", photos)
 
 
 @pytest.fixture(scope="session")
-def mails(machine) -> Callable[[str], list[EmailMessage]]:
-    """The mails in which a text stands, once there is one."""
+def mails(lab_host) -> Callable[[str], list[EmailMessage]]:
+    """Wait for mails that contain a text, and return them."""
 
-    def come(text: str) -> list[EmailMessage]:
-        ends = time.monotonic() + 60
-        while not (names := machine.run("grep -l -- %s %s/*", text, MAILS).stdout.split()):
-            assert time.monotonic() < ends, f"expected a mail with {text!r} within a minute, got none"
+    def wait_for(text: str) -> list[EmailMessage]:
+        end = time.monotonic() + 60
+        while not (names := lab_host.run("grep -l -- %s %s/*", text, MAILS).stdout.split()):
+            assert time.monotonic() < end, f"expected a mail with {text!r} within a minute, got none"
             time.sleep(0.3)
-        contents = (machine.check_output("cat %s", name) for name in names)
+        contents = (lab_host.check_output("cat %s", name) for name in names)
         return [email.message_from_string(content, policy=email.policy.default) for content in contents]
 
-    return come
+    return wait_for
 
 
-@pytest.fixture(params=WAYS, ids=lambda one: f"{one[0]}-{'script' if one[1] else 'plain'}")
-def visitor(browser, fresh, request) -> Iterator[Visit]:
-    """Somebody with a telephone or a laptop, with JavaScript or without."""
+@pytest.fixture(params=VARIANTS, ids=lambda variant: f"{variant[0]}-{'script' if variant[1] else 'plain'}")
+def visitor(browser, reset_limits, request) -> Iterator[Visit]:
+    """Yield the window of a visitor with a phone or a laptop, with or without JavaScript."""
     width, script = request.param
-    # All of them have one address, and do more than one person may.
-    fresh()
-    with visit(browser, width, script=script) as one:
-        yield one
+    # All visitors have one address here, and exceed the limits of one.
+    reset_limits()
+    with visit(browser, width, script=script) as window:
+        yield window

@@ -1,4 +1,4 @@
-"""What people do with homes: offer them, publish them. Used by more than one test."""
+"""Steps of several tests: offer and publish homes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ DESCRIPTION = (
     "Every window looks at the water, and the one on the stairs looks at the lighthouse.\n\n"
     "The kitchen is new, the range is not, and both work. Bring a dog."
 )
-# Skies above the drawings that stand for photographs.
+# Gradients behind the drawings that replace photographs.
 SKIES = ("#bfe0e6, #f7f0dc", "#f6cfa8, #fdf0d6", "#9dcbdc, #e8f1ea")
 
 
 def photograph(browser: Browser, drawings: Path, folder: Path) -> list[Path]:
-    """Three JPEGs as a camera makes them, of Harbour's own drawings."""
-    taken = []
+    """Write three JPEGs with Harbour's drawings, and return their paths."""
+    paths = []
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
     for kind, sky in zip(("house", "cottage", "houseboat"), SKIES, strict=True):
         drawing = (drawings / f"{kind}.svg").read_text()
@@ -25,10 +25,10 @@ def photograph(browser: Browser, drawings: Path, folder: Path) -> list[Path]:
             f"<style>body {{ margin: 0; background: linear-gradient({sky} 70%) }}"
             f" svg {{ width: 100vw; height: 100vh }}</style>{drawing}"
         )
-        taken.append(folder / f"{kind}.jpg")
-        page.screenshot(path=taken[-1], type="jpeg", quality=90)
+        paths.append(folder / f"{kind}.jpg")
+        page.screenshot(path=paths[-1], type="jpeg", quality=90)
     page.close()
-    return taken
+    return paths
 
 
 def fill(page: Page, title: str, photos: list[Path]) -> None:
@@ -48,7 +48,7 @@ def fill(page: Page, title: str, photos: list[Path]) -> None:
 
 
 def offer(page: Page, title: str, photos: list[Path], clicks: int = 1) -> str:
-    """Offer a home; its reference. With more clicks the form is sent as often."""
+    """Offer a home and return its reference. `clicks` is the number of clicks on the button."""
     page.goto("/submit")
     fill(page, title, photos)
     page.get_by_role("button", name="Send it in").click(click_count=clicks)
@@ -65,7 +65,7 @@ def log_in(page: Page, login: tuple[str, str]) -> None:
 
 
 def publish(page: Page, reference: str) -> None:
-    """Publish a home as a moderator who is logged in."""
+    """Publish a home. The page belongs to a moderator with a session."""
     page.goto("/admin/")
     page.locator("tr", has_text=reference).get_by_role("link").click()
     page.get_by_role("button", name="Publish it").click()
@@ -73,7 +73,7 @@ def publish(page: Page, reference: str) -> None:
 
 
 def publish_new(browser: Browser, login: tuple[str, str], title: str, photos: list[Path]) -> str:
-    """Offer a home and publish it; its path."""
+    """Offer a home and publish it. Return its path."""
     with visit(browser) as visitor:
         reference = offer(visitor.page(), title, photos)
     with visit(browser) as moderator:

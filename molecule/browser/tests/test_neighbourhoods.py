@@ -1,11 +1,11 @@
-"""Figures of the census: three charts, each with its table and its CSV, with and without a mouse."""
+"""Three charts of the census, each with a table and a CSV file."""
 
 from __future__ import annotations
 
 import csv
 
 import pytest
-from browsing import assert_fits, focused
+from browsing import assert_fits, focused_element
 from playwright.sync_api import expect
 
 CHARTS = {
@@ -16,13 +16,13 @@ CHARTS = {
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_chart(visitor, chart):
-    """Another figure is chosen by keyboard; chart, table and CSV have the same figures."""
+def test_chart_table_and_csv_have_equal_figures(visitor, chart):
+    """Select another figure by keyboard, and compare the table with the CSV file."""
     page = visitor.page()
     page.goto(CHARTS[chart])
     drawing = page.locator(f"svg.{chart}")
     title = drawing.locator("> title").text_content()
-    assert drawing.locator("> desc").text_content(), "expected a sentence on what is to be seen"
+    assert drawing.locator("> desc").text_content(), "expected a description of the chart"
     select = page.locator("form.search select").first
     select.focus()
     page.keyboard.press("ArrowDown")
@@ -32,17 +32,17 @@ def test_chart(visitor, chart):
     assert_fits(page)
 
     rows = page.locator("table.figures tbody tr")
-    with page.expect_download() as coming:
+    with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
-    with open(coming.value.path(), newline="") as file:
+    with open(download.value.path(), newline="") as file:
         lines = list(csv.DictReader(file))
     assert lines and rows.count() > 1, f"expected figures, got {len(lines)} lines and {rows.count()} rows"
     first = rows.first.inner_text().split("\n")[0].split("\t")[0]
     assert any(first in line.values() for line in lines), f"expected {first!r} of the table in {lines[:3]}"
 
 
-def test_the_map_by_keyboard(visitor):
-    """Tab leads past the map, or into it, state by state; Enter follows one to its figures over time."""
+def test_map_is_usable_by_keyboard(visitor):
+    """Skip the map, or move through its states with Tab. Enter opens the figures of a state."""
     page = visitor.page()
     page.goto(CHARTS["map"])
     skip = page.get_by_role("link", name="Skip the map")
@@ -54,8 +54,8 @@ def test_the_map_by_keyboard(visitor):
     names = []
     for _ in range(3):
         page.keyboard.press("Tab")
-        found = focused(page)
-        assert found["ring"], f"expected to see the focus on the map, got none at {found['what']!r}"
+        found = focused_element(page)
+        assert found["ring"], f"expected a visible focus on the map, got none at {found['name']!r}"
         names.append(page.evaluate("document.activeElement.getAttribute('aria-label')"))
     assert len(set(names)) == 3 and all(": " in name for name in names), (
         f"expected states with their figures, got {names}"
@@ -65,15 +65,15 @@ def test_the_map_by_keyboard(visitor):
     expect(page.locator(".legend")).to_contain_text(names[-1].split(":")[0])
 
 
-def test_a_wide_chart_scrolls_in_its_frame(visitor):
-    """On a telephone the chart is as large as it must be to be read, and the arrow keys move it."""
+def test_wide_chart_scrolls_in_its_frame(visitor):
+    """Arrow keys scroll a chart that is wider than the window of a phone."""
     page = visitor.page()
     page.goto(CHARTS["series"])
     frame = page.get_by_role("region", name="Chart")
     frame.focus()
     for _ in range(4):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(500)  # browsers glide
-    moved, room = frame.evaluate("(one) => [one.scrollLeft, one.scrollWidth - one.clientWidth]")
-    assert moved > 0 or room == 0, f"expected the chart to move within its frame, got {moved} of {room}"
+    page.wait_for_timeout(500)  # browsers scroll smoothly
+    offset, maximum = frame.evaluate("(frame) => [frame.scrollLeft, frame.scrollWidth - frame.clientWidth]")
+    assert offset > 0 or maximum == 0, f"expected the chart to scroll, got {offset} of {maximum} pixels"
     assert_fits(page)

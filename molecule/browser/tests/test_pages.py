@@ -1,6 +1,6 @@
-"""What holds for every page, at both widths: what it weighs, who can use it, that it complains of nothing.
+"""Size, layout and accessibility of every page at both widths.
 
-A picture of each is left in .lab/screenshots.
+The tests write a screenshot of each page to .lab/screenshots.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from conftest import SCREENSHOTS
 from homes import log_in
 from playwright.sync_api import Error, Page, expect
 
-# What a first view may cost, before photos of homes: for somebody with a weak signal on the quay.
+# Limits of the first view of a page, without photos of homes, because mobile connections are slow.
 MOST_BYTES, MOST_REQUESTS = 60_000, 12
 
-# What is a page of its own: its path, and its status where that is not 200.
+# The path and the status of each page.
 PAGES = {
     "front": ("/", 200),
     "listings": ("/listings/", 200),
@@ -36,135 +36,136 @@ PAGES = {
     "login": ("/admin/login", 200),
     "missing": ("/no-such-page", 404),
 }
-# What only a moderator sees.
+# Pages that only moderators may open.
 DESK = {
     "desk": "/admin/",
     "desk-published": "/admin/?status=published",
     "desk-listing": "/admin{home}",
     "desk-messages": "/admin/messages",
 }
-# For the README, as large as a window, and what is at its top.
+# Screenshots for the README, as large as a window: the element at the top.
 PICTURES = {"front": "body", "neighbourhoods": "#shown", "quiz": "main"}
 
 
 @pytest.fixture(scope="module")
-def weights() -> dict[str, tuple[int, int, int]]:
-    """Bytes, requests and photos of each page's first view; written down at the end."""
+def page_sizes() -> dict[str, tuple[int, int, int]]:
+    """Collect bytes, requests and photos of each page's first view, and write them to weights.txt."""
     table: dict[str, tuple[int, int, int]] = {}
     yield table
-    rows = [f"{name:28} {kept:8} {asked:9} {photos:7}" for name, (kept, asked, photos) in table.items()]
+    rows = [f"{name:28} {size:8} {requests:9} {photos:7}" for name, (size, requests, photos) in table.items()]
     text = "\n".join([f"{'page':28} {'bytes':>8} {'requests':>9} {'photos':>7}", *rows, ""])
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     (SCREENSHOTS / "weights.txt").write_text(text)
     print(f"\n{text}")
 
 
-class Scale:
-    """What a page's first view costs, as the browser counts it."""
+class Traffic:
+    """Requests and bytes of a page's first view, as the browser counts them."""
 
     def __init__(self, page: Page) -> None:
         self.urls: dict[str, str] = {}
         self.bytes: dict[str, int] = {}
         session = page.context.new_cdp_session(page)
-        session.on("Network.requestWillBeSent", self.asked)
-        session.on("Network.loadingFinished", self.came)
+        session.on("Network.requestWillBeSent", self.count_request)
+        session.on("Network.loadingFinished", self.count_bytes)
         session.send("Network.enable")
 
-    def asked(self, event: dict) -> None:
+    def count_request(self, event: dict) -> None:
         if not event["request"]["url"].startswith("data:"):
             self.urls[event["requestId"]] = event["request"]["url"]
 
-    def came(self, event: dict) -> None:
+    def count_bytes(self, event: dict) -> None:
         self.bytes[event["requestId"]] = int(event["encodedDataLength"])
 
-    def weighed(self) -> tuple[int, int, int]:
-        """Bytes and requests without the photos, and how many of these."""
+    def totals(self) -> tuple[int, int, int]:
+        """Return bytes and requests without the photos, and the number of photos."""
         photos = {key for key, url in self.urls.items() if "/photos/" in url}
         size = sum(size for key, size in self.bytes.items() if key in self.urls and key not in photos)
         return size, len(self.urls) - len(photos), len(photos)
 
 
-def settle(page: Page) -> None:
-    """Have all pictures come, also those further down."""
-    page.evaluate("""() => Promise.all([...document.images].map((one) => {
-      one.loading = "eager";
-      return one.decode();
+def load_images(page: Page) -> None:
+    """Load all images, also those below the window."""
+    page.evaluate("""() => Promise.all([...document.images].map((image) => {
+      image.loading = "eager";
+      return image.decode();
     }))""")
 
 
-def assert_usable(page: Page, rules: list[str] | None = None) -> None:
-    """Nobody is kept out: axe-core finds nothing serious or critical."""
+def assert_accessible(page: Page, rules: list[str] | None = None) -> None:
+    """Raise if axe-core finds a serious or critical violation."""
     options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
-    answer = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
+    response = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
     found = [
         f"{one['impact']} {one['id']}: {one['nodes'][0]['html'][:160]} ({len(one['nodes'])} times)"
-        for one in answer["violations"]
+        for one in response["violations"]
         if one["impact"] in ("serious", "critical")
     ]
-    assert not found, f"expected {page.url} to be usable by everybody, got {found}"
+    assert not found, f"expected no violation of accessibility on {page.url}, got {found}"
 
 
-def look(page: Page, name: str, width: int) -> None:
-    """All that holds for a page, whatever it is."""
+def check_page(page: Page, name: str, width: int) -> None:
+    """Check layout, accessibility and keyboard focus of a page, and take screenshots."""
     assert_fits(page)
-    settle(page)
-    assert_usable(page)
-    if width == NARROW:  # where the focus has the least room
+    load_images(page)
+    assert_accessible(page)
+    if width == NARROW:  # the focus is outside the window more often if it is narrow
         assert_keyboard(page)
-    take(page, f"{name}-{width}")
+    take_screenshot(page, f"{name}-{width}")
     page.emulate_media(color_scheme="dark")
-    # What depends on the scheme.
-    assert_usable(page, ["color-contrast", "link-in-text-block"])
-    take(page, f"{name}-{width}-dark")
+    # Only these rules depend on the colour scheme.
+    assert_accessible(page, ["color-contrast", "link-in-text-block"])
+    take_screenshot(page, f"{name}-{width}-dark")
 
 
-def take(page: Page, name: str) -> None:
+def take_screenshot(page: Page, name: str) -> None:
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 @pytest.mark.parametrize("name", PAGES)
-def test_page(browser, home, weights, name, width):
+def test_page_is_small_and_accessible(browser, home, page_sizes, name, width):
     path, status = PAGES[name][0].format(home=home), PAGES[name][1]
-    with visit(browser, width) as one:
-        one.refused.add(status)
-        page = one.page()
-        scale = Scale(page)
-        answer = page.goto(path, wait_until="networkidle")
-        assert answer.status == status, f"expected {path} to answer {status}, got {answer.status}"
-        size, requests, _ = weights[f"{name}-{width}"] = scale.weighed()
-        assert 1000 < size <= MOST_BYTES, f"expected {path} to weigh {MOST_BYTES} bytes at most, got {size}"
+    with visit(browser, width) as window:
+        window.expected_statuses.add(status)
+        page = window.page()
+        traffic = Traffic(page)
+        response = page.goto(path, wait_until="networkidle")
+        assert response.status == status, f"expected status {status} of {path}, got {response.status}"
+        size, requests, _ = page_sizes[f"{name}-{width}"] = traffic.totals()
+        assert 1000 < size <= MOST_BYTES, f"expected {path} to have {MOST_BYTES} bytes at most, got {size}"
         assert requests <= MOST_REQUESTS, (
-            f"expected {path} to take {MOST_REQUESTS} requests at most, got {sorted(scale.urls.values())}"
+            f"expected {path} to send {MOST_REQUESTS} requests at most, got {sorted(traffic.urls.values())}"
         )
         if name in PICTURES and width == WIDE:
-            picture(page, name)
-        look(page, name, width)
+            take_readme_screenshot(page, name)
+        check_page(page, name, width)
         heading = page.get_by_role("heading", level=1).inner_text()
-        plain = page.locator("script").count() == 0
+        no_script = page.locator("script").count() == 0
 
-    if plain:  # whoever has no JavaScript sees the same
+    if no_script:
         return
-    with visit(browser, width, script=False) as one:
-        one.refused.add(status)
-        page = one.page()
+    # The page without JavaScript has the same heading.
+    with visit(browser, width, script=False) as window:
+        window.expected_statuses.add(status)
+        page = window.page()
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         assert_fits(page)
 
 
-def picture(page: Page, name: str) -> None:
-    """A window as the README shows it."""
-    page.locator(PICTURES[name]).evaluate("(one) => one.scrollIntoView()")
+def take_readme_screenshot(page: Page, name: str) -> None:
+    """Take a screenshot of the window for the README."""
+    page.locator(PICTURES[name]).evaluate("(element) => element.scrollIntoView()")
     page.screenshot(path=SCREENSHOTS / f"readme/{name}.png")
     size = (SCREENSHOTS / f"readme/{name}.png").stat().st_size
-    assert size <= 150_000, f"expected the README's picture {name} to have 150 kB at most, got {size}"
+    assert size <= 150_000, f"expected a screenshot {name} of 150 kB at most, got {size}"
 
 
 @pytest.fixture(scope="module")
 def session(browser, login) -> dict:
-    """The cookies of a moderator who is logged in."""
+    """Log in as a moderator. Return the cookies."""
     with visit(browser) as moderator:
         log_in(moderator.page(), login)
         return moderator.context.storage_state()
@@ -172,28 +173,26 @@ def session(browser, login) -> dict:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 @pytest.mark.parametrize("name", DESK)
-def test_page_of_the_desk(browser, home, session, name, width):
-    with visit(browser, width, storage_state=session) as one:
-        page = one.page()
+def test_page_of_moderators_is_accessible(browser, home, session, name, width):
+    with visit(browser, width, storage_state=session) as window:
+        page = window.page()
         page.goto(DESK[name].format(home=home))
-        look(page, name, width)
+        check_page(page, name, width)
 
 
-def test_printed(browser, home):
-    """On paper a page has its content and nothing to click."""
-    with visit(browser) as one:
-        page = one.page()
+def test_printed_page_omits_navigation_and_buttons(browser, home):
+    with visit(browser) as window:
+        page = window.page()
         page.goto(home)
         page.emulate_media(media="print")
-        for gone in (".masthead nav", ".footer", ".button"):
-            assert not page.locator(gone).first.is_visible(), f"expected no {gone} on paper"
+        for selector in (".masthead nav", ".footer", ".button"):
+            assert not page.locator(selector).first.is_visible(), f"expected no {selector} on paper"
         assert page.locator("h1").is_visible(), "expected the heading on paper"
         assert page.locator(".price").is_visible(), "expected the price on paper"
 
 
-def test_only_the_authority_is_trusted(playwright, place, tmp_path):
-    """The browser looks at certificates: one that does not know the lab's authority goes no further."""
-    stranger = place.browser(playwright, tmp_path)
+def test_browser_without_the_lab_ca_rejects_the_certificate(playwright, endpoint, tmp_path):
+    browser = endpoint.launch(playwright, tmp_path)
     with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
-        stranger.new_page().goto(SITE)
-    stranger.close()
+        browser.new_page().goto(SITE)
+    browser.close()

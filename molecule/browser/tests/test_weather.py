@@ -1,4 +1,4 @@
-"""The weather: now, the days to come, and by e-mail for who has asked twice for it."""
+"""The weather: current, forecast, and by e-mail for confirmed subscribers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from browsing import assert_fits
 from playwright.sync_api import expect
 
 
-def test_the_weather(visitor):
+def test_weather_shows_towns_units_and_forecast(visitor):
     page = visitor.page()
     page.goto("/")
     page.get_by_role("link", name="The weather").click()
@@ -20,13 +20,13 @@ def test_the_weather(visitor):
     expect(page.locator(".now .price")).not_to_have_text(metric)
     page.get_by_role("link", name="Petty Harbour").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("The weather in Petty Harbour")
-    assert page.locator("tbody tr").count() >= 4, "expected the days to come"
+    assert page.locator("tbody tr").count() >= 4, "expected a forecast of four days"
     assert_fits(page)
 
 
-def test_the_weather_by_mail(visitor, mails, flask, machine):
-    """Nothing is sent before the link in the mail is followed; another link ends it, and all is forgotten."""
-    visitor.refused.add(422)
+def test_weather_mail_requires_a_confirmation(visitor, mails, flask, lab_host):
+    """A link in a mail confirms the subscription. Another ends it and deletes the address."""
+    visitor.expected_statuses.add(422)
     address = f"ada-{secrets.token_hex(4)}@example.com"
     page = visitor.page()
     page.goto("/weather/")
@@ -42,14 +42,14 @@ def test_the_weather_by_mail(visitor, mails, flask, machine):
 
     (mail,) = mails(f"To: {address}")
     link = urlsplit(re.search(r"https://\S+", mail.get_content())[0])
-    assert link.netloc == "harbour.test", f"expected a link to here, got {link}"
+    assert link.netloc == "harbour.test", f"expected a link to harbour.test, got {link}"
     page.goto(f"{link.path}?{link.query}")
     page.get_by_role("button", name="Yes, please").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("You are on the list")
     assert_fits(page)
 
     flask("flask weather digest")
-    (mail,) = [one for one in mails(f"To: {address}") if one["List-Unsubscribe"]]
+    (mail,) = [each for each in mails(f"To: {address}") if each["List-Unsubscribe"]]
     assert "The weather in St. John's" in mail.get_content(), (
         f"expected the weather, got {mail.get_content()}"
     )
@@ -59,5 +59,5 @@ def test_the_weather_by_mail(visitor, mails, flask, machine):
     expect(page.get_by_role("heading", level=1)).to_have_text("No more mail")
     assert_fits(page)
     query = f"SELECT COUNT(*) FROM weather_subscribers WHERE email = '{address}'"
-    kept = machine.check_output("mysql --batch --skip-column-names harbour --execute %s", query)
-    assert kept == "0", f"expected the address to be forgotten, got {kept}"
+    stored = lab_host.check_output("mysql --batch --skip-column-names harbour --execute %s", query)
+    assert stored == "0", f"expected no stored address, got {stored}"

@@ -1,4 +1,4 @@
-"""Shows what arrives, and answers as it is told to: made to be shown to the wrong visitor."""
+"""Return requests as they arrived, and responses for one client, which a cache must not share."""
 
 import os
 import secrets
@@ -15,21 +15,21 @@ def healthz():
 
 
 @app.route("/seen", methods=["GET", "POST", "PUT"])
-def seen():
-    """What arrived of a request."""
-    answer = Response(response=app.json.dumps(request.headers.to_wsgi_list()), mimetype="application/json")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+def request_headers():
+    """Return the headers that arrived."""
+    response = Response(response=app.json.dumps(request.headers.to_wsgi_list()), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @app.route("/say/<path:name>", methods=["GET", "HEAD", "POST", "PUT", "PROPFIND"])
-def say(name):
-    """A page that is made for one visitor, with any headers: h=Name:value, a status, seconds to wait."""
+def respond(name):
+    """Return a page for one client: h=Name:value adds a header, status replaces 200, seconds is a delay."""
     time.sleep(float(request.args.get("seconds", 0)))
-    status, mark = int(request.args.get("status", 200)), f"/tmp/{name.replace('/', '_')}"
-    if name.startswith("failing"):  # for whoever comes after the first
-        status = 500 if os.path.exists(mark) else status
-        open(mark, "w").close()
+    status, marker = int(request.args.get("status", 200)), f"/tmp/{name.replace('/', '_')}"
+    if name.startswith("failing"):  # after the first request
+        status = 500 if os.path.exists(marker) else status
+        open(marker, "w").close()
     page = {
         "number": secrets.token_hex(8),
         "cookie": request.headers.get("Cookie", ""),
@@ -40,11 +40,11 @@ def say(name):
         "host": request.host,
         "query": request.query_string.decode(),
     }
-    answer = Response(app.json.dumps(page), status=status, mimetype="text/html")
+    response = Response(app.json.dumps(page), status=status, mimetype="text/html")
     for line in request.args.getlist("h"):
         header, _, value = line.partition(":")
-        answer.headers[header] = value
-    return answer
+        response.headers[header] = value
+    return response
 
 
 @app.get("/text")

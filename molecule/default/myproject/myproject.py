@@ -1,4 +1,4 @@
-"""A single file, as the well-known tutorial has it."""
+"""An application in a single file, from a common tutorial."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""An application with a worker beside it."""
+"""A web application with a process and a timer."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""Says every tenth of a second which release it runs."""
+"""Write the path of the release that the process runs, ten times a second."""
 
 import time
 from pathlib import Path

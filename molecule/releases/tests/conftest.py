@@ -1,4 +1,4 @@
-"""Releases of a copy of Harbour that may be changed, and visitors who come all the time."""
+"""Fixtures that release a modified copy of Harbour, and a load generator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 pytest_plugins = ["tests.hosts.fixtures.lab"]
 
 
-# Harbour's last migration, which those of the tests follow.
+# Harbour's last migration, which the migrations of the tests follow.
 HEAD = max(path.name.partition("_")[0] for path in (ROOT / "app/migrations/versions").glob("*.py"))
 
 HOME = {
@@ -37,8 +37,8 @@ HOME = {
 
 
 @dataclass
-class Visitors(LoadGenerator):
-    """Visitors of Harbour who read, and offer homes; each answer names its release."""
+class HarbourLoad(LoadGenerator):
+    """A load generator that reads pages of Harbour and offers homes. Each response names its release."""
 
     name: str = "harbour.test"
     rate: float = 120.0
@@ -49,7 +49,7 @@ class Visitors(LoadGenerator):
         return self.form(connection) if self.posting else {}
 
     def form(self, connection: Connection) -> dict[str, str]:
-        """The key of the form, and the cookie that belongs to it."""
+        """Return the CSRF token of the form and its cookie."""
         connection.request("GET", "/submit")
         response = connection.getresponse()
         body = response.read().decode()
@@ -72,21 +72,21 @@ class Visitors(LoadGenerator):
             connection.request("GET", self.paths[count % len(self.paths)])
         response = connection.getresponse()
         response.read()
-        if posted and "Set-Cookie" in response.headers:  # it has the last reference in it
+        if posted and "Set-Cookie" in response.headers:  # the cookie contains the last reference
             known["cookie"] = response.headers["Set-Cookie"].split(";")[0]
         good = response.status == (303 if posted else 200)
         return response.status, response.headers.get("X-Release") or "", good
 
 
 @pytest.fixture
-def visitors(visitor, sql) -> Iterator[Callable[..., Visitors]]:
-    yield lambda **options: Visitors(visitor.place(443), visitor.ca, **options)
+def load_generator(visitor, sql) -> Iterator[Callable[..., HarbourLoad]]:
+    yield lambda **options: HarbourLoad(visitor.place(443), visitor.ca, **options)
     sql("harbour", "DELETE FROM listings WHERE title LIKE 'load %'")
 
 
 @dataclass
 class Source:
-    """Harbour's source, and changes to it."""
+    """A copy of Harbour's source that a test changes."""
 
     folder: Path
 
@@ -98,7 +98,7 @@ class Source:
         self.write(path, (self.folder / path).read_text() + text)
 
     def touch(self) -> None:
-        """A change of code that changes nothing for a visitor."""
+        """Change the code without an effect for visitors."""
         self.add("harbour/templates/home.html", f"\n{{# {secrets.token_hex(8)} #}}\n")
 
 
@@ -111,7 +111,7 @@ def source(tmp_path) -> Source:
 
 @pytest.fixture
 def run(play, sites, source) -> Callable[..., Any]:
-    """Run a playbook, Harbour being released from the copy."""
+    """Run a playbook that releases Harbour from the copy."""
 
     def run(playbook: str = "deploy.yml", *arguments: str, **keys: Any):
         harbour = sites["harbour"] | {"source": {"path": str(source.folder)}} | keys
@@ -122,7 +122,7 @@ def run(play, sites, source) -> Callable[..., Any]:
 
 @pytest.fixture
 def live(host) -> Callable[[], str]:
-    """The release that is live, as the host has it."""
+    """Return the ID of the live release on the host."""
 
     def live(site: str = "harbour") -> str:
         with host.sudo():
@@ -132,13 +132,13 @@ def live(host) -> Callable[[], str]:
 
 
 @pytest.fixture
-def back(host, play, sites, live) -> Iterator[None]:
-    """The scenario's own releases are live again afterwards, in the schema that they know."""
+def restore_releases(host, play, sites, live) -> Iterator[None]:
+    """Deploy the releases of the scenario after the test."""
     yield
-    finished = play("deploy.yml", sites)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = play("deploy.yml", sites)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def changed(finished: Any) -> int:
-    """How many tasks of a finished run changed something."""
-    return sum(int(number) for number in re.findall(r"changed=(\d+)", finished.stdout))
+def changed_tasks(result: Any) -> int:
+    """Return the number of changed tasks of a run."""
+    return sum(int(number) for number in re.findall(r"changed=(\d+)", result.stdout))

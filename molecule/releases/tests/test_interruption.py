@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import HEAD, ROOT, changed
+from conftest import HEAD, ROOT, changed_tasks
 
-pytestmark = pytest.mark.usefixtures("back")
+pytestmark = pytest.mark.usefixtures("restore_releases")
 
 SLOW_MIGRATION = f"""
 import time
@@ -27,7 +27,7 @@ down_revision = "{HEAD}"
 def upgrade() -> None:
     time.sleep(4)
 """
-# What every file of ours says, and which units are there.
+# Checksums of the files that roles write, and the modes and owners of the sites' files.
 STATE = """
 find /etc/decanter /etc/nginx/nginx.conf /etc/nginx/sites-enabled /etc/systemd/system /etc/tmpfiles.d \\
   -type f -not -name '*-live.conf' -not -name '.*' | sort | xargs sha256sum
@@ -38,70 +38,72 @@ find /srv/harbour /srv/jobs /run/decanter -maxdepth 1 -printf '%p %m %u %g\\n' \
 
 @pytest.fixture
 def state(host):
-    def look() -> str:
+    def read() -> str:
         with host.sudo():
             return host.check_output(STATE)
 
-    return look
+    return read
 
 
 @pytest.fixture
-def cut(ssh, request, tmp_path):
-    """Start a playbook, and kill it and all that it has started on the host as soon as a condition holds."""
+def interrupt(ssh, request, tmp_path):
+    """Start a playbook. Kill it and its processes on the host as soon as a shell condition is true."""
 
     def run(playbook: str, changed_sites: dict, condition: str, *arguments: str) -> str:
-        (tmp_path / "cut.json").write_text(json.dumps({"sites": changed_sites}))
+        (tmp_path / "killed.json").write_text(json.dumps({"sites": changed_sites}))
         command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
-        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/cut.json"]
-        # Plain Ansible: one group of processes here, and modules that are known by their names there.
+        command += ["-i", request.config.getoption("--ansible-inventory"), "-e", f"@{tmp_path}/killed.json"]
+        # Without Mitogen, the run is one process group here, and each module is a process on the host.
         environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STRATEGY": "linear"}
-        # A module is a Python without arguments, which reads itself from its standard input.
+        # A module runs as Python without arguments and reads its code from standard input.
         kill = 'pkill -KILL -fx "/usr/bin/python3[.0-9]*"; pkill -KILL -x apt-get; pkill -KILL -x dpkg'
         script = f"for i in $(seq 9000); do if {condition}; then {kill}; echo hit; exit; fi; sleep 0.01; done"
         watch = subprocess.Popen(
             [*ssh, f"sudo sh -c {shlex.quote(script)}"], stdout=subprocess.PIPE, text=True
         )
         time.sleep(0.5)
-        playing = subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *arguments], cwd=ROOT, env=environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        said = watch.communicate()[0]
-        os.killpg(playing.pid, signal.SIGKILL)
-        output = playing.communicate()[0]
-        assert "hit" in said, f"expected to meet `{condition}`, got {output}"
+        watch_output = watch.communicate()[0]
+        os.killpg(process.pid, signal.SIGKILL)
+        output = process.communicate()[0]
+        assert "hit" in watch_output, f"expected `{condition}` to become true, got {output}"
         return output
 
     return run
 
 
-def finished_by_the_next(play, wanted: dict) -> None:
-    finished = play("site.yml", wanted)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    finished = play("site.yml", wanted)
-    assert finished.returncode == 0 and changed(finished) == 0, (
-        f"expected nothing left to do, got {finished.stdout}"
+def assert_next_run_completes(play, target_sites: dict) -> None:
+    result = play("site.yml", target_sites)
+    assert result.returncode == 0, result.stdout + result.stderr
+    result = play("site.yml", target_sites)
+    assert result.returncode == 0 and changed_tasks(result) == 0, (
+        f"expected no change by a second run, got {result.stdout}"
     )
 
 
 TASK = "systemctl list-units --plain --no-legend harbour.task@*"
 RELEASES = "/srv/harbour/releases"
-WORST = {
-    "between a file and its unit": "grep -qs Elsewhere /etc/decanter/harbour/environment",
-    "between flip and drain": '[ "$(readlink /run/decanter/harbour/live.sock)" != "$(cat /tmp/live)" ]',
-    "in the middle of pip": "pgrep -f pip.install >/dev/null",
-    "in the middle of apt": "pgrep -x dpkg >/dev/null",
-    # Not the question whether one is pending, which comes first: the dump is between the two.
-    "in the middle of a migration": f"{TASK} | grep -q activating && ls {RELEASES}/*.sql.gz >/dev/null",
+CRITICAL_MOMENTS = {
+    "between environment file and restart": "grep -qs Elsewhere /etc/decanter/harbour/environment",
+    "between activation and drain": '[ "$(readlink /run/decanter/harbour/live.sock)" != "$(cat /tmp/live)" ]',
+    "during pip": "pgrep -f pip.install >/dev/null",
+    "during apt": "pgrep -x dpkg >/dev/null",
+    # An earlier task checks for pending migrations. The dump exists only after it.
+    "during a migration": f"{TASK} | grep -q activating && ls {RELEASES}/*.sql.gz >/dev/null",
 }
 
 
-@pytest.mark.parametrize("moment", WORST)
-def test_killed_at_the_worst_moment(host, moment, cut, play, sites, source, state, visitors, sql):
+@pytest.mark.parametrize("moment", CRITICAL_MOMENTS)
+def test_run_killed_at_a_critical_moment_loses_no_request(
+    host, moment, interrupt, play, sites, source, state, load_generator, sql
+):
     harbour = dict(sites["harbour"]) | {"source": {"path": str(source.folder)}}
-    wanted = sites | {"harbour": harbour}
+    target_sites = sites | {"harbour": harbour}
     source.touch()
-    if "a file" in moment:
+    if "environment file" in moment:
         harbour["env"] = harbour["env"] | {"HARBOUR_TOWN": "Elsewhere"}
     elif "pip" in moment:
         source.add("requirements.txt", f"# {time.time()}\n")
@@ -111,28 +113,32 @@ def test_killed_at_the_worst_moment(host, moment, cut, play, sites, source, stat
         source.write("migrations/versions/slow.py", SLOW_MIGRATION)
     with host.sudo():
         host.check_output("readlink /run/decanter/harbour/live.sock > /tmp/live")
-    with visitors(posting=False, rate=30, paths=("/readyz", "/")) as crowd:
-        cut("site.yml", wanted, WORST[moment])
-        finished_by_the_next(play, wanted)
+    with load_generator(posting=False, rate=30, paths=("/readyz", "/")) as load:
+        interrupt("site.yml", target_sites, CRITICAL_MOMENTS[moment])
+        assert_next_run_completes(play, target_sites)
     if "migration" in moment:
         sql("harbour", f"UPDATE alembic_version SET version_num = '{HEAD}'")
-    assert not crowd.lost, f"expected nobody to notice, got {crowd.lost[:3]} of {len(crowd.answers)}"
+    assert not load.lost, f"expected no lost request, got {load.lost[:3]} of {len(load.answers)}"
 
 
-def test_killed_at_random(host, cut, play, sites, source, state, visitors):
-    finished_by_the_next(play, sites)
-    clean = state()
+def test_runs_killed_at_random_leave_the_same_state(
+    host, interrupt, play, sites, source, state, load_generator
+):
+    assert_next_run_completes(play, sites)
+    initial_state = state()
     seed = random.randrange(10**6)
-    dice = random.Random(seed)
-    with visitors(posting=False, rate=30, paths=("/readyz", "/")) as crowd:
+    generator = random.Random(seed)
+    with load_generator(posting=False, rate=30, paths=("/readyz", "/")) as load:
         for number in range(6):
             source.touch()
             town = {"env": sites["harbour"]["env"] | {"HARBOUR_TOWN": f"Town {number}"}}
-            wanted = sites | {"harbour": sites["harbour"] | town | {"source": {"path": str(source.folder)}}}
-            moment = dice.uniform(2, 14)
-            cut("site.yml", wanted, f"[ $i -gt {moment * 60:.0f} ]")
+            target_sites = sites | {
+                "harbour": sites["harbour"] | town | {"source": {"path": str(source.folder)}}
+            }
+            moment = generator.uniform(2, 14)
+            interrupt("site.yml", target_sites, f"[ $i -gt {moment * 60:.0f} ]")
             if number % 3 == 2:
-                finished_by_the_next(play, wanted)
-        finished_by_the_next(play, sites)
-    assert not crowd.lost, f"seed {seed}: expected nobody to notice, got {crowd.lost[:3]}"
-    assert state() == clean, f"seed {seed}: expected the state of a run that was not killed"
+                assert_next_run_completes(play, target_sites)
+        assert_next_run_completes(play, sites)
+    assert not load.lost, f"seed {seed}: expected no lost request, got {load.lost[:3]}"
+    assert state() == initial_state, f"seed {seed}: expected the state of an uninterrupted run"

@@ -1,4 +1,4 @@
-"""The promise: releases, good and broken, cost nobody a request."""
+"""Deploys of good and broken releases lose no request under load."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 import pytest
 from conftest import HEAD, ROOT
 
-pytestmark = pytest.mark.usefixtures("back")
+pytestmark = pytest.mark.usefixtures("restore_releases")
 
 REQUESTS = 30_000
 DEPLOYS = 13
 
-ENDS = """
+EXITS_AT_START = """
 import os
 import sys
 
@@ -29,7 +29,7 @@ def broken() -> tuple[str, int] | None:
 
     return ("this release is never ready", 503) if request.path == "/readyz" else None
 """
-ILL_WHEN_LIVE = """
+UNHEALTHY_WHEN_LIVE = """
 
 @bp.before_app_request
 def broken() -> tuple[str, int] | None:
@@ -40,10 +40,10 @@ def broken() -> tuple[str, int] | None:
 
     if request.path != "/readyz":
         return None
-    first = Path("/tmp/first")  # of this unit alone, shared by its workers
+    first = Path("/tmp/first")  # in the private /tmp of the unit, which its workers share
     if not first.exists():
         first.touch()
-    return ("this release has fallen ill", 503) if time.time() > first.stat().st_mtime + 0.5 else None
+    return ("this release is unhealthy", 503) if time.time() > first.stat().st_mtime + 0.5 else None
 """
 BAD_MIGRATION = f"""
 revision = "bad"
@@ -53,7 +53,7 @@ down_revision = "{HEAD}"
 def upgrade() -> None:
     raise RuntimeError("this migration is broken")
 """
-# What is done to the source, and what the run says then.
+# Each kind of a broken release: a file and the text to append, and the expected output.
 BROKEN = {
     "cannot be installed": (
         ("requirements.txt", "\nno-such-package-of-anybody==1.0\n"),
@@ -63,9 +63,9 @@ BROKEN = {
         ("harbour/__init__.py", "\nraise RuntimeError('cannot import')\n"),
         "cannot import",
     ),
-    "ends when it starts": (("harbour/__init__.py", ENDS), "did not go live"),
+    "exits at start": (("harbour/__init__.py", EXITS_AT_START), "did not go live"),
     "never becomes healthy": (("harbour/health.py", NEVER_HEALTHY), "this release is never ready"),
-    "falls ill when it is live": (("harbour/health.py", ILL_WHEN_LIVE), "was put back"),
+    "becomes unhealthy when it is live": (("harbour/health.py", UNHEALTHY_WHEN_LIVE), "was put back"),
     "has a migration that fails": (
         ("migrations/versions/bad.py", BAD_MIGRATION),
         "this migration is broken",
@@ -73,17 +73,17 @@ BROKEN = {
 }
 
 
-def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, record_property):
-    """At least 13 deploys, a broken one of each kind, and a way back, under a steady load."""
-    good, told = [live()], {}
-    seen: set[str] = set()  # the id of one that fell ill may have answered
-    with visitors() as crowd:
+def test_deploys_under_load_lose_no_request(host, load_generator, source, run, live, sql, record_property):
+    """Deploy good releases and one of each broken kind, and roll back, under a steady load."""
+    good, results = [live()], {}
+    unhealthy: set[str] = set()  # responses may come from these, too
+    with load_generator() as load:
         for number in range(DEPLOYS):
             source.touch()
-            if number == DEPLOYS // 2:  # not only code: an environment of its own
+            if number == DEPLOYS // 2:  # needs a new environment
                 source.add("requirements.txt", "# another environment\n")
-            finished = run("deploy.yml", "-e", "site=harbour")
-            assert finished.returncode == 0, finished.stdout + finished.stderr
+            result = run("deploy.yml", "-e", "site=harbour")
+            assert result.returncode == 0, result.stdout + result.stderr
             good.append(live())
         environments = {host_environment(host, identifier) for identifier in good[-4:]}
         assert len(environments) == 1, (
@@ -93,49 +93,49 @@ def test_releases_cost_nobody_a_request(host, visitors, source, run, live, sql, 
         for kind, ((path, text), _) in BROKEN.items():
             before = (source.folder / path).read_text() if (source.folder / path).exists() else None
             source.write(path, (before or "") + text)
-            finished = run("deploy.yml", "-e", "site=harbour", health={"path": "/readyz", "timeout": 6})
-            told[kind] = (finished, live(), newest(host))
+            result = run("deploy.yml", "-e", "site=harbour", health={"path": "/readyz", "timeout": 6})
+            results[kind] = (result, live(), newest(host))
             if before is None:
                 (source.folder / path).unlink()
             else:
                 source.write(path, before)
-            if kind == "falls ill when it is live":
-                seen.add(newest(host)["id"])
+            if kind == "becomes unhealthy when it is live":
+                unhealthy.add(newest(host)["id"])
 
-        finished = run("rollback.yml", "-e", "site=harbour")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-        gone_back = live()
-        while len(crowd.answers) < REQUESTS:
+        result = run("rollback.yml", "-e", "site=harbour")
+        assert result.returncode == 0, result.stdout + result.stderr
+        rollback_target = live()
+        while len(load.answers) < REQUESTS:
             time.sleep(1)
 
-    for kind, (finished, still, record) in told.items():
-        output = finished.stdout + finished.stderr
-        assert finished.returncode != 0, f"one that {kind}: expected a failed run, got {output}"
-        assert BROKEN[kind][1] in output, f"one that {kind}: expected {BROKEN[kind][1]!r}, got {output}"
-        assert still == good[-1], f"one that {kind}: expected {good[-1]} to stay live, got {still}"
-        assert record["state"] == "failed", f"one that {kind}: expected it to be marked, got {record}"
-    assert gone_back == good[-2], f"expected the rollback to go to {good[-2]}, got {gone_back}"
+    for kind, (result, still, record) in results.items():
+        output = result.stdout + result.stderr
+        assert result.returncode != 0, f"release that {kind}: expected a failed run, got {output}"
+        assert BROKEN[kind][1] in output, f"release that {kind}: expected {BROKEN[kind][1]!r}, got {output}"
+        assert still == good[-1], f"release that {kind}: expected {good[-1]} to stay live, got {still}"
+        assert record["state"] == "failed", f"release that {kind}: expected the state failed, got {record}"
+    assert rollback_target == good[-2], f"expected a rollback to {good[-2]}, got {rollback_target}"
 
-    answers = crowd.answers
-    assert not crowd.lost, f"expected none of {len(answers)} requests to fail, got {crowd.lost[:5]}"
-    strange = [answer for answer in answers if answer.by not in {*good, *seen}]
-    assert not strange, f"expected answers of releases that went live, got {strange[:5]}"
+    answers = load.answers
+    assert not load.lost, f"expected no lost request of {len(answers)}, got {load.lost[:5]}"
+    unexpected = [answer for answer in answers if answer.by not in {*good, *unhealthy}]
+    assert not unexpected, f"expected responses of releases that were live, got {unexpected[:5]}"
     posted = {answer.posted for answer in answers if answer.posted}
     share = len(posted) / len(answers)
     assert 0.3 < share < 0.36, f"expected a third of the requests to post, got {share:.2f}"
-    stored = listings(crowd, sql)
+    stored = listings(load, sql)
     missing = posted - stored.keys()
     doubled = {title: count for title, count in stored.items() if count != "1"}
     assert not missing and not doubled and len(stored) == len(posted), (
         f"expected each of {len(posted)} listings once, got {len(missing)} missing, {doubled} doubled"
     )
-    slowest = sorted(answer.answered - answer.asked for answer in answers)
+    latencies = sorted(answer.answered - answer.asked for answer in answers)
     report = {
         "requests": len(answers),
         "posts": len(posted),
-        "failed": len(crowd.lost),
+        "failed": len(load.lost),
         "deploys": len(good) - 1,
-        "p99 ms": round(slowest[int(len(slowest) * 0.99)] * 1000),
+        "p99 ms": round(latencies[int(len(latencies) * 0.99)] * 1000),
     }
     print("\n", report)
     (ROOT / ".lab").mkdir(exist_ok=True)
@@ -148,7 +148,7 @@ def host_environment(host, identifier: str) -> str:
 
 
 def newest(host) -> dict:
-    """What the host knows of the release that was made last."""
+    """Return the record of the newest release on the host."""
     with host.sudo():
         names = host.check_output("ls /srv/harbour/releases").split()
         last = max(name for name in names if re.fullmatch(r"[0-9TZ]+-\w+\.json", name))
@@ -156,54 +156,54 @@ def newest(host) -> dict:
 
 
 @pytest.mark.alone
-def test_a_killed_worker_costs_what_was_in_flight_there(host, visitors, sql):
-    unit = f"harbour@{colour(host)}.service"
-    with visitors(rate=60) as crowd:
+def test_killed_worker_loses_only_posts_in_flight(host, load_generator, sql):
+    unit = f"harbour@{live_instance(host)}.service"
+    with load_generator(rate=60) as load:
         with host.sudo():
             main = host.check_output("systemctl show --property=MainPID --value %s", unit)
             worker = host.check_output("pgrep --parent %s", main).split()[0]
             host.check_output("kill -9 %s", worker)
         killed = time.time()
         time.sleep(5)
-    in_flight = [answer for answer in crowd.lost if answer.asked <= killed <= answer.answered + 0.1]
-    assert crowd.lost == in_flight, f"expected only requests in flight to fail, got {crowd.lost}"
-    wrong = [answer for answer in crowd.lost if not answer.posted]
-    assert not wrong, f"expected nginx to ask again for what may be asked twice, got {wrong}"
-    each_once(crowd, sql)
+    in_flight = [answer for answer in load.lost if answer.asked <= killed <= answer.answered + 0.1]
+    assert load.lost == in_flight, f"expected only requests in flight to fail, got {load.lost}"
+    lost_reads = [answer for answer in load.lost if not answer.posted]
+    assert not lost_reads, f"expected nginx to repeat idempotent requests, got {lost_reads}"
+    assert_stored_once(load, sql)
 
 
 @pytest.mark.alone
-def test_a_killed_master_is_back_and_requests_wait(host, visitors, sql):
-    unit = f"harbour@{colour(host)}.service"
-    with visitors(rate=60) as crowd:
+def test_requests_wait_for_a_killed_gunicorn_master(host, load_generator, sql):
+    unit = f"harbour@{live_instance(host)}.service"
+    with load_generator(rate=60) as load:
         with host.sudo():
             host.check_output("systemctl kill --kill-who=main --signal=KILL %s", unit)
         killed = time.time()
         time.sleep(6)
-    lost = [answer for answer in crowd.lost if answer.asked > killed + 0.2]
+    lost = [answer for answer in load.lost if answer.asked > killed + 0.2]
     assert not lost, f"expected requests to wait for the new master, got {lost}"
-    wrong = [answer for answer in crowd.lost if not answer.posted]
-    assert not wrong, f"expected nginx to ask again for what may be asked twice, got {wrong}"
-    first = min(a.answered for a in crowd.answers if a.good and a.asked > killed + 0.2)
+    lost_reads = [answer for answer in load.lost if not answer.posted]
+    assert not lost_reads, f"expected nginx to repeat idempotent requests, got {lost_reads}"
+    first = min(a.answered for a in load.answers if a.good and a.asked > killed + 0.2)
     assert first - killed < 3, f"expected the application back within 3 s, got {first - killed:.1f}"
-    each_once(crowd, sql)
+    assert_stored_once(load, sql)
 
 
-def listings(crowd, sql) -> dict[str, str]:
-    """What visitors have posted, and how often it is there."""
-    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{crowd.mark}-%' GROUP BY title"
+def listings(load, sql) -> dict[str, str]:
+    """Return the titles that the load generator posted, with their number in the database."""
+    query = f"SELECT title, COUNT(*) FROM listings WHERE title LIKE '{load.mark}-%' GROUP BY title"
     return dict(line.split("\t") for line in sql("harbour", query).splitlines())
 
 
-def colour(host) -> str:
+def live_instance(host) -> str:
     with host.sudo():
         return host.check_output("basename $(readlink /run/decanter/harbour/live.sock) .sock")
 
 
-def each_once(crowd, sql) -> None:
-    """What was acknowledged is there once; what was not is there once or not at all."""
-    stored = listings(crowd, sql)
-    accepted = {answer.posted for answer in crowd.answers if answer.posted and answer.good}
+def assert_stored_once(load, sql) -> None:
+    """Raise if an accepted listing is missing, or if any listing is stored twice."""
+    stored = listings(load, sql)
+    accepted = {answer.posted for answer in load.answers if answer.posted and answer.good}
     assert accepted <= stored.keys(), (
         f"expected every accepted listing, got {accepted - stored.keys()} missing"
     )

@@ -26,8 +26,8 @@ NECESSARY = {
 
 
 @dataclass
-class Readers(LoadGenerator):
-    """Visitors of Harbour who read."""
+class HarbourLoad(LoadGenerator):
+    """A load generator that reads pages of Harbour."""
 
     name: str = "harbour.test"
     posting: bool = False
@@ -45,42 +45,42 @@ def live_release(host, site: str = "harbour") -> str:
 
 
 def changed_tasks(output: str) -> list[str]:
-    """Return the tasks of a run that changed something, or would."""
+    """Return the names of the changed tasks, or with --check of those that would change."""
     tasks = re.findall(r"^TASK \[(?:decanter\.stack\.)?(.*)\] \**\n((?:(?!TASK|PLAY).*\n)*)", output, re.M)
     return [name for name, lines in tasks if re.search(r"^changed: ", lines, re.M)]
 
 
 def test_check_shows_only_necessary_changes(play, sites):
-    finished = play("site.yml", sites, "--check", "--diff")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    found = set(changed_tasks(finished.stdout))
-    assert found == NECESSARY, f"expected the necessary changes, got other ones: {found ^ NECESSARY}"
+    result = play("site.yml", sites, "--check", "--diff")
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = set(changed_tasks(result.stdout))
+    assert found == NECESSARY, f"expected the necessary changes, got a difference of {found ^ NECESSARY}"
 
 
 def test_upgrade_loses_no_request(host, visitor, play, sites):
     before = live_release(host)
-    with Readers(visitor.place(443), visitor.ca) as readers:
-        finished = play("site.yml", sites)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert len(readers.answers) > 500, f"expected more than 500 requests, got {len(readers.answers)}"
-    assert not readers.lost, f"expected no lost request, got {readers.lost[:5]} of {len(readers.answers)}"
+    with HarbourLoad(visitor.place(443), visitor.ca) as load:
+        result = play("site.yml", sites)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(load.answers) > 500, f"expected more than 500 requests, got {len(load.answers)}"
+    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.answers)}"
     after = live_release(host)
     assert after != before, f"expected a release of the new version, got {after} as before"
 
 
 def test_second_converge_changes_nothing(play, sites):
-    finished = play("site.yml", sites)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert changed_tasks(finished.stdout) == [], finished.stdout
+    result = play("site.yml", sites)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert changed_tasks(result.stdout) == [], result.stdout
 
 
 def test_rollback_to_the_release_of_the_old_version(host, visitor, play, sites):
     after = live_release(host)
-    with Readers(visitor.place(443), visitor.ca) as readers:
-        finished = play("rollback.yml", sites, "-e", "site=harbour")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+    with HarbourLoad(visitor.place(443), visitor.ca) as load:
+        result = play("rollback.yml", sites, "-e", "site=harbour")
+        assert result.returncode == 0, result.stdout + result.stderr
         assert live_release(host) < after, f"expected an earlier release than {after}"
-        finished = play("deploy.yml", sites, "-e", "site=harbour")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert not readers.lost, f"expected no lost request, got {readers.lost[:5]} of {len(readers.answers)}"
+        result = play("deploy.yml", sites, "-e", "site=harbour")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.answers)}"
     assert live_release(host) == after, f"expected {after} again, got {live_release(host)}"
