@@ -28,10 +28,10 @@ def test_site_absent_is_purged_and_deployed_again(host, visitor, variables, site
     serve = ("--tags", "python_app,release,certbot,nginx")
     absent = sites | {"myproject": sites["myproject"] | {"state": "absent"}}
 
-    closed = play("maintenance.yml", sites, "-e", "maintenance=on", "-e", "site=myproject")
-    assert closed.returncode == 0, closed.stdout
-    removed = play("site.yml", absent, *serve)
-    assert removed.returncode == 0, removed.stdout
+    run = play("maintenance.yml", sites, "-e", "maintenance=on", "-e", "site=myproject")
+    assert run.returncode == 0, run.stdout
+    run = play("site.yml", absent, *serve)
+    assert run.returncode == 0, run.stdout
     for name in ("myproject.test", None):
         with pytest.raises(ssl.SSLError):
             visitor.handshake(name)
@@ -39,26 +39,26 @@ def test_site_absent_is_purged_and_deployed_again(host, visitor, variables, site
     assert "myproject" not in units, f"expected no unit of myproject, got {units}"
     assert exists(host, "/srv/myproject/current"), "expected the absent site to keep its data"
 
-    again = play("site.yml", absent, *serve)
-    assert "changed=0" in again.stdout, f"expected no change in the second run, got {again.stdout}"
+    run = play("site.yml", absent, *serve)
+    assert "changed=0" in run.stdout, f"expected no change in the second run, got {run.stdout}"
 
     purge = ("-e", "purge_site=myproject", "-e")
-    unconfirmed = play("purge.yml", absent, *purge, "purge_confirm=harbour")
-    assert unconfirmed.returncode != 0 and exists(host, "/srv/myproject"), (
-        f"expected the purge to fail with a wrong confirmation, got {unconfirmed.stdout}"
+    run = play("purge.yml", absent, *purge, "purge_confirm=harbour")
+    assert run.returncode != 0 and exists(host, "/srv/myproject"), (
+        f"expected the purge to fail with a wrong confirmation, got {run.stdout}"
     )
-    served = play("purge.yml", sites, *purge, "purge_confirm=myproject")
-    assert served.returncode != 0 and exists(host, "/srv/myproject"), (
-        f"expected the purge of a site that is not absent to fail, got {served.stdout}"
+    run = play("purge.yml", sites, *purge, "purge_confirm=myproject")
+    assert run.returncode != 0 and exists(host, "/srv/myproject"), (
+        f"expected the purge of a site that is not absent to fail, got {run.stdout}"
     )
-    purged = play("purge.yml", absent, *purge, "purge_confirm=myproject")
-    assert purged.returncode == 0, purged.stdout
+    run = play("purge.yml", absent, *purge, "purge_confirm=myproject")
+    assert run.returncode == 0, run.stdout
     assert not exists(host, "/srv/myproject") and not host.user("myproject").exists, (
         "expected the purge to remove the folder and the user of the site"
     )
 
-    restored = play("site.yml", sites, *serve)
-    assert restored.returncode == 0, restored.stdout
+    run = play("site.yml", sites, *serve)
+    assert run.returncode == 0, run.stdout
     page = visitor.get(f"https://{variables['ansible_host']}/")
     assert page.status_code == 200, f"expected status 200 after the redeployment, got {page.status_code}"
     after = harbour_state(host, visitor)

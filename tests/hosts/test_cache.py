@@ -40,7 +40,7 @@ def test_cache_concurrent_requests_reach_application_once(visitor, host):
 @pytest.mark.alone
 def test_cache_serves_stale_page_while_application_hangs(host, visitor):
     url = page_url()
-    cached = number(visitor.get(url))
+    cached_number = number(visitor.get(url))
     with host.sudo():
         unit = host.check_output("basename $(readlink /run/decanter/mirror/live.sock) .sock")
         host.check_output(f"systemctl kill --kill-who=all --signal=STOP mirror@{unit}.service")
@@ -53,21 +53,21 @@ def test_cache_serves_stale_page_while_application_hangs(host, visitor):
         finally:
             host.check_output(f"systemctl kill --kill-who=all --signal=CONT mirror@{unit}.service")
     got = {(response.status_code, number(response)) for response in responses}
-    assert got == {(200, cached)}, f"expected the cached page, got {got}"
+    assert got == {(200, cached_number)}, f"expected the cached page, got {got}"
     assert max(response.elapsed.total_seconds() for response in responses) < 1
 
 
 def test_cache_serves_stale_page_while_application_fails(visitor):
     """Requests with a session cookie bypass the cache, and get the error."""
     url = page_url(f"failing-{secrets.token_hex(6)}")
-    cached = number(visitor.get(url))
+    cached_number = number(visitor.get(url))
     responses = []
     for _ in range(4):
         time.sleep(1.1)
         responses.append(visitor.get(url))
     codes = [response.status_code for response in responses]
     assert set(codes) == {200}, codes
-    assert {number(response) for response in responses} == {cached}
+    assert {number(response) for response in responses} == {cached_number}
     with_session = visitor.get(url, headers={"Cookie": "session=1"})
     assert with_session.status_code == 500, "expected status 500 for a request with a session cookie"
 

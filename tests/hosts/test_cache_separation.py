@@ -42,21 +42,21 @@ BYPASS_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("given", BYPASS_HEADERS, ids=str)
-def test_cache_is_bypassed_for_identified_client(visitor, given):
+@pytest.mark.parametrize("headers", BYPASS_HEADERS, ids=str)
+def test_cache_is_bypassed_for_identified_client(visitor, headers):
     url = page_url()
-    identified = visitor.session.request("GET", url, headers=given, timeout=20)
-    assert cache_status(identified) == "BYPASS", f"{given}: expected BYPASS, got {cache_status(identified)}"
+    identified = visitor.session.request("GET", url, headers=headers, timeout=20)
+    assert cache_status(identified) == "BYPASS", f"{headers}: expected BYPASS, got {cache_status(identified)}"
     anonymous = visitor.get(url)
-    assert cache_status(anonymous) == "MISS", f"{given}: expected MISS next, got {cache_status(anonymous)}"
-    again = visitor.session.request("GET", url, headers=given, timeout=20)
+    assert cache_status(anonymous) == "MISS", f"{headers}: expected MISS next, got {cache_status(anonymous)}"
+    again = visitor.session.request("GET", url, headers=headers, timeout=20)
     assert cache_status(again) == "BYPASS" and number(anonymous) not in again.text, again.text
 
 
-@pytest.mark.parametrize("given", ["_ga=1", "_ga=1; _ga_X1=GS1.1.2", "_ga_A.b-c=3"])
-def test_cache_ignores_harmless_cookies(visitor, given):
+@pytest.mark.parametrize("cookies", ["_ga=1", "_ga=1; _ga_X1=GS1.1.2", "_ga_A.b-c=3"])
+def test_cache_ignores_harmless_cookies(visitor, cookies):
     url = page_url()
-    assert [cache_status(visitor.get(url, headers={"Cookie": given})) for _ in range(2)] == ["MISS", "HIT"]
+    assert [cache_status(visitor.get(url, headers={"Cookie": cookies})) for _ in range(2)] == ["MISS", "HIT"]
 
 
 # A response with one of these headers is not cached.
@@ -81,11 +81,11 @@ PRIVATE_HEADERS = [
 @pytest.mark.parametrize("line", PRIVATE_HEADERS)
 @pytest.mark.parametrize("code", [200, 301, 404, 500])
 def test_cache_stores_no_private_response(visitor, line, code):
-    url, given = page_url(), {"h": line, "status": code}
+    url, parameters = page_url(), {"h": line, "status": code}
     responses = []
     for _ in range(2):
         visitor.session.cookies.clear()
-        responses.append(visitor.get(url, params=given))
+        responses.append(visitor.get(url, params=parameters))
     numbers, statuses = (set(map(read, responses)) for read in (number, cache_status))
     assert len(numbers) == 2, f"{line}: expected two pages, got one page twice"
     assert statuses <= {"MISS", "EXPIRED"}, statuses
@@ -167,7 +167,7 @@ def run_curl(visitor, url: str, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "headers",
     [
         {"Host": "www.mirror.test"},
         {"Host": "MIRROR.TEST"},
@@ -180,9 +180,9 @@ def run_curl(visitor, url: str, *arguments: str) -> str:
     ],
     ids=str,
 )
-def test_cache_ignores_forged_hosts(visitor, given):
+def test_cache_ignores_forged_hosts(visitor, headers):
     url = page_url()
-    visitor.session.get(url, headers=given, timeout=20, allow_redirects=False)
+    visitor.session.get(url, headers=headers, timeout=20, allow_redirects=False)
     got = json.loads(visitor.get(url).text)
     assert "evil" not in str(got) and got["host"].split(":")[0] == "mirror.test", got
 
@@ -216,8 +216,8 @@ def test_cache_separates_concurrent_clients(visitor):
     def visit(name: str) -> None:
         session, cookie = requests_session(visitor), f"session={name}" if name else ""
         while not stop.is_set():
-            given: dict[str, Any] = {"Cookie": cookie} if cookie else {}
-            got = json.loads(session.get(url, headers=given, timeout=20).text)["cookie"]
+            headers: dict[str, Any] = {"Cookie": cookie} if cookie else {}
+            got = json.loads(session.get(url, headers=headers, timeout=20).text)["cookie"]
             if got != cookie:
                 wrong.append((cookie, got))
 

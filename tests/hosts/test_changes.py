@@ -30,9 +30,9 @@ def with_site(sites: dict, name: str, **keys: object) -> dict:
 def converge(play, sites) -> Callable[..., None]:
     """Return a function that converges with changed sites or variables, and asserts success."""
 
-    def converge_tags(tags: str, changed: dict | None = None, **variables: object) -> None:
+    def converge_tags(tags: str, new_sites: dict | None = None, **variables: object) -> None:
         arguments = ("--tags", tags, "-e", json.dumps(variables))
-        run = play("site.yml", sites if changed is None else changed, *arguments)
+        run = play("site.yml", sites if new_sites is None else new_sites, *arguments)
         assert run.returncode == 0, run.stdout
 
     return converge_tags
@@ -116,9 +116,9 @@ def test_firewall_rule_added_and_removed(host, visitor, converge, address, sessi
     assert reach(address, 8000) == "dropped", "expected the firewall to drop packets to port 8000 at first"
     with Reader(visitor, SITE) as reader:
         converge("firewall", firewall_extra_rules=[{"port": 8000}])
-        opened = reach(address, 8000)
+        with_rule = reach(address, 8000)
         converge("firewall")
-    assert opened == "refused", f"port 8000 with a rule: expected refused, got {opened}"
+    assert with_rule == "refused", f"port 8000 with a rule: expected refused, got {with_rule}"
     got = reach(address, 8000)
     assert got == "dropped", f"port 8000 without a rule: expected dropped, got {got}"
     assert firewall_rules(host) == before, (
@@ -130,9 +130,9 @@ def test_firewall_rule_added_and_removed(host, visitor, converge, address, sessi
 def test_site_renamed_serves_new_name_only(host, visitor, sites, converge, myproject_url):
     tags = "python_app,release,certbot,nginx"
     url = "https://renamed.test/"
-    renamed = with_site(sites, "myproject", server_names=["renamed.test"])
+    renamed_sites = with_site(sites, "myproject", server_names=["renamed.test"])
     with Reader(visitor, SITE) as other, Reader(visitor, myproject_url, url) as reader:
-        converge(tags, renamed)
+        converge(tags, renamed_sites)
         try:
             with visitor.handshake("renamed.test") as connection:
                 names = [value for _, value in connection.getpeercert()["subjectAltName"]]
@@ -182,19 +182,19 @@ def test_site_settings_changed_and_restored(host, visitor, sites, converge, mypr
     assert before[1:] == (413, 0), f"expected status 413 for 1.5 MB and no secret at first, got {before}"
     # The application responds with 405 to a POST, so this status shows that nginx accepted the upload.
     expected = (before[0] + 1, 405, 2)
-    changed = with_site(
+    new_sites = with_site(
         *(sites, "myproject"),
         gunicorn={"workers": expected[0]},
         nginx={"client_max_body_size": "2m"},
         secrets={"OLD_TOKEN": secrets.token_hex()},
     )
     with Reader(visitor, myproject_url) as reader:
-        converge(tags, changed)
+        converge(tags, new_sites)
         got = wait_for_state(expected)
         converge(tags)
-        restored = wait_for_state(before)
+        after = wait_for_state(before)
     assert got == expected, f"expected workers, status and copies of the secret {expected}, got {got}"
-    assert restored == before, f"expected the previous state {before}, got {restored}"
+    assert after == before, f"expected the previous state {before}, got {after}"
     with host.sudo():
         files = host.run("grep -rl OLD_TOKEN /etc/decanter /etc/systemd").stdout
     assert files == "", f"expected no file with the name of the removed secret, got {files}"

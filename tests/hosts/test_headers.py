@@ -124,10 +124,10 @@ FORGED = {
 }
 
 
-def forwarded_headers(visitor, given: dict[str, str]) -> dict[str, list[str]]:
+def forwarded_headers(visitor, headers: dict[str, str]) -> dict[str, list[str]]:
     """Return the headers that the application receives, by lower-case names."""
     got: dict[str, list[str]] = {}
-    response = visitor.get(f"{MIRROR}/seen", headers=given)
+    response = visitor.get(f"{MIRROR}/seen", headers=headers)
     for name, value in json.loads(response.text):
         got.setdefault(name.lower(), []).append(value)
     return got

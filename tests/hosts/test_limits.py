@@ -89,7 +89,7 @@ def test_ordinary_visitor_is_not_limited(visitor):
 
 
 @pytest.fixture(scope="module")
-def proxied(host, request) -> Iterator[dict[str, Any]]:
+def proxy_setup(host, request) -> Iterator[dict[str, Any]]:
     """Configure the site mirror with a password and small limits, and this machine as a trusted proxy."""
     # Depends on `host`, so that pytest restores each host before it runs the tests above on the next host.
     variables = host.ansible.get_variables()
@@ -99,13 +99,13 @@ def proxied(host, request) -> Iterator[dict[str, Any]]:
     ssh_address = (variables["ansible_host"], variables.get("ansible_port", 22))
     with socket.create_connection(ssh_address, 10) as connection:
         own_address = connection.getsockname()[0]
-    changed = {"sites": sites, "nginx_trusted_proxies": [own_address, "198.51.100.0/24"]}
+    overrides = {"sites": sites, "nginx_trusted_proxies": [own_address, "198.51.100.0/24"]}
     converge = ("site.yml", inventory, "--limit", variables["inventory_hostname"], "--tags", "nginx")
-    run = run_playbook(*converge, "--diff", "-vvv", "-e", json.dumps(changed))
+    run = run_playbook(*converge, "--diff", "-vvv", "-e", json.dumps(overrides))
     assert run.returncode == 0, run.stdout[-3000:]
     yield {"output": run.stdout + run.stderr, "own": own_address}
-    restored = run_playbook(*converge)
-    assert restored.returncode == 0, restored.stdout[-3000:]
+    run = run_playbook(*converge)
+    assert run.returncode == 0, run.stdout[-3000:]
 
 
 class ProxyClient:
@@ -116,10 +116,10 @@ class ProxyClient:
 
     def get(self, path: str, address: str, **headers: str) -> requests.Response:
         credentials = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
-        given = {"X-Forwarded-For": address, "Authorization": f"Basic {credentials}", **headers}
+        all_headers = {"X-Forwarded-For": address, "Authorization": f"Basic {credentials}", **headers}
         session = requests.Session()
         session.verify, session.trust_env = self.visitor.ca, False
-        return session.get(MIRROR + path, headers=given, timeout=30, allow_redirects=False)
+        return session.get(MIRROR + path, headers=all_headers, timeout=30, allow_redirects=False)
 
     def forwarded_address(self, address: str) -> list[str]:
         """Return the address of the client in all headers that the application receives."""
@@ -128,7 +128,7 @@ class ProxyClient:
 
 
 @pytest.fixture
-def proxy(proxied, visitor) -> ProxyClient:
+def proxy(proxy_setup, visitor) -> ProxyClient:
     return ProxyClient(visitor)
 
 
@@ -190,7 +190,7 @@ def test_rate_limit_exempts_static_files_and_admin_networks(proxy):
 def test_basic_auth_without_password_is_rejected(proxy, visitor):
     right = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
     wrong = base64.b64encode(b"ada:wrong").decode()
-    for number, (path, given, expected) in enumerate(
+    for number, (path, headers, expected) in enumerate(
         [
             ("/say/a", {}, 401),
             ("/static/style.css", {}, 401),
@@ -205,10 +205,10 @@ def test_basic_auth_without_password_is_rejected(proxy, visitor):
             ("/.decanter/error.html", {}, 404),
         ]
     ):
-        given = {"X-Forwarded-For": f"203.0.113.{50 + number}", **given}
-        response = visitor.get(MIRROR + path, headers=given)
+        headers = {"X-Forwarded-For": f"203.0.113.{50 + number}", **headers}
+        response = visitor.get(MIRROR + path, headers=headers)
         assert response.status_code in (expected, 404 if path == "//healthz" else expected), (
-            f"{path} {given}: expected {expected}, got {response.status_code}"
+            f"{path} {headers}: expected {expected}, got {response.status_code}"
         )
         assert response.headers["X-Frame-Options"] == "DENY" or response.status_code == 200, response.headers
     http = visitor.get("http://mirror.test/.well-known/acme-challenge/none")
@@ -220,7 +220,7 @@ def test_basic_auth_password_is_not_forwarded(proxy):
     assert page["password"] == "", "expected the application to receive no password"
 
 
-def test_basic_auth_password_is_stored_as_hash_only(proxied, host):
+def test_basic_auth_password_is_stored_as_hash_only(proxy_setup, host):
     with host.sudo():
         line = host.check_output("tail -1 /etc/nginx/passwords/mirror")
         file = host.file("/etc/nginx/passwords/mirror")
@@ -231,12 +231,12 @@ def test_basic_auth_password_is_stored_as_hash_only(proxied, host):
     assert line.startswith("ada:$6$"), f"expected a hash, got {line[:8]}"
     assert logs == "", f"expected no file with the password, got {logs}"
     hashed = line.split(":", 1)[1]
-    assert hashed not in proxied["output"], "expected no hash in the output of Ansible"
+    assert hashed not in proxy_setup["output"], "expected no hash in the output of Ansible"
     # Except in the line with `basic_auth`: Ansible prints the variables of the command line with -vvv.
-    rows = [row for row in proxied["output"].splitlines() if PASSWORD in row and "basic_auth" not in row]
+    rows = [row for row in proxy_setup["output"].splitlines() if PASSWORD in row and "basic_auth" not in row]
     assert not rows, f"expected no password in the output of Ansible, got {rows[:3]}"
 
 
-def test_basic_auth_verify_needs_no_password(proxied, variables, inventory):
+def test_basic_auth_verify_needs_no_password(proxy_setup, variables, inventory):
     run = run_playbook("verify.yml", inventory, "--limit", variables["inventory_hostname"])
     assert run.returncode == 0, run.stdout[-2000:]
