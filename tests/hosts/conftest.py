@@ -1,3 +1,3 @@
-"""Load the fixtures of scenarios, which scenarios with tests of their own load as well."""
+"""Load the shared fixtures; the test folders in molecule/ load the same ones."""
 
 pytest_plugins = ["tests.hosts.fixtures.lab"]

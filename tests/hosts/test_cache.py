@@ -1,4 +1,4 @@
-"""The micro-cache serves pages of the live release."""
+"""The micro-cache: hits, stale pages during slow or failed requests, and reset by a release."""
 
 from __future__ import annotations
 
@@ -9,82 +9,84 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.hosts.fixtures.cached_pages import number, page, requests_session, status
+from tests.hosts.fixtures.cached_pages import cache_status, number, page_url, requests_session
 from tests.hosts.fixtures.lab import run_playbook
 
 
 @pytest.mark.alone
-def test_a_page_is_asked_for_once_a_second(visitor):
-    url = page()
-    answers = [visitor.get(url) for _ in range(5)]
-    assert len({number(answer) for answer in answers}) == 1, [status(answer) for answer in answers]
-    assert [status(answer) for answer in answers] == ["MISS", *["HIT"] * 4]
+def test_cache_requests_page_once_a_second(visitor):
+    url = page_url()
+    responses = [visitor.get(url) for _ in range(5)]
+    statuses = [cache_status(response) for response in responses]
+    assert len({number(response) for response in responses}) == 1, statuses
+    assert statuses == ["MISS", *["HIT"] * 4]
     time.sleep(2.1)  # nginx counts whole seconds
-    # Whoever comes then gets it as it was, and has it made new for those who come after.
+    # The first request afterwards gets the expired page, and nginx updates the page in the background.
     stale = visitor.get(url)
-    assert (status(stale), number(stale)) == ("STALE", number(answers[0]))
+    assert (cache_status(stale), number(stale)) == ("STALE", number(responses[0]))
     time.sleep(0.3)
     fresh = visitor.get(url)
-    assert (status(fresh), number(fresh) == number(stale)) == ("HIT", False)
+    assert (cache_status(fresh), number(fresh) == number(stale)) == ("HIT", False)
 
 
-def test_many_who_come_at_once_ask_once(visitor, host):
-    url = f"{page()}?seconds=0.5"
-    with ThreadPoolExecutor(20) as many:
-        answers = list(many.map(lambda _: requests_session(visitor).get(url, timeout=20), range(20)))
-    got = {number(answer) for answer in answers}
-    assert len(got) == 1, f"expected one answer of the application for 20 visitors, got {len(got)}"
+def test_cache_concurrent_requests_reach_application_once(visitor, host):
+    url = f"{page_url()}?seconds=0.5"
+    with ThreadPoolExecutor(20) as pool:
+        responses = list(pool.map(lambda _: requests_session(visitor).get(url, timeout=20), range(20)))
+    got = {number(response) for response in responses}
+    assert len(got) == 1, f"expected one page of the application for 20 clients, got {len(got)}"
 
 
 @pytest.mark.alone
-def test_an_application_that_hangs_is_not_noticed_by_who_can_have_the_page_as_it_was(host, visitor):
-    url = page()
-    kept = number(visitor.get(url))
+def test_cache_serves_stale_page_while_application_hangs(host, visitor):
+    url = page_url()
+    cached_number = number(visitor.get(url))
     with host.sudo():
         unit = host.check_output("basename $(readlink /run/decanter/mirror/live.sock) .sock")
         host.check_output(f"systemctl kill --kill-who=all --signal=STOP mirror@{unit}.service")
         try:
             time.sleep(2.1)
-            # Each over a connection of its own: one waits for what it has set going.
-            answers = [requests_session(visitor).get(url, timeout=20) for _ in range(3)]
+            # Each on its own connection, because one connection waits for the update that it started.
+            responses = [requests_session(visitor).get(url, timeout=20) for _ in range(3)]
             with pytest.raises(requests.Timeout):
                 requests_session(visitor).get(url, headers={"Cookie": "session=1"}, timeout=1)
         finally:
             host.check_output(f"systemctl kill --kill-who=all --signal=CONT mirror@{unit}.service")
-    got = {(answer.status_code, number(answer)) for answer in answers}
-    assert got == {(200, kept)}, f"expected the page as it was, got {got}"
-    assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+    got = {(response.status_code, number(response)) for response in responses}
+    assert got == {(200, cached_number)}, f"expected the cached page, got {got}"
+    assert max(response.elapsed.total_seconds() for response in responses) < 1
 
 
-def test_a_failure_is_not_seen_by_who_can_have_the_page_as_it_was(visitor):
-    """What fails now and then, at the same address: a page that was there stays, for strangers alone."""
-    url = page(f"failing-{secrets.token_hex(6)}")
-    kept = number(visitor.get(url))
-    answers = []
+def test_cache_serves_stale_page_while_application_fails(visitor):
+    """Requests with a session cookie bypass the cache, and get the error."""
+    url = page_url(f"failing-{secrets.token_hex(6)}")
+    cached_number = number(visitor.get(url))
+    responses = []
     for _ in range(4):
         time.sleep(1.1)
-        answers.append(visitor.get(url))
-    assert {answer.status_code for answer in answers} == {200}, [answer.status_code for answer in answers]
-    assert {number(answer) for answer in answers} == {kept}
-    known = visitor.get(url, headers={"Cookie": "session=1"})
-    assert known.status_code == 500, "expected a known visitor to be told"
+        responses.append(visitor.get(url))
+    codes = [response.status_code for response in responses]
+    assert set(codes) == {200}, codes
+    assert {number(response) for response in responses} == {cached_number}
+    with_session = visitor.get(url, headers={"Cookie": "session=1"})
+    assert with_session.status_code == 500, "expected status 500 for a request with a session cookie"
 
 
-def test_no_page_of_a_release_is_served_when_another_is_live(host, visitor, inventory, variables):
-    """Whatever was kept is forgotten before, and told apart by its instance meanwhile."""
-    url, limit = page(), ("--limit", variables["inventory_hostname"])
+def test_cache_serves_no_page_of_previous_release(host, visitor, inventory, variables):
+    """The release empties the cache, and cache keys contain the instance."""
+    url, limit = page_url(), ("--limit", variables["inventory_hostname"])
     with host.sudo():
         before = number(visitor.get(url))
-        # What an instance reads has changed, so another takes over.
+        # A changed environment file activates the other instance.
         host.check_output("touch /tmp/before /etc/decanter/mirror/environment")
-        done = run_playbook("site.yml", inventory, *limit, "--tags", "release")
-        assert done.returncode == 0 and "changed=0" not in done.stdout, done.stdout[-2000:]
+        run = run_playbook("site.yml", inventory, *limit, "--tags", "release")
+        assert run.returncode == 0 and "changed=0" not in run.stdout, run.stdout[-2000:]
         left = host.check_output("find /var/lib/nginx/cache-mirror -type f ! -newer /tmp/before")
-        answer = visitor.get(url)
+        response = visitor.get(url)
         live = host.check_output("basename $(readlink /run/decanter/mirror/live.sock) .sock")
         keys = host.check_output("grep --recursive --no-filename --text ^KEY: /var/lib/nginx/cache-mirror")
-    assert number(answer) != before, "expected no page of the instance that was live before"
-    assert status(answer) == "MISS", status(answer)
-    assert left == "", f"expected nothing that was kept before, got {left}"
+    assert number(response) != before, "expected a page of the new instance, got a page of the previous one"
+    assert cache_status(response) == "MISS", cache_status(response)
+    assert left == "", f"expected no cached page from before the release, got {left}"
     others = [key for key in keys.splitlines() if f" {live} /" not in key]
-    assert not others, f"expected pages of {live} alone, got {others}"
+    assert not others, f"expected cache keys of {live} only, got {others}"

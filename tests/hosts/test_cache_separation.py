@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.hosts.fixtures.cached_pages import MIRROR, number, page, requests_session, status
+from tests.hosts.fixtures.cached_pages import MIRROR, cache_status, number, page_url, requests_session
 
-ASKED = [
+# A request with one of these headers bypasses the cache.
+BYPASS_HEADERS = [
     {"Cookie": "session=ada"},
     {"Cookie": "SESSION=ada"},
     {"Cookie": "remember_token=ada"},
@@ -41,24 +42,25 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("given", ASKED, ids=str)
-def test_who_is_known_neither_has_a_kept_page_nor_leaves_one(visitor, given):
-    url = page()
-    known = visitor.session.request("GET", url, headers=given, timeout=20)
-    assert status(known) == "BYPASS", f"expected {given} to pass the cache by, got {status(known)}"
-    stranger = visitor.get(url)
-    assert status(stranger) == "MISS", f"expected nothing to be left by {given}, got {status(stranger)}"
-    again = visitor.session.request("GET", url, headers=given, timeout=20)
-    assert status(again) == "BYPASS" and number(stranger) not in again.text, again.text
+@pytest.mark.parametrize("headers", BYPASS_HEADERS, ids=str)
+def test_cache_is_bypassed_for_identified_client(visitor, headers):
+    url = page_url()
+    identified = visitor.session.request("GET", url, headers=headers, timeout=20)
+    assert cache_status(identified) == "BYPASS", f"{headers}: expected BYPASS, got {cache_status(identified)}"
+    anonymous = visitor.get(url)
+    assert cache_status(anonymous) == "MISS", f"{headers}: expected MISS next, got {cache_status(anonymous)}"
+    again = visitor.session.request("GET", url, headers=headers, timeout=20)
+    assert cache_status(again) == "BYPASS" and number(anonymous) not in again.text, again.text
 
 
-@pytest.mark.parametrize("given", ["_ga=1", "_ga=1; _ga_X1=GS1.1.2", "_ga_A.b-c=3"])
-def test_cookies_that_tell_nothing_are_no_hindrance(visitor, given):
-    url = page()
-    assert [status(visitor.get(url, headers={"Cookie": given})) for _ in range(2)] == ["MISS", "HIT"]
+@pytest.mark.parametrize("cookies", ["_ga=1", "_ga=1; _ga_X1=GS1.1.2", "_ga_A.b-c=3"])
+def test_cache_ignores_harmless_cookies(visitor, cookies):
+    url = page_url()
+    assert [cache_status(visitor.get(url, headers={"Cookie": cookies})) for _ in range(2)] == ["MISS", "HIT"]
 
 
-ANSWERED = [
+# A response with one of these headers is not cached.
+PRIVATE_HEADERS = [
     "Set-Cookie:session=ada",
     "set-cookie:_ga=1",
     "Cache-Control:private",
@@ -76,16 +78,17 @@ ANSWERED = [
 ]
 
 
-@pytest.mark.parametrize("line", ANSWERED)
+@pytest.mark.parametrize("line", PRIVATE_HEADERS)
 @pytest.mark.parametrize("code", [200, 301, 404, 500])
-def test_what_is_somebodys_own_is_kept_for_nobody(visitor, line, code):
-    url, given = page(), {"h": line, "status": code}
-    answers = []
+def test_cache_stores_no_private_response(visitor, line, code):
+    url, parameters = page_url(), {"h": line, "status": code}
+    responses = []
     for _ in range(2):
         visitor.session.cookies.clear()
-        answers.append(visitor.get(url, params=given))
-    assert len({number(answer) for answer in answers}) == 2, f"{line}: expected two pages, got one kept"
-    assert {status(answer) for answer in answers} <= {"MISS", "EXPIRED"}, [status(one) for one in answers]
+        responses.append(visitor.get(url, params=parameters))
+    numbers, statuses = (set(map(read, responses)) for read in (number, cache_status))
+    assert len(numbers) == 2, f"{line}: expected two pages, got one page twice"
+    assert statuses <= {"MISS", "EXPIRED"}, statuses
 
 
 @pytest.mark.parametrize(
@@ -98,44 +101,45 @@ def test_what_is_somebodys_own_is_kept_for_nobody(visitor, line, code):
         ("X-Requested-With", "XMLHttpRequest", "nobody"),
     ],
 )
-def test_pages_that_vary_do(visitor, name, one, other):
-    url = page()
+def test_cache_separates_pages_by_vary_header(visitor, name, one, other):
+    url = page_url()
     first, second = (
         visitor.get(url, params={"h": f"Vary:{name}"}, headers={name: value}) for value in (one, other)
     )
-    assert number(first) != number(second), f"expected another page for another {name}, got the same"
+    assert number(first) != number(second), f"{name}: expected two pages, got one page twice"
     again = visitor.get(url, params={"h": f"Vary:{name}"}, headers={name: one})
-    assert (number(again), status(again)) == (number(first), "HIT")
+    assert (number(again), cache_status(again)) == (number(first), "HIT")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PROPFIND", "OPTIONS", "DELETE", "BREW"])
-def test_other_methods_neither_have_a_kept_page_nor_leave_one(visitor, method):
-    url = page()
+def test_cache_is_not_used_for_other_methods(visitor, method):
+    url = page_url()
     visitor.session.request(method, url, timeout=20)
-    assert status(visitor.get(url)) == "MISS"
-    answer = visitor.session.request(method, url, timeout=20)
-    assert status(answer) == "BYPASS" or answer.status_code >= 400, (answer.status_code, status(answer))
+    assert cache_status(visitor.get(url)) == "MISS"
+    response = visitor.session.request(method, url, timeout=20)
+    code, cached = response.status_code, cache_status(response)
+    assert cached == "BYPASS" or code >= 400, (code, cached)
 
 
-def test_a_page_that_was_asked_for_by_its_head_is_whole(visitor):
-    url = page()
+def test_cache_stores_page_with_body_after_head(visitor):
+    url = page_url()
     head = visitor.session.head(url, timeout=20)
-    assert (status(head), head.text) == ("MISS", "")
+    assert (cache_status(head), head.text) == ("MISS", "")
     body = visitor.get(url)
-    assert status(body) == "HIT" and number(body), "expected a body after a HEAD"
+    assert cache_status(body) == "HIT" and number(body), "expected a cached page with a body after HEAD"
 
 
-def test_a_part_of_a_page_is_no_page(visitor):
-    url = page()
+def test_cache_stores_whole_page_after_range_request(visitor):
+    url = page_url()
     visitor.get(url, headers={"Range": "bytes=0-3"})
     whole = visitor.get(url)
     assert whole.status_code == 200 and number(whole)
-    known = visitor.get(url, headers={"If-None-Match": "*"})
-    assert known.status_code in (200, 304), known.status_code
+    conditional = visitor.get(url, headers={"If-None-Match": "*"})
+    assert conditional.status_code in (200, 304), conditional.status_code
 
 
 @pytest.mark.parametrize(
-    "others",
+    "suffixes",
     [
         ("?a=1&b=2", "?b=2&a=1"),
         ("?a=1", "?a=1&"),
@@ -147,22 +151,23 @@ def test_a_part_of_a_page_is_no_page(visitor):
         ("/x", "/%78"),
     ],
 )
-def test_no_address_stands_for_another(visitor, others):
-    url = page()
-    # As they are: requests would tidy them up.
-    numbers = [raw(visitor, url + one) for one in others]
-    assert numbers[0] != numbers[1], f"expected {others} to be two pages, got one"
+def test_cache_separates_similar_urls(visitor, suffixes):
+    url = page_url()
+    # With curl, because requests normalizes URLs.
+    bodies = [run_curl(visitor, url + suffix) for suffix in suffixes]
+    assert bodies[0] != bodies[1], f"expected two pages for {suffixes}, got one"
 
 
-def raw(visitor, url: str, *arguments: str) -> str:
-    place, port = visitor.place(443)
+def run_curl(visitor, url: str, *arguments: str) -> str:
+    """Request a URL without normalizing it, and return the body."""
+    address, port = visitor.place(443)
     command = ["curl", "-s", "--path-as-is", "--cacert", visitor.ca, "--max-time", "20"]
-    command += ["--connect-to", f"::{place}:{port}", *arguments, url]
+    command += ["--connect-to", f"::{address}:{port}", *arguments, url]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
-    "given",
+    "headers",
     [
         {"Host": "www.mirror.test"},
         {"Host": "MIRROR.TEST"},
@@ -175,44 +180,44 @@ def raw(visitor, url: str, *arguments: str) -> str:
     ],
     ids=str,
 )
-def test_a_page_is_not_made_for_another_host(visitor, given):
-    url = page()
-    visitor.session.get(url, headers=given, timeout=20, allow_redirects=False)
+def test_cache_ignores_forged_hosts(visitor, headers):
+    url = page_url()
+    visitor.session.get(url, headers=headers, timeout=20, allow_redirects=False)
     got = json.loads(visitor.get(url).text)
     assert "evil" not in str(got) and got["host"].split(":")[0] == "mirror.test", got
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 @pytest.mark.parametrize("length", ["Content-Length: 4", "Content-Length:", "Transfer-Encoding: chunked"])
-def test_a_body_makes_no_page_for_others(visitor, version, length):
-    """An application may read a body with GET, too, of which the page's address says nothing."""
-    url = page()
-    raw(visitor, url, version, "-X", "GET", "-H", length, "--data", "evil")
+def test_cache_stores_no_response_to_get_with_body(visitor, version, length):
+    """An application may read the body of a GET, but the cache key does not contain the body."""
+    url = page_url()
+    run_curl(visitor, url, version, "-X", "GET", "-H", length, "--data", "evil")
     got = visitor.get(url)
-    assert "evil" not in got.text, f"expected a page without another's body, got {got.text}"
+    assert "evil" not in got.text, f"expected a page without the body of another request, got {got.text}"
 
 
-def test_what_is_excepted_is_never_kept(visitor):
+def test_cache_skips_excepted_paths(visitor):
     for path in ("/say/form", "/say/formular", "/say/%66orm", "/healthz", "/health%7a"):
-        got = {raw(visitor, MIRROR + path) for _ in range(2)}
-        assert len(got) == 2, f"expected {path} to be made anew, got {got}"
+        got = {run_curl(visitor, MIRROR + path) for _ in range(2)}
+        assert len(got) == 2, f"{path}: expected two different pages, got {got}"
 
 
-def test_a_site_without_a_cache_keeps_nothing(visitor):
+def test_cache_disabled_sends_no_cache_header(visitor):
     for _ in range(2):
         assert "X-Cache" not in visitor.get("https://myproject.test/").headers
 
 
-def test_many_visitors_of_many_kinds_see_their_own(visitor):
-    """Known and unknown, at the same time, at the same address: nobody's name is on another's page."""
-    url, wrong = page(), []
-    over = threading.Event()
+def test_cache_separates_concurrent_clients(visitor):
+    """Clients with and without a session request one URL concurrently, and get pages for their own cookie."""
+    url, wrong = page_url(), []
+    stop = threading.Event()
 
     def visit(name: str) -> None:
         session, cookie = requests_session(visitor), f"session={name}" if name else ""
-        while not over.is_set():
-            given: dict[str, Any] = {"Cookie": cookie} if cookie else {}
-            got = json.loads(session.get(url, headers=given, timeout=20).text)["cookie"]
+        while not stop.is_set():
+            headers: dict[str, Any] = {"Cookie": cookie} if cookie else {}
+            got = json.loads(session.get(url, headers=headers, timeout=20).text)["cookie"]
             if got != cookie:
                 wrong.append((cookie, got))
 
@@ -220,7 +225,7 @@ def test_many_visitors_of_many_kinds_see_their_own(visitor):
     for thread in threads:
         thread.start()
     time.sleep(4)
-    over.set()
+    stop.set()
     for thread in threads:
         thread.join()
-    assert not wrong, f"expected everybody's own page, got {wrong[:5]}"
+    assert not wrong, f"expected the cookie of the request in each page, got (sent, received): {wrong[:5]}"

@@ -1,5 +1,7 @@
-"""What is changed in an inventory is changed by the next converge: nothing of the old stays, nobody is cut
-off. Each test puts the host back as it was, by another converge; test_check_mode.py finds what stays."""
+"""A converge applies a changed inventory, removes the old configuration, and keeps all connections.
+
+Each test restores the host with another converge. test_check_mode.py then detects remaining changes.
+"""
 
 from __future__ import annotations
 
@@ -20,38 +22,39 @@ SITE = "https://harbour.test/healthz"
 
 
 def with_site(sites: dict, name: str, **keys: object) -> dict:
-    """The sites with other values under keys of one of them."""
+    """Return `sites` with changed keys of one site."""
     return sites | {name: sites[name] | keys}
 
 
 @pytest.fixture
 def converge(play, sites) -> Callable[..., None]:
-    """Converge with other sites or variables than the inventory's, which must end well."""
+    """Return a function that converges with changed sites or variables, and asserts success."""
 
-    def run(tags: str, changed: dict | None = None, **variables: object) -> None:
+    def converge_tags(tags: str, new_sites: dict | None = None, **variables: object) -> None:
         arguments = ("--tags", tags, "-e", json.dumps(variables))
-        done = play("site.yml", sites if changed is None else changed, *arguments)
-        assert done.returncode == 0, done.stdout
+        run = play("site.yml", sites if new_sites is None else new_sites, *arguments)
+        assert run.returncode == 0, run.stdout
 
-    return run
+    return converge_tags
 
 
 @pytest.fixture
-def neighbour(variables) -> str:
-    """The other site, which is asked for by the host's address."""
+def myproject_url(variables) -> str:
+    """Return the URL of the site myproject: its canonical name is the address of the host."""
     return f"https://{variables['ansible_host']}/"
 
 
 @pytest.fixture
 def address(variables) -> str:
+    """Return the address of the host, or skip the test if it is a loopback address."""
     if ipaddress.ip_address(variables["ansible_host"]).is_loopback:
-        pytest.skip("this host is reached through this machine, not over a network")
+        pytest.skip("the host is reached through a port of this machine, not over a network")
     return variables["ansible_host"]
 
 
 @pytest.fixture
 def session(variables) -> Iterator[None]:
-    """A connection that was there before the test, and must answer when it has ended."""
+    """Open an ssh connection before the test, and assert after the test that it still works."""
     options = ("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ServerAliveInterval=2")
     command = ["ssh", *options, *login(variables), "cat"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
@@ -73,119 +76,126 @@ def sshd_ports(host) -> list[str]:
         return host.check_output("/usr/sbin/sshd -T | sed -n 's/^port //p' | sort -n").split()
 
 
-def firewalled(host) -> str:
+def firewall_rules(host) -> str:
     with host.sudo():
         return host.check_output("ufw status")
 
 
-def test_the_port_of_ssh(host, visitor, variables, converge, address, session):
-    """One run through the old port, and one through the new, which closes the old."""
+def test_ssh_port_changed_keeps_access(host, visitor, variables, converge, address, session):
+    """A run through the old port opens the new one. A run through the new port closes the old one."""
     old, new = variables.get("ansible_port", 22), 2222
     with Reader(visitor, SITE) as reader:
         try:
             converge("base,firewall", base_ssh_ports=[new])
             got = {port: reach(address, port) for port in (old, new)}
-            assert got == {old: "open", new: "open"}, f"expected both while {old} is in use, got {got}"
+            assert got == {old: "open", new: "open"}, (
+                f"expected both ports open while Ansible uses {old}, got {got}"
+            )
 
             converge("base,firewall", base_ssh_ports=[new], ansible_port=new)
             got = {port: reach(address, port) for port in (old, new)}
-            assert got == {old: "dropped", new: "open"}, f"expected the new one alone, got {got}"
+            assert got == {old: "dropped", new: "open"}, f"expected only port {new} open, got {got}"
             got = sshd_ports(host)
-            assert got == [str(new)], f"expected sshd to listen on {new} alone, got {got}"
-            got = firewalled(host)
-            assert f"{new}/tcp" in got and f"\n{old}/tcp" not in got, f"expected ssh on {new}, got {got}"
+            assert got == [str(new)], f"expected sshd to listen on {new} only, got {got}"
+            got = firewall_rules(host)
+            assert f"{new}/tcp" in got and f"\n{old}/tcp" not in got, (
+                f"expected a rule for ssh on {new} only, got {got}"
+            )
         finally:
-            # The way back is the same.
             for port in (new, old):
                 if reach(address, port) == "open":
                     converge("base,firewall", ansible_port=port)
     got = ({port: reach(address, port) for port in (old, new)}, sshd_ports(host))
-    assert got == ({old: "open", new: "dropped"}, [str(old)]), f"expected {old} alone again, got {got}"
+    assert got == ({old: "open", new: "dropped"}, [str(old)]), f"expected only port {old} again, got {got}"
     reader.assert_served()
 
 
-def test_a_rule_of_the_firewall(host, visitor, converge, address, session):
-    before = firewalled(host)
-    # Nobody listens: `refused` is what comes back from behind the firewall.
-    assert reach(address, 8000) == "dropped", "expected the port to be closed at first, got a way through"
+def test_firewall_rule_added_and_removed(host, visitor, converge, address, session):
+    before = firewall_rules(host)
+    # No program listens on the port, so a packet that passes the firewall results in `refused`.
+    assert reach(address, 8000) == "dropped", "expected the firewall to drop packets to port 8000 at first"
     with Reader(visitor, SITE) as reader:
         converge("firewall", firewall_extra_rules=[{"port": 8000}])
-        opened = reach(address, 8000)
+        with_rule = reach(address, 8000)
         converge("firewall")
-    assert opened == "refused", f"expected a way through to the port that was added, got {opened}"
+    assert with_rule == "refused", f"port 8000 with a rule: expected refused, got {with_rule}"
     got = reach(address, 8000)
-    assert got == "dropped", f"expected the port that was taken away to be closed, got {got}"
-    assert firewalled(host) == before, f"expected the rules of before, {before}; got {firewalled(host)}"
+    assert got == "dropped", f"port 8000 without a rule: expected dropped, got {got}"
+    assert firewall_rules(host) == before, (
+        f"expected the previous rules, {before}; got {firewall_rules(host)}"
+    )
     reader.assert_served()
 
 
-def test_the_name_of_a_site(host, visitor, sites, converge, neighbour):
+def test_site_renamed_serves_new_name_only(host, visitor, sites, converge, myproject_url):
     tags = "python_app,release,certbot,nginx"
     url = "https://renamed.test/"
-    renamed = with_site(sites, "myproject", server_names=["renamed.test"])
-    with Reader(visitor, SITE) as other, Reader(visitor, neighbour, url) as reader:
-        converge(tags, renamed)
+    renamed_sites = with_site(sites, "myproject", server_names=["renamed.test"])
+    with Reader(visitor, SITE) as other, Reader(visitor, myproject_url, url) as reader:
+        converge(tags, renamed_sites)
         try:
             with visitor.handshake("renamed.test") as connection:
                 names = [value for _, value in connection.getpeercert()["subjectAltName"]]
-            assert names == ["renamed.test"], f"expected a certificate for the new name alone, got {names}"
+            assert names == ["renamed.test"], f"expected a certificate for the new name only, got {names}"
             for name in ("myproject.test", None):
                 with pytest.raises(ssl.SSLError):
                     visitor.handshake(name)
-            for old in ("http://myproject.test/", neighbour.replace("https", "http")):
+            for old in ("http://myproject.test/", myproject_url.replace("https", "http")):
                 with pytest.raises(OSError):
                     visitor.get(old)
             with host.sudo():
-                left = host.run("grep -rlF myproject.test /etc /run/decanter").stdout
-            assert left == "", f"expected the old name nowhere, got it in {left}"
+                files = host.run("grep -rlF myproject.test /etc /run/decanter").stdout
+            assert files == "", f"expected no file with the old name, got {files}"
         finally:
             converge(tags)
-    used = list(dict.fromkeys(answer[0] for answer in reader.answers))
-    assert used == [neighbour, url], f"expected the new name to answer from when the old did not, got {used}"
+    used = list(dict.fromkeys(origin for origin, _ in reader.results))
+    assert used == [myproject_url, url], (
+        f"expected responses from the old URL, then from the new one; got {used}"
+    )
     reader.assert_served()
     other.assert_served()
 
 
-def test_the_settings_of_a_site(host, visitor, sites, converge, neighbour):
-    """The number of workers, the upload limit, and a secret that is taken away again."""
+def test_site_settings_changed_and_restored(host, visitor, sites, converge, myproject_url):
+    """Change the number of workers and the upload limit; add a secret and remove it again."""
     tags = "python_app,release,nginx"
     body = {"text": "x" * 1_500_000}
-    # Where a secret is kept, and what systemd hands to the processes that run.
-    places = "/etc/decanter/myproject/credentials /run/credentials/myproject@*.service"
+    # The file of a secret, and its copies for the running instances, which systemd creates.
+    folders = "/etc/decanter/myproject/credentials /run/credentials/myproject@*.service"
 
-    def found() -> tuple[int, int, int]:
-        """Of all instances: the workers, what becomes of an upload, in how many places the secret is."""
+    def read_state() -> tuple[int, int, int]:
+        """Return the number of workers, the status of an upload, and the number of copies of the secret."""
         with host.sudo():
-            # One of them is the master.
+            # Without the master process.
             workers = len(host.check_output("pgrep --full --uid myproject gunicorn").split()) - 1
-            kept = len(host.run(f"find {places} -name OLD_TOKEN").stdout.split())
-        return workers, visitor.post(neighbour, body).status_code, kept
+            copies = len(host.run(f"find {folders} -name OLD_TOKEN").stdout.split())
+        return workers, visitor.post(myproject_url, body).status_code, copies
 
-    def settled(expected: tuple[int, int, int]) -> tuple[int, int, int]:
-        """What is found, once it is what is expected or 20 s have passed: the old instance drains."""
+    def wait_for_state(expected: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Return the state when it is as expected, or after 20 s, because the old instance drains first."""
         deadline = time.monotonic() + 20
-        while (got := found()) != expected and time.monotonic() < deadline:
+        while (got := read_state()) != expected and time.monotonic() < deadline:
             time.sleep(0.2)
         return got
 
-    before = found()
-    assert before[1:] == (413, 0), f"expected 1.5 MB to be too much and no secret at first, got {before}"
-    # The application takes no POST, so nginx let it through.
+    before = read_state()
+    assert before[1:] == (413, 0), f"expected status 413 for 1.5 MB and no secret at first, got {before}"
+    # The application responds with 405 to a POST, so this status shows that nginx accepted the upload.
     expected = (before[0] + 1, 405, 2)
-    changed = with_site(
+    new_sites = with_site(
         *(sites, "myproject"),
         gunicorn={"workers": expected[0]},
         nginx={"client_max_body_size": "2m"},
         secrets={"OLD_TOKEN": secrets.token_hex()},
     )
-    with Reader(visitor, neighbour) as reader:
-        converge(tags, changed)
-        got = settled(expected)
+    with Reader(visitor, myproject_url) as reader:
+        converge(tags, new_sites)
+        got = wait_for_state(expected)
         converge(tags)
-        back = settled(before)
-    assert got == expected, f"expected workers, answer and places of the secret {expected}, got {got}"
-    assert back == before, f"expected what was there before, {before}; got {back}"
+        after = wait_for_state(before)
+    assert got == expected, f"expected workers, status and copies of the secret {expected}, got {got}"
+    assert after == before, f"expected the previous state {before}, got {after}"
     with host.sudo():
-        left = host.run("grep -rl OLD_TOKEN /etc/decanter /etc/systemd").stdout
-    assert left == "", f"expected a secret that was taken away to be named nowhere, got it in {left}"
+        files = host.run("grep -rl OLD_TOKEN /etc/decanter /etc/systemd").stdout
+    assert files == "", f"expected no file with the name of the removed secret, got {files}"
     reader.assert_served()

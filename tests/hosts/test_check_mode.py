@@ -1,4 +1,4 @@
-"""What `--check --diff` says of finished hosts; new ones are asked before they are converged."""
+"""`--check --diff` on converged hosts. The scenario checks new hosts before it converges them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from tests.hosts.fixtures.lab import run_playbook
 
 
-def test_a_check_of_a_finished_host_finds_nothing(variables, inventory):
+def test_check_mode_on_converged_host_shows_no_change(variables, inventory):
     limit = ("--limit", variables["inventory_hostname"])
-    done = run_playbook("site.yml", inventory, *limit, "--check", "--diff")
-    assert done.returncode == 0, f"expected a check to end well, got {done.stdout}"
-    counts = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", done.stdout, re.MULTILINE)
+    run = run_playbook("site.yml", inventory, *limit, "--check", "--diff")
+    assert run.returncode == 0, f"expected check mode to succeed, got {run.stdout}"
+    counts = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", run.stdout, re.MULTILINE)
     assert counts and all(changed == "0" for _, changed in counts), (
-        f"expected changed=0 on each host, got {done.stdout}"
+        f"expected changed=0 on each host, got {run.stdout}"
     )
-    diff = re.findall(r"^(?:---|\+\+\+|@@|[+-]\w).*", done.stdout, re.MULTILINE)
+    diff = re.findall(r"^(?:---|\+\+\+|@@|[+-]\w).*", run.stdout, re.MULTILINE)
     assert not diff, f"expected no diff, got {diff}"

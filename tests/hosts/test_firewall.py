@@ -1,4 +1,4 @@
-"""What role firewall promises, tried from outside against a host that it has set up."""
+"""The firewall of hosts after role firewall: connections from outside, and its rules."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterator
 
 import pytest
 
-# Longer than any answer takes in a lab, shorter than the first retransmission's patience.
+# Seconds, longer than any response takes in a lab. A dropped packet gets none.
 TIMEOUT = 2.0
 
 
 @pytest.fixture(scope="module")
 def address(host) -> str:
-    """The host's address, as seen from here."""
+    """Return the address of the host, or skip the tests if this machine is not connected over a network."""
     client, _, server, _ = host.check_output("echo $SSH_CONNECTION").split()
     if server == client or ipaddress.ip_address(server).is_loopback:
-        pytest.skip("this host is reached through this machine, not over a network")
+        pytest.skip("the host is reached through a port of this machine, not over a network")
     return server
 
 
 @pytest.fixture(scope="module")
 def listeners(host) -> Iterator[tuple[int, ...]]:
-    """Programs of no port that is declared, on all addresses."""
+    """Start listeners on ports without a firewall rule, on all addresses. Return the ports."""
     ports = (8000, 3307)
     with host.sudo():
         for port in ports:
@@ -34,7 +34,7 @@ def listeners(host) -> Iterator[tuple[int, ...]]:
             )
         deadline = time.monotonic() + 10
         while not all(host.socket(f"tcp://:::{port}").is_listening for port in ports):
-            assert time.monotonic() < deadline, f"expected listeners on {ports} after 10 s, got none"
+            assert time.monotonic() < deadline, f"expected listeners on {ports} within 10 s"
     yield ports
     with host.sudo():
         for port in ports:
@@ -42,7 +42,7 @@ def listeners(host) -> Iterator[tuple[int, ...]]:
 
 
 def reach(address: str, port: int) -> str:
-    """How a connection ends: `open`, `refused` (the packet arrived, nobody listens) or `dropped`."""
+    """Return `open`, `refused` (the packet arrived, but no program listens) or `dropped` for a connection."""
     try:
         with socket.create_connection((address, port), TIMEOUT):
             return "open"
@@ -52,28 +52,28 @@ def reach(address: str, port: int) -> str:
         return "dropped"
 
 
-def test_declared_ports_are_reached(host, address) -> None:
+def test_firewall_accepts_declared_ports(host, address) -> None:
     ssh = int(host.check_output("echo $SSH_CONNECTION").split()[3])
     got = reach(address, ssh)
     assert got == "open", f"ssh on {address}:{ssh}: expected open, got {got}"
     for port in (80, 443):
         got = reach(address, port)
-        assert got in ("open", "refused"), f"{address}:{port}: expected a way through, got {got}"
+        assert got in ("open", "refused"), f"{address}:{port}: expected open or refused, got {got}"
 
 
-def test_other_ports_are_dropped(host, address, listeners) -> None:
+def test_firewall_drops_other_ports(host, address, listeners) -> None:
     for port in listeners:
-        inside = host.run(
+        local = host.run(
             f'curl -so /dev/null http://127.0.0.1:{port} || python3 -c "import socket; '
             f"socket.create_connection(('127.0.0.1', {port}), 2)\""
         )
-        assert inside.rc == 0, f"port {port} on the host itself: expected an answer, got {inside.stderr}"
+        assert local.rc == 0, f"port {port} on the host itself: expected a response, got {local.stderr}"
         got = reach(address, port)
         assert got == "dropped", f"{address}:{port}: expected dropped, got {got}"
 
 
 @pytest.mark.alone
-def test_another_host_sees_the_declared_ports_alone(host, peer, listeners) -> None:
+def test_firewall_shows_peer_declared_ports_only(host, peer, listeners) -> None:
     address = host.interface("eth0").addresses[0]
     probe = (
         "import socket, sys\n"
@@ -89,14 +89,14 @@ def test_another_host_sees_the_declared_ports_alone(host, peer, listeners) -> No
 
 
 @pytest.mark.parametrize("tool", ["iptables", "ip6tables"])
-def test_both_families_drop(host, tool) -> None:
+def test_firewall_default_is_drop_for_ipv4_and_ipv6(host, tool) -> None:
     with host.sudo():
         rules = host.check_output(f"{tool} -S INPUT").splitlines()
     assert rules[0] == "-P INPUT DROP", f"{tool}: expected -P INPUT DROP, got {rules[0]}"
 
 
-def test_ufw_agrees_with_the_kernel(host) -> None:
-    """ufw reads its files, the kernel its memory: both have the same number of rules for ssh."""
+def test_firewall_ufw_rules_match_kernel(host) -> None:
+    """The files of ufw, which `ufw status` reads, and the kernel contain the same rules."""
     with host.sudo():
         status = host.check_output("ufw status verbose")
         kernel = host.check_output("iptables -S ufw-user-input")
@@ -108,14 +108,14 @@ def test_ufw_agrees_with_the_kernel(host) -> None:
         )
 
 
-def test_it_starts_at_boot(host) -> None:
+def test_firewall_starts_at_boot(host) -> None:
     assert host.service("ufw").is_enabled, "expected ufw.service to be enabled, got disabled"
     conf = host.file("/etc/ufw/ufw.conf").content_string
     assert "ENABLED=yes" in conf, f"expected ENABLED=yes, got: {conf}"
 
 
-def test_the_host_reaches_out(host) -> None:
-    """Answers to its own connections come in."""
-    # Any name that the host has to know: where its packages come from.
+def test_firewall_accepts_replies_to_own_connections(host) -> None:
+    """The host resolves a hostname, so the firewall accepts the reply of the DNS server."""
+    # The names of the package archives, because each host has to resolve them.
     names = host.run("apt-get indextargets --format '$(SITE)' | cut -d/ -f3 | sort -u | xargs getent hosts")
-    assert names.rc == 0, "expected a name to be resolved through the firewall, got no answer"
+    assert names.rc == 0, "expected an archive's name to resolve through the firewall"

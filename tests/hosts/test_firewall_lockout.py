@@ -1,4 +1,4 @@
-"""No order of events locks the operator out: a run that switches the firewall on is killed."""
+"""A run that is killed while it enables the firewall does not lock the operator out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = HERE.parents[1]
 
 
 def log_in(variables: dict) -> str:
-    """Log in as a new connection does; what it says, `in` when it succeeds."""
+    """Log in over a new connection. Return `in`, or the error of ssh."""
     options = [
         "-o",
         "ControlMaster=no",
@@ -34,7 +34,7 @@ def log_in(variables: dict) -> str:
     return (run.stdout or run.stderr).strip()
 
 
-def start(variables: dict, inventory: str) -> subprocess.Popen:
+def start_playbook(variables: dict, inventory: str) -> subprocess.Popen:
     arguments = ["-i", inventory, "--limit", variables["inventory_hostname"], HERE / "firewall.yml"]
     playbook = Path(sys.executable).with_name("ansible-playbook")
     return subprocess.Popen(
@@ -44,28 +44,28 @@ def start(variables: dict, inventory: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("seconds", [1.5, 2.0, 2.5, 3.0, 3.5, 4.0])
-def test_a_run_that_is_killed_leaves_a_way_in(host, variables, request, seconds):
+def test_firewall_run_killed_allows_login(host, variables, request, seconds):
     inventory = request.config.getoption("--ansible-inventory")
     with host.sudo():
         host.check_output("ufw --force reset")
     assert log_in(variables) == "in"
 
-    run = start(variables, inventory)
+    run = start_playbook(variables, inventory)
     time.sleep(seconds)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
 
     got = log_in(variables)
-    assert got == "in", f"killed after {seconds} s: expected to be let in, got {got}"
-    # What the files say so far is what the next boot loads.
+    assert got == "in", f"killed after {seconds} s: expected a login, got {got}"
+    # The next boot loads the files that the killed run wrote.
     with host.sudo():
         host.run("systemctl restart ufw")
     got = log_in(variables)
-    assert got == "in", f"killed after {seconds} s and booted: expected to be let in, got {got}"
+    assert got == "in", f"killed after {seconds} s, then booted: expected a login, got {got}"
 
-    run = start(variables, inventory)
-    out, _ = run.communicate(timeout=120)
-    assert run.returncode == 0, f"expected the next run to end well, got {out}"
+    run = start_playbook(variables, inventory)
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, f"expected the next run to succeed, got {output}"
     with host.sudo():
         status = host.check_output("ufw status")
     assert "Status: active" in status and "443/tcp" in status, f"expected the declared rules, got {status}"

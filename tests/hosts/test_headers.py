@@ -1,4 +1,4 @@
-"""What answers say about themselves, to whom it is said, and what nobody can make nginx believe."""
+"""Headers of responses and of forwarded requests, redirects, compression and the access log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import requests
 
 SITE, MIRROR = "https://harbour.test", "https://mirror.test"
-# What each site says where neither it nor its application says otherwise.
+# Headers of each site, unless the inventory or the application sets other values.
 DEFAULTS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
@@ -22,35 +22,36 @@ DEFAULTS = {
     "Strict-Transport-Security": "max-age=300",
     "X-Robots-Tag": "noindex, nofollow",
 }
-OWN = DEFAULTS | {
+# Headers of the site mirror, which changes some of them in the inventory.
+MIRROR_HEADERS = DEFAULTS | {
     "X-Frame-Options": "DENY",
     "Permissions-Policy": None,
     "Content-Security-Policy": "default-src 'self'",
 }
 
 
-def headers(answer: requests.Response) -> dict[str, list[str]]:
-    """Each header with all its values, in lower case: requests would join them."""
+def headers(response: requests.Response) -> dict[str, list[str]]:
+    """Return the list of values of each header, by lower-case names, because requests joins the values."""
     got: dict[str, list[str]] = {}
-    for name, value in answer.raw.headers.iteritems():
+    for name, value in response.raw.headers.iteritems():
         got.setdefault(name.lower(), []).append(value)
     return got
 
 
-def assert_said(answer: requests.Response, expected: dict[str, str | None]) -> None:
-    got = headers(answer)
+def assert_headers(response: requests.Response, expected: dict[str, str | None]) -> None:
+    got = headers(response)
     for name, value in expected.items():
         values = got.get(name.lower(), [])
         assert values == ([value] if value else []), (
-            f"{answer.status_code} {answer.url}: expected {name}: {value} once, got {values}"
+            f"{response.status_code} {response.url}: expected {name}: {value} once, got {values}"
         )
 
 
 @pytest.mark.parametrize("path", ["/listings/", "/nowhere", "/static/style.css", "/static/nowhere.css"])
-def test_a_site_that_says_nothing_is_guarded(visitor, path):
-    # Of those that Harbour does not send itself.
-    answer = visitor.get(SITE + path)
-    got = headers(answer)
+def test_headers_default_for_site_without_settings(visitor, path):
+    # Only once, because the application of harbour sends some of the headers itself.
+    response = visitor.get(SITE + path)
+    got = headers(response)
     for name in DEFAULTS:
         assert len(got.get(name.lower(), [])) == 1, f"{path}: expected {name} once, got {got}"
 
@@ -67,41 +68,42 @@ def test_a_site_that_says_nothing_is_guarded(visitor, path):
         ("/.decanter/error.html", 404),
     ],
 )
-def test_a_site_changes_and_drops_headers(visitor, path, status):
-    answer = visitor.get(MIRROR + path)
-    assert answer.status_code == status, f"expected {status} for {path}, got {answer.status_code}"
-    assert_said(answer, OWN)
+def test_headers_changed_and_removed_by_site(visitor, path, status):
+    response = visitor.get(MIRROR + path)
+    assert response.status_code == status, f"expected {status} for {path}, got {response.status_code}"
+    assert_headers(response, MIRROR_HEADERS)
 
 
-def test_answers_of_nginx_alone_say_the_same(visitor):
-    assert_said(visitor.post(f"{MIRROR}/say/a", {"a": "x" * 1_100_000}), OWN)
-    other = visitor.get("https://www.mirror.test/say/a")
-    assert other.status_code == 308
-    assert_said(other, OWN)
+def test_headers_same_in_responses_of_nginx(visitor):
+    assert_headers(visitor.post(f"{MIRROR}/say/a", {"a": "x" * 1_100_000}), MIRROR_HEADERS)
+    redirect = visitor.get("https://www.mirror.test/say/a")
+    assert redirect.status_code == 308
+    assert_headers(redirect, MIRROR_HEADERS)
 
 
-def test_a_file_that_is_known_already_keeps_its_headers(visitor):
-    known = visitor.get(f"{MIRROR}/static/style.css").headers["Last-Modified"]
-    answer = visitor.get(f"{MIRROR}/static/style.css", headers={"If-Modified-Since": known})
-    assert answer.status_code == 304, f"expected 304, got {answer.status_code}"
-    assert_said(answer, OWN)
+def test_headers_same_in_304_of_static_file(visitor):
+    modified = visitor.get(f"{MIRROR}/static/style.css").headers["Last-Modified"]
+    response = visitor.get(f"{MIRROR}/static/style.css", headers={"If-Modified-Since": modified})
+    assert response.status_code == 304, f"expected 304, got {response.status_code}"
+    assert_headers(response, MIRROR_HEADERS)
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if name != "X-Robots-Tag"])
-def test_the_applications_own_word_is_the_only_one(visitor, name):
-    assert_said(visitor.get(f"{MIRROR}/say/a", params={"h": f"{name}:its own"}), OWN | {name: "its own"})
+@pytest.mark.parametrize("name", [name for name in MIRROR_HEADERS if name != "X-Robots-Tag"])
+def test_headers_of_application_replace_defaults(visitor, name):
+    response = visitor.get(f"{MIRROR}/say/a", params={"h": f"{name}:its own"})
+    assert_headers(response, MIRROR_HEADERS | {name: "its own"})
 
 
-def test_an_application_does_not_have_a_lab_listed(visitor):
-    assert_said(visitor.get(f"{MIRROR}/say/a", params={"h": "X-Robots-Tag:all"}), OWN)
+def test_headers_application_cannot_allow_indexing_of_lab(visitor):
+    assert_headers(visitor.get(f"{MIRROR}/say/a", params={"h": "X-Robots-Tag:all"}), MIRROR_HEADERS)
 
 
-def test_no_version_is_told(visitor):
+def test_server_header_has_no_version(visitor):
     for path in ("/say/a", "/static/style.css"):
         assert headers(visitor.get(MIRROR + path))["server"] == ["nginx"]
 
 
-# --- Who the visitor is ------------------------------------------------------------------------
+# --- Address of the client ---------------------------------------------------------------------
 
 FORGED = {
     "X-Forwarded-For": "203.0.113.7",
@@ -122,28 +124,28 @@ FORGED = {
 }
 
 
-def seen(visitor, given: dict[str, str]) -> dict[str, list[str]]:
-    """What arrives at the application, by names in lower case."""
+def forwarded_headers(visitor, headers: dict[str, str]) -> dict[str, list[str]]:
+    """Return the headers that the application receives, by lower-case names."""
     got: dict[str, list[str]] = {}
-    answer = visitor.get(f"{MIRROR}/seen", headers=given)
-    for name, value in json.loads(answer.text):
+    response = visitor.get(f"{MIRROR}/seen", headers=headers)
+    for name, value in json.loads(response.text):
         got.setdefault(name.lower(), []).append(value)
     return got
 
 
 @pytest.fixture
 def own_address(visitor) -> str:
-    """The address that this machine has for the host."""
+    """Return the address of this machine in connections to the host."""
     with socket.create_connection(visitor.place(443), 10) as connection:
         return connection.getsockname()[0]
 
 
-def test_nothing_that_a_visitor_says_of_proxies_is_believed(visitor, variables, own_address):
+def test_proxy_headers_forged_by_client_are_replaced(visitor, variables, own_address):
     port = "" if variables["lab_https_port"] == 443 else f":{variables['lab_https_port']}"
-    got = seen(visitor, FORGED)
+    got = forwarded_headers(visitor, FORGED)
     assert not [
         value for values in got.values() for value in values if "evil" in value or "203.0" in value
-    ], f"expected nothing of what was forged, got {got}"
+    ], f"expected no forged value, got {got}"
     assert got["x-forwarded-for"] == [own_address], f"expected {own_address}, got {got['x-forwarded-for']}"
     assert (got["x-forwarded-proto"], got["x-forwarded-host"]) == (["https"], [f"mirror.test{port}"]), got
     assert re.fullmatch("[0-9a-f]{32}", got["x-request-id"][0]), got["x-request-id"]
@@ -163,21 +165,21 @@ YEAR = "public, max-age=31536000, immutable"
         ("report.20240101.css", "public, max-age=300"),  # a date
     ],
 )
-def test_files_are_kept_for_as_long_as_they_stay_the_same(visitor, name, expected):
+def test_static_cache_control_depends_on_file_name(visitor, name, expected):
     got = headers(visitor.get(f"{MIRROR}/static/{name}"))["cache-control"]
     assert got == [expected], f"{name}: expected {expected}, got {got}"
 
 
-def test_a_missing_file_is_not_kept_for_a_year(visitor):
-    answer = visitor.get(f"{MIRROR}/static/nowhere.0123abcd.css")
-    assert (answer.status_code, answer.headers.get("Cache-Control")) == (404, None), answer.headers
+def test_static_missing_file_gets_no_cache_control(visitor):
+    response = visitor.get(f"{MIRROR}/static/nowhere.0123abcd.css")
+    assert (response.status_code, response.headers.get("Cache-Control")) == (404, None), response.headers
 
 
 # --- Slashes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "leads_to"),
+    ("path", "status", "target"),
     [
         ("/with/", 200, None),
         ("/with", 308, "/with/"),
@@ -188,49 +190,49 @@ def test_a_missing_file_is_not_kept_for_a_year(visitor):
         ("/either/", 200, None),
     ],
 )
-def test_slashes_are_the_applications_to_decide(visitor, variables, path, status, leads_to):
+def test_trailing_slash_is_handled_by_application(visitor, variables, path, status, target):
     port = "" if variables["lab_https_port"] == 443 else f":{variables['lab_https_port']}"
-    answer = visitor.get(MIRROR + path)
-    got = answer.headers.get("Location")
-    places = [None] if leads_to is None else [leads_to, f"{MIRROR}{port}{leads_to}"]
-    assert answer.status_code == status and got in places, (
-        f"expected {status} {leads_to}, got {answer.status_code} {got}"
+    response = visitor.get(MIRROR + path)
+    got = response.headers.get("Location")
+    locations = [None] if target is None else [target, f"{MIRROR}{port}{target}"]
+    assert response.status_code == status and got in locations, (
+        f"expected {status} {target}, got {response.status_code} {got}"
     )
 
 
 @pytest.mark.parametrize(("path", "status"), [("/listings", 308), ("/submit/", 404), ("/healthz/", 404)])
-def test_harbours_slashes(visitor, path, status):
-    answer = visitor.get(SITE + path)
-    assert answer.status_code == status, f"expected {status} for {path}, got {answer.status_code}"
+def test_trailing_slash_of_harbour_is_unchanged(visitor, path, status):
+    response = visitor.get(SITE + path)
+    assert response.status_code == status, f"expected {status} for {path}, got {response.status_code}"
 
 
-# --- What is written down ----------------------------------------------------------------------
+# --- Access log --------------------------------------------------------------------------------
 
 
-def test_the_access_log_is_json_without_what_visitors_typed(host, visitor, own_address):
-    number = json.loads(
+def test_access_log_is_json_without_query_and_referer(host, visitor, own_address):
+    forwarded = json.loads(
         visitor.get(f"{MIRROR}/seen?secret=hunter2", headers={"Referer": f"{MIRROR}/?key=hunter2"}).text
     )
-    number = dict(number)["X-Request-Id"]
+    request_id = dict(forwarded)["X-Request-Id"]
     with host.sudo():
-        line = host.check_output("grep %s /var/log/nginx/access.log", number)
+        line = host.check_output("grep %s /var/log/nginx/access.log", request_id)
         assert "hunter2" not in host.check_output("tail -50 /var/log/nginx/access.log")
     got = json.loads(line)
     assert (got["path"], got["status"], got["client"]) == ("/seen", "200", own_address), got
-    assert float(got["upstream_seconds"]) >= 0 and got["request_id"] == number, got
+    assert float(got["upstream_seconds"]) >= 0 and got["request_id"] == request_id, got
 
 
-def test_the_access_log_is_rotated(host):
+def test_access_log_is_rotated(host):
     with host.sudo():
-        said = host.run("logrotate --debug /etc/logrotate.d/nginx 2>&1").stdout
-    assert "/var/log/nginx/*.log" in said and "rotate" in said, said
+        output = host.run("logrotate --debug /etc/logrotate.d/nginx 2>&1").stdout
+    assert "/var/log/nginx/*.log" in output and "rotate" in output, output
     assert host.run("systemctl is-enabled logrotate.timer").stdout.strip() == "enabled"
 
 
-# --- Names that are not ours -------------------------------------------------------------------
+# --- Requests without a hostname ---------------------------------------------------------------
 
 
-def test_a_request_without_a_name_is_served_nothing(host, visitor):
+def test_request_without_hostname_gets_no_response(host, visitor):
     for version in (b"GET / HTTP/1.0\r\n\r\n", b"GET /\r\n\r\n"):
         with socket.create_connection(visitor.place(80), 10) as plain:
             plain.sendall(version)
@@ -238,29 +240,29 @@ def test_a_request_without_a_name_is_served_nothing(host, visitor):
                 got = plain.recv(1000)
             except ConnectionResetError:
                 got = b""
-        assert got == b"", f"expected no answer to {version!r}, got {got!r}"
-    ask = """
+        assert got == b"", f"expected no response to {version!r}, got {got!r}"
+    request = """
 import http.client, ssl, sys
 scheme, address = sys.argv[1:]
-known = {"context": ssl._create_unverified_context()} if scheme == "https" else {}
-connection = getattr(http.client, f"{scheme.upper()}Connection")(address, **known)
+options = {"context": ssl._create_unverified_context()} if scheme == "https" else {}
+connection = getattr(http.client, f"{scheme.upper()}Connection")(address, **options)
 connection.request("GET", "/")
 print(connection.getresponse().status)
 """
     for scheme in ("http", "https"):
         for address in ("127.0.0.1", "[::1]"):
-            got = host.run("python3 -c %s %s %s", ask, scheme, address)
+            got = host.run("python3 -c %s %s %s", request, scheme, address)
             closed = re.search("RemoteDisconnected|reset|SSL|alert", got.stderr)
-            assert closed and not got.stdout, f"expected no answer at {scheme} {address}, got {got}"
+            assert closed and not got.stdout, f"expected no response at {scheme} {address}, got {got}"
 
 
-def test_compression_is_of_the_visitors_choice(visitor):
+def test_compression_follows_accept_encoding(visitor):
     url = f"{MIRROR}/static/style.0123abcd.css"
     plain = visitor.get(url, headers={"Accept-Encoding": "identity"})
     packed = visitor.session.get(url, headers={"Accept-Encoding": "gzip"}, stream=True)
     body = packed.raw.read(decode_content=False)
     assert packed.headers["Content-Encoding"] == "gzip", packed.headers
     assert gzip.decompress(body) == plain.content
-    assert packed.headers["Content-Length"] == str(len(body)), "expected a file that was compressed before"
+    assert packed.headers["Content-Length"] == str(len(body)), "expected a precompressed file"
     assert packed.headers["Last-Modified"] == plain.headers["Last-Modified"]
     assert "Accept-Encoding" in packed.headers["Vary"] and "Content-Encoding" not in plain.headers
