@@ -1,4 +1,4 @@
-"""What survives a reboot."""
+"""A site, its units and its data after a reboot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import requests
-from test_site import SITE, offer
+from test_site import SITE, submit_listing
 
 from tests.hosts.fixtures.lab import login
 
@@ -16,37 +16,39 @@ PODMAN = Path(__file__).parents[2] / "tests/lab/roles/lab/files/podman"
 UNITS = ["mariadb", "nginx", "ssh", "ufw"]
 
 
-def test_everything_is_back_after_a_reboot(host, variables, visitor, sql):
+def test_site_units_and_data_survive_a_reboot(host, variables, visitor, sql):
     title = f"Cottage {secrets.token_hex(6)}"
-    assert offer(visitor, title).status_code == 303
+    assert submit_listing(visitor, title).status_code == 303
     release = visitor.get(f"{SITE}/healthz").headers["X-Release"]
     before = host.check_output("cat /proc/1/stat").split()[21]
 
-    # The host ends without a word: a connection that is kept open would wait long for an answer.
+    # Close the shared connection, because the host stops without closing it and ssh would wait.
     subprocess.run(["ssh", "-O", "exit", *login(variables)], capture_output=True)
     restart = [PODMAN, "restart", variables["lab_container"]]
     subprocess.run(restart, check=True, capture_output=True, timeout=120)
 
-    begun = time.monotonic()
+    start = time.monotonic()
     while True:
         try:
-            answer = visitor.get(f"{SITE}/readyz")
-            if answer.status_code == 200:
+            response = visitor.get(f"{SITE}/readyz")
+            if response.status_code == 200:
                 break
         except requests.ConnectionError:
             pass
-        assert time.monotonic() - begun < 90, "expected the site within 90 s of a reboot, got nothing"
+        assert time.monotonic() - start < 90, "expected the site within 90 s of a reboot, got nothing"
         time.sleep(0.5)
-    assert answer.headers["X-Release"] == release, (
-        f"expected {release} again, got {answer.headers['X-Release']}"
+    assert response.headers["X-Release"] == release, (
+        f"expected {release} again, got {response.headers['X-Release']}"
     )
 
     state = host.run("systemctl is-system-running --wait").stdout.strip()
     failed = host.run("systemctl --failed --no-legend --plain").stdout
-    assert state == "running", f"expected every unit back, got {state}: {failed}"
-    assert host.check_output("cat /proc/1/stat").split()[21] != before, "expected a host that was booted anew"
+    assert state == "running", f"expected every unit to be active, got {state}: {failed}"
+    assert host.check_output("cat /proc/1/stat").split()[21] != before, (
+        "expected another start time of process 1"
+    )
     for unit in UNITS:
-        assert host.service(unit).is_running, f"expected {unit} to be back, got it stopped"
+        assert host.service(unit).is_running, f"expected {unit} to be active, got it stopped"
 
     stored = sql("harbour", f"SELECT COUNT(*) FROM listings WHERE title = '{title}'")
-    assert stored == "1", f"expected the listing that was sent before the reboot, got {stored}"
+    assert stored == "1", f"expected the listing from before the reboot, got {stored}"

@@ -1,7 +1,8 @@
 """server.py PORT FOLDER DIGEST…: a package index, git repositories and builds of Python, served over HTTP.
 
 /open/simple/NAME/ lists the files of a package (PEP 503: a listing is a page of links). /private/simple/NAME/
-is the same for known users. A digest is the SHA-256 hash of USER:PASSWORD. Other paths are files of FOLDER.
+is the same for authenticated users. A digest is the SHA-256 hash of USER:PASSWORD. Other paths are files of
+FOLDER.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ class Handler(SimpleHTTPRequestHandler):
         self.digests = digests
         super().__init__(*rest, **options)
 
-    def is_known(self) -> bool:
+    def is_authenticated(self) -> bool:
         try:
-            given = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic "))
+            credentials = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic "))
         except binascii.Error:
             return False
-        return hashlib.sha256(given).hexdigest() in self.digests
+        return hashlib.sha256(credentials).hexdigest() in self.digests
 
     def send_head(self):
         _, area, rest = self.path.split("/", 2) if self.path.count("/") > 1 else ("", "", "")
-        if area == "private" and not self.is_known():
+        if area == "private" and not self.is_authenticated():
             self.send_response(HTTPStatus.UNAUTHORIZED)
             for name, value in CHALLENGE.items():
                 self.send_header(name, value)

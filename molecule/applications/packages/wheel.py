@@ -1,6 +1,6 @@
-"""wheel.py MODULE VERSION FOLDER: make a wheel of one module.
+"""wheel.py MODULE VERSION FOLDER: create a wheel of one module.
 
-Equal inputs give equal bytes, because a lock file has the hash of the wheel.
+Equal inputs produce equal bytes, because lock files contain the hash of the wheel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main(module: Path, version: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for path, text in files.items():
-            wheel.writestr(ZipInfo(path), text)  # not compressed, of 1980
+            wheel.writestr(ZipInfo(path), text)  # uncompressed, with the constant time of ZipInfo
 
 
 if __name__ == "__main__":

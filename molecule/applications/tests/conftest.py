@@ -1,4 +1,4 @@
-"""Applications whose repositories may be committed to."""
+"""Fixtures: git repositories that the tests change, deploys, live releases and instances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest_plugins = ["tests.hosts.fixtures.lab", "hostile_site"]
 
 @dataclass
 class Repository:
-    """One that a site is released from."""
+    """The git repository from which a site is deployed."""
 
     folder: Path
 
@@ -27,7 +27,7 @@ class Repository:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def commit(self, path: str, change: Callable[[str], str]) -> str:
-        """Commit a change of one file's text; the commit."""
+        """Change the text of a file, commit it and return the ID of the commit."""
         file = self.folder / path
         file.write_text(change(file.read_text()))
         self.git("commit", "--quiet", "--all", "--message", f"Change {path}")
@@ -44,7 +44,7 @@ def repository(variables) -> Callable[[str], Repository]:
 
 @pytest.fixture
 def deploy(play, sites) -> Callable[..., Any]:
-    """Release what is in a site's repository now, some of the site's keys being others."""
+    """Return a function that deploys a site from its repository, with changed keys of its entry."""
 
     def deploy(site: str, **keys: Any) -> Any:
         return play("deploy.yml", sites | {site: sites[site] | keys}, "-e", f"site={site}")
@@ -54,7 +54,7 @@ def deploy(play, sites) -> Callable[..., Any]:
 
 @pytest.fixture
 def live(host) -> Callable[[str], str]:
-    """The release of a site that is live, as the host has it."""
+    """Return a function that reads the ID of a site's live release from the host."""
 
     def live(site: str) -> str:
         with host.sudo():
@@ -65,7 +65,7 @@ def live(host) -> Callable[[str], str]:
 
 @pytest.fixture
 def unit(host) -> Callable[[str], str]:
-    """The instance of a site that is live."""
+    """Return a function that reads the unit of a site's live instance from the host."""
 
     def unit(site: str) -> str:
         with host.sudo():
@@ -75,14 +75,14 @@ def unit(host) -> Callable[[str], str]:
     return unit
 
 
-def until(found: Callable[[], Any], seconds: float = 20) -> Any:
-    """What is found at last; the last that was found where it is nothing."""
-    over = time.monotonic() + seconds
-    while not (what := found()) and time.monotonic() < over:
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Return the first true result of the condition, or its last result after this time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()) and time.monotonic() < deadline:
         time.sleep(0.3)
-    return what
+    return result
 
 
 def state_of(page: str, order: int) -> str:
-    """What a page of orders says of one."""
+    """Return the state of an order on a page of orders."""
     return re.search(rf'data-order="{order}">[^:]+: (\w+)', page)[1]

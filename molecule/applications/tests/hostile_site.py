@@ -1,4 +1,4 @@
-"""A harmless site, one of whose requirements attacks the host while it is built."""
+"""A site with a requirement that attacks the host during its build."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from testinfra.host import Host
 from tests.hosts.fixtures.lab import Visitor
 
 ATTACKS = Path(__file__).parents[1] / "hostile"
-CANARY = "/etc/decanter-canary"  # a file of root's that attacks want to read or to write
+CANARY = "/etc/decanter-canary"  # a file of root that attacks try to read or write
 SNAPSHOT = "/run/hostile-snapshot"
 SECRET, FILE_SECRET = "hostile-secret-of-the-site", "hostile-text-of-a-file"
-# Everything of root's and of other sites; times of folders change with entries of this site.
+# Files of root and of other sites, without times of folders, which entries of this site change.
 LIST = (
     "find /etc /opt /usr/local /boot /srv /var/cache/decanter /var/lib/mysql -xdev "
     r"\( -path '*hostile*' -o -path '/var/lib/mysql/*' \) -prune "
@@ -34,21 +34,21 @@ TAGS = "python_app,gunicorn,certbot,nginx,release"
 
 @dataclass
 class Result:
-    """The output of a deploy."""
+    """The exit status and output of a deploy."""
 
     code: int
     output: str
 
     @property
     def fault(self) -> str:
-        """Return the reason and what belongs to it, up to the next part of Ansible's output."""
+        """Return the reason of a failure, with its details, from Ansible's output."""
         found = re.search(r"hostile: no release was built\. (.*?)Still live is", self.output, re.S)
         return " ".join(found[1].split()) if found else ""
 
 
 @dataclass
 class Hostile:
-    """The site and its host."""
+    """The site with the attack, and its host."""
 
     host: Host
     play: Callable[..., Any]
@@ -81,28 +81,28 @@ class Hostile:
             archive.add(package, "attack-1.0")
 
     def deploy(self, attack: str, keys: dict[str, Any] | None = None, **settings: Any) -> Result:
-        """Release the site with an attack; assert that it has changed nothing of the host."""
+        """Deploy the site with an attack; assert that the host is unchanged."""
         self.pack(attack, **settings)
         with self.host.sudo():
             self.host.check_output(f"{LIST} > {SNAPSHOT}")
-        finished = self.play("deploy.yml", {"hostile": self.site(**(keys or {}))}, "-e", "site=hostile")
-        result = Result(finished.returncode, finished.stdout + finished.stderr)
+        process = self.play("deploy.yml", {"hostile": self.site(**(keys or {}))}, "-e", "site=hostile")
+        result = Result(process.returncode, process.stdout + process.stderr)
         self.assert_harmless()
         if result.code:
             self.assert_reported(result)
         return result
 
     def configure(self, **limits: int) -> None:
-        """Set the limits of this site's builds; without any, the ordinary ones."""
-        self.pack("none")  # the inventory is checked with its source
+        """Set the limits of this site's builds; without arguments, restore the defaults."""
+        self.pack("none")  # the validation of the inventory reads the source
         variables = [
             word for name, value in limits.items() for word in ("-e", f"python_app_build_{name}={value}")
         ]
-        finished = self.play("site.yml", {"hostile": self.site()}, "--tags", "python_app", *variables)
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+        process = self.play("site.yml", {"hostile": self.site()}, "--tags", "python_app", *variables)
+        assert process.returncode == 0, process.stdout + process.stderr
 
     def report(self) -> dict[str, Any]:
-        """Return what the attack of the live release has found, as the wheel has it."""
+        """Return the report of the attack from the wheel of the live release."""
         path = "/srv/hostile/current/.venv/lib/python3*/site-packages/attack_report.json"
         with self.host.sudo():
             return json.loads(self.host.check_output(f"cat {path}"))
@@ -115,7 +115,7 @@ class Hostile:
             ).split()
 
     def assert_harmless(self) -> None:
-        """Assert that nothing of root's has changed, and that nothing of the build is left."""
+        """Assert that files of root are unchanged, and that the build left no process, unit or file."""
         with self.host.sudo():
             changed = self.host.run(f"{LIST} | diff {SNAPSHOT} -").stdout
             processes = self.host.run("ps -u build_hostile -o pid,args --no-headers").stdout
@@ -126,14 +126,14 @@ class Hostile:
         assert not changed, f"expected no change outside of the site, got {changed[:2000]}"
         assert not processes, f"expected no process of the build's user, got {processes}"
         assert unit == "inactive", f"expected no unit of the build, got {unit}"
-        assert not left, f"expected nothing of the build to be left, got {left}"
+        assert not left, f"expected no files of the build, got {left}"
         foreign = self.find(
             r"\( ! -user root -o -perm /6000 -o -perm /022 ! -type l -o -type p -o -type s \)"
         )
-        assert not foreign, f"expected root's files that others cannot write, got {foreign[:10]}"
+        assert not foreign, f"expected files of root that other users cannot write, got {foreign[:10]}"
 
     def assert_reported(self, result: Result) -> None:
-        """Assert that a failure is reported in a bounded and clean message, not as a fault of the module."""
+        """Assert that the message is bounded, without control characters, and not a module failure."""
         assert result.fault, f"expected the reason, got {result.output[-4000:]}"
         harmful = set(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", result.output))
         assert not harmful, f"expected no control characters, got {harmful} in {result.fault[:2000]!r}"
@@ -152,18 +152,20 @@ def is_served(visitor: Visitor, name: str) -> bool:
 
 @pytest.fixture
 def hostile(host: Host, play, sites, visitor, tmp_path) -> Iterator[Hostile]:
-    """Return the site, which is released without an attack first; afterwards all sites are still up."""
-    one = Hostile(host, play, sites, tmp_path / "hostile")
+    """Return the site, deployed without an attack. Assert afterwards that all sites are available."""
+    target = Hostile(host, play, sites, tmp_path / "hostile")
     with host.sudo():
         host.check_output(f"(umask 077; echo canary-of-root > {CANARY})")
     if not is_served(visitor, "hostile"):  # the inventory does not have the site
-        one.pack("none")
-        finished = play("site.yml", sites | {"hostile": one.site()}, "--tags", TAGS)
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-    yield one
+        target.pack("none")
+        process = play("site.yml", sites | {"hostile": target.site()}, "--tags", TAGS)
+        assert process.returncode == 0, process.stdout + process.stderr
+    yield target
     with host.sudo():
         mode = host.check_output(f"stat --format '%a %U' {CANARY}; cat {CANARY}; rm {CANARY}")
         served = ["hostile"] if host.run("test -L /srv/hostile/current").rc == 0 else []
-    assert mode.split() == ["600", "root", "canary-of-root"], f"expected root's file unchanged, got {mode}"
+    assert mode.split() == ["600", "root", "canary-of-root"], (
+        f"expected the unchanged file of root, got {mode}"
+    )
     down = [name for name in (*served, "gallery", "orders") if not is_served(visitor, name)]
-    assert not down, f"expected all sites to be up, got no page of {down}"
+    assert not down, f"expected all sites to be available, got no page of {down}"

@@ -1,4 +1,4 @@
-"""Configuration files that are not in the repository: who reads them, and when they change."""
+"""Configuration files that are not in the repository: content, permissions, changes and rollback."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def key(variables) -> str:
     return lab_secret(variables, "bulletin_key")
 
 
-def signed(key: str, title: str) -> dict[str, str]:
-    """The page of the bulletin with this title."""
+def expected_page(key: str, title: str) -> dict[str, str]:
+    """Return the page of the bulletin with this title."""
     return {"title": title, "signature": hmac.new(key.encode(), title.encode(), "sha256").hexdigest()}
 
 
-def test_files_are_rendered_and_found_by_their_variables(visitor, key):
-    served, expected = page(visitor, SITE), signed(key, "First edition")
+def test_files_are_rendered_and_named_in_the_environment(visitor, key):
+    served, expected = page(visitor, SITE), expected_page(key, "First edition")
     assert served == expected, f"expected {expected}, got {served}"
 
 
@@ -32,46 +32,46 @@ def test_file_is_readable_by_its_site_only(host, live, path):
     file = f"/srv/{SITE}/releases/{live(SITE)}/{path}"
     with host.sudo(SITE):
         assert host.check_output("cat %s", file), f"expected {SITE} to read {path}"
-        refused = host.run("sh -c 'echo >> %s'", file)
-        assert "denied" in refused.stderr, f"expected no write, got {refused}"
+        result = host.run("sh -c 'echo >> %s'", file)
+        assert "denied" in result.stderr, f"expected no write, got {result}"
     for user in ("nobody", "www-data", "almanac", f"build_{SITE}"):
         with host.sudo(user):
-            refused = host.run("cat %s", file)
-        assert "Permission denied" in refused.stderr, f"{user}: expected a refusal, got {refused}"
+            result = host.run("cat %s", file)
+        assert "Permission denied" in result.stderr, f"{user}: expected an error, got {result}"
 
 
-def test_changed_text_is_another_release_and_rollback_restores_it(visitor, deploy, live, play, sites, key):
+def test_changed_file_is_another_release_until_rollback(visitor, deploy, live, play, sites, key):
     first, files = live(SITE), sites[SITE]["files"]
     second = files | {"etc/bulletin.cfg": {"content": 'TITLE = "Second edition"\n'}}
-    finished = deploy(SITE, files=second)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = deploy(SITE, files=second)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert live(SITE) != first, f"expected another release than {first}"
-    served, expected = page(visitor, SITE), signed(key, "Second edition")
+    served, expected = page(visitor, SITE), expected_page(key, "Second edition")
     assert served == expected, f"expected {expected}, got {served}"
-    finished = play("rollback.yml", sites, "-e", f"site={SITE}")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = play("rollback.yml", sites, "-e", f"site={SITE}")
+    assert result.returncode == 0, result.stdout + result.stderr
     assert live(SITE) == first, f"expected {first}, got {live(SITE)}"
-    served, expected = page(visitor, SITE), signed(key, "First edition")
+    served, expected = page(visitor, SITE), expected_page(key, "First edition")
     assert served == expected, f"expected {expected}, got {served}"
-    assert deploy(SITE).returncode == 0 and live(SITE) == first, f"expected {first} to be used again"
+    assert deploy(SITE).returncode == 0 and live(SITE) == first, f"expected {first} again"
 
 
-def test_secret_file_is_shown_nowhere(host, deploy, inventory, tmp_path, live, sites):
-    """A new secret is deployed with the most verbose output."""
+def test_secret_file_does_not_leak(host, deploy, inventory, tmp_path, live, sites):
+    """Deploy a new secret with the most verbose output."""
     secret, files = secrets.token_hex(20), sites[SITE]["files"]
     changed = sites[SITE] | {"files": files | {"etc/key": {"content": secret}}}
     try:
-        finished = verbose_deploy(inventory, tmp_path, sites | {SITE: changed}, SITE)
+        result = verbose_deploy(inventory, tmp_path, sites | {SITE: changed}, SITE)
         release = live(SITE)
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-        assert secret not in finished.stdout + finished.stderr, "expected the secret in no output of the run"
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert secret not in result.stdout + result.stderr, "expected no secret in the output of the run"
         found = files_with(host, secret)
         expected = [f"/srv/{SITE}/releases/{release}/etc/key"]
         assert found == expected, f"expected the secret in {expected} only, got {found}"
         for user in ("nobody", "almanac", f"build_{SITE}"):
             found = files_with(host, secret, user)
             assert not found, f"{user}: expected no file with the secret, got {found}"
-        found = logs_with(host, secret)
-        assert not found, f"expected no output with the secret, got {found}"
+        commands = logs_with(host, secret)
+        assert not commands, f"expected no output with the secret, got {commands}"
     finally:
         deploy(SITE)

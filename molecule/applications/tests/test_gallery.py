@@ -1,4 +1,4 @@
-"""A package in src/: pyproject.toml, a gunicorn of its own, assets that are built, SQLite, Memcached."""
+"""A package in src/ with pyproject.toml, its own gunicorn, built assets, SQLite and Memcached."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import secrets
 
 SITE = "https://gallery.test"
-# Asks a Memcached for a key by its socket.
-ASK = """
+# Read a key from Memcached over its socket.
+READ_KEY = """
 import socket, sys
 connection = socket.socket(socket.AF_UNIX)
 connection.connect("/run/memcached-gallery/memcached.sock")
@@ -18,92 +18,94 @@ print(connection.recv(65536).decode())
 
 
 def wall(visitor) -> tuple[str, str]:
-    """The page, and where its titles came from."""
+    """Return the page and the origin of its titles, sqlite or memcached."""
     page = visitor.get(f"{SITE}/")
-    assert page.status_code == 200, f"expected the wall, got {page.status_code}"
+    assert page.status_code == 200, f"expected the page, got {page.status_code}"
     return page.text, re.search(r'id="from">(\w+)', page.text)[1]
 
 
-def hang(visitor) -> str:
+def add_picture(visitor) -> str:
     title = f"Still life {secrets.token_hex(6)}"
     assert visitor.post(f"{SITE}/", {"title": title}).status_code == 302
     return title
 
 
 def test_titles_are_stored_and_cached(host, visitor):
-    title = hang(visitor)
+    title = add_picture(visitor)
     first, second = wall(visitor), wall(visitor)
     assert [first[1], second[1]] == ["sqlite", "memcached"], f"got {first} and {second}"
     assert title in first[0] and title in second[0], f"expected {title} on both"
     with host.sudo("gallery"):
-        cached = host.check_output("python3 -c %s titles", ASK)
+        cached = host.check_output("python3 -c %s titles", READ_KEY)
         assert title in cached, f"expected {title} in Memcached, got {cached}"
         stored = host.check_output("ls /srv/gallery/shared/src/instance")
-    assert "gallery.sqlite" in stored, f"expected the database to outlive releases, got {stored}"
+    assert "gallery.sqlite" in stored, f"expected the database in the shared folder, got {stored}"
 
 
-def test_nobody_else_opens_its_memcached(host):
+def test_memcached_is_accessible_to_the_site_only(host):
     for user in ("orders", "www-data"):
         with host.sudo(user):
-            refused = host.run("python3 -c %s titles", ASK)
-        assert "PermissionError" in refused.stderr, f"{user}: expected a refusal, got {refused}"
+            result = host.run("python3 -c %s titles", READ_KEY)
+        assert "PermissionError" in result.stderr, f"{user}: expected an error, got {result}"
 
 
 def stylesheet(visitor) -> tuple[str, str]:
-    """The page's stylesheet: its address, which has a hash, and its text."""
+    """Return the path of the page's stylesheet, which contains a hash, and its text."""
     path = re.search(r'href="(/static/dist/site\.[0-9a-f]{12}\.css)"', wall(visitor)[0])[1]
-    answer = visitor.get(f"{SITE}{path}")
-    assert answer.status_code == 200, f"{path}: expected the stylesheet, got {answer.status_code}"
-    assert "X-Release" not in answer.headers, f"expected nginx to serve {path} itself, got {answer.headers}"
-    return path, answer.text
+    response = visitor.get(f"{SITE}{path}")
+    assert response.status_code == 200, f"{path}: expected the stylesheet, got {response.status_code}"
+    assert "X-Release" not in response.headers, (
+        f"expected nginx to serve {path} itself, got {response.headers}"
+    )
+    return path, response.text
 
 
 def test_assets_are_built_for_each_release(visitor, repository, deploy, live):
     path, text = stylesheet(visitor)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    assert path == f"/static/dist/site.{digest}.css", f"expected the name to tell the content, got {path}"
+    assert path == f"/static/dist/site.{digest}.css", f"expected the hash of the content, got {path}"
     assert "body{background:linen;" in text, f"expected a style without spaces, got {text}"
 
-    title, before = hang(visitor), live("gallery")
+    title, before = add_picture(visitor), live("gallery")
     mark = f"#{secrets.token_hex(3)}"
 
-    def recoloured(style: str) -> str:
+    def change_colour(style: str) -> str:
         return re.sub("color: .*;", f"color: {mark};", style)
 
-    repository("gallery").commit("src/gallery/style/site.css", recoloured)
-    finished = deploy("gallery")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    repository("gallery").commit("src/gallery/style/site.css", change_colour)
+    result = deploy("gallery")
+    assert result.returncode == 0, result.stdout + result.stderr
     assert live("gallery") != before, f"expected another release than {before}"
     new, text = stylesheet(visitor)
     assert new != path and f"color:{mark}" in text, f"expected another stylesheet, got {new}: {text}"
     old = visitor.get(f"{SITE}{path}")
-    assert old.status_code == 200, f"expected a page of before to find its own, got {old.status_code}"
-    assert title in wall(visitor)[0], f"expected {title} to outlive the release"
+    assert old.status_code == 200, f"expected the stylesheet of the previous release, got {old.status_code}"
+    assert title in wall(visitor)[0], f"expected {title} after the deploy"
 
 
-def test_a_build_that_fails_goes_nowhere(visitor, repository, deploy, live):
+def test_failed_build_keeps_the_live_release(visitor, repository, deploy, live):
     before = live("gallery")
     repository("gallery").commit("build.py", lambda text: f'{text}\nraise SystemExit("no linen today")\n')
     try:
-        finished = deploy("gallery")
+        result = deploy("gallery")
     finally:
         repository("gallery").undo()
-    said = finished.stdout + finished.stderr
-    assert finished.returncode != 0, f"expected the release to fail, got {said}"
-    for words in ("python build.py", "no linen today"):
-        assert words in said, f"expected {words!r}, got {said}"
+    output = result.stdout + result.stderr
+    assert result.returncode != 0, f"expected the release to fail, got {output}"
+    for text in ("python build.py", "no linen today"):
+        assert text in output, f"expected {text!r}, got {output}"
     assert live("gallery") == before and wall(visitor), f"expected {before} to stay live"
 
 
-def test_the_gunicorn_is_its_own(host, unit):
+def test_gunicorn_has_the_pinned_version_and_worker_class(host, unit):
     with host.sudo():
         log = host.check_output("journalctl --unit=%s --output=cat --no-pager", unit("gallery"))
-    assert "Starting gunicorn 23.0.0" in log, f"expected the gunicorn that it pins, got {log}"
-    assert "Using worker: sync" in log, f"expected workers of the kind sync, got {log}"
+    assert "Starting gunicorn 23.0.0" in log, f"expected the pinned gunicorn, got {log}"
+    assert "Using worker: sync" in log, f"expected sync workers, got {log}"
 
 
-def test_it_calls_nobody(host, unit):
+def test_outbound_false_leaves_only_the_loopback_interface(host, unit):
     with host.sudo():
         pid = host.check_output("systemctl show --property MainPID --value %s", unit("gallery"))
         links = host.check_output("nsenter --target %s --net -- ip -brief link", pid).splitlines()
-    assert [link.split()[0] for link in links] == ["lo"], f"expected a loopback alone, got {links}"
+    assert [link.split()[0] for link in links] == ["lo"], f"expected the loopback interface only, got {links}"

@@ -1,4 +1,4 @@
-"""Attacks of a requirement on the host that builds it: each is rejected, or built without an effect."""
+"""Attacks of a requirement on the host that builds it: each is rejected or has no effect."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import pytest
 from hostile_site import CANARY, FILE_SECRET, SECRET, SNAPSHOT, Hostile
 
 
-def refused(report: dict[str, str], *names: str) -> dict[str, str]:
-    """Return the attempts, of those whose name begins as given, that were not refused with an error."""
+def successes(report: dict[str, str], *prefixes: str) -> dict[str, str]:
+    """Return the attempts with these prefixes in their names that caused no error."""
     return {
         name: result
         for name, result in report.items()
-        if name.startswith(names) and not result.endswith(("Error", "error", "timeout"))
+        if name.startswith(prefixes) and not result.endswith(("Error", "error", "timeout"))
     }
 
 
-def test_symlinks_at_names_that_root_writes_are_copied(hostile: Hostile, visitor):
+def test_symlinks_at_paths_that_root_writes_are_not_followed(hostile: Hostile, visitor):
     result = hostile.deploy("planted")
     assert result.code == 0, result.output
     report = hostile.report()
-    effective = refused(report, "/", "rename")
+    effective = successes(report, "/", "rename")
     assert not effective, f"expected every attempt outside of the build to fail, got {effective}"
     planted = [name for name, outcome in report.items() if name.startswith("inside") and outcome == "done"]
     assert len(planted) > 8, f"expected symlinks inside of the build, got {report}"
     links = hostile.find(f"-type l -newer {SNAPSHOT} \\( -lname /etc -o -lname /etc/nologin \\)")
-    assert len(links) == 2, f"expected both symlinks themselves, got {links}"
+    assert len(links) == 2, f"expected two copied symlinks, got {links}"
     for name in ("leak.css", "style.css.gz"):
-        answer = visitor.get(f"https://hostile.test/static/{name}")
-        assert answer.status_code >= 400 and "canary" not in answer.text, f"{name}: got {answer.status_code}"
+        response = visitor.get(f"https://hostile.test/static/{name}")
+        assert response.status_code >= 400 and "canary" not in response.text, (
+            f"{name}: got {response.status_code}"
+        )
     with hostile.host.sudo():
         text = hostile.host.check_output("cat /srv/hostile/current/config.ini")
         target = hostile.host.check_output("readlink /srv/hostile/current/.venv")
@@ -39,7 +41,7 @@ def test_symlinks_at_names_that_root_writes_are_copied(hostile: Hostile, visitor
 
 def test_processes_that_outlive_the_backend_end_with_the_build(hostile: Hostile):
     result = hostile.deploy("daemon", seconds=300)
-    # They may have swapped folders before the end of the build, which harms this release alone.
+    # The processes may swap folders before the build ends, which affects this release only.
     rejected = "found no folder static" in result.fault or "the build was rejected" in result.fault
     assert result.code == 0 or rejected, result.output
     with hostile.host.sudo():
@@ -47,15 +49,15 @@ def test_processes_that_outlive_the_backend_end_with_the_build(hostile: Hostile)
     assert result.code or not swapped, f"expected no folder swapped after the build, got {swapped}"
 
 
-def test_process_that_keeps_the_output_open_does_not_delay_the_build(hostile: Hostile):
-    begun = time.monotonic()
+def test_process_with_open_output_does_not_delay_the_build(hostile: Hostile):
+    start = time.monotonic()
     result = hostile.deploy("output", seconds=600)
-    lasted = time.monotonic() - begun
+    duration = time.monotonic() - start
     assert result.code == 0, result.output
-    assert lasted < 60, f"expected the end of the deployment within a minute, got {lasted:.0f} s"
+    assert duration < 60, f"expected the end of the deployment within a minute, got {duration:.0f} s"
 
 
-# Answers at an address that belongs to instance metadata, as in the scenario `cloud`.
+# Serve HTTP at the address of instance metadata, as in the scenario `cloud`.
 METADATA = (
     "ip address add 169.254.169.254/32 dev lo; systemd-run --unit=hostile-metadata --collect "
     "python3 -m http.server --bind 169.254.169.254 --directory /usr/share/doc 8080"
@@ -106,32 +108,34 @@ def test_services_files_and_processes_of_the_host_are_unreachable(hostile: Hosti
     assert result.code == 0, result.output
     assert missing == [], f"expected these sockets on the host, found none at {missing}"
     report = hostile.report()
-    reached = refused(report, *[address for address, _ in addresses], *sockets)
+    reached = successes(report, *[address for address, _ in addresses], *sockets)
     assert not reached, f"expected no connection, got {reached}"
     read = {
-        path: found for path, found in refused(report, "/").items() if found not in ("lists []", "reads b''")
+        path: found
+        for path, found in successes(report, "/").items()
+        if found not in ("lists []", "reads b''")
     }
     assert not read, f"expected no file to be readable, got {read}"
     assert report["secrets"] == "[]", (
         f"expected no secret of the site in any process, got {report['secrets']}"
     )
-    assert report["processes"] == "[]", f"expected processes of its own alone, got {report['processes']}"
+    assert report["processes"] == "[]", f"expected no process of another user, got {report['processes']}"
 
 
-def test_rights_links_and_pipes_are_not_copied(hostile: Hostile):
+def test_permissions_links_and_pipes_are_not_copied(hostile: Hostile):
     result = hostile.deploy("files")
     assert result.code == 0, result.output
     report = hostile.report()
-    outside = refused(report, "environment link /", "tree link /", "environment set", "tree set")
+    outside = successes(report, "environment link /", "tree link /", "environment set", "tree set")
     assert not outside, f"expected no link that leaves a folder and no set-user-ID, got {outside}"
     inside = [
-        report[f"{name} {what}"]
+        report[f"{name} {kind}"]
         for name in ("environment", "tree")
-        for what in ("list", "pipe", "link inside")
+        for kind in ("list", "pipe", "link inside")
     ]
     assert inside == ["done"] * 6, f"expected these to be possible inside of the build, got {report}"
     tools = hostile.find("-path '*/odd/tool' -perm 755 -links 1")
-    assert len(tools) == 2, f"expected both files with ordinary rights, got {tools}"
+    assert len(tools) == 2, f"expected two files with mode 755, got {tools}"
     with hostile.host.sudo():
         lists = hostile.host.check_output(
             "python3 -c %s",
@@ -153,10 +157,10 @@ def test_forged_result_is_rejected(hostile: Hostile, target: str):
 
 
 @pytest.mark.parametrize("kind", ["symlink", "folder", "fault"])
-def test_results_that_are_no_files_are_rejected(hostile: Hostile, kind: str):
+def test_replaced_result_files_are_rejected(hostile: Hostile, kind: str):
     result = hostile.deploy("results", kind=kind)
     assert result.code != 0, f"expected the deployment to fail, got {result.output}"
-    assert "canary-of-root" not in result.output, "expected nothing of root's file"
+    assert "canary-of-root" not in result.output, "expected no content of the file of root"
     assert len(result.fault) < 6000, f"expected a bounded message, got {len(result.fault)} characters"
 
 
@@ -172,7 +176,7 @@ def test_other_builds_cannot_be_poisoned(hostile: Hostile):
     assert result.code == 0, result.output
     report = hostile.report()
     assert report.pop("environments") > 0, f"expected earlier environments, got {report}"
-    written = refused(report, "")
+    written = successes(report, "")
     assert not written, f"expected every attempt to fail, got {written}"
 
 
@@ -185,7 +189,7 @@ def test_environments_share_the_files_of_unchanged_packages(hostile: Hostile):
         ("flask/__pycache__/app.*.pyc", True),
         ("attack_report.json", False),
     ):
-        # Environments have the names of their releases, which have the time in front.
+        # The name of an environment is the ID of its release, which starts with a time.
         last = sorted(hostile.find(f"-path '*/site-packages/{pattern}' -printf '%p|%i\\n'"))[-2:]
         inodes = {path.partition("|")[2] for path in last}
         assert len(last) == 2 and (len(inodes) == 1) is shared, (
@@ -193,10 +197,10 @@ def test_environments_share_the_files_of_unchanged_packages(hostile: Hostile):
         )
 
 
-def test_noise_is_reported_clean_and_bounded(hostile: Hostile):
+def test_control_characters_in_output_are_not_reported(hostile: Hostile):
     result = hostile.deploy("noise")
     assert result.code != 0 and "attack" in result.fault, (
-        f"expected the package named, got {result.fault[:2000]}"
+        f"expected the name of the package, got {result.fault[:2000]}"
     )
 
 

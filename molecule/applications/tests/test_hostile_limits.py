@@ -13,7 +13,7 @@ SECONDS, DISK, MEMORY, TASKS = 45, 150, 700, 100
 
 @pytest.fixture
 def limited(hostile: Hostile) -> Iterator[Hostile]:
-    """Return the site with small limits, which only this site has."""
+    """Return the site with small build limits, which apply to this site only."""
     with hostile.host.sudo():
         limits = hostile.host.check_output("cat /etc/decanter/hostile/build.conf")
     if f"RuntimeMaxSec={SECONDS}\n" not in limits:
@@ -22,16 +22,16 @@ def limited(hostile: Hostile) -> Iterator[Hostile]:
 
 
 def test_build_without_an_end_is_stopped_at_its_time_limit(limited: Hostile):
-    begun = time.monotonic()
+    start = time.monotonic()
     result = limited.deploy("endless")
-    lasted = time.monotonic() - begun
+    duration = time.monotonic() - start
     assert result.code != 0, result.output
     assert result.fault.startswith(f"the build took too long (limit {SECONDS} s)"), result.fault
-    assert lasted < SECONDS + 60, f"expected the end within a minute of the limit, got {lasted:.0f} s"
+    assert duration < SECONDS + 60, f"expected the end within a minute of the limit, got {duration:.0f} s"
 
 
 @pytest.mark.parametrize(
-    ("place", "how"),
+    ("place", "method"),
     [
         ("environment", "small"),
         ("tree", "large"),
@@ -39,10 +39,10 @@ def test_build_without_an_end_is_stopped_at_its_time_limit(limited: Hostile):
         ("cache", "large"),
     ],
 )
-def test_build_that_fills_the_disk_is_stopped(limited: Hostile, place: str, how: str):
-    # The cache may have as much from earlier builds.
+def test_build_that_fills_the_disk_is_stopped(limited: Hostile, place: str, method: str):
+    # Earlier builds may have filled the cache up to the limit.
     megabytes = 3 * DISK if place == "cache" else 2 * DISK
-    result = limited.deploy("fill", place=place, how=how, megabytes=megabytes)
+    result = limited.deploy("fill", place=place, method=method, megabytes=megabytes)
     assert result.code != 0, result.output
     assert result.fault.startswith(f"the build wrote more than {DISK}M"), result.fault
     with limited.host.sudo():
@@ -51,17 +51,17 @@ def test_build_that_fills_the_disk_is_stopped(limited: Hostile, place: str, how:
 
 
 def test_sparse_files_are_rejected_without_being_copied(limited: Hostile):
-    result = limited.deploy("fill", place="environment", how="holes", megabytes=DISK - 10)
+    result = limited.deploy("fill", place="environment", method="holes", megabytes=DISK - 10)
     assert result.code != 0 and f"found more than {DISK} MiB of files" in result.fault, result.output
 
 
-def test_file_larger_than_the_limit_cannot_be_made(limited: Hostile):
+def test_file_larger_than_the_limit_cannot_be_created(limited: Hostile):
     result = limited.deploy("sparse")
     assert result.code != 0 and "attack" in result.fault, result.output
 
 
-def test_build_without_memory_is_reported_as_such(limited: Hostile):
-    # A lab's host has no memory controller: LimitDATA= ends the process.
+def test_build_above_the_memory_limit_is_reported(limited: Hostile):
+    # A lab host has no memory controller: LimitDATA= ends the process.
     result = limited.deploy("memory")
     assert result.code != 0 and "memory" in result.fault.split("Remedy")[0], result.output
 
@@ -79,14 +79,14 @@ def test_processes_of_a_build_are_limited_and_end_with_it(limited: Hostile):
     assert started <= expected, f"expected at most {expected} processes, got {started}"
 
 
-def test_site_is_removed_with_its_builder_and_its_cache(hostile: Hostile):
-    hostile.pack("none")  # the inventory is checked with its source
+def test_site_is_purged_with_its_build_user_and_cache(hostile: Hostile):
+    hostile.pack("none")  # the validation of the inventory reads the source
     absent = hostile.sites | {"hostile": hostile.site(state="absent")}
-    gone = hostile.play("site.yml", absent, "--tags", "python_app,services,certbot,nginx,release")
-    assert gone.returncode == 0, gone.stdout + gone.stderr
-    purged = hostile.play("purge.yml", absent, "-e", "purge_site=hostile", "-e", "purge_confirm=hostile")
-    assert purged.returncode == 0, purged.stdout + purged.stderr
+    result = hostile.play("site.yml", absent, "--tags", "python_app,services,certbot,nginx,release")
+    assert result.returncode == 0, result.stdout + result.stderr
+    result = hostile.play("purge.yml", absent, "-e", "purge_site=hostile", "-e", "purge_confirm=hostile")
+    assert result.returncode == 0, result.stdout + result.stderr
     with hostile.host.sudo():
         left = hostile.host.run("ls -d /srv/hostile /var/cache/decanter/hostile /etc/decanter/hostile").stdout
         user = hostile.host.run("getent passwd build_hostile").stdout
-    assert not left + user, f"expected nothing of the site, got {left} {user}"
+    assert not left + user, f"expected no folder or user of the site, got {left} {user}"

@@ -7,9 +7,9 @@ import secrets
 
 
 def page(visitor, site: str) -> dict:
-    answer = visitor.get(f"https://{site}.test/")
-    assert answer.status_code == 200, f"{site}: expected 200, got {answer.status_code}: {answer.text}"
-    return answer.json()
+    response = visitor.get(f"https://{site}.test/")
+    assert response.status_code == 200, f"{site}: expected 200, got {response.status_code}: {response.text}"
+    return response.json()
 
 
 def environment(host, site: str) -> str:
@@ -17,8 +17,8 @@ def environment(host, site: str) -> str:
         return host.check_output("readlink --canonicalize /srv/%s/current/.venv", site)
 
 
-def second_edition(text: str) -> str:
-    """Version 2 of the almanac, whose only calendar is another one."""
+def change_version(text: str) -> str:
+    """Change a pyproject.toml to version 2.0 with another calendar."""
     return text.replace('version = "1.0"', 'version = "2.0"').replace("julian", "lunar")
 
 
@@ -35,20 +35,22 @@ def test_metadata_and_entry_points_are_those_of_the_release(
     try:
         almanac.commit("src/almanac/calendars.py", lambda text: text.replace("julian", "lunar"))
         almanac.commit("src/almanac/calendars.py", lambda text: text.replace("thirteen days", "a month"))
-        almanac.commit("pyproject.toml", second_edition)
-        finished = deploy("almanac")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-        assert environment(host, "almanac") == shared, "expected the environment of equal requirements again"
+        almanac.commit("pyproject.toml", change_version)
+        result = deploy("almanac")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert environment(host, "almanac") == shared, (
+            "expected the shared environment, because the requirements are equal"
+        )
         served = page(visitor, "almanac")
         expected = {"version": "2.0", "calendars": {"lunar": "a month behind"}}
         assert expected.items() <= served.items(), f"expected {expected}, got {served}"
         commands = served["journal"]
         for command in ("migrate", "watch"):
             assert f"{command} 2.0" in commands, f"expected {command} of version 2.0, got {commands}"
-        assert "seed 2.0" not in commands, f"expected seed to run once, got {commands}"
+        assert "seed 2.0" not in commands, f"expected no second run of seed, got {commands}"
 
-        finished = play("rollback.yml", sites, "-e", "site=almanac")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+        result = play("rollback.yml", sites, "-e", "site=almanac")
+        assert result.returncode == 0, result.stdout + result.stderr
         assert live("almanac") == first, f"expected release {first}, got {live('almanac')}"
         served = page(visitor, "almanac")
         expected = {"version": "1.0", "calendars": {"julian": "thirteen days behind"}}
@@ -66,21 +68,21 @@ def test_console_script_runs_as_migration_once_and_process(visitor):
 
 def test_release_with_own_package_has_no_code_in_the_environment(host):
     with host.sudo():
-        found = host.check_output("find %s/ -name 'almanac*'", environment(host, "almanac"))
-    assert not found, f"expected nothing of the application in its environment, got {found}"
+        files = host.check_output("find %s/ -name 'almanac*'", environment(host, "almanac"))
+    assert not files, f"expected no file of the application in its environment, got {files}"
 
 
 def test_build_hook_output_is_imported_and_served_by_nginx(visitor, repository, deploy):
     banner = repository("banner")
     colour = f"#{secrets.token_hex(3)}"
     banner.commit("palette.json", lambda _: json.dumps({"title": colour}))
-    finished = deploy("banner")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = deploy("banner")
+    assert result.returncode == 0, result.stdout + result.stderr
     served = page(visitor, "banner")
     assert served["title"] == colour, f"expected the generated module to have {colour}, got {served}"
-    answer = visitor.get(f"https://banner.test{served['stylesheet']}")
-    assert answer.text == f"h1 {{ color: {colour} }}\n", f"expected the generated file, got {answer.text}"
-    assert "X-Release" not in answer.headers, f"expected nginx to serve it, got {answer.headers}"
+    response = visitor.get(f"https://banner.test{served['stylesheet']}")
+    assert response.text == f"h1 {{ color: {colour} }}\n", f"expected the generated file, got {response.text}"
+    assert "X-Release" not in response.headers, f"expected nginx to serve it, got {response.headers}"
 
 
 def test_extra_and_group_are_installed(visitor):
@@ -93,15 +95,15 @@ def test_extra_and_group_are_installed(visitor):
 
 def test_missing_database_driver_is_rejected_before_the_build(host, visitor, deploy, live):
     before = live("ledger")
-    finished = deploy("ledger", install=["group:production"])
-    output = " ".join((finished.stdout + finished.stderr).split())
-    assert finished.returncode != 0, f"expected a failure, got {output}"
-    for words in ("mysql+pymysql needs pymysql", "install: [pymysql]"):
-        assert words in output, f"expected {words!r}, got {output}"
+    result = deploy("ledger", install=["group:production"])
+    output = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode != 0, f"expected a failure, got {output}"
+    for text in ("mysql+pymysql needs pymysql", "install: [pymysql]"):
+        assert text in output, f"expected {text!r}, got {output}"
     assert live("ledger") == before and page(visitor, "ledger"), f"expected {before} to stay live"
     with host.sudo():
-        found = host.check_output("ls /srv/ledger/venvs").split()
-    environments = [name for name in found if not name.endswith(".json")]
+        names = host.check_output("ls /srv/ledger/venvs").split()
+    environments = [name for name in names if not name.endswith(".json")]
     assert len(environments) == 1, f"expected no other environment, got {environments}"
 
 
@@ -112,11 +114,13 @@ def test_workspace_member_changes_with_the_release(host, visitor, repository, de
     assert served["apples"] == "1.0" and "Topaz" in served["varieties"], f"expected Topaz, got {served}"
     orchard.commit("packages/apples/src/apples/__init__.py", lambda text: text.replace("Topaz", variety))
     try:
-        finished = deploy("orchard")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+        result = deploy("orchard")
+        assert result.returncode == 0, result.stdout + result.stderr
         served = page(visitor, "orchard")
         assert served["varieties"] == f"Boskoop and {variety}", f"expected {variety}, got {served}"
-        assert environment(host, "orchard") == shared, "expected the environment of an unchanged lock again"
+        assert environment(host, "orchard") == shared, (
+            "expected the shared environment, because the lock file is unchanged"
+        )
     finally:
         orchard.undo()
         deploy("orchard")

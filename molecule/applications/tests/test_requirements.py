@@ -1,4 +1,4 @@
-"""Sources of requirements: locks of other tools, an older Python, source distributions, git, wheels."""
+"""Sources of requirements: lock files, an older Python, source distributions, git, wheels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from test_packages import page
 
 def test_poetry_lock_installs_extra_and_own_index(visitor):
     served = page(visitor, "poems")
-    assert served["motto"] == "Measure twice", f"expected the package of the lock's own index, got {served}"
+    assert served["motto"] == "Measure twice", f"expected the package of the lock file's index, got {served}"
     assert served["verses"] == "2nd", f"expected the optional dependency, got {served}"
     unwanted = {"colorama", "iniconfig"} & set(served["installed"])
     assert not unwanted, f"expected neither another platform's nor the dev group's package, got {unwanted}"
@@ -44,38 +44,38 @@ def test_source_distributions_and_git_requirement_are_built(host, visitor):
         f"expected the repository, got {origin}"
     )
     with host.sudo():
-        records = host.check_output(
+        metadata = host.check_output(
             "cat /srv/quarry/current/.venv/lib/python3*/site-packages/itsdangerous-*.dist-info/WHEEL"
         )
-    assert "Generator: flit" in records, f"expected a build by itsdangerous' own backend, got {records}"
+    assert "Generator: flit" in metadata, f"expected a build by itsdangerous' own backend, got {metadata}"
 
 
-def test_missing_git_tag_is_named(visitor, repository, deploy, live):
+def test_missing_git_tag_is_reported(visitor, repository, deploy, live):
     before = live("quarry")
     repository("quarry").commit("requirements.txt", lambda text: text.replace("@v1.0", "@v9"))
     try:
-        finished = deploy("quarry")
+        result = deploy("quarry")
     finally:
         repository("quarry").undo()
-    output = " ".join((finished.stdout + finished.stderr).split())
-    assert finished.returncode != 0 and "v9" in output, f"expected the missing tag to be named, got {output}"
+    output = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode != 0 and "v9" in output, f"expected the missing tag, got {output}"
     assert live("quarry") == before and page(visitor, "quarry"), f"expected {before} to stay live"
 
 
 def test_build_without_network_installs_wheels_of_the_repository(host, visitor, repository, deploy, live):
-    """The builds of quarry reach the same server."""
+    """The build of quarry reaches the server that the build of hermit cannot reach."""
     served, before = page(visitor, "hermit"), live("hermit")
     assert served["network"].startswith("not reached"), f"expected no network in the build, got {served}"
     with host.sudo():
         environment = host.check_output("readlink --canonicalize /srv/hermit/current/.venv")
-        found = host.check_output("ls %s/lib/python3.13/site-packages", environment)
-    assert "gunicorn-23.0.0.dist-info" in found, f"expected gunicorn of the repository, got {found}"
+        packages = host.check_output("ls %s/lib/python3.13/site-packages", environment)
+    assert "gunicorn-23.0.0.dist-info" in packages, f"expected gunicorn of the repository, got {packages}"
 
     mark = secrets.token_hex(4)
     repository("hermit").commit("app.py", lambda text: text.replace('"network"', f'"{mark}"'))
     try:
-        finished = deploy("hermit")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+        result = deploy("hermit")
+        assert result.returncode == 0, result.stdout + result.stderr
         assert live("hermit") != before and mark in page(visitor, "hermit"), f"expected {mark} after a deploy"
     finally:
         repository("hermit").undo()

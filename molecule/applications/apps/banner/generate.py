@@ -1,4 +1,4 @@
-"""Build hook: generates a module and a stylesheet from palette.json, which exist in the wheel only."""
+"""A build hook that generates a module and a stylesheet from palette.json for the wheel."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A bulletin with two configuration files that are not in its repository: settings, and a key that signs."""
+"""A bulletin with two configuration files that are not in its repository: settings and a signing key."""
 
 import hmac
 import os

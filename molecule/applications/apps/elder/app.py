@@ -1,4 +1,4 @@
-"""An application of 2023, with the Python and the versions of its time."""
+"""An application of 2023, with the Python and the packages of that year."""
 
 import platform
 

@@ -1,4 +1,4 @@
-"""Makes src/gallery/static/dist from src/gallery/style: smaller, and each file named by what is in it."""
+"""Minify src/gallery/style into src/gallery/static/dist, with a content hash in each file name."""
 
 import hashlib
 import json

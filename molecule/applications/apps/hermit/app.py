@@ -1,4 +1,4 @@
-"""A hermit: all its requirements are wheels in its repository."""
+"""An application with all its requirements as wheels in its repository."""
 
 from pathlib import Path
 

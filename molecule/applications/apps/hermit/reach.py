@@ -1,11 +1,11 @@
-"""Build command: writes whether the build reaches the index of the house."""
+"""A build command that records whether the build reaches the package server."""
 
 import socket
 from pathlib import Path
 
 try:
     socket.create_connection(("applications", 8200), 5).close()
-    found = "reached"
+    result = "reached"
 except OSError as error:
-    found = f"not reached: {error}"
-Path("reach.txt").write_text(found)
+    result = f"not reached: {error}"
+Path("reach.txt").write_text(result)

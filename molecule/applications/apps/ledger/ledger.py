@@ -1,4 +1,4 @@
-"""A ledger in MySQL, whose driver is an extra and whose number format is a dependency group."""
+"""A ledger in MySQL. The driver is an extra, and a dependency group formats its numbers."""
 
 import os
 from importlib.metadata import version

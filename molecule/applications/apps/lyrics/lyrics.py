@@ -1,3 +1,3 @@
-"""A library that is in a git repository only."""
+"""A library that only a git repository contains."""
 
 SONG = "Stone upon stone"

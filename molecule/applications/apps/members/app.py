@@ -1,4 +1,4 @@
-"""For members only: one requirement is in a private index."""
+"""An application with one requirement in a private index."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The root project of a workspace: it shows what a member has, and a package of a private index."""
+"""The root project of a workspace, which requires a member and a package of a private index."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""A bakery's orders: kept in MySQL, with a picture each, and baked by a worker that Redis tells of them."""
+"""Orders of a bakery, stored in MySQL with a picture each, and baked by a worker with a queue in Redis."""
 
 import os
 import secrets
@@ -39,7 +39,7 @@ class Order(db.Model):
 
 @app.cli.command("fill-the-shelf")
 def fill_the_shelf():
-    """The cakes that there are, once."""
+    """Add the cakes."""
     db.session.add_all(Cake(name=name) for name in ("Sachertorte", "Linzertorte"))
     db.session.commit()
 
@@ -50,7 +50,7 @@ def home():
 
 
 @app.post("/")
-def take():
+def create_order():
     order = Order(cake=request.form["cake"])
     if picture := request.files.get("picture"):
         order.picture = secrets.token_hex(8) + ".png"

@@ -1,4 +1,4 @@
-"""What the worker does."""
+"""Jobs of the worker."""
 
 from app import Order, app, db
 

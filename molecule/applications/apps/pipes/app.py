@@ -1,4 +1,4 @@
-"""Pipes, whose requirements are locked by Pipenv."""
+"""An application with requirements that Pipenv locked."""
 
 from importlib.metadata import distributions
 

@@ -1,4 +1,4 @@
-"""Poems, with an optional dependency, and one from the index of the house."""
+"""An application with an optional dependency, and one from a second index."""
 
 from importlib.metadata import distributions
 

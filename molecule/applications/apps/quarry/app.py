@@ -1,4 +1,4 @@
-"""A quarry: its requirements are source distributions and a git repository."""
+"""An application that requires source distributions and a git repository."""
 
 from importlib.metadata import distribution, version
 

@@ -1,4 +1,4 @@
-"""Leave processes that swap folders for symlinks to /etc as soon as the build has a result."""
+"""Start processes that replace folders by symlinks to /etc as soon as the build has a result."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ def swap():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     attempt(os.nice, -20)
-    begun = time.monotonic()
-    while time.monotonic() < begun + SETTINGS["seconds"]:
-        if os.fork():  # another process number each time
+    start = time.monotonic()
+    while time.monotonic() < start + SETTINGS["seconds"]:
+        if os.fork():  # a new process ID each time
             os._exit(0)
         if not (RESULTS / "result.json").exists():
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Nest folders deeper than programs recurse, in each folder of the build."""
+"""Nest folders deeper than the recursion limit of programs, in one folder of the build."""
 
 import os
 
@@ -6,13 +6,13 @@ from tools import ENVIRONMENT, SETTINGS, TREE
 
 
 def nest(folder, depth):
-    here = os.open(folder, os.O_RDONLY)
+    parent = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
+        os.mkdir("d", dir_fd=parent)
+        child = os.open("d", os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = child
+    os.close(parent)
 
 
 def run():

@@ -1,4 +1,4 @@
-"""Never end."""
+"""Run without an end."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Write what a copy must not keep: hard links, rights, access lists, pipes and sockets."""
+"""Create entries that must not be copied: hard links, permissions, access lists, pipes and sockets."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from tools import ENVIRONMENT, RESULTS, SETTINGS, TREE, attempt
 
 ENTRIES = ((1, 7, -1), (2, 7, os.getuid()), (4, 7, -1), (16, 7, -1), (32, 7, -1))
 LIST = struct.pack("<I", 2) + b"".join(
-    struct.pack("<HHI", tag, mode, who & 0xFFFFFFFF) for tag, mode, who in ENTRIES
+    struct.pack("<HHI", tag, mode, user & 0xFFFFFFFF) for tag, mode, user in ENTRIES
 )
 
 

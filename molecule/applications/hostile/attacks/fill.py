@@ -1,4 +1,4 @@
-"""Fill the disk, in one of several ways, and wait for what is done about it."""
+"""Fill the disk with small, large or sparse files, and wait for the limit to end the build."""
 
 import os
 import time
@@ -21,13 +21,13 @@ def write(folder, number, size):
 
 def run():
     folder, megabytes = PLACES[SETTINGS["place"]], SETTINGS["megabytes"]
-    if SETTINGS["how"] == "small":
+    if SETTINGS["method"] == "small":
         for number in range(megabytes * 64):
             write(folder, number, 1 << 14)
-    elif SETTINGS["how"] == "large":
+    elif SETTINGS["method"] == "large":
         for number in range(megabytes // 20):
             write(folder, number, 20 << 20)
-    else:  # holes only: a copy takes the space
+    else:  # sparse files, which a copy would expand
         for number in range(10):
             with open(folder / f"fill-{number}", "wb") as file:
                 file.truncate(SETTINGS["megabytes"] << 20)

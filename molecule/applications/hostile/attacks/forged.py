@@ -1,4 +1,4 @@
-"""Replace the builder's result by one that names another environment."""
+"""Replace the builder's result by one with another environment."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from tools import RESULTS, SETTINGS, daemon
 
 
 def forge():
-    # The builder waits for this reader when it writes its result, and ends as soon as it has written it.
+    # The builder opens the pipe to write its result, waits for this reader, and exits after the write.
     with open(RESULTS / "result.json") as file:
         result = json.loads(file.read())
         (RESULTS / "forged").write_text(json.dumps(result | SETTINGS["result"]))

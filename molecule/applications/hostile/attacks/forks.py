@@ -1,4 +1,4 @@
-"""Start many processes that wait; a bomb with an end, because hosts of a lab share their kernel."""
+"""Start a limited number of processes that sleep, because lab hosts share a kernel."""
 
 import os
 import time

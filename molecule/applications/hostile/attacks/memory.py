@@ -2,6 +2,6 @@
 
 
 def run():
-    held = []
+    blocks = []
     while True:
-        held.append(bytearray(50 << 20))
+        blocks.append(bytearray(50 << 20))

@@ -1,4 +1,4 @@
-"""No attack: the package that the site begins with."""
+"""Do not attack. The site is first deployed with this package."""
 
 
 def run():

@@ -1,4 +1,4 @@
-"""Leave a process that keeps the output of the build open."""
+"""Start a process that keeps the output of the build open."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Plant symlinks at the names that root writes, or once wrote."""
+"""Create symlinks at paths that root writes, or that earlier versions wrote."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ENVIRONMENT_NAMES = (
     f".{ID}.json.new",
 )
 TREE_NAMES = (".venv", "link", "static/leak.css", "static/style.css.gz", f".new-{ID}", "config.ini")
-# Beside the folders of the build, where the markers are.
+# Paths next to the folders of the build, where the markers are.
 PARENT_NAMES = (f"{ID}.json", f".{ID}.json.new", f".new-{ID}", f".new-{ID}/bin", "planted")
 
 

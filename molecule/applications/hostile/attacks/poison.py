@@ -1,4 +1,4 @@
-"""Write to what other builds read: caches, earlier environments, their markers and the build's programs."""
+"""Change files that other builds read: caches, earlier environments, their markers and programs."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def run():
     for environment in (path for path in ENVIRONMENT.parent.iterdir() if path != ENVIRONMENT):
         report["environments"] += 1
         module = next(environment.glob("lib/python3*/site-packages/flask/app.py"))
-        for what, call in (
+        for name, call in (
             ("append", lambda module=module: append(module)),
             ("chmod", lambda module=module: os.chmod(module, 0o777)),
             ("unlink", lambda module=module: os.unlink(module)),
@@ -24,7 +24,7 @@ def run():
             ("rename", lambda environment=environment: os.rename(environment, f"{environment}-moved")),
             ("mark", lambda environment=environment: append(f"{environment}.json")),
         ):
-            report[f"{what} {environment.name}"] = attempt(call)
+            report[f"{name} {environment.name}"] = attempt(call)
     for folder in SETTINGS["folders"]:
         report[folder] = attempt(append, Path(folder) / "poison")
     return report

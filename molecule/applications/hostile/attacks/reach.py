@@ -22,12 +22,12 @@ def content(path):
 
 
 def processes():
-    """Return the command lines of processes that are not of this user."""
-    seen = []
+    """Return the folders in /proc of processes of other users."""
+    folders = []
     for path in glob.glob("/proc/[0-9]*"):
         if os.stat(path).st_uid != os.getuid():
-            seen.append(path)
-    return str(seen)
+            folders.append(path)
+    return str(folders)
 
 
 def run():

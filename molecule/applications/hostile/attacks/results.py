@@ -1,4 +1,4 @@
-"""Put something else in place of the files that the builder writes its results to."""
+"""Replace the files of the builder's results by symlinks, folders or a forged fault."""
 
 import os
 from pathlib import Path

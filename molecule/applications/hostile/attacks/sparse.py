@@ -1,4 +1,4 @@
-"""Make one file that is larger than the disk."""
+"""Create a sparse file that is larger than the disk."""
 
 from tools import ENVIRONMENT
 

@@ -1,4 +1,4 @@
-"""A build backend (PEP 517) that attacks the host, then builds an honest wheel with a report."""
+"""A build backend (PEP 517) that attacks the host, then builds a valid wheel with a report."""
 
 import json
 import zipfile

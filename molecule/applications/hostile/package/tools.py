@@ -1,4 +1,4 @@
-"""Folders of the build, parameters of a test, and processes that outlive their parent, for attacks."""
+"""Functions and values for attacks: folders of the build, settings of a test, daemon processes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ TREE, RESULTS = SITE / "releases" / ID, SITE / "build/results"
 
 
 def attempt(function, *arguments):
-    """Return the name of the error that a call raises, or what it returns."""
+    """Return the name of the error that a call raises, or its result as text."""
     try:
         result = function(*arguments)
     except OSError as error:
@@ -21,7 +21,7 @@ def attempt(function, *arguments):
 
 
 def daemon(function, keep_output=False):
-    """Run a function in a process that belongs to no parent, session or pipe of the build."""
+    """Run a function in a process without the parent, session and pipes of the build."""
     if os.fork():
         return
     os.setsid()

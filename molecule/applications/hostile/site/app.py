@@ -1,4 +1,4 @@
-"""A harmless application, one of whose requirements is hostile."""
+"""A harmless application with a hostile requirement."""
 
 from flask import Flask
 

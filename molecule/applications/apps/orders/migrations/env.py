@@ -1,4 +1,4 @@
-"""Alembic, as Flask-Migrate calls it."""
+"""The environment of Alembic, with the connection of Flask-Migrate."""
 
 from alembic import context
 from flask import current_app

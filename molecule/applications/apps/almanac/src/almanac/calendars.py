@@ -1,4 +1,4 @@
-"""Plugins, which the application finds by their entry points."""
+"""Plugins that the application loads by their entry points."""
 
 
 def julian():

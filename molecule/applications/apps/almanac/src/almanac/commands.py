@@ -1,4 +1,4 @@
-"""The console script: writes into the journal which command was run, and by which version."""
+"""A console script that writes its command and version into the journal."""
 
 import signal
 import sys

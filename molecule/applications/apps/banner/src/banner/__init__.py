@@ -1,4 +1,4 @@
-"""A banner whose colours come from a generated module and a generated stylesheet."""
+"""A banner with colours from a generated module and a generated stylesheet."""
 
 from flask import Flask, url_for
 

@@ -1,4 +1,4 @@
-"""Cakes and orders."""
+"""Create the tables of cakes and orders."""
 
 import sqlalchemy as sa
 from alembic import op
