@@ -183,7 +183,7 @@ def test_pipfile_other_sources_are_emitted():
 
 
 def test_pipfile_unpinned_package_fails_only_where_it_is_needed():
-    """Pipenv writes this for a package that the Python that locked does not need."""
+    """Pipenv writes `*` for a package that the Python of the lock does not need."""
     lines = pipfile(
         {"click": entry("8.1.7"), "tomli": {"version": "*", "markers": "python_version < '3.11'"}}
     ).lines
