@@ -66,7 +66,7 @@ STARTS = {
         {"Dockerfile": "FROM x\nENV A=1 FLASK_APP=shop.web\nCMD flask run\n"},
         "shop.web:app",
     ),
-    "compose, a text": (
+    "compose, a string": (
         {"docker-compose.yml": "services:\n  web:\n    command: gunicorn shop.web:app -b :80\n"},
         "shop.web:app",
     ),
