@@ -24,7 +24,7 @@ def test_commands_are_shell_scripts():
 
 
 def test_symlinks_stay_inside_the_repository():
-    """A link to another folder exists on one machine only, as a linked .venv does."""
+    """A link to a folder outside, such as a linked .venv, is broken on other machines."""
     links = {path: (ROOT / path).readlink() for path in repository_symlinks()}
     outside = {
         path: str(target)

@@ -223,8 +223,8 @@ def test_accepted_findings_of_the_repository_name_known_tools():
 
 def test_node_packages_are_locked_without_a_registry():
     packages = json.loads((ROOT / "tools/audit/auditor/package-lock.json").read_text())["packages"]
-    wanted = json.loads((ROOT / "tools/audit/auditor/package.json").read_text())["dependencies"]
-    assert packages.pop("")["dependencies"] == wanted, (
+    required = json.loads((ROOT / "tools/audit/auditor/package.json").read_text())["dependencies"]
+    assert packages.pop("")["dependencies"] == required, (
         "package-lock.json is stale: npm install --package-lock-only"
     )
     for name, package in packages.items():
@@ -235,8 +235,10 @@ def test_node_packages_are_locked_without_a_registry():
 def test_python_packages_are_locked():
     lock = (ROOT / "tools/audit/auditor/requirements.txt").read_text()
     locked = set(re.findall(r"^([\w.-]+)==", lock, re.M))
-    wanted = set(re.findall(r"^([\w.-]+)", (ROOT / "tools/audit/auditor/requirements.in").read_text(), re.M))
-    assert wanted <= locked, f"expected {wanted - locked} in requirements.txt: make lock"
+    required = set(
+        re.findall(r"^([\w.-]+)", (ROOT / "tools/audit/auditor/requirements.in").read_text(), re.M)
+    )
+    assert required <= locked, f"expected {required - locked} in requirements.txt: make lock"
     assert lock.count("==") == len(re.findall(r"== ?[^\n]*\\\n    --hash=sha256:", lock)), (
         "expected hashes of all packages"
     )

@@ -48,7 +48,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def challenge_server(folder: Path) -> Iterator[http.server.HTTPServer]:
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *given: Handler(*given, directory=str(folder))
+        ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
     )
     server.hosts = []
     thread = threading.Thread(target=server.serve_forever)

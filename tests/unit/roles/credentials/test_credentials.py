@@ -107,7 +107,7 @@ def test_ssm_and_kms_secrets_are_fetched(endpoint, fetch, program):
     kms = cloud.client("kms", endpoint)
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     blob = kms.encrypt(KeyId=key, Plaintext=b"opened")["CiphertextBlob"]
-    (program.folder / "OLD").write_text("no longer wanted")
+    (program.folder / "OLD").write_text("no longer declared")
     sources = {
         "SECRET_KEY": put(endpoint, "/t/a", SECRET),
         "API_KEY": f"kms:{base64.b64encode(blob).decode()}",

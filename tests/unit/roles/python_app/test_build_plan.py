@@ -120,14 +120,14 @@ def test_missing_file_is_rejected_with_the_list(uv):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "version", "fits"),
+    ("requires_python", "version", "fits"),
     [(">=3.11,<3.12", "3.13.5", False), (">=3.11", "3.13.5", True), ("~=3.12", "3.11.2", False)],
 )
-def test_requires_python_is_checked_with_requirements_txt(uv, wanted, version, fits):
-    more = f'requires-python = "{wanted}"\n'
+def test_requires_python_is_checked_with_requirements_txt(uv, requires_python, version, fits):
+    more = f'requires-python = "{requires_python}"\n'
     write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
     if fits:
         application.check_python_version(uv.tree, version)
         return
-    with pytest.raises(application.ApplicationError, match=rf"requires-python {wanted}.*{version}"):
+    with pytest.raises(application.ApplicationError, match=rf"requires-python {requires_python}.*{version}"):
         application.check_python_version(uv.tree, version)

@@ -52,9 +52,9 @@ def environment(tmp_path) -> Path:
     return environment
 
 
-def files(environment: Path, wanted: reuse.Contents) -> set[str]:
+def files(environment: Path, new_contents: reuse.Contents) -> set[str]:
     """Return the files that are kept for new contents, without the metadata of packages."""
-    found = reuse.reusable_packages(environment, wanted.unchanged(environment)).files
+    found = reuse.reusable_packages(environment, new_contents.unchanged(environment)).files
     return {path.removeprefix(f"{SITE}/") for path in found if "dist-info" not in path}
 
 
@@ -62,9 +62,9 @@ A = {"a/__init__.py", "a/__pycache__/__init__.cpython-313.pyc", "a/data.txt", "b
 
 
 def test_unchanged_packages_are_kept_with_their_bytecode(environment):
-    wanted = contents(a="1", b="2", d="1")
-    found = reuse.reusable_packages(environment, wanted.unchanged(environment))
-    assert files(environment, wanted) == A, f"expected the files of a, got {found.files}"
+    new_contents = contents(a="1", b="2", d="1")
+    found = reuse.reusable_packages(environment, new_contents.unchanged(environment))
+    assert files(environment, new_contents) == A, f"expected the files of a, got {found.files}"
     assert found.metadata == [f"{SITE}/a-1.dist-info"], f"expected that of a, got {found.metadata}"
     assert f"{SITE}/a-1.dist-info/RECORD" in found.files, f"expected the metadata of a, got {found.files}"
 

@@ -65,7 +65,7 @@ def test_poetry_same_package_from_two_indexes_keeps_both_markers():
     assert_same(names(lines, system=WINDOWS), {"torch==2.1.0"})
 
 
-def test_poetry_directory_is_local_and_its_dependencies_are_followed():
+def test_poetry_directory_is_local_and_has_its_dependencies():
     rest = '[package.dependencies]\nclick = "*"\n' + SOURCE.format("directory", "libs/own/")
     text = lock(package("own", "1.0", rest), package("click", "8.0"))
     found = poetry(text, '[tool.poetry.dependencies]\nown = {path = "libs/own", develop = true}')

@@ -97,7 +97,7 @@ def test_mistake_gets_a_warning_with_a_remedy(tmp_path, text, words):
     assert lines[0].count(". ") >= 1, f"expected a remedy, got {lines}"
 
 
-def test_state_of_another_module_that_a_view_changes_gets_a_warning(tmp_path):
+def test_view_that_changes_another_module_gets_a_warning(tmp_path):
     contents = {
         "shop/__init__.py": FACTORY,
         "shop/state.py": "carts = {}\n",
