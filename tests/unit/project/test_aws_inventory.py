@@ -1,4 +1,4 @@
-"""Hosts that AWS is asked for, as an operator's run sees them; and that an answer without hosts is none."""
+"""Inventories with hosts from AWS, against a stub of EC2. A response without hosts fails a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SITES = {
         "wsgi": "harbour:create_app()",
     }
 }
-# What an account has: the environment, the role, and for a name that several have, how many.
+# The instances of the account: environment, role, name and count.
 INSTANCES = [
     *(("staging", "web", "staging-web", 2), ("staging", "balancer", "staging-balancer", 1)),
     *(("production", "web", "production-web", 1), ("production", "database", "production-db", 1)),
@@ -41,7 +41,7 @@ def endpoint():
         for environment, role, name, count in INSTANCES:
             tags = {"Name": name, "Environment": environment, "Role": role, "Project": "decanter"}
             start(ec2, image, count, tags)
-        # Somebody else's, in the same account; and one that is gone.
+        # An instance of another project in the same account, and a terminated one.
         start(ec2, image, 1, {"Name": "x", "Environment": "staging", "Role": "web", "Project": "other"})
         tags = {"Name": "gone", "Environment": "staging", "Role": "web", "Project": "decanter"}
         ec2.terminate_instances(InstanceIds=start(ec2, image, 1, tags))
@@ -50,18 +50,18 @@ def endpoint():
 
 def start(ec2: Any, image: str, count: int, tags: dict[str, str]) -> list[str]:
     pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-    made = ec2.run_instances(
+    response = ec2.run_instances(
         ImageId=image,
         MinCount=count,
         MaxCount=count,
         TagSpecifications=[{"ResourceType": "instance", "Tags": pairs}],
     )
-    return [instance["InstanceId"] for instance in made["Instances"]]
+    return [instance["InstanceId"] for instance in response["Instances"]]
 
 
 @pytest.fixture
 def inventories(tmp_path) -> Path:
-    """Those that are shipped, with the hosts of AWS and no others."""
+    """Return a copy of the shipped inventories, with hosts from AWS only."""
     for name in ("staging", "production"):
         folder = tmp_path / name
         (folder / "group_vars/all").mkdir(parents=True)
@@ -73,14 +73,14 @@ def inventories(tmp_path) -> Path:
 
 def run(program: str, endpoint: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name(program)), *arguments]
-    told = cloud.environment(endpoint) | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=300)
+    environment = cloud.environment(endpoint) | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def listed(endpoint: str, inventory: Path) -> dict[str, Any]:
+def list_inventory(endpoint: str, inventory: Path) -> dict[str, Any]:
     finished = run("ansible-inventory", endpoint, "-i", str(inventory), "--list")
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    # What comes of a cloud is said to be no template.
+    # Ansible marks values of the inventory plugin as unsafe, so that it does not template them.
     return json.loads(finished.stdout, object_hook=lambda node: node.get("__ansible_unsafe", node))
 
 
@@ -88,8 +88,8 @@ def names(found: dict[str, Any], group: str) -> list[str]:
     return sorted(name.rsplit("-i-", 1)[0] for name in found.get(group, {}).get("hosts", []))
 
 
-def test_two_environments_side_by_side(endpoint, inventories):
-    staging, production = (listed(endpoint, inventories / name) for name in ("staging", "production"))
+def test_environments_have_only_their_own_instances(endpoint, inventories):
+    staging, production = (list_inventory(endpoint, inventories / name) for name in ("staging", "production"))
     expected = {
         "web": ["staging-web"] * 2,
         "balancer": ["staging-balancer"],
@@ -109,43 +109,43 @@ def test_two_environments_side_by_side(endpoint, inventories):
     assert got == expected, f"expected {expected}, got {got}"
 
 
-def test_where_a_host_is_reached(endpoint, inventories):
-    found = listed(endpoint, inventories / "staging")
+def test_host_has_the_addresses_of_its_instance(endpoint, inventories):
+    found = list_inventory(endpoint, inventories / "staging")
     for name, variables in found["_meta"]["hostvars"].items():
         assert name.endswith(variables["ec2_instance_id"]), f"expected {name} to end with its instance's id"
         assert variables["ansible_host"] == variables["ec2_public_ip_address"], variables["ansible_host"]
         assert variables["balancer_address"] == variables["ec2_private_ip_address"]
         strays = [key for key in variables if key.startswith(("instance", "tags", "public", "private"))]
-        assert not strays, f"expected what comes of AWS to begin with ec2_, got {strays}"
+        assert not strays, f"expected variables of AWS to start with ec2_, got {strays}"
 
 
-def test_static_hosts_stay_beside_them(endpoint, inventories):
+def test_static_hosts_are_kept_with_instances(endpoint, inventories):
     (inventories / "staging/hosts.yml").write_text(
         "all: {children: {web: {hosts: {old1: {ansible_host: 10.9.9.9}}}}}\n"
     )
-    found = listed(endpoint, inventories / "staging")
+    found = list_inventory(endpoint, inventories / "staging")
     assert names(found, "web") == ["old1", "staging-web", "staging-web"], names(found, "web")
 
 
-def checked(endpoint: str, inventory: Path) -> subprocess.CompletedProcess[str]:
+def check(endpoint: str, inventory: Path) -> subprocess.CompletedProcess[str]:
     return run("ansible-playbook", endpoint, "-i", str(inventory), str(ROOT / "playbooks/check.yml"))
 
 
-def test_a_check_asks_no_host_and_is_content(endpoint, inventories):
+def test_check_succeeds_without_a_connection_to_hosts(endpoint, inventories):
     (inventories / "production/group_vars/all/alone.yml").write_text("web_hosts_independent: true\n")
-    finished = checked(endpoint, inventories / "production")
+    finished = check(endpoint, inventories / "production")
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("static", [False, True], ids=["alone", "beside static hosts"])
-def test_an_answer_without_hosts_is_refused(endpoint, inventories, static):
+@pytest.mark.parametrize("static", [False, True], ids=["without static hosts", "with static hosts"])
+def test_response_without_instances_fails_the_check(endpoint, inventories, static):
     path = inventories / "staging/aws_ec2.yml"
-    path.write_text(path.read_text().replace("tag:Project: decanter", "tag:Project: nobody"))
+    path.write_text(path.read_text().replace("tag:Project: decanter", "tag:Project: unused"))
     if static:
         (inventories / "staging/hosts.yml").write_text(
             "all: {children: {web: {hosts: {old1: {ansible_host: 10.9.9.9}}}}}\n"
         )
-    finished = checked(endpoint, inventories / "staging")
+    finished = check(endpoint, inventories / "staging")
     expected = f"{path}: found no instance, expected at least one"
     assert finished.returncode != 0 and expected in finished.stdout, finished.stdout + finished.stderr
     line = "groups.web: found no host, expected at least one to serve the sites"
@@ -153,36 +153,36 @@ def test_an_answer_without_hosts_is_refused(endpoint, inventories, static):
 
 
 @pytest.mark.parametrize("playbook", ["verify", "rollback"])
-def test_no_playbook_calls_it_success(endpoint, inventories, playbook):
+def test_response_without_instances_fails_other_playbooks(endpoint, inventories, playbook):
     path = inventories / "staging/aws_ec2.yml"
-    path.write_text(path.read_text().replace("tag:Project: decanter", "tag:Project: nobody"))
+    path.write_text(path.read_text().replace("tag:Project: decanter", "tag:Project: unused"))
     arguments = ("-i", str(inventories / "staging"), str(ROOT / f"playbooks/{playbook}.yml"))
     finished = run("ansible-playbook", endpoint, *arguments)
     assert finished.returncode != 0, f"expected a failure, got {finished.stdout}"
 
 
-def test_who_does_not_answer_stops_the_run(inventories):
+def test_unreachable_api_fails_the_check(inventories):
     cloud.needed("boto3")
-    finished = checked(f"http://127.0.0.1:{cloud.free_port()}", inventories / "staging")
+    finished = check(f"http://127.0.0.1:{cloud.free_port()}", inventories / "staging")
     assert finished.returncode != 0, f"expected a failure, got {finished.stdout}"
     assert "aws_ec2.yml" in finished.stderr, finished.stderr
 
 
-def test_an_instance_of_no_role_is_an_error(endpoint, inventories):
+def test_instance_without_the_tag_role_fails_the_check(endpoint, inventories):
     ec2 = cloud.client("ec2", endpoint)
     found = ec2.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["staging-balancer"]}])
     identifier = found["Reservations"][0]["Instances"][0]["InstanceId"]
     ec2.delete_tags(Resources=[identifier], Tags=[{"Key": "Role"}])
     try:
-        finished = checked(endpoint, inventories / "staging")
+        finished = check(endpoint, inventories / "staging")
     finally:
         ec2.create_tags(Resources=[identifier], Tags=[{"Key": "Role", "Value": "balancer"}])
     assert finished.returncode != 0, f"expected a failure, got {finished.stdout}"
     assert "Role" in finished.stderr, finished.stderr
 
 
-def test_what_is_shipped_asks_nobody(inventories):
-    """An account that was never used is not asked, nor what would ask it needed."""
+def test_shipped_inventory_sends_no_request_to_aws(inventories):
+    """Without aws_ec2.yml, neither an account nor the plugin's packages are needed."""
     for path in inventories.glob("*/aws_ec2.yml"):
         path.rename(path.with_suffix(".yml.example"))
     finished = run("ansible-inventory", "http://127.0.0.1:9", "-i", str(inventories / "staging"), "--list")
@@ -190,7 +190,7 @@ def test_what_is_shipped_asks_nobody(inventories):
     assert "aws" not in finished.stdout, finished.stdout
 
 
-def test_where_hosts_of_a_cloud_are_looked_for(tmp_path):
+def test_inventory_files_of_aws_require_an_instance(tmp_path):
     file = tmp_path / "staging.aws_ec2.yaml"
     file.write_text("")
     for sources in ([str(tmp_path)], [str(file)], ["a,", str(file)]):
@@ -204,30 +204,32 @@ def test_where_hosts_of_a_cloud_are_looked_for(tmp_path):
 # --- Hosts without a public address -------------------------------------------------------------
 
 
-def offered(environment: str) -> list[str]:
-    """What inventories/ENV/group_vars/all/ssh.yml has, with the comments taken off, one way at a time."""
+def commented_examples(environment: str) -> list[str]:
+    """Return each commented example of ssh arguments in inventories/ENV/group_vars/all/ssh.yml."""
     text = (ROOT / f"inventories/{environment}/group_vars/all/ssh.yml").read_text()
-    ways, taken = [], []
+    examples, lines = [], []
     for line in [*text.splitlines(), ""]:
-        if taken and line.startswith("#   "):
-            taken.append(line.removeprefix("# "))
+        if lines and line.startswith("#   "):
+            lines.append(line.removeprefix("# "))
         else:
-            if taken:
-                ways.append(yaml.safe_load("\n".join(taken))["ansible_ssh_common_args"])
-            taken = [line.removeprefix("# ")] if line.startswith("# ansible_ssh_common_args:") else []
-    return ways
+            if lines:
+                examples.append(yaml.safe_load("\n".join(lines))["ansible_ssh_common_args"])
+            lines = [line.removeprefix("# ")] if line.startswith("# ansible_ssh_common_args:") else []
+    return examples
 
 
-@pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed here")
+@pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_ssh_understands_what_is_offered(environment):
-    bastion, manager = (shlex.split(way) for way in offered(environment))
-    said = subprocess.run(
+def test_ssh_accepts_the_commented_examples(environment):
+    bastion, manager = (shlex.split(example) for example in commented_examples(environment))
+    output = subprocess.run(
         ["ssh", "-G", *bastion, "10.1.2.3"], capture_output=True, text=True, check=True
     ).stdout
-    assert "proxyjump admin@REPLACE_ME" in said, said
-    said = subprocess.run(
+    assert "proxyjump admin@REPLACE_ME" in output, output
+    finished = subprocess.run(
         ["ssh", "-G", *manager, "-p", "2222", "i-0abc"], capture_output=True, text=True, check=True
     )
     expected = "proxycommand aws ssm start-session --region eu-west-1 --target %h"
-    assert expected in said.stdout and "stricthostkeychecking accept-new" in said.stdout, said.stdout
+    assert expected in finished.stdout and "stricthostkeychecking accept-new" in finished.stdout, (
+        finished.stdout
+    )

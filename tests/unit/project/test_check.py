@@ -1,4 +1,4 @@
-"""The inventories as they are shipped are refused, each placeholder by its name, and no host is contacted."""
+"""The check rejects the shipped inventories, names each placeholder, and connects to no host."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def check(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_what_is_shipped_is_refused_until_it_is_edited(environment):
+def test_shipped_inventory_is_rejected_with_its_placeholders(environment):
     run = check("-i", f"inventories/{environment}")
-    assert run.returncode != 0, f"expected a refusal, got {run.stdout}"
+    assert run.returncode != 0, f"expected an error, got {run.stdout}"
     for line in (
         "sites.harbour.server_names[0]: found the placeholder",
         "sites.harbour.secrets: found an undefined variable",
@@ -23,10 +23,10 @@ def test_what_is_shipped_is_refused_until_it_is_edited(environment):
     ):
         assert line in run.stdout, f"expected the line {line!r}, got {run.stdout}"
     assert "unreachable=0" in run.stdout and "Gathering" not in run.stdout, (
-        f"expected no host met, got {run.stdout}"
+        f"expected no connection to a host, got {run.stdout}"
     )
 
 
-def test_a_limit_does_not_get_around_the_check():
+def test_limit_does_not_skip_the_check():
     run = check("-i", "inventories/production", "-i", "zz-other,", "--limit", "zz-other")
-    assert "found the placeholder" in run.stdout, f"expected the same refusal, got {run.stdout}"
+    assert "found the placeholder" in run.stdout, f"expected the same error, got {run.stdout}"

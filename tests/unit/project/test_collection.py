@@ -1,4 +1,4 @@
-"""The collection: what its archive has, and a project of an operator that uses the installed archive."""
+"""The archive of the collection, and a project of an operator that uses the installed archive."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ sites:
 
 
 def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
-    """Run a command with nothing of this repository in its environment."""
+    """Run a command without the environment variables of this test run."""
     foreign = ("ANSIBLE_", "PYTHON", "MAKE")
     environment = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def succeeded(done: subprocess.CompletedProcess) -> str:
+def assert_success(done: subprocess.CompletedProcess) -> str:
     assert done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -45,7 +45,7 @@ def succeeded(done: subprocess.CompletedProcess) -> str:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
-    succeeded(run(ROOT, BIN / "ansible-galaxy", "collection", "build", "--output-path", folder))
+    assert_success(run(ROOT, BIN / "ansible-galaxy", "collection", "build", "--output-path", folder))
     return folder / f"decanter-stack-{VERSION}.tar.gz"
 
 
@@ -53,9 +53,9 @@ def archive(tmp_path_factory) -> Path:
 def project(archive, tmp_path_factory) -> Path:
     """A project as `make init` creates it, with the installed archive."""
     folder = tmp_path_factory.mktemp("operator") / "servers"
-    succeeded(run(ROOT, "make", "init", f"DIR={folder}", f"SOURCE={archive}"))
+    assert_success(run(ROOT, "make", "init", f"DIR={folder}", f"SOURCE={archive}"))
     install = (BIN / "ansible-galaxy", "collection", "install", "--offline", "-r", "requirements.yml")
-    succeeded(run(folder, *install))
+    assert_success(run(folder, *install))
     return folder
 
 
@@ -63,7 +63,7 @@ def play(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return run(folder, BIN / "ansible-playbook", "-i", "inventories/production", *arguments)
 
 
-def test_link_leads_to_the_repository():
+def test_link_of_the_collection_targets_the_repository():
     assert os.readlink(ROOT / LINK) == "../../../..", "expected the link that bin/setup creates"
     assert (ROOT / LINK).resolve() == ROOT.resolve()
 
@@ -88,7 +88,7 @@ def test_version_is_in_galaxy_yml_and_the_changelog_only():
     assert not found, found
 
 
-def test_archive_has_what_operators_use(archive):
+def test_archive_has_only_the_files_for_operators(archive):
     with tarfile.open(archive) as tar:
         names = {name for name in tar.getnames() if "/" in name or "." in name}
     tops = {name.split("/")[0] for name in names}
@@ -110,7 +110,7 @@ def test_archive_has_what_operators_use(archive):
 
 
 def test_clone_finds_the_site_playbook_by_its_full_name():
-    output = succeeded(play(ROOT, "decanter.stack.site", "--list-tasks"))
+    output = assert_success(play(ROOT, "decanter.stack.site", "--list-tasks"))
     assert f"playbook: {ROOT / LINK}/playbooks/site.yml" in output
     assert "decanter.stack.nginx : " in output, output
 
@@ -123,7 +123,7 @@ def test_clone_rejects_the_example_inventory():
 
 
 def test_project_lists_the_tasks_of_the_site_playbook(project):
-    output = succeeded(play(project, "decanter.stack.site", "--list-tasks"))
+    output = assert_success(play(project, "decanter.stack.site", "--list-tasks"))
     installed = project / ".ansible/collections/ansible_collections/decanter/stack"
     assert f"playbook: {installed}/playbooks/site.yml" in output
     assert "decanter.stack.nginx : " in output and "Validate the inventory" in output
@@ -156,10 +156,10 @@ def test_project_paths_start_at_the_project(project, tmp_path):
     assert found == {"sites.shop.tls.certificate", "sites.shop.tls.key"}, done.stdout
     without = OPERATOR_SITE.rsplit("    tls:", 1)[0]
     (inventory / "group_vars/all/sites.yml").write_text(without)
-    succeeded(play(folder, "decanter.stack.check"))
+    assert_success(play(folder, "decanter.stack.check"))
 
 
-def test_init_leaves_existing_files_alone(tmp_path):
+def test_init_rejects_a_folder_with_existing_files(tmp_path):
     (tmp_path / "Makefile").write_text("all:\n")
     done = run(ROOT, "bin/init", tmp_path)
     assert done.returncode == 1 and f"{tmp_path}/Makefile: file exists" in done.stderr
@@ -175,7 +175,7 @@ def test_init_leaves_existing_files_alone(tmp_path):
     ],
 )
 def test_init_requires_a_version_of_the_collection(tmp_path, source, expected):
-    succeeded(run(ROOT, "bin/init", tmp_path / "servers", source))
+    assert_success(run(ROOT, "bin/init", tmp_path / "servers", source))
     required = yaml.safe_load((tmp_path / "servers/requirements.yml").read_text())
     assert required == {"collections": [expected]}
 
@@ -194,7 +194,7 @@ def own_filters() -> set[str]:
 
 
 def filters_in(text: str) -> set[str]:
-    """Return the names that follow a pipe in the templates of a text, and those that `map` is given."""
+    """Return the filters of the templates in a text, including the arguments of `map`."""
     tokens = [token for token in jinja2.Environment().lex(text) if token[1] != "whitespace"]
     names = set()
     for (_, _, first), (_, kind, second) in itertools.pairwise(tokens):
@@ -204,7 +204,7 @@ def filters_in(text: str) -> set[str]:
 
 
 def texts(node: object) -> list[str]:
-    """Return the strings of YAML; those of conditions are expressions without braces."""
+    """Return the strings of YAML. Conditions get the braces of expressions."""
     if isinstance(node, dict):
         found = [text for item in node.values() for text in texts(item)]
         bare = [node[key] for key in ("when", "until", "changed_when", "failed_when", "that") if key in node]
@@ -219,8 +219,8 @@ def files_with_templates() -> list[Path]:
     return sorted(path for path in found if path.suffix in (".yml", ".j2") and ".venv" not in path.parts)
 
 
-def test_filters_are_used_by_their_full_names():
-    """ansible-core finds a filter of a collection by its full name only, when the template is rendered."""
+def test_templates_use_full_names_of_filters():
+    """ansible-core finds a filter of a collection only by its full name."""
     own, found = own_filters(), {}
     for path in files_with_templates():
         text = path.read_text()
@@ -240,7 +240,7 @@ def test_filters_are_used_by_their_full_names():
 
 
 def test_product_code_is_imported():
-    """No Python file is loaded by its path, and sys.path stays as it is."""
+    """No Python file is loaded by its path, and sys.path does not change."""
     folders = ("plugins", "roles", "bin", "tools")
     forbidden = re.compile(r"spec_from_file_location|SourceFileLoader|sys\.path\b|__path__\.append")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]

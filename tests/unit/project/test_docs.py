@@ -1,4 +1,4 @@
-"""The generated documentation is what its sources say, and the written one names what is there."""
+"""Generated pages are current, and written pages name existing commands, files and messages."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def test_commands_and_files_exist(page):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_is_whole(role):
+def test_role_has_its_files(role):
     folder = ROLES[role]
     for part in ("README.md", "defaults/main.yml", "meta/argument_specs.yml", "tasks/main.yml"):
         assert (folder / part).exists(), f"role {role}: expected {part}, found none"
 
 
-def test_the_guide_is_linked():
+def test_every_page_is_linked():
     text = (ROOT / "README.md").read_text() + (ROOT / KINDS).read_text().replace("](", "](docs/applications/")
     missing = [page for page in PAGES if page.startswith("docs/") and f"]({page})" not in text]
     assert not missing, f"README.md and {KINDS}: expected links to {missing}, found none"
 
 
 def anchors(text: str) -> set[str]:
-    """The names that a page's headings have, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub creates them."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_into_a_page_lead_somewhere(page):
+def test_anchors_of_links_exist(page):
     text = (ROOT / page).read_text()
     wrong = set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors(text)
     assert not wrong, f"{page} links to {wrong}, expected one of {sorted(anchors(text))}"
@@ -74,45 +74,45 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize(("page", "sites"), ENTRIES)
-def test_an_entry_can_be_copied(page, sites):
-    def known(value: Any) -> Any:
-        """The entry, with what a vault has."""
+def test_example_entry_is_valid(page, sites):
+    def with_secrets(value: Any) -> Any:
+        """Return the entry with secrets in place of the vault's variables."""
         if isinstance(value, dict):
-            return {key: known(item) for key, item in value.items()}
+            return {key: with_secrets(item) for key, item in value.items()}
         if value in [f"{{{{ vault_sites.{site}.secrets }}}}" for site in sites]:
             return {"SECRET_KEY": "a secret"}
         return value
 
-    errors = site_errors(known(sites), str(ROOT))
+    errors = site_errors(with_secrets(sites), str(ROOT))
     assert not errors, f"{page}: {errors}"
 
 
 @pytest.mark.parametrize("name", ["orders", "gallery"])
-def test_the_entry_of_an_application_is_the_one_that_is_tested(name):
+def test_example_entry_is_the_entry_of_the_scenario(name):
     scenario = ROOT / "molecule/applications/inventory/group_vars/all/sites.yml"
     tested = yaml.safe_load(scenario.read_text())["sites"][name]
-    told = [sites[name] for page, sites in ENTRIES if name in sites]
-    assert len(told) == 1, f"expected {name} on one page, got it on {len(told)}"
-    # A lab has names, a repository and an authority of its own.
-    for entry in (tested, told[0]):
+    documented = [sites[name] for page, sites in ENTRIES if name in sites]
+    assert len(documented) == 1, f"expected {name} on one page, got it on {len(documented)}"
+    # The lab has its own names, repository and CA.
+    for entry in (tested, documented[0]):
         for key in ("server_names", "source", "tls"):
             entry.pop(key, None)
-    assert told[0] == tested, f"expected what the scenario has, {tested}; got {told[0]}"
+    assert documented[0] == tested, f"expected the entry of the scenario, {tested}, got {documented[0]}"
 
 
-def test_the_commands_of_the_guide_are_those_of_make():
-    """What follows SITE=, TO= and the like is known to the Makefile."""
+def test_variables_of_make_commands_exist():
+    """The Makefile uses each variable such as SITE= and TO=."""
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:
-        given = " ".join(re.findall(r"make [a-z-]+((?: [A-Z]+=\S*)+)", (ROOT / page).read_text()))
-        for name in re.findall(r"([A-Z]+)=", given):
+        assignments = " ".join(re.findall(r"make [a-z-]+((?: [A-Z]+=\S*)+)", (ROOT / page).read_text()))
+        for name in re.findall(r"([A-Z]+)=", assignments):
             assert re.search(rf"\b{name}\b", makefile), (
-                f"{page} names {name}=, which the Makefile does not know"
+                f"{page} names {name}=, which the Makefile does not use"
             )
 
 
-# Words of a message in the guide, and where they come from.
-SAID = {
+# Parts of messages in the guide, by the file that prints them.
+MESSAGES = {
     "plugins/action/release.py": ["found no branch, tag or commit"],
     "plugins/action/release_lock.py": ["locked by", "Nothing was changed. "],
     "plugins/modules/release.py": ["no release was built.", "expected the files of"],
@@ -130,8 +130,8 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("path", "words"), [(path, words) for path in SAID for words in SAID[path]])
-def test_the_guide_quotes_what_is_said(path, words):
+@pytest.mark.parametrize(("path", "words"), [(path, words) for path in MESSAGES for words in MESSAGES[path]])
+def test_messages_in_the_guide_exist_in_code(path, words):
     guide, source = (ROOT / "docs/releases.md").read_text(), (ROOT / path).read_text()
     for name, text in (("docs/releases.md", guide), (path, source)):
         assert words.strip() in text, f"expected {words!r} in {name}"

@@ -1,4 +1,4 @@
-"""The messages that pages of the documentation quote exist in the code."""
+"""Messages that the documentation quotes exist in the code."""
 
 from __future__ import annotations
 

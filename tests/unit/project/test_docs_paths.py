@@ -1,4 +1,4 @@
-"""Paths of the repository that pages of the documentation name exist."""
+"""Paths of the repository in pages of the documentation exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGES = [
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
 FOLDERS = "app|bin|docs|inventories|molecule|new_project|playbooks|plugins|roles|tests|tools|vars"
-# Between backticks, perhaps with a line of arguments after it.
+# Between backticks, with optional arguments.
 PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*[\w*])[` ]")
 # A name that the reader replaces.
 PLACEHOLDER = re.compile(r"(?:^|[/_.])[A-Z]{3,}(?:[/_.]|$)")

@@ -1,4 +1,4 @@
-"""No inventory of ours sets a variable that its role does not know: a mistyped one must fail."""
+"""The inventories of the repository set declared variables only."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SUFFIXES = (".yml", ".yaml", ".yml.example")
 
 
 class Loader(yaml.SafeLoader):
-    """Reads what is encrypted or unsafe as it stands: names matter here, not values."""
+    """A loader that ignores tags such as !vault, because only names are read."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def inventory_names(node):
-    """The variables of an inventory file: of its groups, and of their hosts."""
-    if "plugin" in node:  # of a cloud: what is made of what it says
+    """Yield the variables of an inventory file: of its groups and their hosts."""
+    if "plugin" in node:  # an inventory plugin computes these variables
         yield from node.get("compose", {})
         return
     for group in node.values():
@@ -42,10 +42,10 @@ def inventory_names(node):
 def names(path: Path) -> list[str]:
     text = path.read_text()
     values = yaml.load(text, Loader) or {}
-    kept = {"group_vars", "host_vars"} & set(path.relative_to(ROOT).parts)
-    # What is shipped as a comment, to be uncommented, is as good as set.
-    offered = re.findall(r"^# ?([a-z][a-z0-9_]*):", text, re.M)
-    return [*(values if kept else inventory_names(values)), *offered]
+    are_variables = {"group_vars", "host_vars"} & set(path.relative_to(ROOT).parts)
+    # Operators uncomment examples, so their names must be declared, too.
+    commented = re.findall(r"^# ?([a-z][a-z0-9_]*):", text, re.M)
+    return [*(values if are_variables else inventory_names(values)), *commented]
 
 
 def variable_files() -> list[Path]:
@@ -68,7 +68,7 @@ def test_variables_are_declared(path):
     assert not errors, "\n".join(errors)
 
 
-def test_there_is_something_to_check():
+def test_variables_of_all_kinds_are_found():
     found = {name for path in variable_files() for name in names(path)}
     assert {
         "nginx_sites",
@@ -92,7 +92,7 @@ def test_inventory_shows_how_to_open_a_port(inventory):
 MISTYPED = {
     "group_vars/all/a.yml": "nginx_sitse: []\n",
     "host_vars/web1.yml": "nginx_sitse: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00\n",
-    "group_vars/all/offered.yml": "# nginx_sitse: []\n",
+    "group_vars/all/commented.yml": "# nginx_sitse: []\n",
     "hosts.yml": "all: {vars: {nginx_sitse: []}}\n",
     "group.yml": "all: {children: {web: {vars: {nginx_sitse: []}}}}\n",
     "aws_ec2.yml": "{plugin: amazon.aws.aws_ec2, compose: {nginx_sitse: aws_x}}\n",
@@ -101,7 +101,7 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("file", MISTYPED)
-def test_a_mistyped_one_is_found_wherever_it_is(file, tmp_path, monkeypatch):
+def test_mistyped_variable_is_found_in_each_kind_of_file(file, tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,13 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
 def test_commands_are_shell_scripts():
-    """ruff and mypy find Python by its ending, and tests import it: it belongs to tools/."""
+    """Python belongs to tools/, because ruff and mypy find files by their suffix."""
     first = {path: (ROOT / path).read_text().splitlines()[0] for path in repository_files("bin")}
     assert set(first.values()) == {"#!/bin/sh", "#!/bin/bash"}, first
 
 
 def test_symlinks_stay_inside_the_repository():
-    """A link to another folder exists on one machine only, as a linked .venv does."""
+    """A link to a folder outside, such as a linked .venv, is broken on other machines."""
     links = {path: (ROOT / path).readlink() for path in repository_symlinks()}
     outside = {
         path: str(target)
@@ -66,7 +66,7 @@ def test_typecheck_ignores_no_errors():
 @pytest.mark.parametrize(
     "hook", [hook for repo in HOOKS for hook in repo["hooks"]], ids=lambda hook: hook["id"]
 )
-def test_hook_runs_what_lint_runs(hook):
+def test_hook_runs_a_command_of_lint(hook):
     """Hooks need no network, and their arguments are those of bin/test."""
     assert [repo["repo"] for repo in HOOKS] == ["local"]
     assert hook["language"] == "system", hook

@@ -31,7 +31,7 @@ def run(checkout: Path, command: str, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def locked(checkout: Path, *arguments: str) -> list[str]:
+def lock_output(checkout: Path, *arguments: str) -> list[str]:
     done = run(checkout, "bin/lock", *arguments)
     assert done.returncode == 0, done.stderr
     return [line.split()[-1] for line in done.stdout.splitlines()]
@@ -39,7 +39,7 @@ def locked(checkout: Path, *arguments: str) -> list[str]:
 
 def test_lock_covers_every_requirements_file(checkout):
     present = [path for path in repository_files() if path.endswith(".in")]
-    written = locked(checkout)
+    written = lock_output(checkout)
     assert sorted(path for path in written if path.endswith(".in")) == present
     assert written[-2:] == [".venv/bin/uv", "--omit-lockfile-registry-resolved"], written
 
@@ -56,7 +56,7 @@ def test_lock_covers_every_requirements_file(checkout):
     ],
 )
 def test_lock_only_writes_one_file(checkout, only, path):
-    assert locked(checkout, only) == [path]
+    assert lock_output(checkout, only) == [path]
 
 
 def test_lock_only_rejects_an_unknown_name(checkout):

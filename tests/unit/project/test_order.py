@@ -1,4 +1,4 @@
-"""What would come in another order each time, and change a file that nobody has changed."""
+"""Templates and tasks must not depend on the order of a set, which differs between runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 
 from repository import ROOT
 
-# Of words, these make a set, whose order is another in each process; `reject('in', …)` keeps a list's.
+# These filters return a set of strings in an order that differs between processes.
+# `reject('in', …)` keeps the order of a list.
 SETS = re.compile(r"\|\s*(difference|intersect|symmetric_difference|union)\b")
 
 
-def test_no_list_loses_its_order():
+def test_no_filter_of_sets_is_used():
     files = [
         path
         for folder in ("roles", "playbooks", "inventories", "molecule", "tests/lab")
@@ -19,4 +20,4 @@ def test_no_list_loses_its_order():
     ]
     assert len(files) > 100
     found = {f"{path.relative_to(ROOT)}: {name}" for path in files for name in SETS.findall(path.read_text())}
-    assert not found, f"expected none of Ansible's filters of sets, got {sorted(found)}"
+    assert not found, f"expected no set filters of Ansible, got {sorted(found)}"

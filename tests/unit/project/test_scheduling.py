@@ -1,4 +1,4 @@
-"""The order of tests of several hosts (tests/hosts/fixtures/scheduling.py)."""
+"""The order of tests on several hosts (tests/hosts/fixtures/scheduling.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repository import ROOT
 
 from tests.hosts.fixtures.machine_lock import MachineLock
 
-# Nobody logs in anywhere: a host is a name, and `met` waits for the test of the other.
+# Without connections: a host is only a name, and `meet` waits for the same test on the other host.
 COMMON = """
 import os, time
 from pathlib import Path
@@ -65,7 +65,7 @@ pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module", autouse=True)
-def changed():
+def busy():
     BUSY.touch(exist_ok=False)
     yield
     BUSY.unlink()
@@ -80,12 +80,12 @@ def test_two(name):
 """
 
 
-def noted(folder: Path) -> list[str]:
+def read_notes(folder: Path) -> list[str]:
     path = folder / "notes"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
+def test_hosts_run_in_parallel_except_tests_marked_alone(tmp_path):
     (tmp_path / "inventory").mkdir()
     (tmp_path / "inventory/hosts.yml").touch()
     files = {
@@ -98,30 +98,32 @@ def test_hosts_are_asked_at_once_and_some_things_alone(tmp_path):
         (tmp_path / f"{name}.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-n", "2", "--connection", "ssh", "--hosts", "a,b"]
-    another = MachineLock(tmp_path / ".lab")
-    another.enter()
+    scenario = MachineLock(tmp_path / ".lab")
+    scenario.enter()
     with subprocess.Popen(
         [*command, "--ansible-inventory", "inventory"], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as running:  # fmt: skip
         try:
             ends = time.monotonic() + 200
-            while len(noted(tmp_path)) < 2 and time.monotonic() < ends and running.poll() is None:
+            while running.poll() is None and len(read_notes(tmp_path)) < 2 and time.monotonic() < ends:
                 time.sleep(0.05)
             time.sleep(1)
-            waiting = noted(tmp_path)
+            waiting = read_notes(tmp_path)
         finally:
-            another.leave()
-        said = running.communicate(timeout=300)[0]
+            scenario.leave()
+        output = running.communicate(timeout=300)[0]
     early = [note for note in waiting if note.split()[1] not in ("test_meets", "test_shared")]
     assert len(waiting) >= 2 and not early, (
-        f"expected what is alone to wait for another scenario, got {waiting}\n{said}"
+        f"expected tests marked alone to wait for another scenario, got {waiting}\n{output}"
     )
-    assert running.returncode == 0 and "10 passed" in said, said
-    notes = noted(tmp_path)
+    assert running.returncode == 0 and "10 passed" in output, output
+    notes = read_notes(tmp_path)
     for host in "ab":
         own = [note.split()[1] for note in notes if note.startswith(host)]
         expected = ["test_meets", "test_shared", "test_alone", "test_one", "test_two"]
-        assert own == expected, f"expected what is alone last, got {own}"
+        assert own == expected, f"expected tests marked alone last, got {own}"
         one = notes.index(f"{host} test_one")
-        assert notes[one + 1] == f"{host} test_two", f"expected nobody between tests of a module, got {notes}"
+        assert notes[one + 1] == f"{host} test_two", (
+            f"expected no other test between tests of a module, got {notes}"
+        )

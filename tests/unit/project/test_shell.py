@@ -17,7 +17,7 @@ SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 
 
 class Loader(yaml.SafeLoader):
-    """Reads files with Ansible's own tags."""
+    """A loader that ignores the tags of Ansible."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -45,7 +45,7 @@ def untemplated(text: str) -> str:
     return re.sub(r"\{%.*?%\}", "", re.sub(r"\{\{.*?\}\}", "word", text, flags=re.S), flags=re.S)
 
 
-def complaints(script: str) -> str:
+def findings(script: str) -> str:
     return subprocess.run([SHELLCHECK, "-"], input=script, capture_output=True, text=True).stdout
 
 
@@ -59,7 +59,7 @@ def task_files() -> list[Path]:
 def test_shell_tasks_pass_shellcheck(path):
     scripts = list(shell_tasks(yaml.load((ROOT / path).read_text(), Loader)))
     assert scripts, f"{path}: expected a shell task, found none"
-    found = "\n".join(filter(None, (complaints(untemplated(script)) for script in scripts)))
+    found = "\n".join(filter(None, (findings(untemplated(script)) for script in scripts)))
     assert not found, f"{path}: {found}"
 
 
@@ -67,9 +67,9 @@ def test_shell_tasks_pass_shellcheck(path):
     "path", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("roles/*/templates/**/*.sh.j2"))
 )
 def test_shell_templates_pass_shellcheck(path):
-    found = complaints(untemplated((ROOT / path).read_text()))
+    found = findings(untemplated((ROOT / path).read_text()))
     assert not found, f"{path}: {found}"
 
 
 def test_shellcheck_reports_a_fault():
-    assert "SC2086" in complaints("#!/bin/sh\nrm $1\n")
+    assert "SC2086" in findings("#!/bin/sh\nrm $1\n")

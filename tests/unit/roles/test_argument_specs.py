@@ -1,4 +1,4 @@
-"""Each role's defaults are what its argument specs say, names and values."""
+"""Each role's defaults equal the defaults of its argument specs."""
 
 from __future__ import annotations
 

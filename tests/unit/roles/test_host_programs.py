@@ -20,7 +20,7 @@ IMPORTS = re.compile(r"^from shared\.(\w+) import", re.M)
 
 
 def imported(program: Path) -> set[str]:
-    """Return the shared files that a program imports, which is a file or a folder."""
+    """Return the shared files that a program (a file or a folder) imports."""
     paths = program.glob("*.py") if program.is_dir() else [program]
     return {name for path in paths for name in IMPORTS.findall(path.read_text())}
 

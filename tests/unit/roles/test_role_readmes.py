@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
 from repository import ROLES, ROOT
 
-# Modules, actions and filters, whose names may start with the name of a role.
+# Modules, actions and filters. Their names may start with the name of a role.
 PLUGINS = {path.stem for path in ROOT.glob("plugins/*/*.py")} | {
     name
     for path in ROOT.glob("plugins/filter/*.py")

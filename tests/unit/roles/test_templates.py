@@ -22,7 +22,7 @@ def test_every_template_is_rendered():
     assert got == expected, f"expected a task for each template, got none for {sorted(expected - got)}"
 
 
-# sshd reads hosts' keys from it and nothing else.
+# A known_hosts file contains keys only.
 WITHOUT_COMMENTS = {"lab/known_hosts.j2"}
 
 
@@ -38,24 +38,25 @@ def test_files_start_with_a_header_and_have_comments(host, case):
         assert comments, f"{file.path}: expected a comment that explains it, found none"
 
 
-# What a template leaves where nobody thought of a value: Python's words, lists and markers.
+# Words, lists and markers of Python that a template prints for a missing value or a wrong type.
 ARTEFACT = re.compile(
     r"\b(None|True|False|Undefined|AnsibleUndefined|omit)\b|\{\{|\}\}|\{%|%\}|\[\]|\['|__omit"
 )
-# Lists that are emptied on purpose, and kernel settings that ufw must not touch.
+# The lab's inventory contains templates.
 WRITTEN_AS_TEMPLATES = re.compile(r' +verify_address: "\{\{ hostvars\[.*\]\.ansible_host \}\}"')
+# Assignments that reset a list, and the kernel settings that ufw must not change.
 EMPTY = {"AmbientCapabilities=", "CapabilityBoundingSet=", "IPT_SYSCTL=", "ListenStream="}
 
 
 @everywhere
 def test_values_are_not_printed_as_python(host, case):
     for file in rendered(host, case):
-        assert file.text.endswith("\n"), f"{file.path}: expected a newline at its end"
+        assert file.text.endswith("\n"), f"{file.path}: expected a newline at the end"
         if file.path.endswith(".py"):
             continue
         for number, line in enumerate(file.text.splitlines(), 1):
-            meant = re.match(r"\s*#", line) or "{'a'" in line or WRITTEN_AS_TEMPLATES.fullmatch(line)
-            found = None if meant else ARTEFACT.search(line)
+            intended = re.match(r"\s*#", line) or "{'a'" in line or WRITTEN_AS_TEMPLATES.fullmatch(line)
+            found = None if intended else ARTEFACT.search(line)
             assert not found, f"{file.path}:{number}: found {found[0]!r} in {line!r}"
             empty = re.fullmatch(r"[\w.-]+ ?= ?", line) and line not in EMPTY
             assert not empty, f"{file.path}:{number}: expected a value, got {line!r}"

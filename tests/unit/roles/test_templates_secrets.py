@@ -13,7 +13,7 @@ from templates_rendering import LOADER, directives, everywhere, matching, role_v
 
 @everywhere
 def test_secrets_are_delivered_in_one_way(host, case):
-    """As files of systemd's, or as variables: never by the unit itself."""
+    """A unit has either LoadCredential= or EnvironmentFile=."""
     for name, site in CASES[case].sites.items():
         text = matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text
         files = re.findall(r"^LoadCredential=(\w+):", text, re.M)
@@ -24,17 +24,17 @@ def test_secrets_are_delivered_in_one_way(host, case):
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize(
-    ("case", "state", "handed"),
+    ("case", "state", "credentials"),
     [("route53", "file", ["aws:/etc/decanter/certbot-aws"]), ("route53-role", "absent", [])],
 )
-def test_route53_key_is_a_credential_if_set(host, case, state, handed):
+def test_route53_key_is_a_credential_if_set(host, case, state, credentials):
     unit = directives(matching(host, case, r"/decanter-certificates\.service$")[0].text)
     got = [value for value, _ in unit.get("LoadCredential", [])]
-    assert got == handed, f"expected {handed}, got {got}"
+    assert got == credentials, f"expected {credentials}, got {got}"
     variables = role_variables("certbot", host, CASES[case])
     file = Templar(LOADER, variables).template(variables["__certbot_aws_file"])
     assert (file["state"], file["mode"]) == (state, "0600")
-    if handed:
+    if credentials:
         read = configparser.RawConfigParser()  # as boto3 does
         read.read_string(file["content"])
         key = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a%b=c/d+e"}
@@ -59,8 +59,8 @@ def test_fetched_secrets_are_credentials_of_the_unit():
         "/etc/decanter/plain/secrets.env",
         "/run/decanter-credentials/plain/environment",
     ], plain
-    # Whoever has the application ask for an address must not be given the instance's role.
+    # A forged request of the application (SSRF) must not get the credentials of the instance's role.
     denied = "IPAddressDeny=169.254.169.254 fd00:ec2::254"
-    assert denied in harbour and denied not in plain, "expected it where instance_role does not say otherwise"
+    assert denied in harbour and denied not in plain, "expected the deny rule only without instance_role"
     (minimal,) = matching("debian13", "minimal", "/unit.conf$")
     assert denied in minimal.text and "decanter-credentials" not in minimal.text

@@ -30,10 +30,10 @@ def test_gunicorn_accepts_its_configuration(host, case, monkeypatch, tmp_path):
         assert (settings["worker_tmp_dir"], settings["control_socket_disable"]) == (str(tmp_path), True)
         for name in ("accesslog", "errorlog"):
             assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
-        given = site.get("gunicorn", {})
-        assert settings.get("worker_connections") == given.get("worker_connections")
-        wrong = {key for key, value in given.get("settings", {}).items() if settings.get(key) != value}
-        assert not wrong, f"{file.path}: expected {given['settings']}, got others for {wrong}"
+        options = site.get("gunicorn", {})
+        assert settings.get("worker_connections") == options.get("worker_connections")
+        wrong = {key for key, value in options.get("settings", {}).items() if settings.get(key) != value}
+        assert not wrong, f"{file.path}: expected {options['settings']}, got other values for {wrong}"
         if importlib.util.find_spec("gunicorn"):
             from gunicorn.config import Config
 
@@ -43,7 +43,7 @@ def test_gunicorn_accepts_its_configuration(host, case, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["full", "elsewhere"])
-def test_release_is_named_in_each_response(case, monkeypatch, tmp_path):
+def test_response_header_names_the_release(case, monkeypatch, tmp_path):
     """The hook of gunicorn's configuration, on an application of three lines."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -59,13 +59,13 @@ def test_release_is_named_in_each_response(case, monkeypatch, tmp_path):
     worker, got = Worker(), []
     try:
         settings["post_worker_init"](worker)
-        assert gc.get_freeze_count(), "expected what is there to be looked through for garbage no more"
+        assert gc.get_freeze_count(), "expected gc.freeze() before the first request"
     finally:
         gc.unfreeze()
     assert worker.wsgi({}, lambda status, headers: got.append((status, headers))) == [b"body"]
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
     monkeypatch.delattr(gc, "freeze")
-    settings["post_worker_init"](Worker())  # a worker of PyPy's starts as well
+    settings["post_worker_init"](Worker())  # PyPy has no gc.freeze()
 
 
 @everywhere
@@ -100,7 +100,7 @@ def test_gunicorn_command_names_the_application(host, case):
         assert got == site["wsgi"].replace("%", "%%"), f"{file.path}: {command}"
 
 
-# Processes that are to run for ever come back; what a timer starts ends, or is ended.
+# systemd restarts processes, and stops a timer's command after a timeout.
 KINDS = {
     "processes": {"Type=exec", "Restart=always", "WantedBy=multi-user.target", "StartLimitIntervalSec=0"},
     "timers": {"Type=oneshot", "TimeoutStartSec=900"},
@@ -113,8 +113,8 @@ def test_processes_and_timers_run_their_commands(host, case):
         for kind, name in ((one, name) for one in KINDS for name in values.get(one, {})):
             file = matching(host, case, rf"/{site}\.{name}@\.service$")[0]
             lines = file.text.splitlines()
-            given = values[kind][name]
-            command = given if kind == "processes" else given["command"]
+            definition = values[kind][name]
+            command = definition if kind == "processes" else definition["command"]
             [start] = [line for line in lines if line.startswith("ExecStart=")]
             # In double quotes, systemd reads backslashes as a shell does; % and $ are written twice.
             got = shlex.split(start.removeprefix("ExecStart="))
@@ -131,8 +131,8 @@ def test_timer_has_its_calendar(host, case):
         for name, timer in values.get("timers", {}).items():
             file = matching(host, case, rf"/{site}\.{name}@\.timer$")[0]
             assert f"OnCalendar={timer['calendar']}" in file.text.splitlines(), file.text
-            code, said = run(program("systemd-analyze"), "calendar", timer["calendar"])
-            assert code == 0, said
+            code, output = run(program("systemd-analyze"), "calendar", timer["calendar"])
+            assert code == 0, output
 
 
 def test_flask_app_with_quotes_is_escaped():

@@ -58,11 +58,11 @@ def units(root: Path, case: str) -> Path:
         *(service["program"].lstrip("/") for service in SERVICES.values()),
     ]
     for site in CASES[case].sites:
-        # As the role python_app links it.
+        # The role python_app creates a link.
         (folder / f"{site}@.service.d").mkdir()
         shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
         programs.append(f"srv/{site}/blue/.venv/bin/python")
-        # As the module release starts it.
+        # The module release starts the transient unit.
         text = (root / f"etc/decanter/{site}/build.conf").read_text()
         (folder / f"{site}.build.service").write_text(f"{text}\n{BUILD.format(site)}")
     for name in programs:
@@ -73,13 +73,13 @@ def units(root: Path, case: str) -> Path:
 
 
 def units_of(site: str, values: Mapping[str, Any]) -> list[str]:
-    """The names of the services that run a site's code, without their instance."""
+    """Return the names of the services that run a site's code, without their instance."""
     companions = (*values.get("processes", {}), *values.get("timers", {}))
     return [site, f"{site}.task", *(f"{site}.{name}" for name in companions)]
 
 
 def unit_names(root: Path) -> list[str]:
-    """Each unit that was written or has a drop-in, templates with an instance."""
+    """Return the units that have a file or a drop-in. Template units get an instance."""
     folder, names = root / "etc/systemd/system", []
     for path in sorted(folder.iterdir()):
         if path.name in STUBS:
@@ -101,9 +101,9 @@ def test_systemd_accepts_its_units(host, case, units):
         got = {name for name in names if re.match(rf"{site}[@.]", name)}
         assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"
     command = [program("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={units}", *names]
-    code, said = run(*command)
-    said = "\n".join(line for line in said.splitlines() if "does not match any known unit" not in line)
-    assert (code, said) == (0, ""), f"systemd refuses what {host} would get:\n{said}"
+    code, output = run(*command)
+    output = "\n".join(line for line in output.splitlines() if "does not match any known unit" not in line)
+    assert (code, output) == (0, ""), f"systemd rejects the units of {host}:\n{output}"
 
 
 # Directives that the oldest supported systemd does not have, by "Added in version" in the man pages of
@@ -135,7 +135,7 @@ def test_units_have_no_directive_newer_than_systemd(host, case):
             assert since <= version, f"{file.path}: {name}= requires systemd {since}, {host} has {version}"
 
 
-# Exposure as `systemd-analyze security` counts it, in tenths: what must not be exceeded.
+# The highest permitted exposure level of `systemd-analyze security`, in tenths.
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
     **{"nginx": 25, "balancer": 11, "certificates": 15, "database": 22, "service": 3},
@@ -157,9 +157,9 @@ def test_units_stay_below_their_exposure(host, case, units):
     allowed[Path(database.path).parent.name.removesuffix(".d")] = EXPOSURE["database"]
     for unit, threshold in allowed.items():
         command = [program("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--root={units}"]
-        code, said = run(*command, f"--threshold={threshold}", unit)
-        found = re.search(r"exposure level for .*", said)
-        assert code == 0, f"expected at most {threshold / 10}, got {found[0] if found else said}"
+        code, output = run(*command, f"--threshold={threshold}", unit)
+        found = re.search(r"exposure level for .*", output)
+        assert code == 0, f"expected at most {threshold / 10}, got {found[0] if found else output}"
 
 
 @everywhere
@@ -187,25 +187,27 @@ def test_sandbox_exceptions_come_last_with_their_reason(host, case):
         got = directives(matching(host, case, rf"/etc/decanter/{name}/unit\.conf$")[0].text)
         for directive, loosened in site.get("sandbox", {}).items():
             value = {True: "yes", False: "no"}.get(loosened["value"], loosened["value"])
-            assert len(got[directive]) > 1, f"{directive}: expected it to be set before, got {got[directive]}"
+            assert len(got[directive]) > 1, (
+                f"{directive}: expected a value before the exception, got {got[directive]}"
+            )
             assert got[directive][-1] == (value, f"# {loosened['because']}"), got[directive]
         networks = site.get("outbound") if isinstance(site.get("outbound"), dict) else {}
         expected = [("localhost", "IPAddressDeny=any")] if networks else []
         for network in sorted(networks):
-            of = networks[network]
-            expected.append((" ".join(of["to"]), f"# {network}: {of['because']}"))
+            rule = networks[network]
+            expected.append((" ".join(rule["to"]), f"# {network}: {rule['because']}"))
         assert got.get("IPAddressAllow", []) == expected, got
 
 
 def test_sandbox_directives_are_those_of_the_schema():
-    """Each directive of a unit's sandbox may be loosened or is refused, and no other."""
+    """The schema permits or rejects each directive of a unit's sandbox, and has no others."""
     schema = SCHEMA["additionalProperties"]["properties"]
     known = set(schema["sandbox"]["propertyNames"]["enum"])
     texts = [matching("debian13", case, r"/unit\.conf$")[0].text for case in ("full", "elsewhere")]
     found = set().union(*(directives(text.partition("[Service]")[2]) for text in texts))
     assert known == found, f"expected {sorted(found)}, got {sorted(known)}"
-    refused = [set(rule["not"]["enum"]) for rule in schema["sandbox"]["propertyNames"]["allOf"]]
-    assert set().union(*refused) < known and not set.intersection(*refused)
+    rejected = [set(rule["not"]["enum"]) for rule in schema["sandbox"]["propertyNames"]["allOf"]]
+    assert set().union(*rejected) < known and not set.intersection(*rejected)
 
 
 @pytest.mark.parametrize(

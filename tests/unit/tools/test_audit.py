@@ -1,4 +1,4 @@
-"""What tools print is read right; a finding without a reason fails; a reason without a finding is said."""
+"""The audit parses the output of its tools, and compares their findings with the accepted findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repository import ROOT
 
 from tools.audit import report, tools
 
-# Recorded from the tools themselves, and shortened.
+# Output of the tools, shortened.
 TESTSSL = [
     {"id": "engine_problem", "ip": "/", "severity": "WARN", "finding": "No engine or GOST support"},
     {"id": "SSLv2", "ip": "harbour.test/192.0.2.1", "severity": "OK", "finding": "not offered"},
@@ -29,7 +29,7 @@ SSLYZE = """
 
     Checking results against Mozilla's "intermediate" configuration. See https://ssl-config.mozilla.org/ for more details.
 
-    harbour.test:443: """  # noqa: E501  as it is printed
+    harbour.test:443: """  # noqa: E501  the tool prints one line
 FAILED = """FAILED - Not compliant.
         * maximum_certificate_lifespan: Certificate life span is 3650 days, should be less than 366.
         * tls_curves: TLS curves {'secp521r1'} are supported, but should be rejected.
@@ -63,10 +63,10 @@ Exit status:\x1b[1;36m No open connections left
 \x1b[0m
 """
 GOOD = {"requests": 160, "outcomes": {"200": 160}, "p50_ms": 4.0, "p99_ms": 82.3, "worst_ms": 90.0}
-CROWD = {"requests": 1000, "seconds": 10.0, "ok": 300, "refused": 700, "other": 0, "broken": 0}
+ATTACKER = {"requests": 1000, "seconds": 10.0, "ok": 300, "refused": 700, "other": 0, "broken": 0}
 
 
-def test_testssl_grade_and_findings():
+def test_testssl_grade_and_findings_are_read():
     grade, findings = tools.testssl(json.dumps(TESTSSL))
     assert (grade.met, grade.found) == (True, "A+ (96)")
     assert [finding.id for finding in findings.findings] == ["engine_problem", "BREACH"]
@@ -80,13 +80,13 @@ def test_testssl_grade_is_capped():
     assert (grade.met, grade.found) == (False, "A (96); HSTS is not offered")
 
 
-def test_a_name_with_two_addresses_is_one_finding():
+def test_finding_on_two_addresses_counts_once():
     other = TESTSSL[2] | {"ip": "harbour.test/192.0.2.2"}
     _, findings = tools.testssl(json.dumps([*TESTSSL, other]))
     assert len(findings.findings) == 2, findings
 
 
-def test_sslyze_differences():
+def test_sslyze_differences_are_findings():
     (check,) = tools.sslyze(SSLYZE + FAILED, "6.0")
     assert [(f.tool, f.id) for f in check.findings] == [
         ("sslyze 6.0", "maximum_certificate_lifespan"),
@@ -96,7 +96,7 @@ def test_sslyze_differences():
     assert not check.findings
 
 
-def test_observatory_score_and_tests():
+def test_observatory_failed_tests_are_findings():
     (check,) = tools.observatory(json.dumps(OBSERVATORY))
     assert check.met and check.found == "A+, 130"
     assert [f.id for f in check.findings] == ["x-frame-options"]
@@ -104,13 +104,13 @@ def test_observatory_score_and_tests():
     assert not tools.observatory(json.dumps(worse))[0].met
 
 
-def test_gixy_findings():
+def test_gixy_findings_are_read():
     (check,) = tools.gixy(json.dumps(GIXY))
     assert [(f.id, "harbour.conf:237" in f.found) for f in check.findings] == [("hsts_header", True)]
     assert not tools.gixy("[]")[0].findings
 
 
-def test_slow_connections():
+def test_slow_connections_must_not_affect_requests():
     (check,) = tools.slow(SLOW, "headers", GOOD)
     assert check.met and "last of 300 slow connections was closed after 13 s" in check.found, check.found
     (check,) = tools.slow(SLOW, "headers", GOOD | {"outcomes": {"200": 158, "ConnectionResetError": 2}})
@@ -119,12 +119,14 @@ def test_slow_connections():
     assert not check.met
 
 
-def test_a_flood():
-    visitor, crowd = tools.flood(CROWD, GOOD, GOOD)
-    assert visitor.met and crowd.met
-    assert crowd.found == "700 of 1000 requests rejected with 429, 100 a second"
-    visitor, crowd = tools.flood(CROWD | {"ok": 900, "refused": 100}, GOOD | {"outcomes": {"200": 159}}, GOOD)
-    assert not visitor.met and not crowd.met
+def test_flood_is_rejected_and_visitor_is_served():
+    visitor, attacker = tools.flood(ATTACKER, GOOD, GOOD)
+    assert visitor.met and attacker.met
+    assert attacker.found == "700 of 1000 requests rejected with 429, 100 a second"
+    visitor, attacker = tools.flood(
+        ATTACKER | {"ok": 900, "refused": 100}, GOOD | {"outcomes": {"200": 159}}, GOOD
+    )
+    assert not visitor.met and not attacker.met
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_flood():
         lambda: tools.slow("slowhttptest: cannot resolve", "headers", GOOD),
     ],
 )
-def test_a_tool_that_failed_is_not_taken_for_good(read):
+def test_output_of_a_failed_tool_is_an_error(read):
     with pytest.raises(tools.Unreadable, match="expected"):
         read()
 
@@ -155,39 +157,41 @@ def run(reasons: dict[tuple[str, str], str]) -> report.Report:
 REASONS = {("testssl", "engine_problem"): "no engine", ("testssl", "BREACH"): "no <secret>"}
 
 
-def test_every_finding_has_a_reason():
+def test_report_with_accepted_findings_passes():
     result = run(REASONS)
     assert not result.failed, result.table()
     assert "0 findings, and 2 accepted" in result.table()
     assert result.data()["passed"] and result.data()["checks"][1]["findings"][1]["accepted"] == "no <secret>"
 
 
-def test_one_without_a_reason_fails():
+def test_finding_that_is_not_accepted_fails():
     result = run({("testssl", "BREACH"): "no secret", ("gixy", "engine_problem"): "of another tool"})
     assert result.failed
     assert "Not accepted: testssl, engine_problem: WARN: No engine or GOST support" in result.table()
     assert not result.data()["passed"] and "not accepted" in result.page()
 
 
-def test_a_reason_that_nothing_needs_is_said():
+def test_accepted_finding_that_is_not_found_is_reported():
     result = run(REASONS | {("gixy", "hsts_header"): "old", ("observatory", "cookies"): "was not run"})
     assert not result.failed
     assert result.stale == [("gixy", "hsts_header")]
     assert "Accepted, and no longer found: gixy, hsts_header" in result.table()
 
 
-def test_a_missed_figure_fails_and_so_does_nothing_at_all():
-    missed = tools.flood(CROWD | {"refused": 0}, GOOD, GOOD)
+def test_missed_figure_and_empty_report_fail():
+    missed = tools.flood(ATTACKER | {"refused": 0}, GOOD, GOOD)
     assert report.Report(missed, {}, {}).failed
     assert report.Report([], {}, {}).failed
 
 
-def test_the_page_is_escaped_and_whole(tmp_path):
+def test_report_page_is_escaped_and_self_contained(tmp_path):
     result = run(REASONS)
     result.write(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "no &lt;secret&gt;" in page and "<secret>" not in page
-    assert not re.search(r"<(script|link|img)|https?://", page), "expected a page that needs nothing else"
+    assert not re.search(r"<(script|link|img)|https?://", page), (
+        "expected a page without references to other files"
+    )
     assert json.loads((tmp_path / "report.json").read_text()) == result.data()
 
 
@@ -201,26 +205,26 @@ def test_the_page_is_escaped_and_whole(tmp_path):
         ("[{tool: t, finding: a, reason: b}, {tool: t, finding: a, reason: c}]", "found t a again"),
     ],
 )
-def test_accepted_findings_are_refused(tmp_path, text, message):
+def test_invalid_accepted_findings_are_rejected(tmp_path, text, message):
     path = tmp_path / "accepted.yml"
     path.write_text(text)
     with pytest.raises(report.Refused, match=message):
         report.accepted(path)
 
 
-def test_our_own_accepted_findings():
+def test_accepted_findings_of_the_repository_name_known_tools():
     known = {"testssl", "sslyze 5.7", "sslyze 6.0", "observatory", "gixy"}
     reasons = report.accepted(ROOT / "tools/audit/accepted.yml")
     assert {tool for tool, _ in reasons} <= known, f"expected tools of {known}, got {reasons}"
 
 
-# --- What is installed -------------------------------------------------------------------------
+# --- Packages ----------------------------------------------------------------------------------
 
 
-def test_node_packages_are_locked_and_name_no_registry():
+def test_node_packages_are_locked_without_a_registry():
     packages = json.loads((ROOT / "tools/audit/auditor/package-lock.json").read_text())["packages"]
-    wanted = json.loads((ROOT / "tools/audit/auditor/package.json").read_text())["dependencies"]
-    assert packages.pop("")["dependencies"] == wanted, (
+    required = json.loads((ROOT / "tools/audit/auditor/package.json").read_text())["dependencies"]
+    assert packages.pop("")["dependencies"] == required, (
         "package-lock.json is stale: npm install --package-lock-only"
     )
     for name, package in packages.items():
@@ -231,8 +235,10 @@ def test_node_packages_are_locked_and_name_no_registry():
 def test_python_packages_are_locked():
     lock = (ROOT / "tools/audit/auditor/requirements.txt").read_text()
     locked = set(re.findall(r"^([\w.-]+)==", lock, re.M))
-    wanted = set(re.findall(r"^([\w.-]+)", (ROOT / "tools/audit/auditor/requirements.in").read_text(), re.M))
-    assert wanted <= locked, f"expected {wanted - locked} in requirements.txt: make lock"
+    required = set(
+        re.findall(r"^([\w.-]+)", (ROOT / "tools/audit/auditor/requirements.in").read_text(), re.M)
+    )
+    assert required <= locked, f"expected {required - locked} in requirements.txt: make lock"
     assert lock.count("==") == len(re.findall(r"== ?[^\n]*\\\n    --hash=sha256:", lock)), (
-        "expected hashes of all"
+        "expected hashes of all packages"
     )

@@ -69,24 +69,24 @@ def by_name(figures: list[Record]) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("arguments", "expected"),
     [([], ["baseline", "front"]), (["hosts"], ["hosts"]), (["front", "hosts"], ["front", "hosts"])],
 )
-def test_arguments_select_benchmarks(given, expected):
-    assert bench.arguments(given).benchmarks == expected
+def test_arguments_select_benchmarks(arguments, expected):
+    assert bench.arguments(arguments).benchmarks == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         (["door"], "found door, expected baseline, front, hosts"),
         (["--keep"], "--keep requires the benchmark front alone"),
         (["--keep", "hosts"], "--keep requires the benchmark front alone"),
     ],
 )
-def test_invalid_arguments_fail(given, message, capsys):
+def test_invalid_arguments_fail(arguments, message, capsys):
     with pytest.raises(SystemExit):
-        bench.arguments(given)
+        bench.arguments(arguments)
     assert message in capsys.readouterr().err
 
 
@@ -122,7 +122,7 @@ def test_baseline_figures():
     }
 
 
-def test_baseline_figures_without_mitogen_have_no_figure_of_it():
+def test_baseline_without_mitogen_has_no_figures_of_mitogen():
     names = by_name(baseline.figures({name: BASELINE[name] for name in BASELINE if name != "mitogen"}))
     assert not [name for name in names if "with Mitogen" in name] and "p99 during a deploy" in names
 
@@ -199,12 +199,12 @@ def test_environment_sources_change_one_package(tmp_path):
     ],
 )
 def test_temporary_hosts_are_removed_after_a_failure(new, keep, plays, tmp_path, monkeypatch):
-    ran: list[str] = []
+    playbooks: list[str] = []
     monkeypatch.setattr(library, "ROOT", tmp_path)
-    monkeypatch.setattr(library.Lab, "_play", lambda self, title, playbook: ran.append(playbook))
+    monkeypatch.setattr(library.Lab, "_play", lambda self, title, playbook: playbooks.append(playbook))
     with pytest.raises(library.Failure), library.Lab("bench", []).temporary_hosts(new, keep):
         raise library.Failure("response")
-    assert ran == plays
+    assert playbooks == plays
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ PAGES = {Path("docs/sites.md"), Path("README.md")}
         ("[a](#here)", "[a](#here)"),
     ],
 )
-def test_link_to_a_file_that_is_no_page_leads_to_the_repository(text, expected):
+def test_link_to_another_file_targets_the_repository(text, expected):
     assert docs_site.linked(text, Path("docs"), PAGES) == expected
 
 
@@ -40,18 +40,18 @@ def test_copied_pages_have_the_paths_of_the_repository(tmp_path):
     assert not any(path.startswith(("tests/", "molecule/", ".")) for path in copied), copied
 
 
-def listed(nav: Any) -> list[str]:
+def navigation_pages(nav: Any) -> list[str]:
     """Return the pages of a navigation."""
     if isinstance(nav, str):
         return [nav]
     values = nav.values() if isinstance(nav, dict) else nav
-    return [page for value in values for page in listed(value)]
+    return [page for value in values for page in navigation_pages(value)]
 
 
 def test_navigation_lists_every_page_once(tmp_path):
     docs_site.copy_pages(tmp_path / "pages")
     copied = {path.relative_to(tmp_path / "pages").as_posix() for path in (tmp_path / "pages").rglob("*.md")}
-    pages = listed(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"])
+    pages = navigation_pages(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"])
     assert sorted(pages) == sorted(copied)
 
 

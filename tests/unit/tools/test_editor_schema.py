@@ -24,19 +24,20 @@ EXAMPLES = [
 ]
 
 
-def marked(sites: Any) -> list[str]:
+def invalid_paths(sites: Any) -> list[str]:
     """Return the paths that an editor marks."""
     return [".".join(map(str, error.absolute_path)) for error in EDITOR.iter_errors({"sites": sites})]
 
 
-def places(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each value, as keys and indexes."""
     yield steps
     if isinstance(value, dict | list):
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places(item, (*steps, step))
+            yield from paths(item, (*steps, step))
 
 
-def replaced(sites: Any, steps: tuple[Any, ...], value: Any) -> Any:
+def replace(sites: Any, steps: tuple[Any, ...], value: Any) -> Any:
     *parents, last = steps
     target = sites = copy.deepcopy(sites)
     for step in parents:
@@ -57,17 +58,17 @@ def test_editor_accepts_example_inventories(path: str) -> None:
 
 @pytest.mark.parametrize("example", [minimal, full])
 def test_editor_accepts_valid_sites(example: Any) -> None:
-    assert marked(example()) == []
+    assert invalid_paths(example()) == []
 
 
 def test_editor_accepts_other_variables() -> None:
     assert list(EDITOR.iter_errors({"nginx_hsts_seconds": 300})) == []
 
 
-@pytest.mark.parametrize("steps", list(places(full())), ids=lambda steps: ".".join(map(str, steps)))
+@pytest.mark.parametrize("steps", list(paths(full())), ids=lambda steps: ".".join(map(str, steps)))
 @pytest.mark.parametrize("value", ["{{ lookup('env', 'A') }}", "$ANSIBLE_VAULT;1.1;AES256\n6638\n"])
 def test_editor_accepts_a_template_in_place_of_a_value(steps: tuple[Any, ...], value: str) -> None:
-    assert marked(replaced(full(), steps, value) if steps else value) == []
+    assert invalid_paths(replace(full(), steps, value) if steps else value) == []
 
 
 INVALID = [
@@ -101,12 +102,12 @@ INVALID = [
 
 @pytest.mark.parametrize(("dotted", "value"), INVALID)
 def test_editor_marks_an_invalid_value(dotted: str, value: Any) -> None:
-    assert marked(changed(minimal(), dotted, value)), f"expected an error at {dotted}"
+    assert invalid_paths(changed(minimal(), dotted, value)), f"expected an error at {dotted}"
 
 
 @pytest.mark.parametrize("site_id", ["Harbour", "root"])
 def test_editor_marks_an_invalid_site_id(site_id: str) -> None:
-    assert marked({site_id: minimal()["harbour"]}) == ["sites"]
+    assert invalid_paths({site_id: minimal()["harbour"]}) == ["sites"]
 
 
 def nodes(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -121,17 +122,17 @@ def nodes(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from nodes(item)
 
 
-def test_editor_schema_has_only_keywords_that_editors_know() -> None:
+def test_editor_schema_has_only_keywords_of_editors() -> None:
     found = {name for name, _ in nodes(EDITOR.schema)}
-    # yaml-language-server has the last two.
+    # yaml-language-server supports the last two.
     known = set(Draft7Validator.VALIDATORS) | {"$schema", "$comment", "title", "description", "default"}
     assert found <= known | {"errorMessage", "doNotSuggest"}
     assert "format" not in found, "expected patterns instead of our own formats"
 
 
 def test_editor_patterns_are_anchored_and_have_no_syntax_of_python() -> None:
-    ours = [value for key, value in nodes(SCHEMA) if key == "pattern"]
-    assert [pattern for pattern in ours if not (pattern.startswith("^") and pattern.endswith("$"))] == []
+    sources = [value for key, value in nodes(SCHEMA) if key == "pattern"]
+    assert [pattern for pattern in sources if not (pattern.startswith("^") and pattern.endswith("$"))] == []
     patterns = [value for key, value in nodes(EDITOR.schema) if key == "pattern"]
     assert len(patterns) > 100
     assert [pattern for pattern in patterns if re.search(r"\(\?[a-zA-Z<]|\\[AZ]", pattern)] == []

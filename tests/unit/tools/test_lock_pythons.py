@@ -1,4 +1,4 @@
-"""The Pythons that hosts may download: complete, with checksums, and known to uv."""
+"""The pinned Pythons that hosts may download, and the program that pins them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bin/scenario says of a run of Molecule: what it is at, and of a failure what went wrong."""
+"""bin/scenario prints the progress and the failures of a run of Molecule."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from tools import scenario
 
-# As Molecule says it, shortened.
+# Output of Molecule, shortened.
 CREATED = """INFO     [default > create] Executing
-TASK [lab : hosts | Make the network] ****
+TASK [lab : hosts | Create the network] ****
 INFO     [default > create] Executed: Successful
 """
 TESTED = """INFO     [default > verify] Executing
@@ -23,7 +23,7 @@ CRITICAL Verifier tests failed
 ERROR    [default > verify] \x1b[31mExecuted: Failed\x1b[0m
 """
 CONVERGED = """INFO     [default > converge] Executing
-TASK [nginx : main | Write the sites] ****
+TASK [nginx : main | Configure the sites] ****
 fatal: [bookworm]: FAILED! => no
 ERROR    [default > converge] \x1b[31mExecuted: Failed\x1b[0m
 """
@@ -36,41 +36,41 @@ default > verify: Executed: Failed (Verifier tests failed)
 """
 
 
-def heard(*texts: str) -> object:
+def read(*texts: str) -> scenario.Run:
     run = scenario.Run()
     for line in "".join(texts).splitlines():
         run.read(line)
     return run
 
 
-def told(capsys: pytest.CaptureFixture) -> list[str]:
-    """The lines that are shown, without their seconds."""
+def printed_lines(capsys: pytest.CaptureFixture) -> list[str]:
+    """Return the printed lines, without their seconds."""
     return [" ".join(line.split()[:1] + line.split()[3:]) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_each_step_is_a_line(capsys):
-    run = heard(CREATED, TESTED, REMOVED)
-    assert told(capsys) == ["create", "verify failed", "destroy"]
+def test_each_step_prints_a_line(capsys):
+    run = read(CREATED, TESTED, REMOVED)
+    assert printed_lines(capsys) == ["create", "verify failed", "destroy"]
     assert run.faults()[0] == "verify failed:"
 
 
-def test_of_tests_that_failed_it_is_said_which_and_where():
-    faults = heard(CREATED, TESTED, REMOVED).faults()
+def test_failed_tests_are_reported_with_their_hosts():
+    faults = read(CREATED, TESTED, REMOVED).faults()
     assert (
         "FAILURES" in faults[1] and "FAILED tests/hosts/test_site.py::test_pages[ansible://trixie]" in faults
     )
     assert not [line for line in faults if "workers" in line or "%]" in line], faults
 
 
-def test_of_a_run_that_failed_its_end_is_said():
-    faults = heard(CREATED, CONVERGED, REMOVED).faults()
+def test_end_of_a_failed_step_is_reported():
+    faults = read(CREATED, CONVERGED, REMOVED).faults()
     assert faults[0] == "converge failed:" and faults[-1] == "fatal: [bookworm]: FAILED! => no", faults
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [(TESTED.split("FAIL")[0], "100%"), (CONVERGED, "nginx : main | Write the sites")]
+    ("text", "place"), [(TESTED.split("FAIL")[0], "100%"), (CONVERGED, "nginx : main | Configure the sites")]
 )
-def test_where_it_is_when_it_takes_long(capsys, text, place):
-    run = heard(text)
+def test_progress_line_names_the_current_task(capsys, text, place):
+    run = read(text)
     run.print_step(f"… {run.place}")
-    assert told(capsys)[-1].endswith(f"… {place}")
+    assert printed_lines(capsys)[-1].endswith(f"… {place}")

@@ -14,11 +14,11 @@ SCRIPT = ROOT / "roles/base/files/preflight"
 
 
 @pytest.fixture
-def look(tmp_path, monkeypatch):
-    """Run the script on this machine, with an apt that knows python3.12."""
+def preflight(tmp_path, monkeypatch):
+    """Return a function that runs the script on this machine, with stubs of apt-cache and ls."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    # As apt does, `show` takes a name for a pattern; `pkgnames` prints all names that begin with it.
+    # As in apt, `show` treats a name as a pattern; `pkgnames` prints all names that start with it.
     (tools / "apt-cache").write_text(
         "#!/bin/sh\n[ $1 = show ] || printf '%s\\n' python3.12 python3.12-venv python3.13-doc\n"
     )
@@ -38,14 +38,14 @@ def look(tmp_path, monkeypatch):
     return run
 
 
-def test_pythons_are_found_by_path_then_by_package(look, tmp_path):
+def test_pythons_are_found_by_path_then_by_package(preflight, tmp_path):
     program = tmp_path / "opt/python3.13/bin/python3.13"
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
     program.chmod(0o755)
     (tmp_path / "text").touch(mode=0o644)
     nowhere = f"{tmp_path}/nowhere/python3.12"
-    found = look(
+    found = preflight(
         f"python3.13={nowhere}:{tmp_path}/opt/python*/bin/python3.13",
         f"python3.12={nowhere}",
         f"python3.13={nowhere}",
@@ -57,9 +57,9 @@ def test_pythons_are_found_by_path_then_by_package(look, tmp_path):
     assert not (tmp_path / "executed").exists(), "expected no interpreter to be executed"
 
 
-def test_processor_is_reported(look):
-    assert look()["machine"] == os.uname().machine
+def test_processor_is_reported(preflight):
+    assert preflight()["machine"] == os.uname().machine
 
 
-def test_instances_that_start_at_boot_are_reported(look):
-    assert look()["instances"] == ["getty@tty1", "redis@a-b", "memcached@null"]
+def test_instances_that_start_at_boot_are_reported(preflight):
+    assert preflight()["instances"] == ["getty@tty1", "redis@a-b", "memcached@null"]

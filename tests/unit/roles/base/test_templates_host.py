@@ -22,30 +22,30 @@ def test_sshd_accepts_its_configuration(host, case, root):
     sshd, keygen, key = program("sshd"), program("ssh-keygen"), root / "key"
     run(keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(key))
     path = root / "etc/ssh/sshd_config.d/10-decanter.conf"
-    code, said = run(sshd, "-t", "-h", str(key), "-f", str(path))
-    # Where sshd does not run, its user and folder are missing. It looks for them when the
-    # configuration has been read without an error.
-    assert code == 0 or re.match("(Missing p|P)rivilege separation (directory|user)", said), said
+    code, output = run(sshd, "-t", "-h", str(key), "-f", str(path))
+    # If sshd is not installed as a service, its user and folder are missing. sshd checks for them after it
+    # has read a valid configuration.
+    assert code == 0 or re.match("(Missing p|P)rivilege separation (directory|user)", output), output
 
 
 @everywhere
 def test_sudo_accepts_its_rules(host, case, root):
     path = root / "etc/sudoers.d/50-decanter"
     path.chmod(0o440)
-    code, said = run(program("visudo"), "-c", "-f", str(path))
-    assert code == 0, said
+    code, output = run(program("visudo"), "-c", "-f", str(path))
+    assert code == 0, output
 
 
 @everywhere
 def test_apt_accepts_its_configuration(host, case, root):
     path = root / "etc/apt/apt.conf.d/52-decanter"
-    code, said = run(program("apt-config"), "--config-file", str(path), "dump")
-    assert code == 0, said
+    code, output = run(program("apt-config"), "--config-file", str(path), "dump")
+    assert code == 0, output
     expected = set(PLATFORMS[host]["apt"]["security_origins"])
-    origins = re.findall(r'^Unattended-Upgrade::Origins-Pattern:: "(.*)";', said, re.M)
+    origins = re.findall(r'^Unattended-Upgrade::Origins-Pattern:: "(.*)";', output, re.M)
     assert expected <= set(origins), f"expected {expected}, got {origins}"
-    assert 'DPkg::Options:: "--force-confold";' in said.replace("Dpkg", "DPkg"), said
-    assert not any("Allowed-Origins::" in line for line in said.splitlines()), said
+    assert 'DPkg::Options:: "--force-confold";' in output.replace("Dpkg", "DPkg"), output
+    assert not any("Allowed-Origins::" in line for line in output.splitlines()), output
 
 
 @everywhere
@@ -71,5 +71,5 @@ def test_sysctl_lines_are_names_and_values(host, case):
 @everywhere
 def test_shell_reads_default_files(host, case, root):
     for name in ("etc/default/ufw", "etc/default/locale"):
-        code, said = run(program("sh"), "-n", str(root / name))
-        assert code == 0, said
+        code, output = run(program("sh"), "-n", str(root / name))
+        assert code == 0, output

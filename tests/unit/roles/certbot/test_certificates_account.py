@@ -21,7 +21,9 @@ def test_lost_account_is_registered_again_once(host, capsys):
     run = host.run({"force": True}, a={}, b={})
     assert run.well and host.ordered() == ["a.test", "a.test", "b.test"], run.results
     (aside,) = (host.folder / "accounts-gone").iterdir()
-    assert (aside / "lost").exists() and not (account / "lost").exists(), "expected the old one to be kept"
+    assert (aside / "lost").exists() and not (account / "lost").exists(), (
+        "expected the old account to be kept"
+    )
     expected = f"https://ca.test/dir rejects this host's account. certbot registers another (old: {aside})."
     assert expected in capsys.readouterr().out
     # A run must not register many accounts at a CA that rejects each of them.

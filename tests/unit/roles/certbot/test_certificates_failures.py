@@ -16,7 +16,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return new_host(tmp_path, monkeypatch)
 
 
-def test_failure_of_a_site_leaves_other_sites_alone(host):
+def test_failure_of_a_site_does_not_affect_other_sites(host):
     (host.root / "fault-b").write_text("Domain: b.test\n  Type:   dns\n  Detail: no such name\n")
     run = host.run(a={}, b={}, c={})
     assert not run.well
@@ -48,13 +48,13 @@ def test_interrupted_order_is_installed_by_the_next_run(host, monkeypatch, first
     subprocess = MODULES["certbot_client"].subprocess
     real = subprocess.run
 
-    def killed(command, **options):
+    def interrupt(command, **options):
         done = real(command, **options)
         if "certonly" in command:
             raise KeyboardInterrupt
         return done
 
-    monkeypatch.setattr(subprocess, "run", killed)
+    monkeypatch.setattr(subprocess, "run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.run(a={})
     monkeypatch.setattr(subprocess, "run", real)
@@ -70,12 +70,12 @@ def test_order_that_certbot_has_not_finished_is_repeated(host, monkeypatch):
     subprocess = MODULES["certbot_client"].subprocess
     real = subprocess.run
 
-    def killed(command, **options):
+    def interrupt(command, **options):
         if "certonly" in command:
             raise KeyboardInterrupt
         return real(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", killed)
+    monkeypatch.setattr(subprocess, "run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         host.run(a={})
     monkeypatch.setattr(subprocess, "run", real)
@@ -83,7 +83,7 @@ def test_order_that_certbot_has_not_finished_is_repeated(host, monkeypatch):
     assert host.run(a={}).well and host.ordered() == ["a.test"]
 
 
-def test_renewal_with_the_same_parameters_ends_its_note(host):
+def test_finished_renewal_removes_the_unfinished_order(host):
     host.run(a={})
     host.run({"force": True}, a={})
     assert "asked" not in host.note("a"), host.note("a")

@@ -46,7 +46,7 @@ def test_services_are_reloaded_once_per_change(host, reloads):
     (host.tls / "a/privkey.pem").touch()
     time.sleep(0.01)
     host.run(a={}, b={})
-    assert reloads.read_text().count("reload") == 2, "expected the reload that a killed run has not done"
+    assert reloads.read_text().count("reload") == 2, "expected the reload that a killed run missed"
 
 
 def test_failed_reload_is_repeated(host, reloads):
@@ -63,7 +63,7 @@ def test_failed_reload_is_repeated(host, reloads):
 
 
 def test_hook_installs_and_reloads(host, reloads):
-    """As after `certbot renew` by hand."""
+    """`certbot renew` of an operator runs the hook."""
     host.run(a={}, b={})
     lineage(host.folder / "certbot", "a", ["a.test"])
     installation.install_all(host.state(a={}, b={}))

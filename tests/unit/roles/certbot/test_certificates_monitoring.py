@@ -104,7 +104,7 @@ def test_repeated_failures_raise_an_alarm(host, monkeypatch):
     assert host.run({"force": True}, a={}, b={}).well
 
 
-def test_failure_of_a_day_raises_an_alarm(host, monkeypatch):
+def test_failures_for_a_day_raise_an_alarm(host, monkeypatch):
     (host.root / "fault-a").write_text("down\n")
     pair(host.tls / "a", ["a.test"])
     assert len(host.run(a={}).faults) == 1

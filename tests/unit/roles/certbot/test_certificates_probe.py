@@ -46,9 +46,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def answering(folder: Path) -> Iterator[http.server.HTTPServer]:
+def challenge_server(folder: Path) -> Iterator[http.server.HTTPServer]:
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *given: Handler(*given, directory=str(folder))
+        ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
     )
     server.hosts = []
     thread = threading.Thread(target=server.serve_forever)
@@ -62,8 +62,8 @@ def answering(folder: Path) -> Iterator[http.server.HTTPServer]:
 
 
 @pytest.fixture
-def probed(host, monkeypatch) -> Iterator[Host]:
-    """Names are probed, at a port of this machine; DNS says what `host.dns` says."""
+def probing_host(host, monkeypatch) -> Iterator[Host]:
+    """Return a host that probes names at a port of this machine. `host.dns` has their addresses."""
     host.dns, host.settings = {}, {"probe": True}
 
     def addresses(name: str) -> list[str]:
@@ -72,17 +72,17 @@ def probed(host, monkeypatch) -> Iterator[Host]:
         return host.dns.get(name, ["127.0.0.1"])
 
     monkeypatch.setattr(probe, "addresses", addresses)
-    with answering(host.root / "challenges") as server:
+    with challenge_server(host.root / "challenges") as server:
         monkeypatch.setattr(probe, "PORT", server.server_address[1])
         host.server = server
         yield host
 
 
-def test_names_of_this_host_are_ordered(probed):
-    run = probed.run(a={"server_names": ["a.test", "moved.test"]})
-    assert run.well and probed.ordered() == ["a.test moved.test"], run.results
-    assert "a.test" in {asked.split(":")[0] for asked in probed.server.hosts}, probed.server.hosts
-    left = [path for path in (probed.root / "challenges").rglob("*") if path.is_file()]
+def test_names_of_this_host_are_ordered(probing_host):
+    run = probing_host.run(a={"server_names": ["a.test", "moved.test"]})
+    assert run.well and probing_host.ordered() == ["a.test moved.test"], run.results
+    assert "a.test" in {name.split(":")[0] for name in probing_host.server.hosts}, probing_host.server.hosts
+    left = [path for path in (probing_host.root / "challenges").rglob("*") if path.is_file()]
     assert left == [], f"expected no token to stay, got {left}"
 
 
@@ -108,23 +108,23 @@ def test_names_of_this_host_are_ordered(probed):
         ("unknown.test", "DNS has no address for unknown.test (Name or service not known)"),
     ],
 )
-def test_name_of_another_host_is_left_out_and_reported(probed, name, expected):
-    probed.dns |= {"refused.test": ["127.0.0.2"], "half.test": ["127.0.0.1", "127.0.0.2"]}
-    run = probed.run(a={"server_names": ["a.test", name]}, b={"server_names": [name]})
-    assert probed.ordered() == ["a.test"], "expected an order for what arrives, and none for what does not"
+def test_name_of_another_host_is_left_out_and_reported(probing_host, name, expected):
+    probing_host.dns |= {"refused.test": ["127.0.0.2"], "half.test": ["127.0.0.1", "127.0.0.2"]}
+    run = probing_host.run(a={"server_names": ["a.test", name]}, b={"server_names": [name]})
+    assert probing_host.ordered() == ["a.test"], "expected an order for the reachable name only"
     assert not run.well and run.results["a"]["installed"], run.results
     for site in "ab":
         assert run.results[site]["error"].startswith(expected), run.results
-    probed.run(a={"server_names": ["a.test", name]})
-    assert probed.orders() == [], "expected no second order for the same"
+    probing_host.run(a={"server_names": ["a.test", name]})
+    assert probing_host.orders() == [], "expected no second order for the same names"
 
 
-def test_unreachable_other_host_does_not_stop_an_order(probed, capsys):
-    probed.settings |= {"shared": True}
-    probed.dns |= {"a.test": ["127.0.0.2", "127.0.0.1"], "dead.test": ["127.0.0.2"]}
-    probed.dns["gone.test"] = ["127.0.0.1", "127.0.0.2"]
-    run = probed.run(a={"server_names": ["a.test", "dead.test", "gone.test"]})
-    assert probed.ordered() == ["a.test"], "expected the living to be asked"
+def test_unreachable_other_host_does_not_stop_an_order(probing_host, capsys):
+    probing_host.settings |= {"shared": True}
+    probing_host.dns |= {"a.test": ["127.0.0.2", "127.0.0.1"], "dead.test": ["127.0.0.2"]}
+    probing_host.dns["gone.test"] = ["127.0.0.1", "127.0.0.2"]
+    run = probing_host.run(a={"server_names": ["a.test", "dead.test", "gone.test"]})
+    assert probing_host.ordered() == ["a.test"], "expected an order for the reachable name only"
     assert (
         "a.test reaches this host, but not at each of its addresses: 127.0.0.2 does not respond"
         in capsys.readouterr().out
@@ -133,34 +133,34 @@ def test_unreachable_other_host_does_not_stop_an_order(probed, capsys):
         assert f"{name} does not reach this host" in run.results["a"]["error"], run.results
 
 
-def test_name_that_fails_once_stays_in_the_certificate(probed):
+def test_name_that_fails_once_stays_in_the_certificate(probing_host):
     both = {"server_names": ["a.test", "gone.test"]}
     for left, expected in ((20 * DAY, []), (10 * DAY, ["a.test"])):
-        lineage(probed.folder / "certbot", "a", both["server_names"], begins=left - 90 * DAY, ends=left)
-        (probed.folder / "sites").mkdir(exist_ok=True)
+        lineage(probing_host.folder / "certbot", "a", both["server_names"], begins=left - 90 * DAY, ends=left)
+        (probing_host.folder / "sites").mkdir(exist_ok=True)
         got = {"server": "https://ca.test/dir", "profile": "", "key_type": "ecdsa"}
-        (probed.folder / "sites/a.json").write_text(json.dumps({"got": got}))
-        run = probed.run(a=both)
+        (probing_host.folder / "sites/a.json").write_text(json.dumps({"got": got}))
+        run = probing_host.run(a=both)
         assert "gone.test does not reach this host" in run.results["a"]["error"], run.results
-        assert probed.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
+        assert probing_host.ordered() == expected, f"{left / DAY:.0f} of 90 days left"
 
 
 @pytest.mark.parametrize("left", [25, 10, -1])
-def test_unreachable_name_does_not_stop_a_renewal(probed, left):
+def test_unreachable_name_does_not_stop_a_renewal(probing_host, left):
     both = {"server_names": ["a.test", "gone.test"]}
-    probed.run(a=both)
-    probed.orders()
-    lineage(probed.folder / "certbot", "a", ["a.test"], begins=(left - 90) * DAY, ends=left * DAY)
-    probed.run(a=both)
-    assert probed.ordered() == ["a.test"], f"{left} of 90 days left"
+    probing_host.run(a=both)
+    probing_host.orders()
+    lineage(probing_host.folder / "certbot", "a", ["a.test"], begins=(left - 90) * DAY, ends=left * DAY)
+    probing_host.run(a=both)
+    assert probing_host.ordered() == ["a.test"], f"{left} of 90 days left"
 
 
-def test_address_without_a_route_is_skipped(probed, monkeypatch):
-    monkeypatch.setattr(probe, "UNROUTABLE", {111})  # that is what 127.0.0.2 answers
-    probed.dns["a.test"] = ["127.0.0.2", "127.0.0.1"]
-    assert probed.run(a={}).well
-    probed.dns["b.test"] = ["127.0.0.2"]
-    error = probed.run(a={}, b={}).results["b"]["error"]
+def test_address_without_a_route_is_skipped(probing_host, monkeypatch):
+    monkeypatch.setattr(probe, "UNROUTABLE", {111})  # ECONNREFUSED, the error of 127.0.0.2
+    probing_host.dns["a.test"] = ["127.0.0.2", "127.0.0.1"]
+    assert probing_host.run(a={}).well
+    probing_host.dns["b.test"] = ["127.0.0.2"]
+    error = probing_host.run(a={}, b={}).results["b"]["error"]
     assert error.startswith("b.test does not reach this host: no route to its addresses (DNS: 127.0.0.2"), (
         error
     )
@@ -169,8 +169,8 @@ def test_address_without_a_route_is_skipped(probed, monkeypatch):
 def test_addresses_are_resolved():
     assert probe.addresses("fd00::1") == ["fd00::1"]
     assert "127.0.0.1" in probe.addresses("localhost")
-    with pytest.raises(CertificateError, match=r"DNS has no address for nobody\.invalid"):
-        probe.addresses("nobody.invalid")
+    with pytest.raises(CertificateError, match=r"DNS has no address for missing\.invalid"):
+        probe.addresses("missing.invalid")
 
 
 def test_own_addresses_are_ip_addresses():

@@ -49,7 +49,7 @@ def test_changed_settings_issue_another_certificate(host, site, settings):
 
 
 def test_certificate_is_renewed_in_its_last_third(host):
-    """Even if certbot does not want to renew it, because the operator gets an alarm then."""
+    """Even if certbot finds no renewal due, because later the operator gets an alarm."""
     host.run(a={})
     host.orders()
     for left, expected in ((31 * DAY, []), (29 * DAY, ["a.test"])):
@@ -136,7 +136,7 @@ def test_decision_is_read_from_the_output_of_certbot(host, text, expected):
     assert MODULES["certbot_client"].Certbot(host.state(a={}, b={})).due() == expected
 
 
-def test_certbot_that_does_not_finish_stops_no_renewal(host, monkeypatch, capsys):
+def test_certbot_timeout_does_not_stop_a_renewal(host, monkeypatch, capsys):
     host.run(a={})
     host.command("certbot", "#!/bin/sh\nexec sleep 9\n")
     monkeypatch.setattr(MODULES["certbot_client"], "TIMEOUT", 0.5)

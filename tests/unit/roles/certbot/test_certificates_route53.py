@@ -1,4 +1,4 @@
-"""Certificates whose ACME challenges are DNS records at Route 53."""
+"""Certificates with DNS-01 challenges at Route 53."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def test_route53_challenge_needs_no_probe(host):
     assert "--dns-route53" in order and "--webroot" not in order, order
     run = host.run({"dry_run": True}, wild=WILD)
     assert run.well and "--dns-route53" in host.orders()[0], run.faults
-    assert host.run(wild=WILD).well and not host.orders(), "expected none that is not due"
+    assert host.run(wild=WILD).well and not host.orders(), "expected no order before a renewal is due"
 
 
 def test_certbot_gets_the_environment_of_route53(host, monkeypatch):
-    def told() -> dict[str, str]:
+    def aws_variables() -> dict[str, str]:
         found = json.loads((host.root / "environment").read_text())
         return {name: value for name, value in found.items() if name.startswith("AWS_")}
 
-    monkeypatch.setenv("AWS_PROFILE", "somebody's")
+    monkeypatch.setenv("AWS_PROFILE", "other")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/unit")
     host.run(a={})
-    assert told() == {}, "expected nothing to be said where nobody asks"
-    everybody = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CA_BUNDLE": MODULES["state"].CA_BUNDLE}
+    assert aws_variables() == {}, "expected no AWS variables without a certificate by Route 53"
+    common = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CA_BUNDLE": MODULES["state"].CA_BUNDLE}
     key = {"AWS_SHARED_CREDENTIALS_FILE": "/run/credentials/unit/aws"}
     host.run(wild=WILD)
-    assert told() == everybody | key
+    assert aws_variables() == common | key
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     host.settings = {"aws": {"region": "cn-north-1", "endpoint": "http://dns.test"}}
     host.run({"force": True}, wild=WILD)
-    assert told() == everybody | {
+    assert aws_variables() == common | {
         "AWS_DEFAULT_REGION": "cn-north-1",
         "AWS_ENDPOINT_URL_ROUTE_53": "http://dns.test",
     }
@@ -52,7 +52,7 @@ def test_certbot_gets_the_environment_of_route53(host, monkeypatch):
 
 HINT = "To use certbot-dns-route53, configure credentials as described at https://boto3.test and so on."
 OPERATION = "An error occurred ({}) when calling the {} operation{}: {}"
-ROUTE_53_SAYS = [
+ROUTE_53_ERRORS = [
     (
         f"{OPERATION.format('AccessDenied', 'ListHostedZones', '', 'User: arn may not')}\n{HINT}\nAsk",
         "AccessDenied: ListHostedZones: User: arn may not",
@@ -75,7 +75,7 @@ ROUTE_53_SAYS = [
 ]
 
 
-@pytest.mark.parametrize(("log", "expected"), ROUTE_53_SAYS)
+@pytest.mark.parametrize(("log", "expected"), ROUTE_53_ERRORS)
 def test_route53_error_is_one_line(host, log, expected):
     (host.root / "fault-wild").write_text(log)
     run = host.run(wild=WILD)
@@ -83,8 +83,8 @@ def test_route53_error_is_one_line(host, log, expected):
 
 
 def test_ca_error_of_a_dns_challenge_names_the_ca(host):
-    said = "Identifier: *.wild.test\n  Type:   unauthorized\n  Detail: Incorrect TXT record\n"
-    (host.root / "fault-wild").write_text(said)
+    output = "Identifier: *.wild.test\n  Type:   unauthorized\n  Detail: Incorrect TXT record\n"
+    (host.root / "fault-wild").write_text(output)
     run = host.run(wild=WILD)
     error = "https://ca.test/dir issued no certificate: *.wild.test: Incorrect TXT record"
     assert run.results["wild"]["error"] == error, run.results
@@ -94,7 +94,7 @@ def test_route53_failure_is_retried_in_each_run(host):
     (host.root / "fault-wild").write_text("Unable to locate credentials")
     host.run(wild=WILD)
     host.run(wild=WILD)
-    assert len(host.orders()) == 2, "expected Route 53 to be asked each time"
+    assert len(host.orders()) == 2, "expected an order in each run"
     assert host.note("wild")["failed"]["times"] == 2
     (host.root / "fault-wild").unlink()
     assert host.run(wild=WILD).well

@@ -1,4 +1,4 @@
-"""Accounts, certificates and keys move from one machine to another."""
+"""Transfer of accounts, certificates and keys from one host to another."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 @pytest.fixture
-def heir(tmp_path) -> Host:
-    (tmp_path / "heir").mkdir()
-    return Host(tmp_path / "heir")
+def target(tmp_path) -> Host:
+    (tmp_path / "target").mkdir()
+    return Host(tmp_path / "target")
 
 
 def with_account(host: Host) -> Path:
@@ -37,13 +37,13 @@ def with_account(host: Host) -> Path:
     return account
 
 
-def test_transferred_certificates_need_no_order(host, heir, capsys):
+def test_transferred_certificates_need_no_order(host, target, capsys):
     host.run(a={}, gone={})
     account = with_account(host)
     text = json.dumps(transfer.pack(host.state(a={}, gone={})))
-    heir.run(b={"mode": "self-signed"}, new={})
-    heir.orders()
-    transfer.unpack(heir.state(a={}, new={}), text)
+    target.run(b={"mode": "self-signed"}, new={})
+    target.orders()
+    transfer.unpack(target.state(a={}, new={}), text)
     output = capsys.readouterr().out
     for expected in (
         "a: imported",
@@ -51,24 +51,24 @@ def test_transferred_certificates_need_no_order(host, heir, capsys):
         "new: the other host has no certificate",
     ):
         assert f"{expected}\n" in output, output
-    assert heir.served("a") == host.served("a")
-    heir.run(a={}, new={})
-    assert heir.ordered() == [], "expected no order"
-    imported = heir.folder / account.relative_to(host.folder)
+    assert target.served("a") == host.served("a")
+    target.run(a={}, new={})
+    assert target.ordered() == [], "expected no order"
+    imported = target.folder / account.relative_to(host.folder)
     assert (imported / "private_key.json").read_text() == "private_key.json of the first"
-    assert os.readlink(heir.folder / "certbot/live/a/privkey.pem") == "../../archive/a/privkey2.pem"
-    assert not list(heir.folder.glob("**/gone*")), "expected no files of a site that the host does not have"
-    for path in (*imported.iterdir(), *(heir.folder / "certbot/archive/a").iterdir()):
+    assert os.readlink(target.folder / "certbot/live/a/privkey.pem") == "../../archive/a/privkey2.pem"
+    assert not list(target.folder.glob("**/gone*")), "expected no files of a site that the host does not have"
+    for path in (*imported.iterdir(), *(target.folder / "certbot/archive/a").iterdir()):
         assert path.stat().st_mode & 0o777 == 0o600, f"expected only root to read {path}"
     with pytest.raises(CertificateError, match="this host already has an account"):
-        transfer.unpack(heir.state(a={}), text)
+        transfer.unpack(target.state(a={}), text)
 
 
 @pytest.mark.parametrize("text", ["", '{"account": {', "[]", '{"account": {}}'])
-def test_incomplete_transfer_is_rejected(heir, text):
+def test_incomplete_transfer_is_rejected(target, text):
     with pytest.raises(CertificateError, match=r"the data is incomplete\. Nothing was imported"):
-        transfer.unpack(heir.state(a={}), text)
-    assert not (heir.folder / "certbot/accounts").exists()
+        transfer.unpack(target.state(a={}), text)
+    assert not (target.folder / "certbot/accounts").exists()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_transfer_outside_the_state_folder_is_rejected(tmp_path, entries):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_machine_without_an_account_has_no_transfer(host):
+def test_host_without_an_account_cannot_pack_a_transfer(host):
     host.run(a={})
     with pytest.raises(CertificateError, match="has no account"):
         transfer.pack(host.state(a={}))

@@ -1,4 +1,4 @@
-"""Rules of the firewall: which variables they come from, and what the module makes of them."""
+"""Rules of the firewall: the variables that declare them, and their networks."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def store() -> Store:
 
 @pytest.fixture
 def app(tmp_path) -> dict[str, str]:
-    """A site's source: an ignored file that is tracked nowhere, one that runs, and a link."""
+    """Return a site's source with an ignored file, an executable file and a link."""
     folder = tmp_path / "app"
     folder.mkdir()
     (folder / "app.py").write_text("app = 1\n")
@@ -31,7 +31,8 @@ def app(tmp_path) -> dict[str, str]:
 
 
 @pytest.fixture
-def told(app, tmp_path, monkeypatch) -> dict[str, Any]:
+def parameters(app, tmp_path, monkeypatch) -> dict[str, Any]:
+    """Return the parameters of the action fleet_publish, for one site that is live on two hosts."""
     monkeypatch.setattr(fleet_publish, "collections", lambda: ("v1", [(ROOT / "LICENSE", "LICENSE")]))
     (tmp_path / "inventory/group_vars/all").mkdir(parents=True)
     (tmp_path / "inventory/group_vars/all/sites.yml").write_text("sites: {}\n")

@@ -1,4 +1,4 @@
-"""What is live is published, and a host makes itself of it: packed, found, refused, taken again, told."""
+"""A host of a fleet activates the published releases, and completes its lifecycle action."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repository import ROOT
 
 @pytest.fixture
 def fleet(tmp_path, monkeypatch) -> ModuleType:
-    """Its program, whose playbook is a test's."""
+    """Return the program of the role fleet, with folders of the test."""
     pytest.importorskip("boto3", reason="requirements-aws.txt is not installed")
     import importlib.util
 
@@ -40,7 +40,7 @@ def serve(fleet: ModuleType, site: str, release: str) -> None:
 
 
 @pytest.fixture
-def host(fleet, store, told, monkeypatch) -> list[str]:
+def host(fleet, store, parameters, monkeypatch) -> list[str]:
     """A host that reads the published releases. Return the list of the releases that it activates."""
     activated: list[str] = []
 
@@ -50,7 +50,7 @@ def host(fleet, store, told, monkeypatch) -> list[str]:
 
     monkeypatch.setattr(fleet, "client", lambda *_: store)
     monkeypatch.setattr(fleet, "converge", converge)
-    publish(store, told)
+    publish(store, parameters)
     return activated
 
 
@@ -60,20 +60,20 @@ def update(fleet: ModuleType) -> None:
 
 
 def go_live(store: Store, release: str) -> None:
-    """A deploy ends."""
-    body, told = store.objects["decanter/live.json"]
-    note = json.loads(body)
-    note["sites"]["plain"]["id"] = release
-    store.objects["decanter/live.json"] = (json.dumps(note).encode(), told)
+    """Publish another release, as the end of a deploy does."""
+    body, metadata = store.objects["decanter/live.json"]
+    manifest = json.loads(body)
+    manifest["sites"]["plain"]["id"] = release
+    store.objects["decanter/live.json"] = (json.dumps(manifest).encode(), metadata)
 
 
-def test_host_activates_published_release_once(fleet, host, told):
+def test_host_activates_published_release_once(fleet, host, parameters):
     update(fleet)
     update(fleet)
-    assert host == [told["live"]]
+    assert host == [parameters["live"]]
 
 
-def test_release_published_during_converge_is_activated(fleet, host, store, told, monkeypatch):
+def test_release_published_during_converge_is_activated(fleet, host, store, parameters, monkeypatch):
     converge = fleet.converge
 
     def converge_during_deploy(*arguments: Any) -> None:
@@ -83,24 +83,24 @@ def test_release_published_during_converge_is_activated(fleet, host, store, told
 
     monkeypatch.setattr(fleet, "converge", converge_during_deploy)
     update(fleet)
-    assert host == [told["live"], "42"] and fleet.live_release("plain") == "42"
+    assert host == [parameters["live"], "42"] and fleet.live_release("plain") == "42"
 
 
-def test_release_of_unfinished_deploy_is_kept(fleet, host, store, told):
+def test_release_of_unfinished_deploy_is_kept(fleet, host, store, parameters):
     update(fleet)
-    serve(fleet, "plain", "42")  # this host's turn came, others' are to come
+    serve(fleet, "plain", "42")  # the deploy has activated it here, but not yet on all hosts
     update(fleet)
-    assert fleet.live_release("plain") == "42" and host == [told["live"]], host
+    assert fleet.live_release("plain") == "42" and host == [parameters["live"]], host
     go_live(store, "42")
     update(fleet)
-    assert host == [told["live"]], f"expected nothing to be made of what is here, got {host}"
+    assert host == [parameters["live"]], f"expected no second activation, got {host}"
 
 
-def test_release_that_deploy_missed_is_activated(fleet, host, store, told):
+def test_release_that_deploy_missed_is_activated(fleet, host, store, parameters):
     update(fleet)
     go_live(store, "42")
     update(fleet)
-    assert host == [told["live"], "42"]
+    assert host == [parameters["live"], "42"]
 
 
 def test_update_fails_if_manifest_keeps_changing(fleet, host, store, monkeypatch):
@@ -114,82 +114,84 @@ def test_update_fails_if_manifest_keeps_changing(fleet, host, store, monkeypatch
 
 def test_archive_with_wrong_checksum_is_rejected(fleet, host, store, tmp_path):
     store.objects["decanter/fleet.py"] = (b"another", {})
-    told = json.loads(fleet.CONFIGURATION.read_text())
+    settings = json.loads(fleet.CONFIGURATION.read_text())
     with pytest.raises(RuntimeError, match=r"fleet\.py: found SHA-256 \w+, expected 0000"):
-        fleet.Bucket(told).unpack({"key": "fleet.py", "sha256": "0000"}, tmp_path / "new")
+        fleet.Bucket(settings).unpack({"key": "fleet.py", "sha256": "0000"}, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_unpacked_source_has_the_packed_content(fleet, host, store, told, app):
-    note = json.loads(store.objects["decanter/live.json"][0])
-    told = json.loads(fleet.CONFIGURATION.read_text())
-    tree = fleet.unpack_source(fleet.Bucket(told), "plain", note["sites"]["plain"])
-    assert content({"path": tree}) == content(app), "expected one content, for it names the release"
+def test_unpacked_source_has_the_packed_content(fleet, host, store, app):
+    manifest = json.loads(store.objects["decanter/live.json"][0])
+    settings = json.loads(fleet.CONFIGURATION.read_text())
+    tree = fleet.unpack_source(fleet.Bucket(settings), "plain", manifest["sites"]["plain"])
+    assert content({"path": tree}) == content(app), (
+        "expected equal contents, because the hash names the release"
+    )
     assert not Path(tree, "secret.log").exists()
 
 
 @pytest.mark.parametrize(("instance", "expected"), [("i-1", True), ("i-2", False), ("", False)])
-def test_only_one_instance_is_the_first_web_host(fleet, host, store, told, instance, expected):
-    """On which timers of one host run."""
+def test_only_one_instance_is_the_first_web_host(fleet, host, store, parameters, instance, expected):
+    """It runs the timers that run on one host."""
     live = json.loads(store.objects["decanter/live.json"][0])
     if not instance:
         live["first"] = ""
     got = fleet.variables(live, {}, {"instance": instance})
     assert got["first_web_host"] is expected, got
-    assert got["release_live"] == {"plain": {"id": told["live"], "pinned": False}}, got
+    assert got["release_live"] == {"plain": {"id": parameters["live"], "pinned": False}}, got
 
 
-def test_joining_host_does_not_set_database_users(fleet, store, told, monkeypatch):
-    """It may have been published before a password was replaced, and would put the old one back."""
-    publish(store, told)
+def test_joining_host_does_not_set_database_users(fleet, store, parameters, monkeypatch):
+    """The published vault may contain an old password."""
+    publish(store, parameters)
     monkeypatch.setattr(fleet, "client", lambda *_: store)
     monkeypatch.setattr(fleet, "install_ansible", lambda tree: Path("/bin"))
-    ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(fleet, "run", lambda *command, **_: ran.append(tuple(map(str, command))))
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(fleet, "run", lambda *command, **_: commands.append(tuple(map(str, command))))
     bucket = fleet.Bucket(json.loads(fleet.CONFIGURATION.read_text()))
     fleet.converge(bucket, bucket.manifest(), {"instance": "i-2", "name": "i-2"})
-    assert ran[-1][-3:] == ("decanter.stack.join", "--skip-tags", "mysql"), ran[-1]
+    assert commands[-1][-3:] == ("decanter.stack.join", "--skip-tags", "mysql"), commands[-1]
     site = (ROOT / "playbooks/site.yml").read_text()
     assert "{role: decanter.stack.mysql, tags: mysql}" in site and "ansible_skip_tags | length == 0" in site
 
 
 class Scaling:
-    """An Auto Scaling group that waits for an instance, or has it."""
+    """A stub of the Auto Scaling API, with an instance in a lifecycle state."""
 
     def __init__(self, state: str) -> None:
-        self.state, self.told = state, []
+        self.state, self.results = state, []
 
     def describe_auto_scaling_instances(self, InstanceIds: list[str]) -> dict[str, Any]:
         return {"AutoScalingInstances": [{"AutoScalingGroupName": "web", "LifecycleState": self.state}]}
 
     def complete_lifecycle_action(self, LifecycleActionResult: str, **_: str) -> None:
-        self.told.append(LifecycleActionResult)
+        self.results.append(LifecycleActionResult)
 
 
 @pytest.mark.parametrize(
-    ("state", "works", "expected"),
+    ("state", "succeeds", "expected"),
     [
         ("Pending:Wait", True, ["CONTINUE"]),
         ("Pending:Wait", False, ["ABANDON"]),
-        ("InService", True, []),  # it was run again
+        ("InService", True, []),  # a second run
         ("InService", False, []),
     ],
 )
-def test_join_completes_the_lifecycle_action_once(fleet, monkeypatch, capsys, state, works, expected):
+def test_join_completes_the_lifecycle_action_once(fleet, monkeypatch, capsys, state, succeeds, expected):
     scaling = Scaling(state)
     fleet.CONFIGURATION.write_text(json.dumps({"region": "eu-west-1", "hook": "ready"}))
     monkeypatch.setattr(fleet, "client", lambda *_: scaling)
     monkeypatch.setattr(fleet, "metadata", lambda _: "i-1")
 
     def update(*_: Any) -> None:
-        if not works:
+        if not succeeds:
             raise RuntimeError("the migration is missing")
 
     monkeypatch.setattr(fleet, "update", update)
-    assert fleet.main("join") == (0 if works else 1)
-    assert scaling.told == expected
+    assert fleet.main("join") == (0 if succeeds else 1)
+    assert scaling.results == expected
     expected_line = "does not serve the live releases: the migration is missing"
-    if works:
+    if succeeds:
         expected_line = "This host serves the live releases"
     assert expected_line in capsys.readouterr().out
 
@@ -200,13 +202,13 @@ def test_look_does_not_complete_the_lifecycle_action(fleet, monkeypatch):
     monkeypatch.setattr(fleet, "client", lambda *_: scaling)
     monkeypatch.setattr(fleet, "metadata", lambda _: "i-1")
     monkeypatch.setattr(fleet, "update", lambda *_: 1 / 0)
-    assert fleet.main("look") == 1 and scaling.told == []
+    assert fleet.main("look") == 1 and scaling.results == []
 
 
 # --- The release of a host that joins ------------------------------------------------------------
 
 
-def look(**more: Any) -> dict[str, Any]:
+def release_state(**more: Any) -> dict[str, Any]:
     item = {"name": "plain", "setup": ["seed"], "migrate": "flask db upgrade"}
     return {
         "item": item,
@@ -218,13 +220,16 @@ def look(**more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_a_host_that_joins_takes_the_others_release_and_runs_nothing_again():
+def test_joining_host_takes_the_live_release_without_migration():
     live = {"plain": {"id": "20261121T000000Z-0123456789ab", "pinned": False}}
-    plan = release_plan({"web9": [look()]}, "web9", True, ["web1"], live)["plain"]
+    plan = release_plan({"web9": [release_state()]}, "web9", True, ["web1"], live)["plain"]
     assert (plan["id"], plan["made"]) == (live["plain"]["id"], False)
     assert (plan["migrates"], plan["setup"], plan["elsewhere"]) == (False, [], True)
     live["plain"]["pinned"] = True
-    assert release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["pin"]["release"] == plan["id"]
+    assert (
+        release_plan({"web9": [release_state()]}, "web9", True, [], live)["plain"]["pin"]["release"]
+        == plan["id"]
+    )
     live["plain"]["id"] = "20261121T000000Z-ba9876543210"
-    fault = release_plan({"web9": [look()]}, "web9", True, [], live)["plain"]["fault"]
+    fault = release_plan({"web9": [release_state()]}, "web9", True, [], live)["plain"]["fault"]
     assert fault.startswith("plain: found a source with the hash 0123456789ab, exp"), fault

@@ -29,20 +29,20 @@ def user_data() -> str:
     return str(templar.template(trust_as_template(path.read_text()), escape_backslashes=False))
 
 
-def test_user_data_is_a_script_of_a_size_that_aws_takes(user_data):
+def test_user_data_is_a_valid_script_below_16_kb(user_data):
     assert user_data.startswith("#!/bin/bash\n")
     assert len(user_data.encode()) < 16384, f"expected less than 16 KB, got {len(user_data)}"
     done = subprocess.run(["bash", "-n"], input=user_data, capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
     (program,) = re.findall(r"<<'PYTHON'\n(.*?)\nPYTHON\n", user_data, re.S)
     compile(program, "user_data", "exec")
-    (told,) = re.findall(r"<<'JSON'\n(.*?)\nJSON\n", user_data, re.S)
-    assert json.loads(told) == FLEET
+    (settings,) = re.findall(r"<<'JSON'\n(.*?)\nJSON\n", user_data, re.S)
+    assert json.loads(settings) == FLEET
 
 
-def test_units_of_user_data_are_right(user_data, tmp_path):
+def test_units_of_user_data_are_valid(user_data, tmp_path):
     if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not here")
+        pytest.skip("systemd-analyze is not installed")
     for name, text in re.findall(r"system/(\S+) <<'UNIT'\n(.*?)\nUNIT\n", user_data, re.S):
         (tmp_path / name).write_text(f"{text}\n")
     done = subprocess.run(
@@ -52,22 +52,22 @@ def test_units_of_user_data_are_right(user_data, tmp_path):
     assert not lines, lines
 
 
-def test_what_the_plugins_import_is_in_the_lock():
-    """A playbook that runs on the controller runs on a host, which has nothing else."""
+def test_lock_file_has_the_imports_of_the_plugins():
+    """A bootstrap runs the plugins on the host, with the packages of this lock file only."""
     known = {*sys.stdlib_module_names, "ansible", "ansible_collections", "jinja2", "yaml"}
     lock = (ROOT / "roles/fleet/files/ansible.txt").read_text()
     for kind in ("action", "callback", "filter"):
         for path in sorted((ROOT / "plugins" / kind).glob("*.py")):
-            # What is imported inside of a function is what only the controller calls.
+            # Functions import modules that only the controller needs.
             found = re.findall(r"^(?:import|from) (\w+)", path.read_text(), re.M)
             missing = [name for name in found if name not in known and f"\n{name}==" not in f"\n{lock}"]
             assert not missing, f"{path.name}: expected {missing} in roles/fleet/files/ansible.in"
 
 
-def test_the_lock_of_hosts_is_part_of_the_controller_s():
-    """What the controller runs, hosts run: bin/lock takes requirements.txt as its limit."""
-    ours = (ROOT / "roles/fleet/files/ansible.txt").read_text()
-    pinned = set(re.findall(r"^\S+==\S+", ours, re.M))
+def test_lock_file_has_the_versions_of_the_controller():
+    """bin/lock uses requirements.txt as constraints."""
+    lock = (ROOT / "roles/fleet/files/ansible.txt").read_text()
+    pinned = set(re.findall(r"^\S+==\S+", lock, re.M))
     assert "ansible-core" in {pin.split("==")[0] for pin in pinned} and sys.version_info >= (3, 11)
     missing = pinned - set(re.findall(r"^\S+==\S+", (ROOT / "requirements.txt").read_text(), re.M))
-    assert not missing, f"expected them to be the controller's, got {missing}"
+    assert not missing, f"expected the versions in requirements.txt, got {missing}"

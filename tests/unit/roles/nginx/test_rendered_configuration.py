@@ -33,11 +33,10 @@ def root(host: str, case: str) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and a machine to come
-        ("balancer-passes", ["[fd00::2]"]),  # the web hosts behind it; web1 is its own name here
-        *(
-            (case, []) for case in ("full", "behind", "behind-alb", "balancer")
-        ),  # nobody has anything of an ACME server
+        ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and the successor of this one
+        ("balancer-passes", ["[fd00::2]"]),  # the web hosts; this balancer has the name web1
+        # No site has a certificate from an ACME CA.
+        *((case, []) for case in ("full", "behind", "behind-alb", "balancer")),
     ],
 )
 def test_acme_challenges_are_requested_from_other_hosts(case, expected):
@@ -49,15 +48,15 @@ def test_acme_challenges_are_requested_from_other_hosts(case, expected):
 
 @functools.cache
 def certificate() -> tuple[str, str]:
-    """PEM of a certificate for one day, and of its key."""
+    """Return the PEM of a certificate that is valid for one day, and of its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "decanter.test")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    unsigned = unsigned.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    public = unsigned.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     return public.decode(), private.decode()
 
 
@@ -66,35 +65,35 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def module(name: str) -> str:
-    """The line that loads a module of nginx, which is a package of its own."""
-    place = f"usr/lib/nginx/modules/ngx_{name}_module.so"
-    found = [path for path in (Path("/") / place, ROOT / ".venv/tools" / place) if path.exists()]
+    """Return the line that loads a module of nginx. The module has its own package."""
+    relative = f"usr/lib/nginx/modules/ngx_{name}_module.so"
+    found = [path for path in (Path("/") / relative, ROOT / ".venv/tools" / relative) if path.exists()]
     if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
-        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
-    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not here")
+        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS=1 requires it")
+    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not installed")
 
 
-def nginx_newer_than(host: str) -> str | None:
-    """Why the nginx of this machine cannot test what is rendered for a host's."""
-    wanted = PLATFORMS[host]["nginx"]
-    said = run(program("nginx"), "-V")[1]
+def nginx_problem(host: str) -> str | None:
+    """Return why the nginx of this machine cannot test the configuration of a host, or None."""
+    platform = PLATFORMS[host]["nginx"]
+    output = run(program("nginx"), "-V")[1]
     for name, pattern in (("nginx", r"nginx/([\d.]+)"), ("openssl", r"built with OpenSSL ([\d.]+)")):
-        here = re.search(pattern, said)[1]
-        needed = wanted["version" if name == "nginx" else "openssl_version"]
-        if version(here) < version(needed):
-            return f"{name} is {here} here, {host} has {needed}"
+        installed = re.search(pattern, output)[1]
+        required = platform["version" if name == "nginx" else "openssl_version"]
+        if version(installed) < version(required):
+            return f"{name}: found {installed}, expected at least {required} as on {host}"
     return None
 
 
 @everywhere
 def test_nginx_accepts_its_configuration(host, case, root):
     nginx = program("nginx")
-    if reason := nginx_newer_than(host):
+    if reason := nginx_problem(host):
         pytest.skip(reason)
     for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
-    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # not those of sockets, after unix:
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # except sockets, which follow unix:
     certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
     for path in (root / "etc/nginx").rglob("*.conf"):
         text = paths.sub(f"{root}/", path.read_text())
@@ -103,7 +102,7 @@ def test_nginx_accepts_its_configuration(host, case, root):
             Path(pem).write_text(certificate()[bool(private)])
         # Low ports need root, and can be in use on this machine.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
-        # It makes the sockets that it listens on, also to test.
+        # nginx creates its sockets also with -t.
         text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
         path.write_text(text.replace("user www-data;", ""))
     main = root / "etc/nginx/nginx.conf"
@@ -118,11 +117,11 @@ def test_nginx_accepts_its_configuration(host, case, root):
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
     main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
-    code, said = run(nginx, "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
-    assert code == 0, f"nginx refuses what {host} would get:\n{said}"
-    # A newer nginx warns of what older ones need.
-    warnings = [line for line in said.splitlines() if "[warn]" in line and "deprecated" not in line]
-    assert not warnings, f"nginx warns of what {host} would get: {warnings}"
+    code, output = run(nginx, "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
+    assert code == 0, f"nginx rejects the configuration of {host}:\n{output}"
+    # A newer nginx warns about directives that older versions need.
+    warnings = [line for line in output.splitlines() if "[warn]" in line and "deprecated" not in line]
+    assert not warnings, f"nginx warns about the configuration of {host}: {warnings}"
 
 
 @pytest.mark.parametrize("host", HOSTS)

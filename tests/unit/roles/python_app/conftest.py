@@ -1,4 +1,4 @@
-"""Fixtures of the tests of a plan."""
+"""Fixtures of the tests of builds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from uv import Uv  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory) -> Path:
-    """A folder with all packages that exist for these tests."""
-    folder = tmp_path_factory.mktemp("shelf")
+def package_folder(tmp_path_factory) -> Path:
+    """Return a folder with all packages that these tests install."""
+    folder = tmp_path_factory.mktemp("packages")
     wheel(folder, "flask", "3.0", "click")
     wheel(folder, "flask", "2.0", "click<8")
     for version in ("7.0", "8.0"):
@@ -32,9 +32,9 @@ def shelf(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def uv(tmp_path, shelf, monkeypatch) -> Uv:
+def uv(tmp_path, package_folder, monkeypatch) -> Uv:
     for name, value in {
-        "UV_FIND_LINKS": str(shelf),
+        "UV_FIND_LINKS": str(package_folder),
         "UV_OFFLINE": "1",
         "UV_CACHE_DIR": str(tmp_path / "cache"),
         "UV_LINK_MODE": "copy",

@@ -22,8 +22,8 @@ from build_plans import digest, installed, planned, write  # noqa: E402
 from uv import CommandError  # noqa: E402
 
 
-def test_hashed_requirements_install_exactly_their_files(uv, shelf):
-    good = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+def test_hashed_requirements_install_exactly_their_files(uv, package_folder):
+    good = f"click==8.0 --hash=sha256:{digest(package_folder, 'click-8.0')}\n"
     got = installed(uv, planned(uv, {"requirements.txt": good}))
     assert got == {"click": "8.0"}, got
 
@@ -36,44 +36,44 @@ def test_hashed_requirements_install_exactly_their_files(uv, shelf):
         "flask==3.0 --hash=sha256:{flask}",
     ],
 )
-def test_hashed_requirements_reject_other_files(uv, shelf, text, capfd):
-    text = text.format(flask=digest(shelf, "flask-3.0"))
+def test_hashed_requirements_reject_other_files(uv, package_folder, text, capfd):
+    text = text.format(flask=digest(package_folder, "flask-3.0"))
     plan = planned(uv, {"requirements.txt": f"{text}\n"})
     with pytest.raises(CommandError):
         installed(uv, plan)
-    said = capfd.readouterr().err.lower()
-    assert "hash" in said, f"expected uv to name the hash, got {said}"
+    output = capfd.readouterr().err.lower()
+    assert "hash" in output, f"expected uv to name the hash, got {output}"
 
 
 class Index(http.server.SimpleHTTPRequestHandler):
-    """An index of packages, and the paths that were asked for."""
+    """A package index that records the requested paths."""
 
-    asked: ClassVar[list[str]] = []
+    paths: ClassVar[list[str]] = []
 
     def log_message(self, *arguments: object) -> None:
-        self.asked.append(self.path)
+        self.paths.append(self.path)
 
 
-def test_known_requirements_with_hashes_do_not_need_the_index(uv, shelf, tmp_path, monkeypatch):
+def test_resolved_hashed_requirements_send_no_request(uv, package_folder, tmp_path, monkeypatch):
     for package in ("click", "flask"):
         (tmp_path / "simple" / package).mkdir(parents=True)
-        for file in shelf.glob(f"{package}-*"):
+        for file in package_folder.glob(f"{package}-*"):
             (tmp_path / "simple" / package / file.name).hardlink_to(file)
     monkeypatch.delenv("UV_OFFLINE")
     monkeypatch.delenv("UV_FIND_LINKS")
     uv.options = []
-    locked = f"click==8.0 --hash=sha256:{digest(shelf, 'click-8.0')}\n"
+    locked = f"click==8.0 --hash=sha256:{digest(package_folder, 'click-8.0')}\n"
     handler = functools.partial(Index, directory=tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
         first = planned(uv, {"requirements.txt": locked})
-        assert "/simple/click/" in Index.asked, f"expected a request for click, got {Index.asked}"
-        Index.asked.clear()
+        assert "/simple/click/" in Index.paths, f"expected a request for click, got {Index.paths}"
+        Index.paths.clear()
         second = planned(uv, {"requirements.txt": locked})
-        assert (second.text, Index.asked) == (first.text, [])
+        assert (second.text, Index.paths) == (first.text, [])
         planned(uv, {"requirements.txt": f"{locked}flask\n"})
-        assert "/simple/flask/" in Index.asked, f"expected the newest flask from the index, got {Index.asked}"
+        assert "/simple/flask/" in Index.paths, f"expected the newest flask from the index, got {Index.paths}"
         server.shutdown()
 
 
@@ -92,13 +92,13 @@ def test_known_requirements_with_hashes_do_not_need_the_index(uv, shelf, tmp_pat
         ("https://example.com/flask.zip", False),
     ],
 )
-def test_requirements_that_an_index_or_repository_cannot_change(line, fixed):
+def test_fixed_requirements_do_not_depend_on_an_index(line, fixed):
     text = f"{line}  # a comment\nclick==8.0 \\\n    --hash=sha256:{'0' * 64}\n"
     assert requirement_lines.is_fixed(text) is fixed, line
 
 
-def test_hashed_requirements_with_additions_keep_their_versions(uv, shelf):
-    text = f"click==7.0 --hash=sha256:{digest(shelf, 'click-7.0')}\n"
+def test_hashed_requirements_with_additions_keep_their_versions(uv, package_folder):
+    text = f"click==7.0 --hash=sha256:{digest(package_folder, 'click-7.0')}\n"
     got = installed(uv, planned(uv, {"requirements.txt": text}, ["pymysql", "flask"]))
     assert got == {"click": "7.0", "pymysql": "1.0", "flask": "2.0"} or got["click"] == "7.0", got
 
@@ -116,18 +116,18 @@ def test_wheels_of_the_repository_are_found(uv):
     assert again.text == plan.text, f"expected {plan.text!r} in the next release, got {again.text!r}"
 
 
-def test_file_that_an_index_replaced_is_resolved_again(uv, shelf):
+def test_file_that_an_index_replaced_is_resolved_again(uv, package_folder):
     """Requirements without hashes do not keep the hash of an earlier build."""
-    wheel(shelf, "replaced")
+    wheel(package_folder, "replaced")
     first = planned(uv, {"requirements.txt": "replaced\n"}).text
-    wheel(shelf, "replaced", "1.0", "click")
+    wheel(package_folder, "replaced", "1.0", "click")
     second = planned(uv, {"requirements.txt": "replaced\n"}).text
-    assert "click" in second and digest(shelf, "replaced-1.0") in second, (
+    assert "click" in second and digest(package_folder, "replaced-1.0") in second, (
         f"expected the new file instead of {first!r}, got {second!r}"
     )
 
 
-def test_another_wheel_of_one_name_is_another_environment(uv):
+def test_changed_wheel_with_the_same_name_changes_the_plan(uv):
     files = {"requirements.txt": "./wheels/own-1.0-py3-none-any.whl\n"}
     (uv.tree / "wheels").mkdir()
     wheel(uv.tree / "wheels", "own")

@@ -34,15 +34,15 @@ from build_plans import built, installed, planned, refused, shop, write  # noqa:
         ("", ""),
     ],
 )
-def test_name_of_a_requirement_that_applies_to_the_python_of_the_site(requirement, expected):
+def test_requirement_name_is_read_if_its_marker_applies(requirement, expected):
     found = requirement_lines.name_in(
         requirement, {"python_version": "3.10", "python_full_version": "3.10.4"}
     )
     assert found == expected, f"expected {expected!r}, got {found!r}"
 
 
-def test_comments_do_not_change_the_environment(uv, shelf):
-    digest = hashlib.sha256(next(shelf.glob("redis-*")).read_bytes()).hexdigest()
+def test_comments_do_not_change_the_environment(uv, package_folder):
+    digest = hashlib.sha256(next(package_folder.glob("redis-*")).read_bytes()).hexdigest()
     texts = [
         f"# {comment}\nredis==1.0 \\\n    --hash=sha256:{digest}\n    # via {comment}\n" for comment in "ab"
     ]
@@ -51,11 +51,11 @@ def test_comments_do_not_change_the_environment(uv, shelf):
     assert "#" not in one.options, f"expected no comment, got {one.options!r}"
 
 
-def test_environment_with_reused_packages_equals_a_new_one(uv, shelf, tmp_path):
+def test_environment_with_reused_packages_equals_a_new_one(uv, package_folder, tmp_path):
     earlier, second, new = (tmp_path / name for name in ("earlier", "second", "new"))
-    built(uv, earlier, "flask==2.0\npymysql\nredis\n", shelf)
+    built(uv, earlier, "flask==2.0\npymysql\nredis\n", package_folder)
     for folder, previous in ((second, earlier), (new, None)):
-        built(uv, folder, "flask==3.0\nredis\n", shelf, previous)
+        built(uv, folder, "flask==3.0\nredis\n", package_folder, previous)
     found, expected = ({str(path.relative_to(one)) for path in one.rglob("*")} for one in (second, new))
     assert found == expected, f"expected the files of a new environment, got others: {found ^ expected}"
     linked = {path.parent.name for path in second.rglob("*.py") if path.stat().st_nlink > 1}
@@ -77,7 +77,7 @@ def test_requirements_in_any_encoding_are_installed(uv, encoding):
     assert got == {"flask": "2.0", "click": "7.0"}, f"expected flask 2.0 with its click, got {got}"
 
 
-def test_included_and_constraint_files_count(uv):
+def test_included_and_constraint_files_are_applied(uv):
     files = {
         "req/prod.txt": "-r base.txt\n-c ../pins.txt\n",
         "req/base.txt": "flask\n",
@@ -120,14 +120,14 @@ def test_missing_file_is_rejected_with_the_list(uv):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "version", "fits"),
+    ("requires_python", "version", "fits"),
     [(">=3.11,<3.12", "3.13.5", False), (">=3.11", "3.13.5", True), ("~=3.12", "3.11.2", False)],
 )
-def test_requires_python_is_checked_beside_requirements(uv, wanted, version, fits):
-    more = f'requires-python = "{wanted}"\n'
+def test_requires_python_is_checked_with_requirements_txt(uv, requires_python, version, fits):
+    more = f'requires-python = "{requires_python}"\n'
     write(uv, {"pyproject.toml": shop(more=more), "requirements.txt": "flask\n"})
     if fits:
         application.check_python_version(uv.tree, version)
         return
-    with pytest.raises(application.ApplicationError, match=rf"requires-python {wanted}.*{version}"):
+    with pytest.raises(application.ApplicationError, match=rf"requires-python {requires_python}.*{version}"):
         application.check_python_version(uv.tree, version)

@@ -12,7 +12,7 @@ from python_wheels import project
 @pytest.mark.parametrize(
     "line", ["-e .", ".", "-e file:.", '. ; python_version > "3"', "-e .[all]", "file:."]
 )
-def test_the_project_belongs_to_the_release(uv, line):
+def test_project_belongs_to_the_release(uv, line):
     extras = '[project.optional-dependencies]\nall = ["shop[mysql]"]\nmysql = ["pymysql"]\n'
     project(uv.tree, "shop", more=f'dependencies = ["flask"]\n{extras}')
     plan = planned(uv, {"requirements.txt": f"{line}\nredis\n"})
@@ -79,9 +79,9 @@ def test_uv_workspace_members_belong_to_the_release(uv):
     assert set(installed(uv, plan)) == {"flask", "click", "redis"}, plan.names
 
 
-def test_pylock_installs_default_groups_and_leaves_the_project(uv, shelf):
+def test_pylock_installs_default_groups_without_the_project(uv, package_folder):
     def package(name: str, marker: str = "") -> str:
-        path = next(shelf.glob(f"{name}-*.whl"))
+        path = next(package_folder.glob(f"{name}-*.whl"))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         condition = f"marker = '{marker}'\n" if marker else ""
         files = f'wheels = [{{name = "{path.name}", path = "{path}", hashes = {{sha256 = "{digest}"}}}}]'

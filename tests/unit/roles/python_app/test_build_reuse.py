@@ -1,4 +1,4 @@
-"""A new environment has the packages of the previous one that are unchanged, and nothing else of it."""
+"""A new environment reuses the unchanged packages of the previous environment, and no other files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def contents(options: str = "", identity: str = "python", **packages: str) -> re
 
 @pytest.fixture
 def environment(tmp_path) -> Path:
-    """Return an environment with the packages a, b and c, whose contents are recorded."""
+    """Return an environment with the packages a, b and c, and a record of them."""
     environment = tmp_path / "environment"
     install(environment, "a", "a/__init__.py", "a/data.txt", "../../../bin/tool", "../../../share/man/a.1")
     install(environment, "b", "b.py")
@@ -52,25 +52,25 @@ def environment(tmp_path) -> Path:
     return environment
 
 
-def files(environment: Path, wanted: reuse.Contents) -> set[str]:
+def files(environment: Path, new_contents: reuse.Contents) -> set[str]:
     """Return the files that are kept for new contents, without the metadata of packages."""
-    found = reuse.reusable_packages(environment, wanted.unchanged(environment)).files
+    found = reuse.reusable_packages(environment, new_contents.unchanged(environment)).files
     return {path.removeprefix(f"{SITE}/") for path in found if "dist-info" not in path}
 
 
 A = {"a/__init__.py", "a/__pycache__/__init__.cpython-313.pyc", "a/data.txt", "bin/tool", "share/man/a.1"}
 
 
-def test_unchanged_packages_are_kept_with_their_bytecode_and_nothing_else(environment):
-    wanted = contents(a="1", b="2", d="1")
-    found = reuse.reusable_packages(environment, wanted.unchanged(environment))
-    assert files(environment, wanted) == A, f"expected the files of a, got {found.files}"
+def test_unchanged_packages_are_kept_with_their_bytecode(environment):
+    new_contents = contents(a="1", b="2", d="1")
+    found = reuse.reusable_packages(environment, new_contents.unchanged(environment))
+    assert files(environment, new_contents) == A, f"expected the files of a, got {found.files}"
     assert found.metadata == [f"{SITE}/a-1.dist-info"], f"expected that of a, got {found.metadata}"
     assert f"{SITE}/a-1.dist-info/RECORD" in found.files, f"expected the metadata of a, got {found.files}"
 
 
 @pytest.mark.parametrize("changed", [{"options": "--index-url=x"}, {"identity": "python 3.14"}])
-def test_nothing_is_kept_of_another_index_or_interpreter(environment, changed):
+def test_other_index_or_interpreter_reuses_nothing(environment, changed):
     found = files(environment, contents(a="1", b="1", c="1", **changed))
     assert found == set(), f"expected nothing, got {found}"
 
@@ -84,8 +84,8 @@ def test_environment_without_a_valid_record_is_not_reused(environment, text):
     assert found == set(), f"expected nothing, got {found}"
 
 
-def test_packages_that_share_a_file_with_one_that_changes_are_installed_again(environment):
-    # uv installs in any order: whose `tests/__init__.py` it is can only be known by installing it.
+def test_package_sharing_a_file_with_a_changed_one_is_not_reused(environment):
+    # uv installs in any order, so only an installation shows which package wrote `tests/__init__.py`.
     install(environment, "b", "b.py", "tests/__init__.py")
     install(environment, "c", "tests/__init__.py", "shared/__init__.py")
     install(environment, "a", "a/__init__.py", "shared/__init__.py")
@@ -93,18 +93,18 @@ def test_packages_that_share_a_file_with_one_that_changes_are_installed_again(en
     assert found == set(), f"expected none of a, b and c, got {found}"
 
 
-def test_packages_that_share_a_file_and_are_all_unchanged_are_kept(environment):
+def test_unchanged_packages_that_share_a_file_are_kept(environment):
     install(environment, "b", "b.py", "tests/__init__.py")
     install(environment, "c", "tests/__init__.py")
     found = files(environment, contents(b="1", c="1"))
     assert {"b.py", "tests/__init__.py"} <= found, f"expected the files of b and c, got {sorted(found)}"
 
 
-def test_record_that_names_files_elsewhere_keeps_nothing_there(environment, tmp_path):
+def test_files_outside_the_environment_are_not_kept(environment, tmp_path):
     (tmp_path / "outside").write_text("text")
     install(environment, "b", "b.py", "../../../../outside")
     found = files(environment, contents(b="1"))
-    assert found == {"b.py", "__pycache__/b.cpython-313.pyc"}, f"expected the module of b alone, got {found}"
+    assert found == {"b.py", "__pycache__/b.cpython-313.pyc"}, f"expected only the module of b, got {found}"
 
 
 def test_package_without_a_record_is_not_reused(environment):

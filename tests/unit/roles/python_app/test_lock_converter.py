@@ -1,4 +1,4 @@
-"""poetry.lock as requirement lines, whose markers `packaging` evaluates for several targets."""
+"""poetry.lock as requirement lines. `packaging` evaluates their markers for several targets."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_poetry_versions_by_python_are_all_emitted():
         assert_same(names(lines, "3.12"), {"pandas==2.0.3", "numpy==1.26.4"})
 
 
-def test_poetry_version_that_another_dependency_excludes_is_not_installed():
+def test_poetry_version_excluded_by_a_dependency_is_omitted():
     project = (
         "[tool.poetry.dependencies]\npandas = '*'\n"
         "numpy = [{version = '^1.24,<1.26', platform = 'linux'}, {version = '*', platform = '!=linux'}]"

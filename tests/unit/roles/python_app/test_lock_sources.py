@@ -65,7 +65,7 @@ def test_poetry_same_package_from_two_indexes_keeps_both_markers():
     assert_same(names(lines, system=WINDOWS), {"torch==2.1.0"})
 
 
-def test_poetry_directory_is_local_and_its_dependencies_are_followed():
+def test_poetry_directory_is_local_and_has_its_dependencies():
     rest = '[package.dependencies]\nclick = "*"\n' + SOURCE.format("directory", "libs/own/")
     text = lock(package("own", "1.0", rest), package("click", "8.0"))
     found = poetry(text, '[tool.poetry.dependencies]\nown = {path = "libs/own", develop = true}')
@@ -183,7 +183,7 @@ def test_pipfile_other_sources_are_emitted():
 
 
 def test_pipfile_unpinned_package_fails_only_where_it_is_needed():
-    """Pipenv writes this for a package that the Python that locked does not need."""
+    """Pipenv writes `*` for a package that the Python of the lock does not need."""
     lines = pipfile(
         {"click": entry("8.1.7"), "tomli": {"version": "*", "markers": "python_version < '3.11'"}}
     ).lines

@@ -11,7 +11,7 @@ from new_site_inventory import BEFORE
 
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The sites of an environment that is called production, in a checkout of its own."""
+    """Return the sites of the environment production, in a temporary checkout."""
     root = tmp_path / "checkout"
     monkeypatch.setattr(command, "ROOT", root)
     monkeypatch.setattr(location, "ROOT", root)

@@ -18,11 +18,17 @@ LAYOUTS = {
         {"shop/__init__.py": FACTORY, "run.py": "from x import y\napp = y()\n"},
         "shop:create_app()",
     ),
-    "a factory that needs something": ({"shop/__init__.py": "def create_app(config): ...\n"}, ""),
+    "a factory with a required argument": ({"shop/__init__.py": "def create_app(config): ...\n"}, ""),
     "with a type": ({"app.py": "app: Flask = Flask('x')\n"}, "app:app"),
-    "no worker": ({"shop/__init__.py": FACTORY, "my_celery.py": "app = create_app()\n"}, "shop:create_app()"),
-    "no Celery": ({"tasks.py": "app = Celery()\n", "cli.py": "app = Typer()\n"}, ""),
-    "tests are none of it": ({"tests/app.py": APP, "venv/app.py": APP, ".x/app.py": APP}, ""),
+    "a Celery module is not an application": (
+        {"shop/__init__.py": FACTORY, "my_celery.py": "app = create_app()\n"},
+        "shop:create_app()",
+    ),
+    "objects named app of other libraries": (
+        {"tasks.py": "app = Celery()\n", "cli.py": "app = Typer()\n"},
+        "",
+    ),
+    "tests and environments are ignored": ({"tests/app.py": APP, "venv/app.py": APP, ".x/app.py": APP}, ""),
     "Python 2": ({"app.py": "print 'x'\n", "main.py": APP}, "main:app"),
     ".flaskenv": ({"app.py": APP, "x.py": APP, ".flaskenv": "# x\nexport FLASK_APP=x.py\n"}, "x:app"),
     ".flaskenv, a name": ({".flaskenv": 'FLASK_APP="shop.web:create_app"\n'}, "shop.web:create_app()"),
@@ -31,7 +37,7 @@ LAYOUTS = {
     "Procfile, no gunicorn": ({"app.py": APP, "Procfile": "web: python app.py\n"}, "app:app"),
     "Procfile, a template": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b({{ x }})'\n"}, "app:app"),
     "Procfile, broken": ({"app.py": APP, "Procfile": "web: gunicorn 'a:b\n"}, "app:app"),
-    "a warning is not ours": ({"app.py": APP + "x = '\\d'\n"}, "app:app"),
+    "a syntax warning": ({"app.py": APP + "x = '\\d'\n"}, "app:app"),
 }
 
 
@@ -173,7 +179,11 @@ OTHERS = {
         "",
         "ASGI",
     ),
-    "a window": ({"app.py": "from PyQt6.QtWidgets import QApplication\napp = QApplication([])\n"}, "", ""),
+    "a desktop application": (
+        {"app.py": "from PyQt6.QtWidgets import QApplication\napp = QApplication([])\n"},
+        "",
+        "",
+    ),
     "aiohttp": ({"app.py": "from aiohttp import web\napp = web.Application()\n"}, "", ""),
     "ASGI inside WSGI": (
         {
@@ -183,7 +193,7 @@ OTHERS = {
         "app:app",
         "",
     ),
-    "Flask beside FastAPI": (
+    "Flask next to FastAPI": (
         {"api.py": "from fastapi import FastAPI\napp = FastAPI()\n", "app.py": APP},
         "app:app",
         "",
@@ -209,7 +219,7 @@ BACKEND = {
 }
 FRONTEND = {"frontend/package.json": '{"scripts": {"build": "vite build"}}', "frontend/src/main.js": "x"}
 FOLDERS = {
-    "backend beside frontend": (BACKEND | FRONTEND, "backend", "app:app"),
+    "backend next to frontend": (BACKEND | FRONTEND, "backend", "app:app"),
     "the top": ({"app.py": APP, "requirements.txt": "flask\n"} | FRONTEND, "", "app:app"),
     "a package at the top": (
         {"backend/__init__.py": FACTORY, "requirements.txt": "flask\n"},

@@ -92,7 +92,7 @@ SELECTORS = {
 
 
 @pytest.mark.parametrize(("contents", "expected"), SELECTORS.values(), ids=SELECTORS)
-def test_configuration_selector_with_development_default_is_proposed(tmp_path, contents, expected):
+def test_selector_with_a_development_default_is_proposed(tmp_path, contents, expected):
     source = read_source(files(tmp_path, contents))
     answers = {"server_names": ["a.test"], "source": {"path": "x"}, "wsgi": "a:b"}
     found = entries.make_entry("shop", answers, source, None).get("env", {})

@@ -9,7 +9,7 @@ PLUGIN = {
     "search/engines/postgresql.py": "import psycopg2\n",
     "search/engines/mysql.py": "import mysql.connector, pymysql\n",
 }
-OWN = {
+DATABASES = {
     "a plugin's drivers": (PLUGIN | {"requirements.txt": "flask\nredis\n"}, False, []),
     "a plugin's drivers, nothing declared": (PLUGIN, False, []),
     "a driver that may be missing": (
@@ -74,8 +74,8 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize(("contents", "database", "unsupported"), OWN.values(), ids=OWN)
-def test_database_needs_evidence_that_it_is_the_applications_own(tmp_path, contents, database, unsupported):
+@pytest.mark.parametrize(("contents", "database", "unsupported"), DATABASES.values(), ids=DATABASES)
+def test_database_is_proposed_only_if_the_application_uses_it(tmp_path, contents, database, unsupported):
     found = read_source(files(tmp_path, contents))
     assert (found.database, found.unsupported) == (database, unsupported), (
         f"expected {database} and {unsupported}, got {found.database} and {found.unsupported}"
@@ -146,7 +146,7 @@ DRIVERS = {
 
 
 @pytest.mark.parametrize(("contents", "expected"), DRIVERS.values(), ids=DRIVERS)
-def test_missing_driver_is_proposed_where_the_schema_has_install(tmp_path, monkeypatch, contents, expected):
+def test_missing_driver_is_proposed_if_the_schema_has_install(tmp_path, monkeypatch, contents, expected):
     source = read_source(files(tmp_path, contents))
     answers = {
         "server_names": ["a.test"],
@@ -169,7 +169,7 @@ def test_missing_driver_is_proposed_where_the_schema_has_install(tmp_path, monke
     assert bool(lines) == bool(expected), f"expected {expected}, got {lines}"
 
 
-def test_driver_of_an_extra_brings_its_scheme_and_packages(tmp_path, monkeypatch):
+def test_driver_of_an_extra_adds_its_scheme_and_packages(tmp_path, monkeypatch):
     text = PROJECT + "[project.optional-dependencies]\nmysql = ['mysqlclient']\n"
     source = read_source(files(tmp_path, {"pyproject.toml": text}))
     monkeypatch.setattr(entries, "KEYS", entries.KEYS | {"install": {"type": "array"}})

@@ -1,4 +1,4 @@
-"""Warnings of `make new-site` for mistakes that only production reveals."""
+"""Warnings of `make new-site` about mistakes that only appear in production."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_mistake_that_production_reveals_gets_a_warning(tmp_path, text, words):
+def test_mistake_gets_a_warning_with_a_remedy(tmp_path, text, words):
     lines = command.noticed(read_source(files(tmp_path, {"app.py": text, "requirements.txt": "flask\n"})))
     assert len(lines) == 1 and words in lines[0], f"expected one line with {words}, got {lines}"
     assert lines[0].count(". ") >= 1, f"expected a remedy, got {lines}"
 
 
-def test_state_of_another_module_that_a_view_changes_gets_a_warning(tmp_path):
+def test_view_that_changes_another_module_gets_a_warning(tmp_path):
     contents = {
         "shop/__init__.py": FACTORY,
         "shop/state.py": "carts = {}\n",
@@ -152,7 +152,7 @@ def test_scheduler_of_a_process_gets_no_warning(tmp_path):
     assert lines == [], f"expected no line, got {lines}"
 
 
-def test_sqlite_where_a_database_is_proposed_gets_no_warning(tmp_path):
+def test_sqlite_gets_no_warning_if_a_database_is_proposed(tmp_path):
     text = "import os\nSQLALCHEMY_DATABASE_URI = os.getenv('DATABASE_URL') or 'sqlite:///x.db'\n"
     source = read_source(
         files(tmp_path, {"app.py": APP + text, "requirements.txt": "flask-sqlalchemy\npymysql\n"})

@@ -10,7 +10,7 @@ from new_site_command import APP, entries, files, sites_file
 from new_site_inventory import BEFORE, added, run
 
 
-def test_flags_alone_write_an_entry(inventory, shop, capsys):
+def test_options_write_an_entry(inventory, shop, capsys):
     mode = inventory.stat().st_mode
     status = run(
         "--source", "shop", "--server-names", "myproject.org,www.myproject.org", "--migrate", "flask init"
@@ -25,95 +25,95 @@ def test_flags_alone_write_an_entry(inventory, shop, capsys):
     }
     entry = added(inventory)
     assert entry == expected, f"expected {expected}, got {entry}"
-    assert inventory.stat().st_mode == mode, "expected the file's mode as it was"
+    assert inventory.stat().st_mode == mode, "expected an unchanged file mode"
     assert os.listdir(inventory.parent) == ["sites.yml"], f"got {os.listdir(inventory.parent)}"
     for words in ("Complete harbour,", "Point myproject.org, www.myproject.org at", "ENV=production\n"):
         assert words in out, f"expected {words!r}, got {out}"
 
 
-def test_what_is_missing_is_one_line(inventory, shop, capsys):
+def test_missing_option_is_reported_in_one_line(inventory, shop, capsys):
     for arguments, name in (((), "--source"), (("--source", "shop"), "--server-names")):
         status, err = run(*arguments), capsys.readouterr().err
         assert status == 2, f"expected 2, got {status}: {err}"
         assert err.startswith(f"{name}: found nothing, expected ") and err.count("\n") == 1, f"got {err!r}"
     (shop / "app.py").unlink()
-    assert run("--source", "shop", "--server-names", "a.test") == 2, (
-        "expected 2 where no application is found"
-    )
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert run("--source", "shop", "--server-names", "a.test") == 2, "expected 2 without an application"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
 WRONG = {
-    "a name that is taken": (
+    "a name of another site": (
         ["--name", "harbour"],
         "name: found harbour, expected the name of no other site",
     ),
-    "a name of the system's": (["--name", "nginx"], 'sites.nginx: found the name "nginx"'),
-    "a host name that is taken": (
+    "a name of a system user": (["--name", "nginx"], 'sites.nginx: found the name "nginx"'),
+    "a host name of another site": (
         ["--server-names", "harbour.example.com"],
         "that sites.harbour.server_names[0]",
     ),
     "a placeholder": (["--server-names", "shop.example.org"], "found the placeholder"),
-    "a host name that is none": (["--server-names", "http://a.b"], "expected a host name"),
-    "an application that is none": (["--wsgi", "app.py"], "sites.shop.wsgi: found"),
-    "no such folder": (["--source", "nowhere"], "source: found no folder nowhere"),
+    "an invalid host name": (["--server-names", "http://a.b"], "expected a host name"),
+    "an invalid application": (["--wsgi", "app.py"], "sites.shop.wsgi: found"),
+    "a missing folder": (["--source", "nowhere"], "source: found no folder nowhere"),
     "a password in an address": (["--source", "https://a:b@c.test/d.git"], "source: found a password in the"),
-    "no such static folder": (["--static", "static"], "sites.shop.static[0].path: found"),
+    "a missing static folder": (["--static", "static"], "sites.shop.static[0].path: found"),
     "a version of a folder": (["--version", "main"], "version: found version with a folder"),
-    "no such environment": (["--env", "prod"], "ENV: found prod, expected one of: lab, production"),
+    "an unknown environment": (["--env", "prod"], "ENV: found prod, expected one of: lab, production"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_refused_changes_nothing(inventory, shop, capsys, arguments, words):
+def test_invalid_option_changes_nothing(inventory, shop, capsys, arguments, words):
     status = run("--source", "shop", "--server-names", "a.test", *arguments)
     err = capsys.readouterr().err
     assert status == 1 and words in err, f"expected 1 and {words!r}, got {status}: {err}"
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
-def test_the_whole_entry_is_checked_beside_the_others(inventory, shop, capsys):
-    """A database's name that another site has is nothing that was asked for."""
+def test_entry_is_validated_with_the_other_sites(inventory, shop, capsys):
+    """The default name of the database is the name of another site's database."""
     before = BEFORE.replace("{engine: mysql}", "{engine: mysql, name: shop}")
     inventory.write_text(before)
     status = run("--source", "shop", "--server-names", "a.test", "--database", "yes")
     err = capsys.readouterr().err
-    assert status == 1 and "sites.shop.database.name" in err, f"expected its refusal, got {status}: {err}"
-    assert inventory.read_text() == before, "expected the file as it was"
+    assert status == 1 and "sites.shop.database.name" in err, (
+        f"expected an error about its name, got {status}: {err}"
+    )
+    assert inventory.read_text() == before, "expected an unchanged file"
 
 
-def test_a_guess_that_is_refused_is_left_out(inventory, shop, capsys):
+def test_invalid_proposal_is_omitted(inventory, shop, capsys):
     files(shop, {"Procfile": "task: python tasks.py\n"})
     assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert "processes" not in added(inventory), f"got {added(inventory)}"
-    assert 'Left out: sites.shop.processes.task: found the name "task"' in said, f"got {said}"
+    assert 'Left out: sites.shop.processes.task: found the name "task"' in output, f"got {output}"
 
 
-def test_rejected_guess_of_static_files_is_left_out(inventory, shop, capsys):
-    """nginx cannot serve a folder at /, which Flask can."""
+def test_invalid_proposal_of_static_files_is_omitted(inventory, shop, capsys):
+    """Flask can serve a folder at /, nginx cannot."""
     text = APP.replace("(__name__)", "(__name__, static_url_path='/')")
     files(shop, {"app.py": text, "static/x.css": ""})
     assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert "static" not in added(inventory), f"got {added(inventory)}"
-    assert "Left out: sites.shop.static[0].url" in said, f"got {said}"
+    assert "Left out: sites.shop.static[0].url" in output, f"got {output}"
 
 
-def test_rejected_item_of_a_guess_leaves_the_other_items(inventory, shop, capsys):
+def test_invalid_item_of_a_proposal_keeps_the_other_items(inventory, shop, capsys):
     text = "import os\nA = os.environ['MOTTO']\nB = os.environ['LD_PRELOAD']\n"
     files(shop, {"app.py": APP + text, "Procfile": "task: python a.py\nworker: python b.py\n"})
     files(shop, {"my files/uploads/x": "", "uploads/x": ""})
     assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
-    said, entry = capsys.readouterr().out, added(inventory)
+    output, entry = capsys.readouterr().out, added(inventory)
     assert entry["env"] == {"MOTTO": "REPLACE_ME"}, f"got {entry}"
     assert entry["processes"] == {"worker": "python b.py"}, f"got {entry}"
     assert entry["uploads"] == ["uploads"], f"got {entry}"
     for path in ("env.LD_PRELOAD", "processes.task", "uploads[0]"):
-        assert f"Left out: sites.shop.{path}" in said, f"expected {path}, got {said}"
+        assert f"Left out: sites.shop.{path}" in output, f"expected {path}, got {output}"
 
 
-def test_reserved_name_of_a_folder_gets_an_ending(inventory, tmp_path, capsys):
+def test_reserved_folder_name_gets_a_suffix(inventory, tmp_path, capsys):
     files(tmp_path / "admin", {"app.py": APP, "requirements.txt": "flask\n"})
     assert run("--source", "admin", "--server-names", "a.test") == 0, capsys.readouterr().err
     names = list(yaml.load(inventory.read_text(), sites_file.Loader)["sites"])
@@ -126,7 +126,7 @@ def test_asgi_application_is_explained_and_nothing_is_written(inventory, shop, c
     captured = capsys.readouterr()
     assert status == 2 and "--wsgi" in captured.err, f"expected 2, got {status}: {captured.err}"
     assert "ASGI" in captured.err and "does not support ASGI" in captured.out, f"got {captured}"
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
 def test_configuration_selector_keeps_its_value(inventory, shop, capsys):
@@ -147,7 +147,7 @@ def test_application_in_a_folder_becomes_the_source(inventory, tmp_path, capsys)
     assert entry["wsgi"] == "app:app", f"got {entry}"
 
 
-def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
+def test_secrets_and_settings_get_placeholders(inventory, shop, capsys):
     text = "import os\nK = os.environ['SECRET_KEY']\nM = os.environ['MOTTO']\nT = os.getenv('TOWN', '')\n"
     (shop / "app.py").write_text(APP + text)
     assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
@@ -166,7 +166,7 @@ def test_secrets_and_settings_are_left_to_fill_in(inventory, shop, capsys):
 @pytest.mark.parametrize(
     ("variable", "auth"), [("mysql_host: db.test", "password"), ('mysql_host: ""', "socket")]
 )
-def test_a_database_elsewhere_asks_for_a_password(inventory, shop, capsys, variable, auth):
+def test_database_on_another_server_has_a_password(inventory, shop, capsys, variable, auth):
     inventory.with_name("mysql.yml").write_text(f"# mysql_host: x\n{variable}\n")
     flags = ["--source", "shop", "--server-names", "a.test", "--database", "yes"]
     assert run(*flags) == 0, capsys.readouterr().err
@@ -175,7 +175,7 @@ def test_a_database_elsewhere_asks_for_a_password(inventory, shop, capsys, varia
     assert ("database_password: REPLACE_ME" in capsys.readouterr().out) == (auth == "password")
 
 
-def test_what_is_too_long_for_a_line_takes_several():
+def test_long_values_are_wrapped():
     names = [f"name-{number}.town.test" for number in range(9)]
     processes = {"worker": "w" * 80, "other": "x" * 30}
     entry = {"server_names": names, "processes": processes, "env": {"A": "1"}, "migrate": "y" * 120}
@@ -185,7 +185,7 @@ def test_what_is_too_long_for_a_line_takes_several():
     assert not wide, f"expected lines of at most {sites_file.LONGEST} characters, got {wide}"
 
 
-def test_the_lab_proposes_a_name_and_makes_secrets(inventory, shop, capsys):
+def test_lab_proposes_a_host_name_and_generates_secrets(inventory, shop, capsys):
     (shop / "app.py").write_text(APP + "import os\nK = os.environ['SECRET_KEY']\n")
     assert run("--source", "shop", env="lab") == 0, capsys.readouterr().err
     out, lab = capsys.readouterr().out, inventory.parents[3] / "lab/group_vars/all/sites.yml"
@@ -193,14 +193,14 @@ def test_the_lab_proposes_a_name_and_makes_secrets(inventory, shop, capsys):
     assert "SECRET_KEY: \"{{ lookup('ansible.builtin.password', lab_directory" in out, f"got {out}"
 
 
-def test_certificates_come_from_where_all_others_do(inventory, shop):
+def test_tls_mode_is_that_of_the_other_sites(inventory, shop):
     before = BEFORE + "    tls: {mode: ca}\n"
     inventory.write_text(before)
     assert run("--source", "shop", "--server-names", "a.test") == 0
     assert added(inventory, before)["tls"] == {"mode": "ca"}, f"got {added(inventory, before)}"
 
 
-def test_a_folder_of_this_checkout_is_relative(inventory, tmp_path, monkeypatch):
+def test_source_in_the_checkout_gets_a_relative_path(inventory, tmp_path, monkeypatch):
     monkeypatch.setattr(entries, "ROOT", tmp_path / "checkout")
     files(tmp_path / "checkout/shop", {"app.py": APP})
     assert run("--source", "checkout/shop", "--server-names", "a.test") == 0

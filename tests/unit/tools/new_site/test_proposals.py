@@ -7,18 +7,18 @@ import yaml
 from new_site_command import command, entries, sites_file
 
 
-def proposed(monkeypatch: pytest.MonkeyPatch, source, known: dict, **answers) -> dict:
-    """The entry, with a schema that knows these keys beside those it has."""
-    monkeypatch.setattr(entries, "KEYS", entries.KEYS | known)
-    given = {"server_names": ["a.test"], "source": {"path": "x"}, "wsgi": "a:b", **answers}
-    return entries.make_entry("shop", given, source, None)
+def make_entry(monkeypatch: pytest.MonkeyPatch, source, keys: dict, **answers) -> dict:
+    """Return the proposed entry, with additional keys in the schema."""
+    monkeypatch.setattr(entries, "KEYS", entries.KEYS | keys)
+    options = {"server_names": ["a.test"], "source": {"path": "x"}, "wsgi": "a:b", **answers}
+    return entries.make_entry("shop", options, source, None)
 
 
 def without(*keys: str) -> dict:
     return {key: value for key, value in entries.KEYS.items() if key not in keys}
 
 
-def test_only_what_the_schema_knows_is_proposed(monkeypatch):
+def test_only_keys_of_the_schema_are_proposed(monkeypatch):
     source = command.Source(
         uses={"redis", "mysqlclient"},
         uploads=["uploads"],
@@ -28,12 +28,12 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
     )
     keys = "services", "uploads", "requirements", "secret_delivery", "gunicorn"
     monkeypatch.setattr(entries, "KEYS", without(*keys) | {"database": {"properties": {}}})
-    found = proposed(monkeypatch, source, {}, database=True)
+    found = make_entry(monkeypatch, source, {}, database=True)
     password = "{{ vault_sites.shop.database_password }}"
     assert found["database"] == {"engine": "mysql", "auth": "password", "password": password}, f"got {found}"
     assert not found.keys() & set(keys), f"expected none of {keys}, got {found}"
 
-    known = {
+    schema = {
         "services": {"items": {"enum": ["redis", "memcached"]}},
         "uploads": {},
         "requirements": {},
@@ -41,7 +41,7 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
         "gunicorn": {"properties": {"worker_class": {"enum": ["gthread", "gevent"]}}},
         "database": {"properties": {"variables": {}, "scheme": {}}},
     }
-    found = proposed(monkeypatch, source, known, database=True)
+    found = make_entry(monkeypatch, source, schema, database=True)
     assert found["services"] == ["redis"], f"got {found}"
     assert found["uploads"] == ["uploads"], f"got {found}"
     assert found["requirements"] == "requirements/prod.txt", f"got {found}"
@@ -54,8 +54,8 @@ def test_only_what_the_schema_knows_is_proposed(monkeypatch):
     assert "env" not in found, f"expected no variable that Decanter sets, got {found['env']}"
 
 
-OWN = {"SECRET_KEY": False, "STRIPE_TOKEN": True, "MAIL_SERVER": True, "TOWN": False, "lower": True}
-SET = dict.fromkeys(("FLASK_DEBUG", "HOME", "PORT", "REDIS_URL", "TEST_DATABASE_URL"), True)
+APPLICATION = {"SECRET_KEY": False, "STRIPE_TOKEN": True, "MAIL_SERVER": True, "TOWN": False, "lower": True}
+IGNORED = dict.fromkeys(("FLASK_DEBUG", "HOME", "PORT", "REDIS_URL", "TEST_DATABASE_URL"), True)
 DATABASE = {"DATABASE_URL": False, "DB_USER": True}
 
 
@@ -72,10 +72,10 @@ DATABASE = {"DATABASE_URL": False, "DB_USER": True}
             ["TOWN"],
         ),
     ],
-    ids=["a database", "none", "one elsewhere"],
+    ids=["a database", "no database", "another server"],
 )
-def test_variables_are_told_apart(database, uses, secrets, needed, optional):
-    found = entries.variables(command.Source(env=OWN | SET | DATABASE, uses=uses), database)
+def test_variables_are_secrets_settings_or_optional(database, uses, secrets, needed, optional):
+    found = entries.variables(command.Source(env=APPLICATION | IGNORED | DATABASE, uses=uses), database)
     expected = (secrets, needed, optional)
     assert found == expected, f"expected {expected}, got {found}"
 
@@ -92,7 +92,7 @@ def test_variables_are_told_apart(database, uses, secrets, needed, optional):
         ("flask db upgrade # x", '"flask db upgrade # x"'),
     ],
 )
-def test_values_are_written_as_the_inventories_have_them(value, text):
+def test_value_is_written_in_the_style_of_the_inventories(value, text):
     found = sites_file.flow(value)
-    assert yaml.safe_load(found) == value, f"{found}: expected it to be read as {value!r}"
+    assert yaml.safe_load(found) == value, f"{found}: expected YAML of {value!r}"
     assert found.replace('"', "") == text.replace('"', ""), f"expected {text}, got {found}"

@@ -19,10 +19,10 @@ from new_site_inventory import BEFORE, added, give, run
 from repository import ROOT
 
 
-def test_questions_with_what_was_found_in_brackets(inventory, shop, capsys):
+def test_empty_answers_accept_the_proposals(inventory, shop, capsys):
     files(shop, {"migrations/env.py": "", "static/x.css": "", "requirements.txt": "flask\npymysql\n"})
-    ask = give(str(shop), "", "myproject.org", "", "", "", "", "")
-    assert run(ask=ask) == 0, capsys.readouterr().err
+    answer = give(str(shop), "", "myproject.org", "", "", "", "", "")
+    assert run(ask=answer) == 0, capsys.readouterr().err
     expected = {
         "server_names": ["myproject.org"],
         "source": {"path": str(shop)},
@@ -34,7 +34,7 @@ def test_questions_with_what_was_found_in_brackets(inventory, shop, capsys):
     assert added(inventory) == expected, f"expected {expected}, got {added(inventory)}"
 
 
-def test_a_wrong_answer_is_asked_for_again(inventory, shop, capsys):
+def test_invalid_answer_repeats_the_question(inventory, shop, capsys):
     names = (
         "nowhere",
         str(shop),
@@ -56,50 +56,50 @@ def test_a_wrong_answer_is_asked_for_again(inventory, shop, capsys):
     assert "found no folder nowhere" in out or not out, f"got {out}"
 
 
-def test_what_a_flag_says_is_not_asked_for(inventory, shop):
+def test_option_replaces_its_question(inventory, shop):
     flags = ["--source", "shop", "--name", "shop", "--wsgi", "app:app", "--database", "no", "--static", "-"]
     assert run(*flags, ask=give("a.test", "y")) == 0
 
 
-def test_no_at_the_end_writes_nothing(inventory, shop, capsys):
+def test_rejected_entry_writes_nothing(inventory, shop, capsys):
     assert run("--source", "shop", ask=give("", "a.test", "", "", "", "n")) == 1
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
     assert "Nothing was written." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, EOFError])
-def test_an_interrupted_question_writes_nothing(inventory, shop, capsys, ends):
-    def ask(question: str) -> str:
+def test_interrupted_question_writes_nothing(inventory, shop, capsys, ends):
+    def answer(question: str) -> str:
         raise ends
 
-    assert run("--source", "shop", ask=ask) == 130
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert run("--source", "shop", ask=answer) == 130
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
 def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]:
-    """Run the command in a terminal; each answer is typed when a question stands there."""
+    """Run the command in a terminal, and type an answer after each question."""
     master, slave = pty.openpty()
-    # A session of its own, whose terminal this is: or Ctrl-C would be a character.
+    # Ctrl-C is a signal only in the session of this terminal.
     process = subprocess.Popen(
         ["setsid", "--ctty", checkout / "bin/new-site", *arguments],
         stdin=slave, stdout=slave, stderr=slave,
-        # Whoever was begun in the background of a shell passes over Ctrl-C, and so does all that it begins.
+        # A background process of a shell ignores SIGINT, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(slave)
-    said, answered, typed, moment, until = "", 0, "", 0.0, time.monotonic() + 60
+    output, answered, typed, moment, until = "", 0, "", 0.0, time.monotonic() + 60
     left = list(answers)
     while time.monotonic() < until:
         if select.select([master], [], [], 0.2)[0]:
             try:
-                said += os.read(master, 4096).decode()
-            except OSError:  # the other end is closed
+                output += os.read(master, 4096).decode()
+            except OSError:  # the process has closed the terminal
                 break
-        elif left and said.rstrip(" ").endswith(":") and len(said) > answered:
-            answered, typed, moment = len(said), left.pop(0), time.monotonic()
+        elif left and output.rstrip(" ").endswith(":") and len(output) > answered:
+            answered, typed, moment = len(output), left.pop(0), time.monotonic()
             os.write(master, typed.encode())
         elif typed == "\x03" and time.monotonic() > moment + 10:
-            # One that comes between a question and its reading is noticed with the next.
+            # Ctrl-C before the process reads the answer has no effect until the next one.
             moment = time.monotonic()
             os.write(master, typed.encode())
         elif process.poll() is not None:
@@ -107,12 +107,12 @@ def talk(checkout: Path, arguments: list[str], *answers: str) -> tuple[int, str]
     os.close(master)
     if time.monotonic() >= until:
         process.kill()
-    return process.wait(10), said
+    return process.wait(10), output
 
 
 @pytest.fixture
 def checkout(inventory: Path) -> Path:
-    """What the command needs of a checkout, beside the inventory."""
+    """Return a checkout with the files that the command needs."""
     root = inventory.parents[4]
     for folder in (
         "tools",
@@ -132,16 +132,16 @@ def checkout(inventory: Path) -> Path:
     return root
 
 
-def test_in_a_terminal(checkout, inventory, shop):
+def test_answers_in_a_terminal_write_an_entry(checkout, inventory, shop):
     arguments = ["--env", "production", "--source", str(shop)]
-    status, said = talk(checkout, arguments, "\n", "myproject.org\n", "\n", "\n", "\n", "\n")
-    assert status == 0, f"expected success, got {status}: {said}"
+    status, output = talk(checkout, arguments, "\n", "myproject.org\n", "\n", "\n", "\n", "\n")
+    assert status == 0, f"expected success, got {status}: {output}"
     assert added(inventory)["server_names"] == ["myproject.org"], f"got {added(inventory)}"
 
 
-def test_control_c_leaves_nothing(checkout, inventory, shop):
-    status, said = talk(checkout, ["--env", "production", "--source", str(shop)], "\n", "\x03")
-    assert status == 130 and "Nothing was written." in said, f"expected 130, got {status}: {said}"
-    assert "Traceback" not in said, f"got {said}"
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+def test_control_c_writes_nothing(checkout, inventory, shop):
+    status, output = talk(checkout, ["--env", "production", "--source", str(shop)], "\n", "\x03")
+    assert status == 130 and "Nothing was written." in output, f"expected 130, got {status}: {output}"
+    assert "Traceback" not in output, f"got {output}"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
     assert os.listdir(inventory.parent) == ["sites.yml"], f"got {os.listdir(inventory.parent)}"

@@ -17,7 +17,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def repository(shop: Path, tmp_path: Path) -> str:
-    """Its branch is trunk, its application in web/, and there is a tag before that."""
+    """Return a repository with the branch trunk, the application in web/, and an earlier tag v1."""
     git(shop, "init", "--initial-branch=trunk")
     git(shop, "add", ".")
     git(shop, "commit", "-m", "one")
@@ -29,7 +29,7 @@ def repository(shop: Path, tmp_path: Path) -> str:
     return f"file://{shop}"
 
 
-def test_application_in_a_folder_of_a_repository_gets_a_subdir(inventory, repository, shop, capsys):
+def test_application_in_a_folder_of_a_repository_gets_subdir(inventory, repository, shop, capsys):
     files(shop, {"web/requirements.txt": "flask\n"})
     git(shop, "add", ".")
     git(shop, "commit", "-m", "three")
@@ -48,7 +48,7 @@ def test_application_in_a_folder_of_a_repository_gets_a_subdir(inventory, reposi
         (["--version", "v1"], {"version": "v1"}, "app:app"),
     ],
 )
-def test_a_repository_is_looked_at(inventory, repository, capsys, arguments, source, wsgi):
+def test_repository_gives_version_and_application(inventory, repository, capsys, arguments, source, wsgi):
     names = ["--server-names", "a.test", "--name", "web"]
     assert run("--source", repository, *names, *arguments) == 0, capsys.readouterr().err
     entry = added(inventory)
@@ -59,14 +59,14 @@ def test_a_repository_is_looked_at(inventory, repository, capsys, arguments, sou
 @pytest.mark.parametrize(
     "arguments", [["--version", "v9"], ["--version=--upload-pack=x"], ["--subdir", "nowhere"]]
 )
-def test_a_repository_that_lacks_it_is_said(inventory, repository, capsys, arguments):
+def test_missing_version_or_folder_is_reported(inventory, repository, capsys, arguments):
     status = run("--source", repository, "--server-names", "a.test", *arguments)
     err = capsys.readouterr().err
     assert status == 1 and ("git failed: fatal" in err or "found no folder" in err), f"got {status}: {err}"
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
-def test_nothing_of_a_clone_is_left(inventory, repository, tmp_path, monkeypatch):
+def test_clone_is_removed(inventory, repository, tmp_path, monkeypatch):
     clones = tmp_path / "clones"
     clones.mkdir()
     monkeypatch.setattr(location.tempfile, "tempdir", str(clones))

@@ -1,4 +1,4 @@
-"""The file of sites after an entry was added."""
+"""The sites file after an entry was added."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from repository import ROOT
 
 ONE = "  harbour:\n    server_names: [harbour.test]\n    source: {path: x}\n    wsgi: a:b\n"
 FORMS = {
-    "no end of line": "sites:\n" + ONE.rstrip("\n"),
-    "nothing yet": "# Nothing is served.\nsites:\n",
+    "no newline at the end": "sites:\n" + ONE.rstrip("\n"),
+    "no site yet": "# Nothing is served.\nsites:\n",
     "another key before": "other: {a: 1}\nsites:\n" + ONE,
-    "Windows' ends of line": ("sites:\n" + ONE).replace("\n", "\r\n"),
+    "CRLF line endings": ("sites:\n" + ONE).replace("\n", "\r\n"),
     "four spaces": "sites:\n" + ONE.replace("  ", "    "),
-    "a comment at its end": "---\nsites:\n" + ONE + "\n# That is all.\n",
-    "a text at its end": "sites:\n" + ONE + "    secrets:\n      key: |\n        a\n        b\n",
+    "a comment at the end": "---\nsites:\n" + ONE + "\n# That is all.\n",
+    "a block scalar at the end": "sites:\n" + ONE + "    secrets:\n      key: |\n        a\n        b\n",
 }
 OTHER_FORMS = {
     "flow": "sites: {harbour: {wsgi: a}}\n",
     "an empty dictionary": "sites: {}\n",
-    "a key after it": "sites:\n" + ONE + "other: 1\n",
+    "a key after sites": "sites:\n" + ONE + "other: 1\n",
     "no sites": "other: 1\n",
     "an empty file": "",
     "two documents": "sites:\n" + ONE + "---\nsites:\n" + ONE,
-    "an end of the document": "sites:\n" + ONE + "...\n",
+    "a document end marker": "sites:\n" + ONE + "...\n",
     "a template": 'sites: "{{ other_sites }}"\n',
-    "a text that keeps its end": "sites:\n" + ONE + "    migrate: |+\n      a\n",
-    "no YAML": "sites: [\n",
+    "a block scalar that keeps newlines": "sites:\n" + ONE + "    migrate: |+\n      a\n",
+    "invalid YAML": "sites: [\n",
     "not UTF-8": "sites: \udcff\n",
 }
 
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
-def test_the_file_is_kept_byte_for_byte(inventory, shop, text):
+def test_existing_content_is_kept_byte_for_byte(inventory, shop, text):
     inventory.write_bytes(text.encode())
     assert run("--source", "shop", "--server-names", "a.test") == 0
     assert added(inventory, text)["wsgi"] == "app:app", f"got {added(inventory, text)}"
@@ -44,27 +44,27 @@ def test_the_file_is_kept_byte_for_byte(inventory, shop, text):
 
 
 @pytest.mark.parametrize("text", OTHER_FORMS.values(), ids=OTHER_FORMS)
-def test_a_file_of_another_form_is_refused(inventory, shop, capsys, text):
+def test_unsupported_form_of_the_file_is_rejected(inventory, shop, capsys, text):
     inventory.write_bytes(text.encode("utf-8", "surrogateescape"))
     status = run("--source", "shop", "--server-names", "a.test")
     err = capsys.readouterr().err
-    assert status == 1 and "sites.yml: found " in err, f"expected a refusal, got {status}: {err}"
-    assert inventory.read_bytes() == text.encode("utf-8", "surrogateescape"), "expected the file as it was"
+    assert status == 1 and "sites.yml: found " in err, f"expected an error, got {status}: {err}"
+    assert inventory.read_bytes() == text.encode("utf-8", "surrogateescape"), "expected an unchanged file"
     assert os.listdir(inventory.parent) == ["sites.yml"], f"got {os.listdir(inventory.parent)}"
 
 
-def test_a_fault_while_writing_leaves_the_file(inventory, shop, monkeypatch, capsys):
+def test_write_error_keeps_the_file(inventory, shop, monkeypatch, capsys):
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     assert run("--source", "shop", "--server-names", "a.test") == 1
     assert "No space left on device. Nothing was written." in capsys.readouterr().err
-    assert inventory.read_text() == BEFORE, "expected the file as it was"
+    assert inventory.read_text() == BEFORE, "expected an unchanged file"
     assert os.listdir(inventory.parent) == ["sites.yml"], f"got {os.listdir(inventory.parent)}"
 
 
 @pytest.mark.parametrize("environment", ["lab", "staging", "production"])
-def test_the_shipped_inventories_can_be_added_to(environment):
+def test_shipped_sites_file_has_a_supported_form(environment):
     path = ROOT / f"inventories/{environment}/group_vars/all/sites.yml"
     assert "harbour" in sites_file.SitesFile(path).sites, "expected Harbour in it"

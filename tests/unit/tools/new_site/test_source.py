@@ -1,4 +1,4 @@
-"""`make new-site` reads a source beside the application."""
+"""Settings that `make new-site` reads from a source, in addition to the application."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from new_site_command import FACTORY, command, files, read_source
 
 
-def test_a_source_with_everything(tmp_path):
+def test_source_gives_all_settings(tmp_path):
     contents = {
         "Procfile": "web: gunicorn -k gevent shop:app\nworker: rq worker\n"
         "release: flask db upgrade\nBIG_One: x\n",
@@ -46,15 +46,15 @@ def test_template_in_a_docker_command_is_ignored(tmp_path):
     assert values == ("g:h", "", [], ""), f"expected no template, got {values}"
 
 
-def test_no_template_comes_from_a_source(tmp_path):
-    """Ansible would run it on the controller."""
+def test_template_in_a_source_is_ignored(tmp_path):
+    """Ansible would evaluate the template on the controller."""
     lines = "one: echo {{ x }}\ntwo: {% x %}\nthree: {# x #}\nfour: echo ${X} {}\n"
     found = read_source(files(tmp_path, {"Procfile": lines, ".flaskenv": "FLASK_APP=a:b({{x}})"}))
     assert found.processes == {"four": "echo ${X} {}"}, f"got {found.processes}"
     assert found.wsgi == "", f"expected nothing, got {found.wsgi}"
 
 
-def test_a_health_route_below_a_prefix_is_not_guessed(tmp_path):
+def test_health_route_with_a_prefix_is_not_proposed(tmp_path):
     text = "bp = Blueprint('x', __name__, url_prefix='/api')\n@bp.get('/health')\ndef health(): ...\n"
     assert read_source(files(tmp_path, {"app.py": text})).health == "", (
         "expected no path, because the prefix is unknown"
@@ -112,7 +112,7 @@ def test_migrations_are_found(tmp_path, contents, command):
         ("models.py", "import psycopg2\n"),
     ],
 )
-def test_an_engine_that_is_not_supported_is_said(tmp_path, name, text):
+def test_unsupported_database_engine_is_mentioned(tmp_path, name, text):
     found = read_source(files(tmp_path, {name: text}))
     assert found.unsupported == ["PostgreSQL"] and not found.database, f"got {found}"
     lines = command.noticed(found)
@@ -134,11 +134,11 @@ class Proxy:
 """
 READS = {
     "a middleware": (MIDDLEWARE, {}),
-    "a middleware beside an import": ("from os import environ\nA = environ['A']\n" + MIDDLEWARE, {"A": True}),
+    "a middleware and an import": ("from os import environ\nA = environ['A']\n" + MIDDLEWARE, {"A": True}),
     "a variable": ("environ = request_environ()\nA = environ['A']\n", {}),
     "a local variable": ("import os\ndef f(request):\n    os = request\n    return os.environ['A']\n", {}),
     "a lambda": ("from os import environ\nf = lambda environ: environ['A']\n", {}),
-    "another object's": ("A = request.environ['A']\nB = flask.request.environ.get('B')\n", {}),
+    "environ of another object": ("A = request.environ['A']\nB = flask.request.environ.get('B')\n", {}),
     "another getenv": ("def getenv(name): ...\nA = getenv('A')\n", {}),
     "os.environ": ("import os\nA = os.environ['A']\nB = os.environ.get('B')\n", {"A": True, "B": False}),
     "a new name for os": ("import os as system\nA = system.environ['A']\n", {"A": True}),
@@ -154,7 +154,7 @@ READS = {
     ),
     "another variable for it": ("import os\nenv = os.environ\nA = env['A']\n", {"A": True}),
     "a membership test": ("import os\nA = os.environ['A'] if 'A' in os.environ else 1\n", {"A": False}),
-    "a fault that is caught": (
+    "a handled KeyError": (
         "import os\ntry:\n    A = os.environ['A']\nexcept KeyError:\n    A = 1\n",
         {"A": False},
     ),

@@ -66,7 +66,7 @@ STARTS = {
         {"Dockerfile": "FROM x\nENV A=1 FLASK_APP=shop.web\nCMD flask run\n"},
         "shop.web:app",
     ),
-    "compose, a text": (
+    "compose, a string": (
         {"docker-compose.yml": "services:\n  web:\n    command: gunicorn shop.web:app -b :80\n"},
         "shop.web:app",
     ),
@@ -133,7 +133,7 @@ def test_gunicorn_configuration_gives_the_worker_class(tmp_path):
 CHAIN = "web: flask db upgrade; flask translate compile; gunicorn app:app\n"
 
 
-def test_procfile_commands_before_gunicorn_become_migrate_and_build(tmp_path):
+def test_commands_before_gunicorn_become_migrate_and_build(tmp_path):
     found = read_source(files(tmp_path, {"app.py": APP, "Procfile": CHAIN}))
     assert found.wsgi == "app:app", f"expected app:app, got {found.wsgi!r}"
     assert found.migrate == "flask db upgrade", f"expected flask db upgrade, got {found.migrate!r}"

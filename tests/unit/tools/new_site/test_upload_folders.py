@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from new_site_command import APP, FACTORY, command, files, read_source
 
-MAKES = (
+FACTORY_WITH = (
     "import os\nfrom flask import Flask\ndef create_app():\n"
     "    app = Flask(__name__)\n    {}\n    return app\n"
 )
-TUTORIAL = MAKES.format("os.makedirs(app.instance_path)").replace(
+TUTORIAL = FACTORY_WITH.format("os.makedirs(app.instance_path)").replace(
     "(__name__)", "(__name__, instance_relative_config=True)"
 )
-KEPT = "open(os.path.join(app.instance_path, 'x.json'))"
+INSTANCE_FILE = "open(os.path.join(app.instance_path, 'x.json'))"
 UPLOADS = {
     "a folder of pictures": ({"uploads/a.png": "x"}, ["uploads"]),
     "a package": ({"shop/uploads/__init__.py": "", "shop/__init__.py": FACTORY}, []),
@@ -27,7 +27,7 @@ UPLOADS = {
         {"app.py": "from flask import Flask\napp = Flask('app', instance_relative_config=True)\n"},
         ["instance"],
     ),
-    "a path in the instance folder": ({"shop/__init__.py": MAKES.format(KEPT)}, ["instance"]),
+    "a path in the instance folder": ({"shop/__init__.py": FACTORY_WITH.format(INSTANCE_FILE)}, ["instance"]),
     "SQLite of Flask-SQLAlchemy": (
         {
             "app.py": APP + "app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///shop.db'\n",
@@ -48,7 +48,7 @@ UPLOADS = {
         {"app.py": APP + "app.config['UPLOAD_FOLDER'] = 'media/pictures'\n"},
         ["media/pictures"],
     ),
-    "a folder beside a package's file": (
+    "a folder next to a package's file": (
         {
             "shop/__init__.py": FACTORY,
             "shop/config.py": "import os\nhere = os.path.dirname(__file__)\n"
@@ -56,12 +56,12 @@ UPLOADS = {
         },
         ["shop/static/pictures"],
     ),
-    "a folder beside the package": (
+    "a folder next to the package": (
         {"shop/config.py": "from pathlib import Path\nUPLOAD_DIR = Path(__file__).parent.parent / 'media'\n"},
         ["media"],
     ),
     "a folder in root_path": (
-        {"shop/__init__.py": MAKES.format("os.makedirs(os.path.join(app.root_path, 'files'))")},
+        {"shop/__init__.py": FACTORY_WITH.format("os.makedirs(os.path.join(app.root_path, 'files'))")},
         ["shop/files"],
     ),
     "SQLite by a constant": (
@@ -79,7 +79,7 @@ UPLOADS = {
         [],
     ),
     "a folder elsewhere": ({"app.py": APP + "import os\nos.makedirs('/tmp/x')\nos.makedirs('../x')\n"}, []),
-    "one in another": (
+    "a folder inside another one": (
         {"app.py": APP + "import os\nos.makedirs('uploads/a')\n", "uploads/x.png": "x"},
         ["uploads"],
     ),
