@@ -53,7 +53,7 @@ def created_certificates(resolved: Resolved, authority: str) -> list[dict[str, A
             "name": site["name"],
             "server_names": site["tls"]["names"],
             "authority": authority if site["tls"]["mode"] == "ca" else "",
-            "stands_in": site["tls"]["mode"] == "acme",
+            "temporary": site["tls"]["mode"] == "acme",
         }
         for site in resolved
         if site["tls"]["mode"] != "provided"

@@ -34,7 +34,7 @@ options:
       server_names: {description: The names of the certificate., type: list, elements: str, required: true}
       authority:
         {description: The certificate of the private CA in PEM; self-signed if empty., type: str, default: ""}
-      stands_in:
+      temporary:
         description: Whether any readable certificate is sufficient until an ACME CA has issued the first.
         type: bool
         default: false
@@ -68,7 +68,7 @@ def check(folder: Path, site: dict[str, Any], days: int) -> None:
         raise Due("it cannot be read") from None
     if public_key != certificate.public_key:
         raise Due("its key belongs to another certificate")
-    if site["stands_in"]:
+    if site["temporary"]:
         return
     if certificate.ends - time.time() < days * DAY:
         raise Due(f"it expires {iso(certificate.ends)}")
@@ -90,7 +90,7 @@ def main() -> None:
         "name": {"type": "str", "required": True},
         "server_names": {"type": "list", "elements": "str", "required": True},
         "authority": {"type": "str", "default": ""},
-        "stands_in": {"type": "bool", "default": False},
+        "temporary": {"type": "bool", "default": False},
     }
     module = AnsibleModule(
         argument_spec={

@@ -160,7 +160,7 @@ def test_cache_separates_similar_urls(visitor, suffixes):
 
 def run_curl(visitor, url: str, *arguments: str) -> str:
     """Request a URL without normalizing it, and return the body."""
-    address, port = visitor.place(443)
+    address, port = visitor.endpoint(443)
     command = ["curl", "-s", "--path-as-is", "--cacert", visitor.ca, "--max-time", "20"]
     command += ["--connect-to", f"::{address}:{port}", *arguments, url]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -175,7 +175,7 @@ def run_curl(visitor, url: str, *arguments: str) -> str:
         {"Host": "mirror.test."},
         {"X-Forwarded-Host": "evil.test"},
         {"X-Forwarded-Scheme": "http"},
-        {"X-Original-URL": "/say/evil"},
+        {"X-Original-URL": "/page/evil"},
         {"Forwarded": "host=evil.test"},
     ],
     ids=str,
@@ -198,7 +198,7 @@ def test_cache_stores_no_response_to_get_with_body(visitor, version, length):
 
 
 def test_cache_skips_excepted_paths(visitor):
-    for path in ("/say/form", "/say/formular", "/say/%66orm", "/healthz", "/health%7a"):
+    for path in ("/page/form", "/page/formular", "/page/%66orm", "/healthz", "/health%7a"):
         got = {run_curl(visitor, MIRROR + path) for _ in range(2)}
         assert len(got) == 2, f"{path}: expected two different pages, got {got}"
 

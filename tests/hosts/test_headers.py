@@ -59,9 +59,9 @@ def test_headers_default_for_site_without_settings(visitor, path):
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/say/a", 200),
-        ("/say/a?status=404", 404),
-        ("/say/a?status=500", 500),
+        ("/page/a", 200),
+        ("/page/a?status=404", 404),
+        ("/page/a?status=500", 500),
         ("/static/style.css", 200),
         ("/static/nowhere.css", 404),
         ("/with", 308),
@@ -75,8 +75,8 @@ def test_headers_changed_and_removed_by_site(visitor, path, status):
 
 
 def test_headers_same_in_responses_of_nginx(visitor):
-    assert_headers(visitor.post(f"{MIRROR}/say/a", {"a": "x" * 1_100_000}), MIRROR_HEADERS)
-    redirect = visitor.get("https://www.mirror.test/say/a")
+    assert_headers(visitor.post(f"{MIRROR}/page/a", {"a": "x" * 1_100_000}), MIRROR_HEADERS)
+    redirect = visitor.get("https://www.mirror.test/page/a")
     assert redirect.status_code == 308
     assert_headers(redirect, MIRROR_HEADERS)
 
@@ -90,16 +90,16 @@ def test_headers_same_in_304_of_static_file(visitor):
 
 @pytest.mark.parametrize("name", [name for name in MIRROR_HEADERS if name != "X-Robots-Tag"])
 def test_headers_of_application_replace_defaults(visitor, name):
-    response = visitor.get(f"{MIRROR}/say/a", params={"h": f"{name}:its own"})
+    response = visitor.get(f"{MIRROR}/page/a", params={"h": f"{name}:its own"})
     assert_headers(response, MIRROR_HEADERS | {name: "its own"})
 
 
 def test_headers_application_cannot_allow_indexing_of_lab(visitor):
-    assert_headers(visitor.get(f"{MIRROR}/say/a", params={"h": "X-Robots-Tag:all"}), MIRROR_HEADERS)
+    assert_headers(visitor.get(f"{MIRROR}/page/a", params={"h": "X-Robots-Tag:all"}), MIRROR_HEADERS)
 
 
 def test_server_header_has_no_version(visitor):
-    for path in ("/say/a", "/static/style.css"):
+    for path in ("/page/a", "/static/style.css"):
         assert headers(visitor.get(MIRROR + path))["server"] == ["nginx"]
 
 
@@ -136,7 +136,7 @@ def forwarded_headers(visitor, headers: dict[str, str]) -> dict[str, list[str]]:
 @pytest.fixture
 def own_address(visitor) -> str:
     """Return the address of this machine in connections to the host."""
-    with socket.create_connection(visitor.place(443), 10) as connection:
+    with socket.create_connection(visitor.endpoint(443), 10) as connection:
         return connection.getsockname()[0]
 
 
@@ -234,7 +234,7 @@ def test_access_log_is_rotated(host):
 
 def test_request_without_hostname_gets_no_response(host, visitor):
     for version in (b"GET / HTTP/1.0\r\n\r\n", b"GET /\r\n\r\n"):
-        with socket.create_connection(visitor.place(80), 10) as plain:
+        with socket.create_connection(visitor.endpoint(80), 10) as plain:
             plain.sendall(version)
             try:
                 got = plain.recv(1000)

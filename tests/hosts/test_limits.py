@@ -28,7 +28,7 @@ LIMITS = {"rate": 2, "burst": 6, "connections": 4}
 def test_large_body_is_rejected_before_upload(visitor):
     with visitor.handshake("mirror.test") as connection:
         connection.sendall(
-            b"POST /say/a HTTP/1.1\r\nHost: mirror.test\r\nContent-Length: 999999999\r\n\r\nbegin"
+            b"POST /page/a HTTP/1.1\r\nHost: mirror.test\r\nContent-Length: 999999999\r\n\r\nbegin"
         )
         got = connection.recv(1000)
     assert got.startswith(b"HTTP/1.1 413 "), f"expected 413 before the body is complete, got {got[:100]!r}"
@@ -52,7 +52,7 @@ def test_large_headers_are_rejected(visitor, line, headers, status):
     "start",
     [
         b"GET / HTTP/1.1\r\nHost: mirror.test\r\nX-Slow: ",
-        b"POST /say/a HTTP/1.1\r\nHost: mirror.test\r\nContent-Length: 1000\r\n\r\nbegin",
+        b"POST /page/a HTTP/1.1\r\nHost: mirror.test\r\nContent-Length: 1000\r\n\r\nbegin",
     ],
     ids=["headers", "body"],
 )
@@ -152,19 +152,19 @@ def test_client_address_behind_proxies_cannot_be_forged(proxy, forwarded_for, ex
 
 def test_rate_limit_counts_each_client_behind_proxy(proxy):
     with ThreadPoolExecutor(12) as pool:
-        got = list(pool.map(lambda _: proxy.get("/say/a", "203.0.113.10").status_code, range(30)))
+        got = list(pool.map(lambda _: proxy.get("/page/a", "203.0.113.10").status_code, range(30)))
         assert got.count(429) > 5 and 200 in got, f"expected 200, and 429 more than 5 times; got {got}"
         response = next(
             response
-            for response in pool.map(lambda _: proxy.get("/say/a", "203.0.113.10"), range(20))
+            for response in pool.map(lambda _: proxy.get("/page/a", "203.0.113.10"), range(20))
             if response.status_code == 429
         )
         assert response.headers["Retry-After"] == "2" and response.headers["X-Frame-Options"] == "DENY"
         # Addresses that the client forges do not count as other clients.
         forged = [f"203.0.113.{number}, 203.0.113.10" for number in range(100, 130)]
-        got = list(pool.map(lambda addresses: proxy.get("/say/a", addresses).status_code, forged))
+        got = list(pool.map(lambda addresses: proxy.get("/page/a", addresses).status_code, forged))
         assert got.count(429) > 5, f"forged addresses: expected 429 more than 5 times, got {got}"
-    other = proxy.get("/say/a", "203.0.113.11").status_code
+    other = proxy.get("/page/a", "203.0.113.11").status_code
     assert other == 200, f"expected 200 for another client, got {other}"
 
 
@@ -172,17 +172,17 @@ def test_rate_limit_counts_ipv6_network_as_one_client(proxy):
     for form in ("2001:db8:1:2::{:x}", "2001:db8:1::{:x}", "2001:db8::{:x}", "2001:db8:1:2:3:4:5:{:x}"):
         addresses = [form.format(number) for number in range(1, 31)]
         with ThreadPoolExecutor(12) as pool:
-            got = list(pool.map(lambda address: proxy.get("/say/a", address).status_code, addresses))
+            got = list(pool.map(lambda address: proxy.get("/page/a", address).status_code, addresses))
         assert got.count(429) > 5, f"{form}: expected 429 more than 5 times, got {got}"
     with ThreadPoolExecutor(12) as pool:
         others = [f"2001:db8:{number:x}:1::1" for number in range(100, 130)]
-        got = list(pool.map(lambda address: proxy.get("/say/a", address).status_code, others))
+        got = list(pool.map(lambda address: proxy.get("/page/a", address).status_code, others))
     assert set(got) == {200}, f"expected 200 for clients of different networks, got {got}"
 
 
 def test_rate_limit_exempts_static_files_and_admin_networks(proxy):
     with ThreadPoolExecutor(12) as pool:
-        for address, path in (("203.0.113.20", "/static/style.css"), ("127.0.0.1", "/say/a")):
+        for address, path in (("203.0.113.20", "/static/style.css"), ("127.0.0.1", "/page/a")):
             got = set(pool.map(lambda _, a=address, p=path: proxy.get(p, a).status_code, range(40)))
             assert got == {200}, f"{path} from {address}: expected 200 only, got {got}"
 
@@ -192,16 +192,16 @@ def test_basic_auth_without_password_is_rejected(proxy, visitor):
     wrong = base64.b64encode(b"ada:wrong").decode()
     for number, (path, headers, expected) in enumerate(
         [
-            ("/say/a", {}, 401),
+            ("/page/a", {}, 401),
             ("/static/style.css", {}, 401),
             ("/nowhere", {}, 401),
-            ("/say/a", {"Authorization": f"Basic {wrong}"}, 401),
-            ("/say/a", {"Authorization": f"Bearer {right}"}, 401),
-            ("/say/a", {"Authorization": f"Basic {right}"}, 200),
+            ("/page/a", {"Authorization": f"Basic {wrong}"}, 401),
+            ("/page/a", {"Authorization": f"Bearer {right}"}, 401),
+            ("/page/a", {"Authorization": f"Basic {right}"}, 200),
             ("/healthz", {}, 200),
             ("//healthz", {}, 200),
             ("/healthz/", {}, 401),
-            ("/healthz/../say/a", {}, 401),
+            ("/healthz/../page/a", {}, 401),
             ("/.decanter/error.html", {}, 404),
         ]
     ):
@@ -216,7 +216,7 @@ def test_basic_auth_without_password_is_rejected(proxy, visitor):
 
 
 def test_basic_auth_password_is_not_forwarded(proxy):
-    page = json.loads(proxy.get("/say/a", "203.0.113.90").text)
+    page = json.loads(proxy.get("/page/a", "203.0.113.90").text)
     assert page["password"] == "", "expected the application to receive no password"
 
 

@@ -34,12 +34,12 @@ def mirror_in_maintenance(maintenance) -> Iterator[None]:
 
 def test_site_in_maintenance_sends_503_and_its_own_page(mirror_in_maintenance, visitor):
     for method in ("GET", "HEAD", "POST", "DELETE"):
-        response = visitor.session.request(method, f"{MIRROR}/say/a", timeout=20)
+        response = visitor.session.request(method, f"{MIRROR}/page/a", timeout=20)
         assert response.status_code == 503, f"expected 503 for {method}, got {response.status_code}"
         assert response.headers["Retry-After"] == "120", response.headers
         assert method == "HEAD" or "being polished" in response.text, response.text
     assert response.headers["X-Frame-Options"] == "DENY"
-    response = visitor.get(f"{MIRROR}/say/a", headers={"Accept": "application/json"})
+    response = visitor.get(f"{MIRROR}/page/a", headers={"Accept": "application/json"})
     assert (response.status_code, response.json()) == (503, {"error": "Closed for maintenance"})
     assert visitor.get(f"{MIRROR}/static/style.css").status_code == 503
 
@@ -50,7 +50,7 @@ def test_maintenance_exempts_other_sites_health_check_and_admins(mirror_in_maint
     assert response.status_code == 200 and response.headers["X-Release"], (
         "expected the response of the health check"
     )
-    for path in ("/healthz/", "/healthz/../say/a", "//healthz/..%2fsay/a", "/.decanter/maintenance.html"):
+    for path in ("/healthz/", "/healthz/../page/a", "//healthz/..%2fsay/a", "/.decanter/maintenance.html"):
         got = visitor.get(MIRROR + path).status_code
         assert got in (404, 503), f"{path}: expected 404 or 503, got {got}"
     # The default of nginx_admin_networks contains the loopback addresses.
@@ -58,7 +58,7 @@ def test_maintenance_exempts_other_sites_health_check_and_admins(mirror_in_maint
 import socket, ssl
 plain = socket.create_connection(("127.0.0.1", 443))
 connection = ssl._create_unverified_context().wrap_socket(plain, server_hostname="mirror.test")
-connection.sendall(b"GET /say/a HTTP/1.1\\r\\nHost: mirror.test\\r\\nConnection: close\\r\\n\\r\\n")
+connection.sendall(b"GET /page/a HTTP/1.1\\r\\nHost: mirror.test\\r\\nConnection: close\\r\\n\\r\\n")
 print(connection.recv(100).split()[1].decode())
 """
     assert host.check_output("python3 -c %s", client) == "200", "expected 200 for an administrator"
@@ -103,7 +103,7 @@ def test_stopped_application_sends_502_and_page_of_site(host, visitor):
         host.check_output(f"systemctl stop {units}")
         try:
             for method in ("GET", "POST"):
-                response = visitor.session.request(method, f"{MIRROR}/say/down", timeout=20)
+                response = visitor.session.request(method, f"{MIRROR}/page/down", timeout=20)
                 got = (
                     response.status_code,
                     response.headers.get("Retry-After"),
@@ -113,7 +113,7 @@ def test_stopped_application_sends_502_and_page_of_site(host, visitor):
                     f"{method}: expected 502, Retry-After and X-Frame-Options, got {got}"
                 )
                 assert "The mirror is broken" in response.text, response.text
-            response = visitor.get(f"{MIRROR}/say/down", headers={"Accept": "application/problem+json"})
+            response = visitor.get(f"{MIRROR}/page/down", headers={"Accept": "application/problem+json"})
             assert (response.status_code, response.json()) == (502, {"error": "No answer just now"})
             assert visitor.get(f"{MIRROR}/static/style.css").status_code == 200, "expected static files"
         finally:
@@ -122,5 +122,5 @@ def test_stopped_application_sends_502_and_page_of_site(host, visitor):
 
 def test_error_page_of_the_application_is_unchanged(visitor):
     for status in (500, 502, 503, 504, 404):
-        response = visitor.get(f"{MIRROR}/say/own", params={"status": status})
+        response = visitor.get(f"{MIRROR}/page/own", params={"status": status})
         assert response.status_code == status and "number" in response.text, response.text

@@ -98,7 +98,7 @@ def test_other_names_are_redirected_to_canonical_name(visitor, variables):
 
 
 def test_unknown_name_gets_no_response(visitor, variables):
-    with socket.create_connection(visitor.place(80), 10) as plain:
+    with socket.create_connection(visitor.endpoint(80), 10) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: unknown.test\r\nConnection: close\r\n\r\n")
         got = receive(plain)
     assert got == b"", f"expected no response to an unknown Host, got {got!r}"

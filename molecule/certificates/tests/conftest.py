@@ -82,7 +82,7 @@ def certificate(visitor) -> Callable[[str], x509.Certificate]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with (
-            socket.create_connection(visitor.place(443), 10) as plain,
+            socket.create_connection(visitor.endpoint(443), 10) as plain,
             context.wrap_socket(plain, server_hostname=name) as connection,
         ):
             return x509.load_der_x509_certificate(connection.getpeercert(True))

@@ -154,12 +154,12 @@ class HarbourLoad(LoadGenerator):
     def connect(self) -> Connections:
         return Connections(self.balancer)
 
-    def ask(self, connection: Connections, known: Any, count: int, posted: str) -> tuple[int, str, bool]:
+    def send(self, connection: Connections, session: Any, count: int, posted: str) -> tuple[int, str, bool]:
         return connection.request(self.paths[count % len(self.paths)], "198.18.0.7")
 
     def first_response(self, host: str) -> float | None:
         """Return the time of a host's first good response."""
-        return min((one.answered for one in self.answers if one.good and one.by == host), default=None)
+        return min((one.received for one in self.results if one.good and one.server == host), default=None)
 
 
 def wait_until(condition: Any, seconds: float) -> float:

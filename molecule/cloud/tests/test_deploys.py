@@ -16,8 +16,8 @@ def test_deploy_drains_each_host_and_loses_no_request(balancer, deploy, listing,
         assert_succeeded(deploy())
     after = [live(host) for host in ("web1", "web2")]
     assert len(set(after)) == 1 and after[0] != before, f"expected one new release on both, got {after}"
-    assert len(load.answers) > 200 and not load.lost, (
-        f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert len(load.results) > 200 and not load.lost, (
+        f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     )
     got = target_events(start)
     expected = [f"{host} {event}" for host in ("web1", "web2") for event in ("out", "in", "healthy")]

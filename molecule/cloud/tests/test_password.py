@@ -31,8 +31,8 @@ def test_change_of_database_password_loses_no_request(inventory, sites, balancer
         assert old == "0", f"expected the old password to be discarded, got {old}"
     finally:
         assert_succeeded(run_playbook("site.yml", inventory))
-    assert len(load.answers) > 200 and not load.lost, (
-        f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert len(load.results) > 200 and not load.lost, (
+        f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     )
     got = run_on("rds", *login, check=False)
     assert got == "", f"expected no login with the replaced password, got {got}"

@@ -44,7 +44,7 @@ class WhoamiLoad(LoadGenerator):
 
     name: str = "whoami.test"
 
-    def ask(self, connection: Connection, known: Any, count: int, posted: str) -> tuple[int, str, bool]:
+    def send(self, connection: Connection, session: Any, count: int, posted: str) -> tuple[int, str, bool]:
         connection.request("POST" if posted else "GET", "/", body=posted or None)
         response = connection.getresponse()
         body = response.read()
@@ -53,7 +53,7 @@ class WhoamiLoad(LoadGenerator):
 
     def hosts(self, since: float = 0.0, until: float = float("inf")) -> set[str]:
         """Return the hosts that answered requests sent in a span of time."""
-        return {one.by for one in self.answers if one.good and since < one.asked < until}
+        return {one.server for one in self.results if one.good and since < one.sent < until}
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def addresses(hosts) -> dict[str, str]:
 
 @pytest.fixture
 def generate_load(visitor) -> Callable[..., WhoamiLoad]:
-    return lambda **options: WhoamiLoad(visitor.place(443), visitor.ca, **options)
+    return lambda **options: WhoamiLoad(visitor.endpoint(443), visitor.ca, **options)
 
 
 @pytest.fixture

@@ -52,9 +52,9 @@ def test_member_out_and_in_loses_no_request(generate_load, set_member, get_host,
             served_by[name] = load.hosts(start, time.time())
             assert active_members() == {"web1", "web2"} - {name}
             set_member(name, "in")
-    assert not load.lost, f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert not load.lost, f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     assert served_by == {"web1": {"web2"}, "web2": {"web1"}}, served_by
-    sent, stored = [one.posted for one in load.answers if one.posted], stored_posts(get_host, load.mark)
+    sent, stored = [one.posted for one in load.results if one.posted], stored_posts(get_host, load.mark)
     assert sorted(stored) == sorted(sent), f"expected each of {len(sent)} posts once, got {len(stored)}"
 
 
@@ -110,7 +110,7 @@ def test_unhealthy_member_is_out_until_it_is_healthy(host, get_host, generate_lo
             web2.check_output("systemctl start " + " ".join(units))
         wait_until(lambda: active_members() == {"web1", "web2"}, 10)
         time.sleep(1)
-    late = [one for one in load.lost if not start <= one.asked <= out]
+    late = [one for one in load.lost if not start <= one.sent <= out]
     assert not late, f"expected lost requests only until web2 was out, got {late[:5]}"
     assert out - start < 6, f"expected web2 to be out within 6 s, got {out - start:.1f} s"
     assert load.hosts(out, after) == {"web1"}
@@ -131,12 +131,12 @@ def test_killed_member_loses_only_requests_in_flight(podman, generate_load, get_
         wait_until(lambda: active_members() == {"web1", "web2"}, 60)
         back = time.time()
         wait_until(lambda: "web2" in load.hosts(back), 10)
-    late = [one for one in load.lost if one.asked > killed + 0.5]
+    late = [one for one in load.lost if one.sent > killed + 0.5]
     assert not late, f"expected no lost request after the kill, got {late[:5]}"
     assert len(load.lost) <= 12, f"expected at most one lost request per connection, got {len(load.lost)}"
-    slowest = max(one.answered - one.asked for one in load.answers if one.good)
+    slowest = max(one.received - one.sent for one in load.results if one.good)
     assert slowest < 8, f"expected responses within 8 s, got {slowest:.1f} s"
-    sent = [one.posted for one in load.answers if one.posted and one.status == 200]
+    sent = [one.posted for one in load.results if one.posted and one.status == 200]
     stored = stored_posts(get_host, load.mark)
     assert set(sent) <= set(stored) and len(stored) == len(set(stored)), "expected each post once"
 
@@ -256,6 +256,6 @@ def test_passthrough_keeps_tls_and_client_address(
         for name in ("web1", "web2"):
             set_member(name, "out", "-e", "balancer_drain_seconds=1")
             set_member(name, "in")
-    assert not load.lost, f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert not load.lost, f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     state = json.loads(host.check_output(f"sudo cat {RUN}/state.json"))
     assert {name: one["fault"] for name, one in state["sites"]["whoami"].items()} == {"web1": "", "web2": ""}

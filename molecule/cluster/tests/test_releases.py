@@ -53,10 +53,10 @@ def test_deploy_and_rollback_lose_no_request(generate_load, source, run, live, g
         assert_succeeded(run("rollback.yml", "-e", "site=whoami"))
     assert len(set(after)) == 1 and after[0] not in before, f"expected one new release on both, got {after}"
     assert live() == before, f"expected {before} to be live again, got {live()}"
-    assert len(load.answers) > 400 and not load.lost, (
-        f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert len(load.results) > 400 and not load.lost, (
+        f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     )
-    sent, stored = [one.posted for one in load.answers if one.posted], stored_posts(get_host, load.mark)
+    sent, stored = [one.posted for one in load.results if one.posted], stored_posts(get_host, load.mark)
     assert sorted(stored) == sorted(sent), f"expected each of {len(sent)} posts once, got {len(stored)}"
     log = host.check_output("sudo journalctl -u decanter-balancer -o cat --since @%s", f"{start:.0f}")
     events = re.findall(r"whoami: (web\d is (?:out|in))", log)
@@ -75,7 +75,7 @@ def test_deploy_stops_at_first_unhealthy_host(generate_load, source, deploy, liv
     output = process.stdout + process.stderr
     assert process.returncode != 0 and "it was not healthy within 3 s: 500" in output, output
     assert live() == before, f"expected {before} to stay live, got {live()}"
-    assert not load.lost, f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert not load.lost, f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     assert load.hosts(end) == set(WEB), "expected responses of both hosts"
     logs = {name: get_host(name).run("tail -1 /var/log/decanter/whoami.log").stdout for name in WEB}
     assert " failed " in logs["web1"], f"expected the failure in the log of web1, got {logs['web1']}"

@@ -163,8 +163,8 @@ def test_failure_on_second_host_switches_first_host_back(
         web2="failed: it did not go live, it was not healthy within 3 s: 500",
     )
     assert live() == before, f"expected {before} to be live again, got {live()}"
-    assert len(load.answers) > 100 and not load.lost, (
-        f"expected no lost request of {len(load.answers)}, got {load.lost[:5]}"
+    assert len(load.results) > 100 and not load.lost, (
+        f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     )
     log = get_host("web1").check_output("tail -2 /var/log/decanter/whoami.log").splitlines()
     assert " live " in log[0] and " failed " in log[1], f"expected a live, then failed release, got {log}"

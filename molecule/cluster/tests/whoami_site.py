@@ -22,7 +22,7 @@ def request_whoami(visitor: Any, **headers: str) -> dict[str, Any]:
 
 def own_address(visitor: Any) -> str:
     """Return the address from which the controller connects to the balancer."""
-    with socket.create_connection(visitor.place(443), 5) as connection:
+    with socket.create_connection(visitor.endpoint(443), 5) as connection:
         return connection.getsockname()[0]
 
 
@@ -40,7 +40,7 @@ def served_certificate(visitor: Any) -> x509.Certificate:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(visitor.place(443), 5) as plain,
+        socket.create_connection(visitor.endpoint(443), 5) as plain,
         context.wrap_socket(plain, server_hostname="www.signed.test") as connection,
     ):
         return x509.load_der_x509_certificate(connection.getpeercert(True))

@@ -22,7 +22,7 @@ def request_headers():
     return response
 
 
-@app.route("/say/<path:name>", methods=["GET", "HEAD", "POST", "PUT", "PROPFIND"])
+@app.route("/page/<path:name>", methods=["GET", "HEAD", "POST", "PUT", "PROPFIND"])
 def respond(name):
     """Return a page for one client: h=Name:value adds a header, status replaces 200, seconds is a delay."""
     time.sleep(float(request.args.get("seconds", 0)))

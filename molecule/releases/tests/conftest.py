@@ -45,7 +45,7 @@ class HarbourLoad(LoadGenerator):
     mark: str = field(default_factory=lambda: f"load {secrets.token_hex(4)}")
     paths: tuple[str, ...] = ("/listings/", "/")
 
-    def begin(self, connection: Connection) -> dict[str, str]:
+    def prepare(self, connection: Connection) -> dict[str, str]:
         return self.form(connection) if self.posting else {}
 
     def form(self, connection: Connection) -> dict[str, str]:
@@ -57,15 +57,15 @@ class HarbourLoad(LoadGenerator):
         cookie = response.headers["Set-Cookie"].split(";")[0]
         return {"token": re.search(r'name="csrf_token"[^>]*value="([^"]+)"', body)[1], "cookie": cookie}
 
-    def ask(
-        self, connection: Connection, known: dict[str, str], count: int, posted: str
+    def send(
+        self, connection: Connection, session: dict[str, str], count: int, posted: str
     ) -> tuple[int, str, bool]:
         if posted:
-            data = urlencode({**HOME, "title": posted, "csrf_token": known["token"]})
+            data = urlencode({**HOME, "title": posted, "csrf_token": session["token"]})
             headers = {
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Referer": f"https://{self.name}/",
-                "Cookie": known["cookie"],
+                "Cookie": session["cookie"],
             }
             connection.request("POST", "/submit", data, headers)
         else:
@@ -73,14 +73,14 @@ class HarbourLoad(LoadGenerator):
         response = connection.getresponse()
         response.read()
         if posted and "Set-Cookie" in response.headers:  # the cookie contains the last reference
-            known["cookie"] = response.headers["Set-Cookie"].split(";")[0]
+            session["cookie"] = response.headers["Set-Cookie"].split(";")[0]
         good = response.status == (303 if posted else 200)
         return response.status, response.headers.get("X-Release") or "", good
 
 
 @pytest.fixture
 def load_generator(visitor, sql) -> Iterator[Callable[..., HarbourLoad]]:
-    yield lambda **options: HarbourLoad(visitor.place(443), visitor.ca, **options)
+    yield lambda **options: HarbourLoad(visitor.endpoint(443), visitor.ca, **options)
     sql("harbour", "DELETE FROM listings WHERE title LIKE 'load %'")
 
 

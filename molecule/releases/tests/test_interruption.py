@@ -118,7 +118,7 @@ def test_run_killed_at_a_critical_moment_loses_no_request(
         assert_next_run_completes(play, target_sites)
     if "migration" in moment:
         sql("harbour", f"UPDATE alembic_version SET version_num = '{HEAD}'")
-    assert not load.lost, f"expected no lost request, got {load.lost[:3]} of {len(load.answers)}"
+    assert not load.lost, f"expected no lost request, got {load.lost[:3]} of {len(load.results)}"
 
 
 def test_runs_killed_at_random_leave_the_same_state(

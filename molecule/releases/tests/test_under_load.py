@@ -75,7 +75,7 @@ BROKEN = {
 
 def test_deploys_under_load_lose_no_request(host, load_generator, source, run, live, sql, record_property):
     """Deploy good releases and one of each broken kind, and roll back, under a steady load."""
-    good, results = [live()], {}
+    good, runs = [live()], {}
     unhealthy: set[str] = set()  # responses may come from these, too
     with load_generator() as load:
         for number in range(DEPLOYS):
@@ -94,7 +94,7 @@ def test_deploys_under_load_lose_no_request(host, load_generator, source, run, l
             before = (source.folder / path).read_text() if (source.folder / path).exists() else None
             source.write(path, (before or "") + text)
             result = run("deploy.yml", "-e", "site=harbour", health={"path": "/readyz", "timeout": 6})
-            results[kind] = (result, live(), newest(host))
+            runs[kind] = (result, live(), newest(host))
             if before is None:
                 (source.folder / path).unlink()
             else:
@@ -105,10 +105,10 @@ def test_deploys_under_load_lose_no_request(host, load_generator, source, run, l
         result = run("rollback.yml", "-e", "site=harbour")
         assert result.returncode == 0, result.stdout + result.stderr
         rollback_target = live()
-        while len(load.answers) < REQUESTS:
+        while len(load.results) < REQUESTS:
             time.sleep(1)
 
-    for kind, (result, still, record) in results.items():
+    for kind, (result, still, record) in runs.items():
         output = result.stdout + result.stderr
         assert result.returncode != 0, f"release that {kind}: expected a failed run, got {output}"
         assert BROKEN[kind][1] in output, f"release that {kind}: expected {BROKEN[kind][1]!r}, got {output}"
@@ -116,12 +116,12 @@ def test_deploys_under_load_lose_no_request(host, load_generator, source, run, l
         assert record["state"] == "failed", f"release that {kind}: expected the state failed, got {record}"
     assert rollback_target == good[-2], f"expected a rollback to {good[-2]}, got {rollback_target}"
 
-    answers = load.answers
-    assert not load.lost, f"expected no lost request of {len(answers)}, got {load.lost[:5]}"
-    unexpected = [answer for answer in answers if answer.by not in {*good, *unhealthy}]
+    results = load.results
+    assert not load.lost, f"expected no lost request of {len(results)}, got {load.lost[:5]}"
+    unexpected = [result for result in results if result.server not in {*good, *unhealthy}]
     assert not unexpected, f"expected responses of releases that were live, got {unexpected[:5]}"
-    posted = {answer.posted for answer in answers if answer.posted}
-    share = len(posted) / len(answers)
+    posted = {result.posted for result in results if result.posted}
+    share = len(posted) / len(results)
     assert 0.3 < share < 0.36, f"expected a third of the requests to post, got {share:.2f}"
     stored = listings(load, sql)
     missing = posted - stored.keys()
@@ -129,9 +129,9 @@ def test_deploys_under_load_lose_no_request(host, load_generator, source, run, l
     assert not missing and not doubled and len(stored) == len(posted), (
         f"expected each of {len(posted)} listings once, got {len(missing)} missing, {doubled} doubled"
     )
-    latencies = sorted(answer.answered - answer.asked for answer in answers)
+    latencies = sorted(result.received - result.sent for result in results)
     report = {
-        "requests": len(answers),
+        "requests": len(results),
         "posts": len(posted),
         "failed": len(load.lost),
         "deploys": len(good) - 1,
@@ -165,9 +165,9 @@ def test_killed_worker_loses_only_posts_in_flight(host, load_generator, sql):
             host.check_output("kill -9 %s", worker)
         killed = time.time()
         time.sleep(5)
-    in_flight = [answer for answer in load.lost if answer.asked <= killed <= answer.answered + 0.1]
+    in_flight = [result for result in load.lost if result.sent <= killed <= result.received + 0.1]
     assert load.lost == in_flight, f"expected only requests in flight to fail, got {load.lost}"
-    lost_reads = [answer for answer in load.lost if not answer.posted]
+    lost_reads = [result for result in load.lost if not result.posted]
     assert not lost_reads, f"expected nginx to repeat idempotent requests, got {lost_reads}"
     assert_stored_once(load, sql)
 
@@ -180,11 +180,11 @@ def test_requests_wait_for_a_killed_gunicorn_master(host, load_generator, sql):
             host.check_output("systemctl kill --kill-who=main --signal=KILL %s", unit)
         killed = time.time()
         time.sleep(6)
-    lost = [answer for answer in load.lost if answer.asked > killed + 0.2]
+    lost = [result for result in load.lost if result.sent > killed + 0.2]
     assert not lost, f"expected requests to wait for the new master, got {lost}"
-    lost_reads = [answer for answer in load.lost if not answer.posted]
+    lost_reads = [result for result in load.lost if not result.posted]
     assert not lost_reads, f"expected nginx to repeat idempotent requests, got {lost_reads}"
-    first = min(a.answered for a in load.answers if a.good and a.asked > killed + 0.2)
+    first = min(a.received for a in load.results if a.good and a.sent > killed + 0.2)
     assert first - killed < 3, f"expected the application back within 3 s, got {first - killed:.1f}"
     assert_stored_once(load, sql)
 
@@ -203,7 +203,7 @@ def live_instance(host) -> str:
 def assert_stored_once(load, sql) -> None:
     """Raise if an accepted listing is missing, or if any listing is stored twice."""
     stored = listings(load, sql)
-    accepted = {answer.posted for answer in load.answers if answer.posted and answer.good}
+    accepted = {result.posted for result in load.results if result.posted and result.good}
     assert accepted <= stored.keys(), (
         f"expected every accepted listing, got {accepted - stored.keys()} missing"
     )

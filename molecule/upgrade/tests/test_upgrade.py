@@ -32,7 +32,7 @@ class HarbourLoad(LoadGenerator):
     name: str = "harbour.test"
     posting: bool = False
 
-    def ask(self, connection: Connection, known: None, count: int, posted: str) -> tuple[int, str, bool]:
+    def send(self, connection: Connection, session: None, count: int, posted: str) -> tuple[int, str, bool]:
         connection.request("GET", ("/listings/", "/", "/static/style.css")[count % 3])
         response = connection.getresponse()
         response.read()
@@ -59,11 +59,11 @@ def test_check_shows_only_necessary_changes(play, sites):
 
 def test_upgrade_loses_no_request(host, visitor, play, sites):
     before = live_release(host)
-    with HarbourLoad(visitor.place(443), visitor.ca) as load:
+    with HarbourLoad(visitor.endpoint(443), visitor.ca) as load:
         result = play("site.yml", sites)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len(load.answers) > 500, f"expected more than 500 requests, got {len(load.answers)}"
-    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.answers)}"
+    assert len(load.results) > 500, f"expected more than 500 requests, got {len(load.results)}"
+    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.results)}"
     after = live_release(host)
     assert after != before, f"expected a release of the new version, got {after} as before"
 
@@ -76,11 +76,11 @@ def test_second_converge_changes_nothing(play, sites):
 
 def test_rollback_to_the_release_of_the_old_version(host, visitor, play, sites):
     after = live_release(host)
-    with HarbourLoad(visitor.place(443), visitor.ca) as load:
+    with HarbourLoad(visitor.endpoint(443), visitor.ca) as load:
         result = play("rollback.yml", sites, "-e", "site=harbour")
         assert result.returncode == 0, result.stdout + result.stderr
         assert live_release(host) < after, f"expected an earlier release than {after}"
         result = play("deploy.yml", sites, "-e", "site=harbour")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.answers)}"
+    assert not load.lost, f"expected no lost request, got {load.lost[:5]} of {len(load.results)}"
     assert live_release(host) == after, f"expected {after} again, got {live_release(host)}"

@@ -81,7 +81,7 @@ def test_a_check_without_lists_asks_nobody_and_fails_at_nothing(run, lines, aske
     assert (result, len(calls)) == ({"changed": True, "missing": ["nginx"]}, asked), calls
 
 
-def test_a_package_is_not_needed_where_something_stands_in_for_it(run, tmp_path):
+def test_a_package_is_not_needed_where_something_temporary_for_it(run, tmp_path):
     """The command is the shell's own: what it finds, dpkg need not know."""
     (tmp_path / "it's 3.12/bin").mkdir(parents=True)
     program = tmp_path / "it's 3.12/bin/python3.12"

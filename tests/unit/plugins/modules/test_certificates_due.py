@@ -84,8 +84,8 @@ def write(tmp_path):
 def due(tmp_path):
     """Why the certificate of site a has to be made anew; nothing when it will do."""
 
-    def ask(names: list[str] | None = None, authority: str = "", stands_in: bool = False) -> str | None:
-        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "stands_in": stands_in}
+    def ask(names: list[str] | None = None, authority: str = "", temporary: bool = False) -> str | None:
+        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "temporary": temporary}
         got = []
         for check in (True, False):
             done = run_module("certificates_due", directory=str(tmp_path), sites=[site], days=30, check=check)
@@ -158,13 +158,13 @@ def test_one_that_should_be_signed_by_itself(write, due, authority):
     assert due() == "it is not self-signed"
 
 
-def test_one_that_stands_in_has_only_to_be_there(write, due, authority, tmp_path):
+def test_one_that_temporary_has_only_to_be_there(write, due, authority, tmp_path):
     write(by=authority, days=-1, names=["b.test"])
-    assert due(stands_in=True) is None, "expected nothing to take the place of another authority's"
+    assert due(temporary=True) is None, "expected nothing to take the place of another authority's"
     write(key=new_key())
-    assert due(stands_in=True) == "its key belongs to another certificate"
+    assert due(temporary=True) == "its key belongs to another certificate"
     (tmp_path / "a/fullchain.pem").unlink()
-    assert due(stands_in=True) == "it does not exist"
+    assert due(temporary=True) == "it does not exist"
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def monitored(*sites, profile="", key_type="ecdsa"):
 
 def test_acme_site_has_its_own_profile_or_the_default():
     site = resolved(tls={"mode": "acme", "profile": "shortlived"})
-    assert certificates.created_certificates([site], "")[0]["stands_in"] is True
+    assert certificates.created_certificates([site], "")[0]["temporary"] is True
     (got,) = monitored(site, profile="tlsserver")
     assert (got["mode"], got["profile"], got["key_type"]) == ("acme", "shortlived", "ecdsa"), got
     (got,) = monitored(resolved(tls={"mode": "acme"}), profile="tlsserver", key_type="rsa")
