@@ -15,7 +15,7 @@ from tools.library import ROOT
 
 # A pattern, and what to write instead.
 DENIED = {
-    r"(?<![\"=])\b(nobody|somebody|someone|whoever|whom|whose)\b": "name the actor, or repeat the noun",
+    r"(?<![\"=])\b(nobody|somebody|someone|whoever|whom|whose)\b(?!@)": "name the actor, or repeat the noun",
     r"(?<!kill-)\bwho\b": "name the actor: operator, client, visitor, CA",
     r"\b(says?|said|saying|tells?|told|telling)\b": "use reports, returns, sets or contains",
     r"(?<!-)\b(asks?|asked|asking)\b": "use requests, queries or checks",
