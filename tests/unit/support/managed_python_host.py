@@ -10,7 +10,7 @@ from typing import Any
 
 from collection import environment
 from python_mirror import Mirror
-from run_module import MODULES, Done
+from run_module import MODULES, CompletedModule
 from uv_program import find_uv
 
 # Exclude interpreters and packages of the machine that runs the tests.
@@ -45,11 +45,11 @@ class Host:
         process.stdin.close()
         return process
 
-    def run(self, check: bool = False, **more: Any) -> Done:
+    def run(self, check: bool = False, **more: Any) -> CompletedModule:
         with self.start(check, **more) as process:
             text = process.stdout.read()
         result = json.loads(text) if text.strip().startswith("{") else {}
-        return Done(process.returncode, text, result)
+        return CompletedModule(process.returncode, text, result)
 
     def builds(self) -> list[str]:
         return sorted(path.name for path in self.folder.glob("[0-9]*"))
@@ -66,7 +66,7 @@ class Host:
         return folder.parent
 
 
-def failure_message(done: Done) -> str:
+def failure_message(done: CompletedModule) -> str:
     """Return the message of a failed module, which is one line."""
     assert done.code != 0 and done.result.get("failed"), f"expected a failure, got {done}"
     assert "\n" not in done.result["msg"], f"expected one line, got {done.result['msg']}"

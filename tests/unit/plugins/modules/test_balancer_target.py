@@ -15,7 +15,7 @@ from typing import Any
 import cloud
 import pytest
 from ansible_collections.decanter.stack.plugins.modules import balancer_target as target
-from run_module import Done, run_module
+from run_module import CompletedModule, run_module
 
 pytest.importorskip("boto3", reason="requirements-aws.txt is not installed")
 
@@ -73,13 +73,13 @@ def fleet(endpoint) -> Fleet:
 
 
 @pytest.fixture
-def move(endpoint, fleet, monkeypatch) -> Callable[..., Done]:
+def move(endpoint, fleet, monkeypatch) -> Callable[..., CompletedModule]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in cloud.environment(endpoint).items():
         monkeypatch.setenv(name, value)
 
-    def call(instance: str, state: str, check: bool = False, **more: Any) -> Done:
+    def call(instance: str, state: str, check: bool = False, **more: Any) -> CompletedModule:
         arguments = {"name": "web1", "target": instance, "state": state, "groups": fleet.names} | more
         return run_module("balancer_target", check=check, **arguments)
 

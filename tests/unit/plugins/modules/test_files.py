@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_module import Done, run_module
+from run_module import CompletedModule, run_module
 
 # The user of the tests, because only root can change the owner of a file.
 OWNER = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 KILL = "sh -c 'kill -9 $PPID'"
 
 
-def put(*entries: dict[str, Any], **options: bool) -> Done:
+def put(*entries: dict[str, Any], **options: bool) -> CompletedModule:
     """Run the module for these entries, packed as the action plugin packs them."""
     files = [
         {"state": "file"} | OWNER | {key: str(value) for key, value in entry.items()} for entry in entries
@@ -31,7 +31,7 @@ def put(*entries: dict[str, Any], **options: bool) -> Done:
     return run_module("files", packed=packed, **options)
 
 
-def changed(done: Done) -> list[str]:
+def changed(done: CompletedModule) -> list[str]:
     assert done.code == 0, f"expected 0, got {done}"
     assert done.result["changed"] == bool(done.result["paths"]), done
     return [Path(path).name for path in done.result["paths"]]

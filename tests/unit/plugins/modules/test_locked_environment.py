@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.decanter.stack.plugins.module_utils import interpreter
 from ansible_collections.decanter.stack.plugins.modules import locked_environment as module
-from run_module import Done
+from run_module import CompletedModule
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def build(tmp_path, capsys, monkeypatch):
     # The interpreter of the tests may belong to their user instead of root.
     monkeypatch.setattr(interpreter, "unsafe", lambda path: "")
 
-    def run(requirements: str = "", python: str = sys.executable, check: bool = False) -> Done:
+    def run(requirements: str = "", python: str = sys.executable, check: bool = False) -> CompletedModule:
         arguments = {"path": str(tmp_path / "tool"), "requirements": requirements, "python": [python]}
         with (
             patch_module_args({**arguments, "_ansible_check_mode": check}),
@@ -27,7 +27,7 @@ def build(tmp_path, capsys, monkeypatch):
         ):
             module.main()
         output = capsys.readouterr().out
-        return Done(exited.value.code, output, json.loads(output))
+        return CompletedModule(exited.value.code, output, json.loads(output))
 
     return run
 
