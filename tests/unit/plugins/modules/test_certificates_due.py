@@ -84,8 +84,8 @@ def write(tmp_path):
 def due(tmp_path):
     """Return the reason why the certificate of site a must be issued, or None."""
 
-    def reason(names: list[str] | None = None, authority: str = "", stands_in: bool = False) -> str | None:
-        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "stands_in": stands_in}
+    def reason(names: list[str] | None = None, authority: str = "", placeholder: bool = False) -> str | None:
+        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "stands_in": placeholder}
         reasons = []
         for check in (True, False):
             done = run_module("certificates_due", directory=str(tmp_path), sites=[site], days=30, check=check)
@@ -160,11 +160,11 @@ def test_ca_certificate_for_self_signed_site_is_due(write, due, authority):
 
 def test_placeholder_certificate_needs_only_its_key(write, due, authority, tmp_path):
     write(by=authority, days=-1, names=["b.test"])
-    assert due(stands_in=True) is None, "expected the certificate of another CA to stay"
+    assert due(placeholder=True) is None, "expected the certificate of another CA to stay"
     write(key=new_key())
-    assert due(stands_in=True) == "its key belongs to another certificate"
+    assert due(placeholder=True) == "its key belongs to another certificate"
     (tmp_path / "a/fullchain.pem").unlink()
-    assert due(stands_in=True) == "it does not exist"
+    assert due(placeholder=True) == "it does not exist"
 
 
 @pytest.mark.parametrize(
