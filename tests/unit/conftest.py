@@ -10,7 +10,7 @@ import pytest
 from ansible.plugins.loader import init_plugin_loader
 from collection import COLLECTIONS
 
-# Helper modules with assertions, whose failures show their values.
+# Helper modules with assertions: pytest shows the values of a failed one.
 pytest.register_assert_rewrite(
     "git_repository",
     "lock_files",
@@ -29,7 +29,7 @@ sys.modules["shared"] = importlib.import_module(
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder that relative paths start from, with an application in it."""
+    """Return the folder at which relative paths start, with an application in it."""
     path = tmp_path_factory.mktemp("root")
     (path / "app/src/harbour/static").mkdir(parents=True)
     (path / "app/pyproject.toml").touch()
@@ -43,7 +43,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that is searched for programs before those of the machine."""
+    """Return a folder for stubs of programs, which comes first in PATH."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")

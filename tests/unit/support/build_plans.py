@@ -50,7 +50,7 @@ def installed(uv: Uv, plan: plans.Plan) -> dict[str, str]:
 
 
 def built(uv: Uv, environment: Path, requirements: str, shelf: Path, previous: Path | None = None) -> Path:
-    """Build an environment as the build program does, with gunicorn and what is kept, and return it."""
+    """Build an environment as the build program does, with gunicorn and kept files, and return it."""
     uv.environment = environment
     plan = planned(uv, {"requirements.txt": requirements})
     digest = hashlib.sha256(next(shelf.glob("gunicorn-*")).read_bytes()).hexdigest()
@@ -73,7 +73,7 @@ def refused(uv: Uv, files: dict[str, Any], install: list[str] | None = None, nam
 
 
 def shop(dependencies: str = '["flask"]', more: str = "") -> str:
-    """A pyproject.toml of an application that is no package."""
+    """Return the pyproject.toml of an application that is not a package."""
     return f'[project]\nname = "shop"\nversion = "1.0"\ndependencies = {dependencies}\n{more}'
 
 

@@ -1,4 +1,4 @@
-"""Chains and keys as certbot keeps them, made here."""
+"""Chains and keys in the layout of certbot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAY = 86400
 
 
 def lineage(folder: Path, name: str, names: list[str], key_type: str = "ecdsa", **times: float) -> None:
-    """What certbot has of a certificate."""
+    """Write the files that certbot keeps for a certificate."""
     live = folder / "live" / name
     live.mkdir(parents=True, exist_ok=True)
     (folder / "renewal").mkdir(exist_ok=True)
@@ -30,7 +30,7 @@ def pair(
     ends: float = 89 * DAY,
     by_itself: bool = False,
 ) -> None:
-    """A chain and its key, good between two times from now, in seconds."""
+    """Write a chain and its key, valid between two times relative to now, in seconds."""
     key = (
         ec.generate_private_key(ec.SECP256R1())
         if key_type == "ecdsa"
@@ -42,7 +42,7 @@ def pair(
         for name in names
     ]
     issuer = x509.Name([] if by_itself else [x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority R1")])
-    made = (
+    certificate = (
         x509.CertificateBuilder(issuer, x509.Name([]), key.public_key(), 0x87_65_43_21)
         .not_valid_before(now + datetime.timedelta(seconds=begins))
         .not_valid_after(now + datetime.timedelta(seconds=ends))
@@ -55,4 +55,4 @@ def pair(
     encoding = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     folder.mkdir(exist_ok=True)
     (folder / "privkey.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *encoding))
-    (folder / "fullchain.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

@@ -113,7 +113,7 @@ class Host:
         return calls
 
     def orders(self) -> list[list[str]]:
-        """Return the same calls without those that only ask for a decision."""
+        """Return the same calls without `renew`, which only checks whether a renewal is due."""
         return [call for call in self.calls() if call[0] != "renew"]
 
     def ordered(self) -> list[str]:

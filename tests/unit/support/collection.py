@@ -1,4 +1,4 @@
-"""Where Python and Ansible find the collection."""
+"""The paths at which Python and Ansible find the collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bucket of sources, and what is published there."""
+"""A bucket of sources, and the publication of a source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ansible_collections.decanter.stack.plugins.action import fleet_publish
 
 
 class Store:
-    """A bucket's objects, as boto3's client has them."""
+    """A stub of boto3's S3 client for one bucket."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
@@ -41,14 +41,14 @@ def content(source: dict[str, str]) -> str:
 
 
 def looks(app: dict[str, str], **of_host: str) -> dict[str, Any]:
-    """What module releases has found of one site on each host."""
+    """Return the result of the module `releases` for one site on each host."""
     return {
         host: [{"item": {"name": "plain"}, "live": live, "pin": {}, "releases": [{"id": live, "commit": ""}]}]
         for host, live in of_host.items()
     }
 
 
-def publish(store: Store, told: dict[str, Any], dry: bool = False) -> bool:
+def publish(store: Store, arguments: dict[str, Any], dry: bool = False) -> bool:
     one = bucket(store, dry)
-    fleet_publish.ActionModule.publish(None, one, told)
+    fleet_publish.ActionModule.publish(None, one, arguments)
     return one.changed

@@ -1,4 +1,4 @@
-"""A git repository that a site is released from."""
+"""A git repository from which a site is released."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE K
 
 
 class Repository:
-    """A repository that somebody else changes."""
+    """A repository with commits of another author."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,16 +37,16 @@ def source(repository: Repository, **more: str) -> dict[str, str]:
     return {"git": str(repository.folder), "version": "main", **more}
 
 
-def packed(given: dict[str, str], commit: str = "") -> tuple[dict[str, str], dict[str, object]]:
-    """The files that would travel, with their text, and the record of where they came from."""
+def contents(given: dict[str, str], commit: str = "") -> tuple[dict[str, str], dict[str, object]]:
+    """Return the files of an archive with their text, and the record of their source."""
     with release.files_of(given, commit) as (folder, paths, record):
         texts = {str(path): (folder / path).read_text() for path in paths if not (folder / path).is_symlink()}
-    assert not folder.exists(), f"expected {folder} to be gone"
+    assert not folder.exists(), f"expected {folder} to be deleted"
     return texts, record
 
 
 SSH = """#!/bin/sh
-# In place of ssh: it notes how it was called and with which key, and is the other side itself.
+# A stub of ssh: record the arguments and the key, and run the command of git here.
 printf '%s\\n' "$@" > "$SSH_NOTES/arguments"
 previous=
 for argument; do

@@ -9,7 +9,7 @@ GROUPS = {"all": ["web1"], "web": ["web1"], "database": ["web1"]}
 
 
 def database_lines(web: str, database: str, **variables: dict[str, object]) -> list[str]:
-    """What is wrong with hosts, where each has the variables of its name and those that are `common`."""
+    """Return the errors of hosts. Each has the variables of its name and those of `common`."""
     groups = {"web": web.split(), "database": database.split()}
     groups["all"] = sorted({*groups["web"], *groups["database"]})
     common = variables.get("common", {})

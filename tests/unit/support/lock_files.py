@@ -12,7 +12,7 @@ from repository import ROOT
 
 BUILD = ROOT / "roles/python_app/files/build"
 if str(BUILD) not in sys.path:
-    # build.py starts in this folder, whose modules import each other.
+    # The modules of this folder import each other.
     sys.path.insert(0, str(BUILD))
 converter = importlib.import_module("lock_converter")
 
@@ -84,7 +84,7 @@ def poetry(text: str, project: str = PROJECT, extras=(), groups=()):
 
 
 def names(lines: list[str], python: str = "3.11", system: dict = LINUX) -> set[str]:
-    """The packages of the lines that are installed on a target."""
+    """Return the packages of the lines that a target installs."""
     target = {"python_version": python, "python_full_version": f"{python}.4", **system}
     needed = [Requirement(line.split(" --hash=")[0]) for line in lines]
     return {r.name + str(r.specifier) for r in needed if r.marker is None or r.marker.evaluate(target)}

@@ -1,4 +1,4 @@
-"""Folders of a host on which the module managed_python runs."""
+"""A host, as folders, on which the module managed_python runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from collection import environment
 from python_mirror import Mirror
-from run_module import MODULES, Done
+from run_module import MODULES, CompletedModule
 from uv_program import find_uv
 
-# Nothing of the machine's counts: its interpreters are not looked at, and its apt does not know the package.
+# Exclude interpreters and packages of the machine that runs the tests.
 WANTED = {"version": "3.12", "package": "decanter-has-no-such-package", "instead": []}
 
 
@@ -45,11 +45,11 @@ class Host:
         process.stdin.close()
         return process
 
-    def run(self, check: bool = False, **more: Any) -> Done:
+    def run(self, check: bool = False, **more: Any) -> CompletedModule:
         with self.start(check, **more) as process:
             text = process.stdout.read()
         result = json.loads(text) if text.strip().startswith("{") else {}
-        return Done(process.returncode, text, result)
+        return CompletedModule(process.returncode, text, result)
 
     def builds(self) -> list[str]:
         return sorted(path.name for path in self.folder.glob("[0-9]*"))
@@ -59,15 +59,15 @@ class Host:
         return done.stdout.strip()
 
     def environment(self, site: str) -> Path:
-        """An environment of a site, made with the current build."""
+        """Create an environment of a site with the current build, and return its folder."""
         folder = self.root / f"srv/{site}/venvs/0123456789ab/bin"
         folder.mkdir(parents=True)
         (folder / "python").symlink_to(self.link.resolve())
         return folder.parent
 
 
-def failed(done: Done) -> str:
-    """The message of a module that must fail: one line."""
+def failure_message(done: CompletedModule) -> str:
+    """Return the message of a failed module, which is one line."""
     assert done.code != 0 and done.result.get("failed"), f"expected a failure, got {done}"
     assert "\n" not in done.result["msg"], f"expected one line, got {done.result['msg']}"
     return done.result["msg"]

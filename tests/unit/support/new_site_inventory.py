@@ -9,7 +9,7 @@ import yaml
 from new_site_command import command, sites_file
 
 BEFORE = """\
-# What is served here.
+# The sites of this inventory.
 sites:
   harbour:
     # The first is canonical.
@@ -24,9 +24,9 @@ sites:
 
 
 def added(path: Path, before: str = BEFORE) -> dict:
-    """The entry that came to the file, all that was there before being as it was."""
+    """Return the entry that was added to the file. Fail if the rest of the file has changed."""
     text = path.read_bytes().decode()
-    assert text.startswith(before), f"expected the file as it was and more, got:\n{text}"
+    assert text.startswith(before), f"expected the old file at the start, got:\n{text}"
     sites = yaml.load(text, sites_file.Loader)["sites"]
     assert list(sites)[:-1] == list(yaml.load(before, sites_file.Loader)["sites"] or []), f"got {list(sites)}"
     return sites[list(sites)[-1]]
@@ -37,10 +37,10 @@ def run(*arguments: str, ask: Callable[[str], str] | None = None, env: str = "pr
 
 
 def give(*answers: str) -> Callable[[str], str]:
-    left = list(answers)
+    remaining = list(answers)
 
-    def ask(question: str) -> str:
-        assert left, f"expected no further question, got {question!r}"
-        return left.pop(0)
+    def answer(question: str) -> str:
+        assert remaining, f"expected no further question, got {question!r}"
+        return remaining.pop(0)
 
-    return ask
+    return answer

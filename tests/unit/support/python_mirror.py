@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
-# Has the version that it was built with, and compiles nothing.
+# A stub of Python: it prints its version, and does nothing for compileall.
 PROGRAM = """#!/bin/sh
 case "$*" in *compileall*) exit 0 ;; esac
 echo {version}
@@ -24,7 +24,7 @@ build_time_vars = {'CC': 'cc', 'prefix': '/install'}
 
 
 def archive(version: str, program: str = PROGRAM, mark: str = "") -> bytes:
-    """Return an archive as python-build-standalone has them, with modes and owners that must not stay."""
+    """Return an archive like those of python-build-standalone, with unsafe modes and owners."""
     minor = version.rpartition(".")[0]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
@@ -41,7 +41,7 @@ def archive(version: str, program: str = PROGRAM, mark: str = "") -> bytes:
 
 
 class Mirror:
-    """Serves archives by the paths of their pins. `fault` is none, `cut` or `stall`."""
+    """A server of archives by the paths of their pins. `fault` is empty, `cut` or `stall`."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -52,7 +52,7 @@ class Mirror:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                mirror.answer(self)
+                mirror.respond(self)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -63,7 +63,7 @@ class Mirror:
         self.url = f"http://127.0.0.1:{self.server.server_port}/python"
 
     def add(self, version: str, data: bytes, build: str = "20260101") -> dict[str, Any]:
-        """Serve an archive; returns its pin, as uv's list has it."""
+        """Serve an archive, and return its pin in the format of uv's list."""
         machine = platform.machine()
         major, minor, patch = map(int, version.split("."))
         path = (
@@ -86,7 +86,7 @@ class Mirror:
         }
         return {f"cpython-{version}-linux-{machine}-gnu": entry}
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
         path = unquote(request.path)
         self.requests.append(path)
         data = self.files.get(path)

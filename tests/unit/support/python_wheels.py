@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-# A build backend without dependencies: packages whose set-up runs in tests need no index.
+# A build backend without dependencies, so that a test that builds packages requires no index.
 BACKEND = """
 import os, re, tomllib, zipfile
 

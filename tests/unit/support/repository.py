@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 # Folders of the collection's roles, and of the role of tests/lab, by name.
 ROLES = {path.name: path for path in sorted([*ROOT.glob("roles/*"), *ROOT.glob("tests/lab/roles/*")])}
-# Folders that .gitignore names, git's own, and what running Harbour leaves. A linked .venv is no folder.
+# Folders in .gitignore, of git, and of a local run of Harbour. A .venv that is a symlink is not a folder.
 IGNORED = {".git", ".venv", "dist", "instance"} | {
     line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.endswith("/")
 }

@@ -1,4 +1,4 @@
-"""A site with few keys, as the inventory has it and as roles and modules read it."""
+"""A site with few keys, as an inventory defines it, and resolved for roles and modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a module of ours as Ansible does on a host: a process of its own, its arguments on its input."""
+"""Run a module of the collection as Ansible does on a host: in a process, with arguments on its input."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from collection import ROOT, environment
 MODULES = ROOT / "plugins/modules"
 
 
-class Done(NamedTuple):
-    """What a module has said, whole and understood."""
+class CompletedModule(NamedTuple):
+    """The exit code, the output and the parsed result of a module."""
 
     code: int
     text: str
     result: dict[str, Any]
 
 
-def run_module(name: str, /, *, check: bool = False, diff: bool = False, **arguments: Any) -> Done:
+def run_module(name: str, /, *, check: bool = False, diff: bool = False, **arguments: Any) -> CompletedModule:
     given = arguments | {"_ansible_check_mode": check, "_ansible_diff": diff}
     done = subprocess.run(
         [sys.executable, MODULES / f"{name}.py"],
@@ -30,6 +30,6 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = False, **argum
         text=True,
         timeout=60,
     )
-    # Killed, it says nothing.
+    # A killed module prints nothing.
     result = json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}
-    return Done(done.returncode, done.stdout + done.stderr, result)
+    return CompletedModule(done.returncode, done.stdout + done.stderr, result)

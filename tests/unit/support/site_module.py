@@ -1,4 +1,4 @@
-"""A site below a temporary folder, and modules of ours that are called in this process."""
+"""A site below a temporary folder, and calls of the collection's modules in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.site import Site
 
 
 def temporary_site(folder: Path, name: str = "plain") -> Any:
-    """Return a site with all of its paths below a folder, which is left as it is."""
+    """Return a site with all of its paths below an existing folder."""
     site = Site(name)
     site.root = site.run = folder
     for attribute in ("releases", "venvs", "assets", "current", "pages", "closed"):
@@ -22,23 +22,23 @@ def temporary_site(folder: Path, name: str = "plain") -> Any:
     return site
 
 
-class _Ended(Exception):
-    """A module has returned a result, which is the argument."""
+class _Exit(Exception):
+    """The end of a module. The argument is its result."""
 
 
 def call(module: ModuleType, params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
-    """Return the result of a module with these parameters; `failed` is true in that of a failure."""
+    """Return the result of a module with these parameters. After a failure, its `failed` is true."""
 
     def exit_json(**result: Any) -> NoReturn:
-        raise _Ended(result)
+        raise _Exit(result)
 
     def fail_json(**result: Any) -> NoReturn:
-        raise _Ended({"failed": True, **result})
+        raise _Exit({"failed": True, **result})
 
     fake = SimpleNamespace(params=params, check_mode=check_mode, exit_json=exit_json, fail_json=fail_json)
     with mock.patch.object(module, "AnsibleModule", return_value=fake):
         try:
             module.main()
-        except _Ended as ended:
-            return ended.args[0]
+        except _Exit as exit_:
+            return exit_.args[0]
     raise AssertionError("expected the module to return a result")

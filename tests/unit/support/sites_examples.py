@@ -1,4 +1,4 @@
-"""Examples of sites, and the words of their errors."""
+"""Examples of sites, and parts of their error messages."""
 
 from __future__ import annotations
 

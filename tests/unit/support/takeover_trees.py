@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.decanter.stack.plugins.module_utils import takeover
 
-GROUP, BUILDER = 4321, 54321  # numbers that are neither root's nor this user's
+GROUP, BUILDER = 4321, 54321  # ids of neither root nor the user of the tests
 LIMIT = 1 << 20
 LONGEST = 20  # seconds that any rejection may take on a busy machine
 
@@ -38,7 +38,7 @@ def rights(path: Path) -> tuple[int, int, int]:
 
 
 def nest(folder: Path, depth: int) -> None:
-    """Create folders one in another, more than a path can name."""
+    """Create nested folders, deeper than the longest path."""
     here = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=here)

@@ -1,4 +1,4 @@
-"""Hosts, facts and inventories for which the templates are rendered."""
+"""Hosts, facts and inventories for rendering the templates."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ FULL = {
     "packages": ["libmagic1"],
     "services": ["redis", "memcached"],
     "database": {"engine": "mysql", "variables": {"DB_SOCKET": "socket", "DB_NAME": "name"}},
-    "env": {"TOWN": "St. John's", "QUOTES": 'say "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
+    "env": {"TOWN": "St. John's", "QUOTES": 'print "a\\b" $HOME %i #1', "NUMBER": "1", "EMPTY": ""},
     "secrets": {"SECRET_KEY": "x", "API_KEY": "y"},
     "migrate": "flask db upgrade",
     "setup": ["flask seed"],
@@ -80,11 +80,11 @@ FULL = {
 
 
 class Case(NamedTuple):
-    """Sites, and an inventory's other variables, and what differs on the host."""
+    """Sites, other variables of the inventory, and differences of the host."""
 
     sites: dict[str, Any]
     settings: Mapping[str, Any] = MappingProxyType({})
-    groups: tuple[str, ...] = ("web", "database")  # that the host is in
+    groups: tuple[str, ...] = ("web", "database")  # groups of the host
     balancers: tuple[str, ...] = ()
     look: Mapping[str, Any] = MappingProxyType({})
     facts: Mapping[str, Any] = MappingProxyType({})
@@ -231,5 +231,5 @@ REGISTERED = {
     "__lab_network_inspect": {"stdout": json.dumps([{"subnets": [{"subnet": "10.89.0.0/24"}]}])},
     "__lab_host_keys": {"results": [{"stdout": "ssh-ed25519 AAAA"}, {"stdout": "ssh-ed25519 BBBB"}]},
 }
-# Of the hosts, and how balancers know them.
+# Addresses of hosts and balancers.
 ADDRESSES = {"web1": "10.1.2.3", "web2": "fd00::2", "balancer1": "10.1.2.8", "balancer2": "fd00::8"}

@@ -28,7 +28,7 @@ from templates_cases import ADDRESSES, CASES, FACTS, HOSTS, LOOK, REGISTERED, Ca
 # Roles that write to a host.
 HOST_ROLES = [role for role in ROLES if role != "aws"]
 MANAGED = "Ansible managed"
-# bin/setup may unpack programs into .venv/tools, where nothing is started and root is not needed.
+# bin/setup may unpack programs into .venv/tools, which requires no root and starts no service.
 PROGRAMS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", str(ROOT / ".venv/tools/usr/sbin")])
 
 
@@ -46,7 +46,7 @@ def read(path: Path) -> Any:
 
 
 def template_tasks(node: Any) -> Iterator[dict[str, Any]]:
-    """The tasks of a role that write files, those in blocks too."""
+    """Yield the tasks of a role that write files, including those in blocks."""
     if isinstance(node, list):
         for item in node:
             yield from template_tasks(item)
@@ -89,39 +89,39 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
 
 
 def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
-    """Return the files that the module `files` writes from templates."""
+    """Yield the files that the module `files` writes from templates."""
     folder = ROLES[role] / "templates"
     templar = Templar(LOADER, variables)
     files = arguments["files"]
-    if isinstance(files, list):  # contents come from what tasks have registered
+    if isinstance(files, list):  # the values of contents are registered by tasks
         files = [file for file in files if "content" not in file]
     files, sites = (templar.template(part) for part in (files, arguments.get("sites", [])))
     for file in expand(files, sites):
         if "template" not in file:
             continue
-        known = variables | ({"site": file["site"]} if file["site"] else {})
-        inside = Templar(LOADER, known).copy_with_new_env(searchpath=[str(folder)])
+        scope = variables | ({"site": file["site"]} if file["site"] else {})
+        template = Templar(LOADER, scope).copy_with_new_env(searchpath=[str(folder)])
         source = trust_as_template((folder / file["template"]).read_text())
-        text = inside.template(source, escape_backslashes=False)
+        text = template.template(source, escape_backslashes=False)
         yield File(f"{role}/{file['template']}", file["path"], str(text))
 
 
 @functools.cache
 def rendered(host: str, case: str) -> list[File]:
-    """Every file that the roles write on this host; an undefined variable raises."""
+    """Return all files that the roles write on a host. Raise for an undefined variable."""
     files = []
     for role in HOST_ROLES:
         variables = role_variables(role, host, CASES[case])
         folder = ROLES[role] / "templates"
         for task, _ in role_files(role):
-            known = ChainMap(task.get("vars", {}), variables)
-            loop = Templar(LOADER, known).template(task.get("loop", [None]))
+            scope = ChainMap(task.get("vars", {}), variables)
+            loop = Templar(LOADER, scope).template(task.get("loop", [None]))
             loop_variable = task.get("loop_control", {}).get("loop_var", "item")
             for item in loop:
                 if "decanter.stack.files" in task:
-                    files.extend(written(role, task["decanter.stack.files"], {**known, loop_variable: item}))
+                    files.extend(written(role, task["decanter.stack.files"], {**scope, loop_variable: item}))
                     continue
-                templar = Templar(LOADER, {**known, loop_variable: item}).copy_with_new_env(
+                templar = Templar(LOADER, {**scope, loop_variable: item}).copy_with_new_env(
                     searchpath=[str(folder)]
                 )
                 arguments = task["ansible.builtin.template"]
@@ -145,10 +145,10 @@ def matching(host: str, case: str, pattern: str) -> list[File]:
 
 
 def program(name: str) -> str:
-    """The path of a program; without it the test is skipped, or fails where all must be there."""
+    """Return the path of a program. Without it, skip the test, or fail with DECANTER_REQUIRE_TOOLS=1."""
     found = shutil.which(name, path=PROGRAMS)
     if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
-        pytest.fail(f"{name} is not installed, and DECANTER_REQUIRE_TOOLS asks for it")
+        pytest.fail(f"{name} is not installed, and DECANTER_REQUIRE_TOOLS requires it")
     return found or pytest.skip(f"{name} is not installed here")
 
 
@@ -161,7 +161,7 @@ def run(*command: str) -> tuple[int, str]:
 
 
 def rendered_root(host: str, case: str) -> Iterator[Path]:
-    """Yield a folder that has the rendered files at their paths on a host."""
+    """Yield a folder with the rendered files at their paths on a host."""
     with tempfile.TemporaryDirectory(prefix="decanter-") as folder:  # short: paths of sockets are limited
         for file in rendered(host, case):
             path = Path(folder + file.path)
@@ -171,7 +171,7 @@ def rendered_root(host: str, case: str) -> Iterator[Path]:
 
 
 def directives(text: str) -> dict[str, list[tuple[str, str]]]:
-    """Each directive's values in their order, with the line above it."""
+    """Return the values of each directive in order, each with the line above it."""
     found: dict[str, list[tuple[str, str]]] = {}
     lines = text.splitlines()
     for above, line in zip(["", *lines], lines, strict=False):

@@ -1,4 +1,4 @@
-"""The uv that tests run: requirements.txt pins it."""
+"""The uv that tests run, in the version that requirements.txt pins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def find_uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    assert found, f"expected uv at {beside} or on the path, found none: bin/setup installs it"
+    expected = Path(sys.executable).with_name("uv")
+    found = str(expected) if expected.exists() else shutil.which("uv")
+    assert found, f"found no uv, expected it at {expected} or in PATH. Install it with bin/setup."
     return found

@@ -40,7 +40,7 @@ def test_missing_file_of_a_site_is_reported_once(tmp_path, key):
     assert got == f"{expected} (No such file or directory)"
 
 
-def test_file_of_a_site_that_is_no_text_is_reported_once(tmp_path):
+def test_binary_file_of_a_site_is_reported_once(tmp_path):
     (tmp_path / "a.ini").write_bytes(b"a = \xff\n")
     expected = f'sites.shop.files["config.ini"].path: found {tmp_path}/a.ini, expected text in UTF-8'
     got = failure(tmp_path, {"config.ini": {"path": f"{tmp_path}/a.ini"}})

@@ -14,15 +14,15 @@ import pytest
 from ansible_collections.decanter.stack.plugins.action import files as action
 from playbook_run import run_playbook
 
-# Whoever runs the tests: only root may give files away.
-OURS = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+# The user of the tests, because only root can change the owner of a file.
+OWNER = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- What the action plugin makes of a task's list ---------------------------------------------
+# --- The entries of a task ---------------------------------------------------------------------
 
 SITES = [{"name": "a"}, {"name": "b"}]
 
@@ -31,13 +31,13 @@ def expand(*files: Any) -> list[dict[str, Any]]:
     return list(action.expand(files, SITES))
 
 
-def test_a_path_is_a_template():
+def test_path_alone_names_its_template():
     assert expand("/etc/a.conf") == [
         {"path": "/etc/a.conf", "state": "file", "template": "etc/a.conf.j2", "site": None}
     ]
 
 
-def test_a_path_with_site_is_one_for_each():
+def test_path_with_site_is_expanded_for_each_site():
     got = expand(
         {"path": "/etc/{site}/x", "owner": "{site}"},
         {"path": "/l/{site}", "state": "link", "src": "/s/{site}"},
@@ -72,7 +72,7 @@ def test_directory_entry_copies_a_folder_and_shared_files(tmp_path):
     assert copies[1]["content"] == (action.SHARED / "journal.py").read_text()
 
 
-def test_folder_with_a_binary_file_is_an_error(tmp_path):
+def test_folder_with_a_binary_file_is_rejected(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"\xff")
     with pytest.raises(ValueError) as error:
         list(action.copies({"path": "/lib"}, tmp_path))
@@ -96,7 +96,7 @@ def test_role_copies_its_folder_once_and_keeps_other_files(tmp_path):
     (tmp_path / "roles/one/tasks").mkdir()
     (tmp_path / "roles/one/tasks/main.yml").write_text(ROLE_TASK)
     play = {"name": "Write", "hosts": "localhost", "gather_facts": False, "roles": ["one"]}
-    play["vars"] = OURS | {"target": str(target)}
+    play["vars"] = OWNER | {"target": str(target)}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
 
     def run(*options: str) -> str:
@@ -144,8 +144,8 @@ def test_role_copies_its_folder_once_and_keeps_other_files(tmp_path):
         (["/f"], "expected a path or a dictionary"),
     ],
 )
-def test_what_is_no_file_is_refused(given, expected):
-    with pytest.raises(ValueError) as refused:
+def test_invalid_entry_is_rejected(given, expected):
+    with pytest.raises(ValueError) as error:
         expand(given)
-    assert expected in str(refused.value), f"expected {expected!r}, got {refused.value}"
-    assert "horse" not in str(refused.value)
+    assert expected in str(error.value), f"expected {expected!r}, got {error.value}"
+    assert "horse" not in str(error.value)

@@ -1,4 +1,4 @@
-"""Packages: apt is woken for what is missing, and for nothing else."""
+"""Packages: apt runs only for missing packages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ HALF = "half-configured nginx"
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run the action on a host whose dpkg says these lines: its result, and the calls that it made."""
+    """Run the action with the given output of dpkg. Return its result and its calls."""
 
-    def ask(lines: list[str], check: bool = False, **arguments: Any) -> tuple[dict[str, Any], list[Any]]:
+    def call(lines: list[str], check: bool = False, **arguments: Any) -> tuple[dict[str, Any], list[Any]]:
         calls: list[Any] = []
 
         def command(self, text):
@@ -37,17 +37,17 @@ def run(monkeypatch):
         one._task = SimpleNamespace(args=arguments, check_mode=check)
         return one.run(task_vars={}), calls
 
-    return ask
+    return call
 
 
-def test_what_is_there_costs_one_question(run):
+def test_installed_packages_need_one_command(run):
     result, calls = run(["installed nginx", "installed ufw", "lists"], name=["nginx", "ufw"])
     assert (result, len(calls)) == ({"changed": False, "missing": []}, 1), calls
     assert "nginx" in calls[0] and "ufw" in calls[0]
 
 
 @pytest.mark.parametrize("lines", [["installed ufw", "lists"], ["installed ufw", HALF, "lists"]])
-def test_apt_gets_what_is_missing_or_half_there(run, lines):
+def test_missing_and_half_configured_packages_are_installed(run, lines):
     result, calls = run(lines, name=["nginx", "ufw"])
     name, arguments = calls[1]
     assert (result["changed"], name, arguments["name"]) == (True, "ansible.builtin.apt", ["nginx"])
@@ -55,34 +55,34 @@ def test_apt_gets_what_is_missing_or_half_there(run, lines):
     assert arguments["cache_valid_time"] == 86400 and "update_cache" not in arguments, arguments
 
 
-def test_without_lists_they_are_fetched_whatever_their_folders_time(run):
+def test_missing_package_lists_are_fetched(run):
     arguments = run([], name=["nginx"])[1][1][1]
     assert (arguments["update_cache"], arguments["cache_valid_time"]) == (True, 0), arguments
 
 
-def test_a_task_may_say_otherwise(run):
+def test_task_can_override_options_of_apt(run):
     assert run(["lists"], name=["nginx"], install_recommends=True)[1][1][1]["install_recommends"] is True
 
 
-def test_names_are_words_to_the_shell(run):
+def test_package_names_are_quoted_for_the_shell(run):
     command = run(["lists"], name=["nginx; reboot"])[1][0]
     assert "'nginx; reboot'" in command, command
 
 
 @pytest.mark.parametrize("name", ["nginx", None, {"nginx": 1}])
-def test_a_name_alone_is_no_list(run, name):
+def test_name_that_is_not_a_list_is_rejected(run, name):
     with pytest.raises(AnsibleActionFail, match="expected a list of packages"):
         run([], name=name)
 
 
-@pytest.mark.parametrize(("lines", "asked"), [([], 1), (["lists"], 2)])
-def test_a_check_without_lists_asks_nobody_and_fails_at_nothing(run, lines, asked):
+@pytest.mark.parametrize(("lines", "commands"), [([], 1), (["lists"], 2)])
+def test_check_mode_without_lists_does_not_call_apt(run, lines, commands):
     result, calls = run(lines, check=True, name=["nginx"])
-    assert (result, len(calls)) == ({"changed": True, "missing": ["nginx"]}, asked), calls
+    assert (result, len(calls)) == ({"changed": True, "missing": ["nginx"]}, commands), calls
 
 
-def test_a_package_is_not_needed_where_something_temporary_for_it(run, tmp_path):
-    """The command is the shell's own: what it finds, dpkg need not know."""
+def test_package_with_an_installed_replacement_is_not_needed(run, tmp_path):
+    """The shell searches the paths of replacements, which dpkg does not list."""
     (tmp_path / "it's 3.12/bin").mkdir(parents=True)
     program = tmp_path / "it's 3.12/bin/python3.12"
     program.touch(mode=0o755)
@@ -91,21 +91,21 @@ def test_a_package_is_not_needed_where_something_temporary_for_it(run, tmp_path)
         "instead": {"python3.12": [f"{tmp_path}/it's*/bin/*"]},
     }
     command = run(["lists"], **arguments)[1][0]
-    question = command.split("; ", 1)[1]
-    told = subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout.splitlines()
-    assert told[0] == "installed python3.12", f"expected {program} to be found, got {told}"
-    result, calls = run(["installed nginx", told[0], "lists"], **arguments)
+    search = command.split("; ", 1)[1]
+    output = subprocess.run(["sh", "-c", search], capture_output=True, text=True).stdout.splitlines()
+    assert output[0] == "installed python3.12", f"expected {program} to be found, got {output}"
+    result, calls = run(["installed nginx", output[0], "lists"], **arguments)
     assert (result, len(calls)) == ({"changed": False, "missing": []}, 1), calls
     program.chmod(0o644)
-    assert "python3.12" not in subprocess.run(["sh", "-c", question], capture_output=True, text=True).stdout
-    asked = run(["installed nginx", "lists"], **arguments)[1][1][1]
-    assert asked["name"] == ["python3.12"] and "instead" not in asked, asked
+    assert "python3.12" not in subprocess.run(["sh", "-c", search], capture_output=True, text=True).stdout
+    options = run(["installed nginx", "lists"], **arguments)[1][1][1]
+    assert options["name"] == ["python3.12"] and "instead" not in options, options
 
 
-def test_optional_package_that_apt_does_not_know_is_left_out(run, tmp_path, monkeypatch):
+def test_optional_package_without_candidate_is_left_out(run, tmp_path, monkeypatch):
     tools = {
         "dpkg-query": "for name; do :; done; [ $name = installed-1 ]",
-        # Names that begin as the one that was asked for.
+        # `apt-cache pkgnames` prints all names with this prefix.
         "apt-cache": "[ $1 = pkgnames ] && printf 'known-1\\nunknown-1-doc\\n'",
     }
     for program, script in tools.items():
@@ -117,5 +117,5 @@ def test_optional_package_that_apt_does_not_know_is_left_out(run, tmp_path, monk
     output = subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout.splitlines()
     unknown = [line for line in output if line.startswith("unknown")]
     assert unknown == ["unknown unknown-1"], f"expected one unknown package, got {output}"
-    asked = run(["installed installed-1", *unknown, "lists"], name=names, optional=names[1:])[1][1][1]
-    assert asked["name"] == ["nginx", "known-1"] and "optional" not in asked, asked
+    options = run(["installed installed-1", *unknown, "lists"], name=names, optional=names[1:])[1][1][1]
+    assert options["name"] == ["nginx", "known-1"] and "optional" not in options, options

@@ -1,4 +1,4 @@
-"""What of a folder travels to a host, and what makes two releases the same."""
+"""The files of a source folder, and the hash of their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.decanter.stack.plugins.action import release
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """An application with everything around it that a developer's folder has."""
+    """Return a developer's folder: an application, caches, secrets and ignored files."""
     source = tmp_path / "source"
     for name in (
         "app.py",
@@ -39,11 +39,11 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
 
 
-def test_outside_of_git_its_ignore_file_holds(folder):
+def test_gitignore_applies_without_a_repository(folder):
     assert names(folder) == [".gitignore", "app.py", "static/a.css"]
 
 
-def test_in_git_what_is_new_travels_and_what_is_removed_does_not(folder):
+def test_repository_includes_new_and_excludes_deleted_files(folder):
     git(folder, "init")
     git(folder, "add", "app.py", "static")
     git(folder, "add", "-f", ".env")
@@ -54,32 +54,32 @@ def test_in_git_what_is_new_travels_and_what_is_removed_does_not(folder):
     assert release.origin(folder)["uncommitted"] is True
 
 
-def test_the_content_alone_makes_the_hash(folder):
+def test_hash_depends_on_content_and_executable_bit(folder):
     paths = release.tracked(folder)
     before = release.content_hash(folder, paths)
     os.utime(folder / "app.py", (0, 0))
-    assert release.content_hash(folder, paths) == before, "expected the time of a file not to count"
+    assert release.content_hash(folder, paths) == before, "expected the same hash for another time"
     (folder / "app.py").write_text("changed")
     changed = release.content_hash(folder, paths)
-    assert changed != before, "expected a change of content to count"
+    assert changed != before, "expected another hash for other content"
     (folder / "app.py").chmod(0o755)
-    assert release.content_hash(folder, paths) != changed, "expected what may be run to count"
+    assert release.content_hash(folder, paths) != changed, "expected another hash for an executable file"
 
 
-def test_a_symlink_that_leads_out_is_refused(folder):
+def test_symlink_out_of_the_folder_is_rejected(folder):
     (folder / "out").symlink_to("/etc/passwd")
     with pytest.raises(release.SourceError, match="symlink to /etc/passwd"):
         release.content_hash(folder, release.tracked(folder))
 
 
-def test_a_folder_says_where_it_came_from(folder):
-    with release.files_of({"path": str(folder)}, "") as (where, paths, record):
-        assert (where, paths) == (folder, release.tracked(folder))
+def test_folder_is_used_in_place_and_recorded(folder):
+    with release.files_of({"path": str(folder)}, "") as (source, paths, record):
+        assert (source, paths) == (folder, release.tracked(folder))
     assert record == {"source": str(folder), "commit": "", "uncommitted": False}, record
-    assert folder.exists(), "expected the folder to be left as it is"
+    assert folder.exists(), "expected the folder to remain"
 
 
-def test_a_submodule_is_refused(folder):
+def test_submodule_is_rejected(folder):
     git(folder, "init")
     git(folder, "init", "inner")
     git(folder / "inner", "commit", "--allow-empty", "-m", "x")

@@ -1,4 +1,4 @@
-"""What visitors are shown, as `make verify` sees it."""
+"""The certificates that a host serves, as `make verify` checks them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from certificate_pair import DAY, pair
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, int]]:
-    """A server that shows the certificate of a folder."""
+def tls_server(folder: Path) -> Iterator[tuple[str, int]]:
+    """Run a TLS server with the certificate of a folder."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "fullchain.pem", folder / "privkey.pem")
 
@@ -54,28 +54,28 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
         ),
     ],
 )
-def test_what_is_wrong(tmp_path, given, trusted, expected):
+def test_invalid_certificate_is_an_error(tmp_path, given, trusted, expected):
     pair(tmp_path, **given)
-    with serving(tmp_path) as place:
-        wrong, days, few = plugin.check("a.test", place, "", trusted)
-    assert len(wrong) == bool(expected) and "".join(wrong).startswith(expected), wrong
-    assert not few or days < 0, f"expected enough to be left, got {days}"
+    with tls_server(tmp_path) as address:
+        errors, days, expiring = plugin.check("a.test", address, "", trusted)
+    assert len(errors) == bool(expected) and "".join(errors).startswith(expected), errors
+    assert not expiring or days < 0, f"expected a longer validity, got {days} days"
 
 
-def test_too_little_is_left(tmp_path):
+def test_expiring_certificate_is_reported(tmp_path):
     pair(tmp_path, ["a.test"], begins=-70 * DAY, ends=20 * DAY)
-    with serving(tmp_path) as place:
-        wrong, days, few = plugin.check("a.test", place, "", False)
-    assert (wrong, round(days), few) == ([], 20, True)
+    with tls_server(tmp_path) as address:
+        errors, days, expiring = plugin.check("a.test", address, "", False)
+    assert (errors, round(days), expiring) == ([], 20, True)
 
 
-def test_nobody_answers():
-    wrong, _, _ = plugin.check("a.test", ("127.0.0.1", 1), "", False)
-    assert wrong == ["the TLS handshake with 127.0.0.1 failed ([Errno 111] Connection refused)"]
+def test_refused_connection_is_an_error():
+    errors, _, _ = plugin.check("a.test", ("127.0.0.1", 1), "", False)
+    assert errors == ["the TLS handshake with 127.0.0.1 failed ([Errno 111] Connection refused)"]
 
 
 @pytest.mark.parametrize(
-    ("shown", "reason", "warned", "failed"),
+    ("served", "reason", "warning", "error"),
     [
         (["a.test"], "", "", ""),
         (["b.test"], "", "", "sites.a: a.test: the certificate is for b.test"),
@@ -94,10 +94,10 @@ def test_nobody_answers():
         ),
     ],
 )
-def test_what_the_host_knows_of_is_a_warning(tmp_path, monkeypatch, shown, reason, warned, failed):
-    pair(tmp_path, shown or ["a.test"], by_itself=shown is None)
+def test_error_with_a_recorded_reason_is_a_warning(tmp_path, monkeypatch, served, reason, warning, error):
+    pair(tmp_path, served or ["a.test"], by_itself=served is None)
     rows = [{"name": "a", "error": reason}]
-    with serving(tmp_path) as (address, port):
+    with tls_server(tmp_path) as (address, port):
         sites = [{"name": "a", "server_names": ["a.test"]}]
         action: Any = object.__new__(plugin.ActionModule)
         warnings: list[str] = []
@@ -107,8 +107,8 @@ def test_what_the_host_knows_of_is_a_warning(tmp_path, monkeypatch, shown, reaso
         )
         monkeypatch.setattr(plugin.ActionBase, "run", lambda *_: {})
         action._execute_module = lambda *_, **__: {"rc": 0, "stdout": json.dumps(rows)}
-        with pytest.raises(AnsibleActionFail) if failed else contextlib.nullcontext() as raised:
+        with pytest.raises(AnsibleActionFail) if error else contextlib.nullcontext() as raised:
             action.run(None, {})
-    expected = f"[WARNING]: {warned}" if warned else ""
-    assert len(warnings) == bool(warned) and "".join(warnings).startswith(expected), warnings
-    assert not failed or failed in str(raised.value), raised.value
+    expected = f"[WARNING]: {warning}" if warning else ""
+    assert len(warnings) == bool(warning) and "".join(warnings).startswith(expected), warnings
+    assert not error or error in str(raised.value), raised.value

@@ -1,4 +1,4 @@
-"""What a task's process finds loaded already."""
+"""Plugins are loaded before Ansible starts the processes of tasks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from repository import ROOT
 
-# Tells which of the project's plugins were there before the task needed one.
-SEEN = """
+# Write the list of the project's plugins that are loaded before a task needs one.
+ACTION = """
 import json, os, sys
 from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
@@ -23,22 +23,24 @@ class ActionModule(ActionBase):
 """
 
 
-def test_a_task_finds_our_plugins_loaded(tmp_path):
-    """Or each would read them anew: most of what a converge with nothing to change takes."""
+def test_plugins_are_loaded_before_the_first_task(tmp_path):
+    """Otherwise each task loads them again, which takes most of the time of a converge without changes."""
     (tmp_path / "play.yml").write_text(
         "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n    - seen:\n"
     )
     (tmp_path / "action_plugins").mkdir()
     plugins = str(ROOT / "plugins")
-    (tmp_path / "action_plugins/seen.py").write_text(SEEN % (str(tmp_path / "seen.json"), plugins))
+    (tmp_path / "action_plugins/seen.py").write_text(ACTION % (str(tmp_path / "seen.json"), plugins))
     command = [Path(sys.executable).with_name("ansible-playbook"), tmp_path / "play.yml"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    seen = {str(Path(file).relative_to(plugins)) for file in json.loads((tmp_path / "seen.json").read_text())}
+    loaded = {
+        str(Path(file).relative_to(plugins)) for file in json.loads((tmp_path / "seen.json").read_text())
+    }
     folders = ("filter", "action")
     expected = {
         f"{folder}/{path.name}" for folder in folders for path in (ROOT / "plugins" / folder).glob("*.py")
     }
-    assert expected <= seen, f"expected {sorted(expected - seen)} to be loaded, too"
+    assert expected <= loaded, f"expected {sorted(expected - loaded)} to be loaded"

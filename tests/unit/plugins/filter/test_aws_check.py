@@ -1,4 +1,4 @@
-"""What is wrong with the dictionary `aws`, said before AWS is asked anything."""
+"""Errors of the dictionary `aws`, found without a request to AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settings(size: str = "small", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("size", ["small", "standard", "scaled"])
-def test_what_is_right(size):
+def test_valid_settings_give_no_errors(size):
     assert aws_errors(settings(size), "staging") == []
 
 
@@ -86,18 +86,18 @@ def test_what_is_right(size):
         ),
     ],
 )
-def test_each_fault_is_one_line(given, expected):
+def test_invalid_setting_gives_one_line(given, expected):
     assert aws_errors(given, "staging") == [expected]
 
 
-def test_a_name_that_is_none():
+def test_invalid_environment_name_is_rejected():
     (line,) = aws_errors(settings(), "Staging_1")
     assert line.startswith(
         'ENV: found "Staging_1", expected a folder of inventories/ with 2 to 15 lower-case'
     ), line
 
 
-def test_a_load_balancer_needs_names_and_a_site_to_ask_for():
+def test_load_balancer_requires_names_and_a_health_site():
     given = settings("scaled")
     del given["dns"], given["web"]
     assert aws_errors(given, "staging") == [
@@ -106,7 +106,7 @@ def test_a_load_balancer_needs_names_and_a_site_to_ask_for():
     ]
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_all_errors_are_reported_at_once():
     lines = aws_errors({"size": "big", "ssh_key": "x", "web": {"disk": 1}, "redis": 3}, "x")
     assert [line.split(":")[0] for line in lines] == [
         "ENV",
@@ -118,7 +118,7 @@ def test_all_that_is_wrong_is_said_at_once():
     ]
 
 
-def test_what_cannot_be_read_is_a_line_of_its_own():
+def test_unreadable_value_gives_one_line():
     class Lazy(dict):
         def __getitem__(self, key):
             if key == "region":
@@ -137,25 +137,25 @@ def test_what_cannot_be_read_is_a_line_of_its_own():
         ("scaled", ["web", "database", "redis", "edge", "cloudfront_only"], []),
     ],
 )
-def test_defaults_are_those_of_the_size(size, has, has_not):
+def test_defaults_depend_on_the_size(size, has, has_not):
     filled = aws_with_defaults(settings(size, web={"disk": 30}))
     assert set(has) <= filled.keys() and not set(has_not) & filled.keys(), filled
     assert filled["web"]["disk"] == 30 and filled["web"]["type"] == "t3.small", filled["web"]
     assert ("minimum" in filled["web"]) == (size == "scaled"), filled["web"]
-    assert aws_errors(filled, "staging") == [], "expected that defaults are right themselves"
+    assert aws_errors(filled, "staging") == [], "expected valid defaults"
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_what_is_offered_in_an_inventory_is_right_once_it_is_filled_in(environment):
+def test_filled_in_inventory_example_is_valid(environment):
     path = ROOT / f"inventories/{environment}/group_vars/all/aws.yml"
-    offered = "\n".join(line.removeprefix("# ") for line in path.read_text().splitlines())
+    example = "\n".join(line.removeprefix("# ") for line in path.read_text().splitlines())
     for placeholder, own in (
         ("example.com", "town.test"),
         ("ssh_key: REPLACE_ME", f"ssh_key: {KEY}"),
         ("[REPLACE_ME]", "[198.18.5.0/24]"),
         ("REPLACE_ME@", "ops@"),
     ):
-        assert placeholder in offered, f"expected {placeholder} to be filled in, got {offered}"
-        offered = offered.replace(placeholder, own)
-    given = yaml.safe_load(offered[offered.index("\naws:") :])["aws"]
+        assert placeholder in example, f"expected {placeholder} to be filled in, got {example}"
+        example = example.replace(placeholder, own)
+    given = yaml.safe_load(example[example.index("\naws:") :])["aws"]
     assert aws_errors(given, environment) == []

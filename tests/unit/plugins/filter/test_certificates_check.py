@@ -1,4 +1,4 @@
-"""What is wrong with certificates that sites provide."""
+"""Errors of the certificates that sites provide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
-def made(
+def sign(
     subject: str, by: tuple[str, Any], names: list[str], key: Any, begins: float = -1, ends: float = 89
 ) -> str:
     day = datetime.timedelta(days=1)
@@ -42,13 +42,13 @@ def made(
 
 
 KEY, MIDDLE_KEY, ROOT_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-MIDDLE = made("Middle", ("Root", ROOT_KEY), [], MIDDLE_KEY)
-ROOT = made("Root", ("Root", ROOT_KEY), [], ROOT_KEY)
+MIDDLE = sign("Middle", ("Root", ROOT_KEY), [], MIDDLE_KEY)
+ROOT = sign("Root", ("Root", ROOT_KEY), [], ROOT_KEY)
 PASSPHRASE = BestAvailableEncryption(b"secret")
 
 
 def own(names: str = "a.test *.a.test", **times: float) -> str:
-    return made("a.test", ("Middle", MIDDLE_KEY), names.split(), KEY, **times)
+    return sign("a.test", ("Middle", MIDDLE_KEY), names.split(), KEY, **times)
 
 
 def pem(key: Any, encryption: Any = None) -> str:
@@ -61,7 +61,7 @@ def sites(certificate: str, key: str = "", **site: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("chain", [own(), own() + MIDDLE, own() + MIDDLE + ROOT, f"a word\n{own()}\n"])
-def test_what_is_right(chain):
+def test_valid_chain_gives_no_errors(chain):
     assert provided_faults(sites(chain), ".", NOW) == ([], [])
 
 
@@ -106,16 +106,16 @@ def test_what_is_right(chain):
         ),
     ],
 )
-def test_each_fault_is_one_line(chain, key, expected, tmp_path):
+def test_invalid_certificate_or_key_gives_one_line(chain, key, expected, tmp_path):
     (line,), warnings = provided_faults(sites(chain, key), ".", NOW)
     assert line.startswith(f"sites.x.tls.{expected}") and warnings == [], line
     (tmp_path / "site.crt").write_text(chain)
     (tmp_path / "site.key").write_text(key or pem(KEY))
-    given = provided_faults(sites("site.crt", str(tmp_path / "site.key")), str(tmp_path), NOW)
-    assert given == ([line], []), "expected the same of files"
+    result = provided_faults(sites("site.crt", str(tmp_path / "site.key")), str(tmp_path), NOW)
+    assert result == ([line], []), "expected the same error for files"
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_all_errors_are_reported_at_once():
     errors, _ = provided_faults(sites(own("b.test", begins=-9, ends=-1) + ROOT), ".", NOW)
     assert len(errors) == 3, errors
 
@@ -123,18 +123,18 @@ def test_all_that_is_wrong_is_said_at_once():
 @pytest.mark.parametrize(
     ("begins", "ends", "days"), [(-60, 29, "29.0"), (-4, 1.9, "1.9"), (-59, 31, ""), (-3, 3, "")]
 )
-def test_what_ends_soon_is_a_warning(begins, ends, days):
+def test_certificate_that_expires_soon_is_a_warning(begins, ends, days):
     errors, warnings = provided_faults(sites(own(begins=begins, ends=ends)), ".", NOW)
     expected = [f"in {days} days. Remedy: provide a new one."] if days else []
     assert errors == [] and [line.split(", ")[1] for line in warnings] == expected, warnings
 
 
-def test_others_are_left_alone():
+def test_sites_without_provided_certificates_are_ignored():
     other = {"server_names": ["a.test"], "tls": {"mode": "acme"}}
-    gone = sites(own("b.test"), state="absent")["x"]
+    absent = sites(own("b.test"), state="absent")["x"]
     for given in (
         {"x": other, "y": {}, "z": None},
-        {"x": gone},
+        {"x": absent},
         {"x": sites("nowhere.crt")["x"]},
         {"x": {"tls": {"mode": "provided"}}},
         [],
@@ -157,13 +157,13 @@ def test_others_are_left_alone():
         ("10.0.0.1", "a.test", False),
     ],
 )
-def test_whether_a_name_is_covered(site, pattern, expected):
+def test_name_is_covered_by_a_wildcard_or_itself(site, pattern, expected):
     assert covers(site, pattern) is expected
 
 
-def test_it_is_part_of_the_check_of_an_inventory(tmp_path, monkeypatch):
+def test_inventory_check_includes_provided_certificates(tmp_path, monkeypatch):
     now = datetime.datetime.now(datetime.UTC)
-    left = (now - NOW).days
-    assert provided_errors(sites(own(ends=left + 89)), str(tmp_path)) == []
+    days = (now - NOW).days
+    assert provided_errors(sites(own(ends=days + 89)), str(tmp_path)) == []
     text = (Path(__file__).parents[4] / "playbooks/check.yml").read_text()
     assert "provided_errors(project_directory)" in text

@@ -1,4 +1,4 @@
-"""What the CloudWatch agent is told, as its schema has it; and what its statsd is told of our own metrics."""
+"""The configuration of the CloudWatch agent, and the metrics that its statsd receives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAST = {"sites": [], "retention_days": 0, "metrics_directory": ""}
 
 
 @pytest.mark.parametrize("wanted", [WANTED, WANTED | LEAST], ids=["all", "least"])
-def test_the_agent_takes_it(wanted):
+def test_configuration_matches_the_schema_of_the_agent(wanted):
     jsonschema.Draft4Validator.check_schema(SCHEMA)
     jsonschema.Draft4Validator(SCHEMA).validate(cloudwatch_configuration(wanted))
 
@@ -43,7 +43,7 @@ def test_the_agent_takes_it(wanted):
         (("logs", "logs_collected", "files", "collect_list", 0, "retention_in_days"), 31),
     ],
 )
-def test_the_schema_finds_mistakes(path, value):
+def test_schema_rejects_invalid_configurations(path, value):
     configuration = copy.deepcopy(cloudwatch_configuration(WANTED))
     node = configuration
     for step in path[:-1]:
@@ -53,7 +53,7 @@ def test_the_schema_finds_mistakes(path, value):
         jsonschema.Draft4Validator(SCHEMA).validate(configuration)
 
 
-def test_each_site_has_a_log_of_its_own():
+def test_each_site_has_its_own_log_stream():
     collected = cloudwatch_configuration(WANTED)["logs"]["logs_collected"]
     got = {
         each["log_stream_name"]: each["matches"][0]["SYSLOG_IDENTIFIER"]
@@ -64,7 +64,7 @@ def test_each_site_has_a_log_of_its_own():
     assert got == expected, f"expected {expected}, got {got}"
 
 
-def test_nothing_is_written_to_a_group_that_provisioning_does_not_make():
+def test_log_groups_are_those_that_provisioning_creates():
     collected = cloudwatch_configuration(WANTED)["logs"]["logs_collected"]
     entries = [each for kind in collected.values() for each in kind["collect_list"]]
     got = {each["log_group_name"].removeprefix("/decanter/staging/") for each in entries}
@@ -72,7 +72,7 @@ def test_nothing_is_written_to_a_group_that_provisioning_does_not_make():
     assert got == expected, f"expected the groups {expected}, got {got}"
 
 
-def test_what_certificates_measure_is_what_is_read():
+def test_agent_reads_the_metrics_of_certificates():
     roles = yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())
     written, read = (
         yaml.safe_load((ROOT / f"roles/{name}/defaults/main.yml").read_text())[f"{name}_metrics_directory"]
@@ -98,12 +98,12 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), SAMPLES.items(), ids=str)
-def test_a_sample_becomes_a_metric(text, expected):
+def test_sample_is_converted_to_a_metric(text, expected):
     got = list(runpy.run_path(str(PROGRAM))["lines"](text, NOW))
     assert got == expected, f"expected {expected}, got {got}"
 
 
-def test_the_agent_is_told(tmp_path):
+def test_metrics_are_sent_to_the_agent(tmp_path):
     (tmp_path / "certificates.prom").write_text("# TYPE a gauge\na 1\nb 2\n")
     (tmp_path / "other.txt").write_text("c 3\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent:

@@ -1,4 +1,4 @@
-"""What nginx and MySQL compare passwords with."""
+"""Password hashes for nginx and MySQL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI6
     ],
 )
 def test_hash_is_the_same_in_every_version(password, salt, digest):
-    """Another hash of the same password would change a file on each host."""
+    """A different hash of the same password would change a file on each host."""
     assert hashed(password, "harbour/ada") == f"$6${salt}${digest}"
 
 
@@ -46,14 +46,14 @@ def test_library_is_locked_wherever_playbooks_run(lock):
 @pytest.mark.parametrize(
     "password", ["a", "correct horse", "x" * 63, "x" * 64, "x" * 65, "x" * 128, "%$\\'\""]
 )
-def test_a_hash_is_what_openssl_makes(password):
+def test_hash_is_equal_to_that_of_openssl(password):
     got = hashed(password, "harbour/ada")
     command = ["openssl", "passwd", "-6", "-salt", got.split("$")[2], "-stdin"]
     expected = subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout
     assert got == expected.strip()
 
 
-def test_a_hash_is_the_same_each_time_and_another_for_each():
+def test_hash_depends_on_the_password_and_the_user():
     assert hashed("correct horse", "a/b") == hashed("correct horse", "a/b")
     several = {
         hashed(*given) for given in (("correct horse", "a/b"), ("correct horse", "a/c"), ("correct", "a/b"))
@@ -62,25 +62,25 @@ def test_a_hash_is_the_same_each_time_and_another_for_each():
 
 
 @pytest.mark.parametrize("given", [KNOWN, "$2y$10$" + "a" * 53, "$5$salt$" + "a" * 43])
-def test_what_is_a_hash_stays_one(given):
+def test_hash_is_not_hashed_again(given):
     assert hashed(given, "a/b") == given
 
 
-def test_a_file_is_readable_by_nginx_alone():
+def test_password_file_is_readable_by_nginx_only():
     folder, file = password_files({"harbour": {"bob": KNOWN, "ada": KNOWN}}, "/etc/nginx/passwords")
     assert folder == {"path": "/etc/nginx/passwords", "state": "directory", "exclusive": True}
     assert (file["path"], file["mode"], file["group"]) == ("/etc/nginx/passwords/harbour", "0640", "www-data")
     assert file["content"].splitlines()[1:] == [f"ada:{KNOWN}", f"bob:{KNOWN}"]
 
 
-# --- MySQL's -----------------------------------------------------------------------------------
+# --- MySQL -------------------------------------------------------------------------------------
 
 ADA = {"name": "ada", "host": "%", "auth": "password", "password": "secret"}
 
 
 @pytest.fixture
-def kept() -> dict[str, object]:
-    """What a server has that ADA was made on."""
+def account() -> dict[str, object]:
+    """Return the account of ADA as the server stores it."""
     from ansible_collections.community.mysql.plugins.module_utils.implementations.mysql.hash import (
         mysql_sha256_password_hash,
     )
@@ -89,23 +89,23 @@ def kept() -> dict[str, object]:
     return {"name": "ada", "host": "%", "plugin": "caching_sha2_password", "proof": proof, "second": 0}
 
 
-def test_a_salt_is_a_users_own():
+def test_salt_depends_on_the_user_and_host():
     assert len(mysql_salt(ADA)) == 20
     assert len({mysql_salt(ADA), mysql_salt(ADA | {"host": "h"}), mysql_salt(ADA | {"name": "b"})}) == 3
 
 
-def test_only_a_password_that_is_there_and_another_is_replaced(kept):
+def test_only_a_changed_password_is_replaced(account):
     new = ADA | {"password": "another"}
     for users, found, expected in (
-        ([ADA], [kept], []),
-        ([new], [kept], [new]),
-        ([new], [], []),  # there is no such user yet
-        ([new], [kept | {"host": "localhost"}], []),
-        # Who has two already keeps the one that applications know, however often the other is replaced.
-        ([new], [kept | {"second": 1}], []),
-        # A password of another kind cannot stay beside it.
-        ([new], [kept | {"plugin": "mysql_native_password"}], []),
-        ([{"name": "ada", "host": "%"}], [kept], []),  # by the socket
+        ([ADA], [account], []),
+        ([new], [account], [new]),
+        ([new], [], []),  # the user does not exist yet
+        ([new], [account | {"host": "localhost"}], []),
+        # A user with two passwords keeps the old one, which applications still use.
+        ([new], [account | {"second": 1}], []),
+        # A user cannot have two passwords of different plugins.
+        ([new], [account | {"plugin": "mysql_native_password"}], []),
+        ([{"name": "ada", "host": "%"}], [account], []),  # authenticated by the socket
     ):
         got = mysql_replaced(users, found)
         assert got == expected, f"{users}, {found}: expected {expected}, got {got}"

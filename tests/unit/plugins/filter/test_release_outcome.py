@@ -12,7 +12,7 @@ HOSTS = ("web1", "web2")
 
 
 def results(*items: dict[str, Any] | str) -> dict[str, Any]:
-    """The registered result of a loop over sites; an item is a site, or a result with its own item."""
+    """Return the registered result of a loop over sites. An item is a site, or a result with its item."""
     loop = [item if isinstance(item, dict) else {"item": item} for item in items]
     return {"results": [{"ansible_loop_var": "item"} | one for one in loop]}
 
@@ -91,9 +91,9 @@ def test_skipped_and_missing_steps_have_no_failures():
 
 def test_only_locked_sites_with_failed_releases_are_withdrawn():
     hostvars = {
-        "web1": {"__release_locks": results("shop", "blog", failed("wiki", "ada works on it"))},
+        "web1": {"__release_locks": results("shop", "blog", failed("wiki", "locked by ada"))},
         "web2": {
-            "__release_locks": results(failed("blog", "ada works on it")),
+            "__release_locks": results(failed("blog", "locked by ada")),
             "__release_builds": results(failed("shop", "shop: it cannot be built"), failed("news", "x")),
         },
     }
@@ -136,18 +136,18 @@ def test_batches_are_those_of_serial(sizes, expected):
 
 
 def test_table_has_a_row_for_each_site_and_host():
-    looked = results({"item": {"name": "shop"}}, {"item": {"name": "weblog"}})
+    states = results({"item": {"name": "shop"}}, {"item": {"name": "weblog"}})
     live = {"changed": True, "live": NEW}
     hostvars = {
         "web1": {
-            "__release_states": looked,
+            "__release_states": states,
             "__release_activations": results({"item": "shop"} | live, {"item": "weblog"} | live),
             "__release_withdrawals": results(
                 {"item": {"site": "shop"}, "returned": True, "live": OLD, "kept": ""}
             ),
         },
         "web2": {
-            "__release_states": looked,
+            "__release_states": states,
             "__release_activations": results(
                 failed("shop", "shop, release X: it ended"), {"item": "weblog"} | live
             ),

@@ -16,7 +16,7 @@ from sites_strategies import ANYTHING, KEYS_OF_ANY_TYPE
 
 def test_recursive_sites_give_one_error_per_value(root: str) -> None:
     sites: dict[str, Any] = minimal()
-    # Twice at every level: without a limit to the depth this would take for ever.
+    # Two references at each level: without a limit of the depth, the check would not end.
     sites["harbour"]["env"] = {"A": sites["harbour"], "B": sites["harbour"]}
     assert sites_check.site_errors(sites, root) == [
         f"sites.harbour.env.{name}: found a dictionary, expected {QUOTES}" for name in "AB"
@@ -33,7 +33,7 @@ PLACES: dict[str, Where] = {
     "the password": lambda secret: changed(minimal(), "database.password", secret),
     "the source": lambda secret: changed(minimal(), "source", secret),
     "the source's key": lambda secret: changed(minimal(), "source", {"git": GIT, "key": secret}),
-    "a key beside a path": lambda secret: changed(minimal(), "source.key", secret),
+    "a key with a path": lambda secret: changed(minimal(), "source.key", secret),
     "tls": lambda secret: changed(minimal(), "tls", secret),
     "the key": lambda secret: changed(minimal(), "tls", {"mode": "provided", "key": secret}),
     "a misspelt key": lambda secret: changed(minimal(), "secret", secret),
@@ -102,7 +102,7 @@ def test_mutated_sites_give_error_lines(sites: Any, root: str) -> None:
 
 
 class Hostile(dict[str, Any]):
-    """A dictionary whose items cannot be read, as a lazy one whose templates fail."""
+    """A dictionary with unreadable items, such as a lazy dictionary with failing templates."""
 
     def __getitem__(self, key: str) -> Any:
         raise RuntimeError(SECRET)
@@ -118,7 +118,7 @@ def test_unreadable_item_gives_one_error(root: str) -> None:
 
 
 class Text(str):
-    """A string that is not to be used as it is."""
+    """A subclass of str that cannot be compared."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -128,7 +128,7 @@ class Text(str):
 
 
 class Number(int):
-    """A number as ansible-core tags it: of a type of its own."""
+    """A subclass of int, as ansible-core tags numbers."""
 
 
 def test_subclasses_of_plain_types_are_read_as_plain_types(root: str) -> None:

@@ -20,7 +20,7 @@ from sites_examples import FILLED_DATABASE, FOLDER, SECRET, SITES, WSGI, minimal
 
 @pytest.fixture(scope="module")
 def template() -> Callable[[str, dict[str, Any]], Any]:
-    """Return what an expression gives inside ansible-core, its variables tagged and lazy."""
+    """Return a function that evaluates an expression in ansible-core, with tagged and lazy variables."""
 
     def run(expression: str, variables: dict[str, Any]) -> Any:
         templar = Templar(loader=DataLoader(), variables=variables)

@@ -13,7 +13,7 @@ ID = "20260101T000000Z-abcdef"
 
 @pytest.fixture
 def one(tmp_path, monkeypatch) -> build.Build:
-    """Return a build of a site that has one complete environment and one that is incomplete."""
+    """Return a build of a site with a complete and an incomplete environment."""
     monkeypatch.setattr(interpreter, "about", lambda python: ["/usr", "cpython-313", "3.13.5"])
     site = site_module.Site("shop")
     site.root = tmp_path / "shop"

@@ -41,7 +41,7 @@ def test_properties_keep_order_repetition_and_empty_values():
 @pytest.mark.parametrize(
     "value", ["plain", "a b", 'a"b', "a'b", "a\\b", "$HOME ${HOME}", "`id`", "ü", "#;", "a\\\n\nb", ""]
 )
-def test_quoted_values_survive_a_parser_of_variables(value):
+def test_quoted_values_are_unchanged_after_parsing(value):
     # systemd unescapes the same characters in double quotes as a shell does.
     program = f'X={build.quoted(value)}; printf %s "$X"'
     found = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True).stdout
@@ -89,7 +89,7 @@ def test_extract_writes_files_folders_and_symlinks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("members", "named"),
+    ("members", "part"),
     [
         ([("/absolute", FILE, "x")], "/absolute"),
         ([("../outside", FILE, "x")], "../outside"),
@@ -105,13 +105,13 @@ def test_extract_writes_files_folders_and_symlinks(tmp_path):
         ([("\x1b[2J\n", HARD, "x")], r"\x1b[2J\n"),
     ],
 )
-def test_extract_rejects_archives_that_leave_the_folder(tmp_path, members, named):
+def test_extract_rejects_archives_that_leave_the_folder(tmp_path, members, part):
     (tmp_path / "outside").mkdir()
     (tmp_path / "tree").mkdir()
     with pytest.raises(build.BuildError) as error:
         guard.extract(archive(*members), tmp_path / "tree")
     message = str(error.value)
-    assert named in message and message.isprintable(), f"expected {named} in one line, got {message!r}"
+    assert part in message and message.isprintable(), f"expected {part} in one line, got {message!r}"
     found = [path.name for path in (tmp_path / "outside").iterdir()] + sorted(os.listdir(tmp_path))
     assert found == ["outside", "tree"], f"expected nothing outside, got {found}"
 
@@ -122,7 +122,7 @@ def test_finish_gives_a_tree_its_final_name(tmp_path):
     assert (tmp_path / "final").is_dir() and not (tmp_path / ".new").exists()
 
 
-def test_environments_are_the_complete_ones_newest_first(one):
+def test_environments_are_complete_and_newest_first(one):
     later = one.site.venvs / "20250303T000000Z-later"
     later.mkdir()
     build.marker(later).write_text("{}")

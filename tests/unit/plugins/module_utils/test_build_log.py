@@ -67,7 +67,7 @@ def test_captured_logs_name_no_real_host_and_no_home():
         )
 
 
-# --- The right package ---------------------------------------------------------------------------
+# --- The failed package --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_captured_logs_name_no_real_host_and_no_home():
         ("hash_mismatch", "click==8.1.7", ("flask",)),
     ],
 )
-def test_one_of_several_packages_fails_is_the_one_named(name, package, others):
+def test_message_names_the_package_that_failed(name, package, others):
     fault = build_log.explain(read(name), EXPECTED[name]["python"]).split("\n")[0]
     assert fault.startswith(package), f"expected {package} first, got {fault!r}"
     assert not [other for other in others if other in fault], f"expected none of {others}, got {fault!r}"
@@ -95,7 +95,7 @@ HEADER = (
 
 
 @pytest.mark.parametrize(
-    ("output", "wanted"),
+    ("output", "package"),
     [
         ("a.c:1:2: fatal error: Python.h: No such file or directory", "python3.12-dev"),
         ("a.c:1:2: fatal error: jpeglib.h: No such file or directory", "libjpeg-dev"),
@@ -118,9 +118,9 @@ HEADER = (
         ('../meson.build:20:12: ERROR: Dependency "openblas" not found, tried pkgconfig', "libopenblas-dev"),
     ],
 )
-def test_missing_part_suggests_its_debian_package(output, wanted):
+def test_missing_part_suggests_its_debian_package(output, package):
     remedy = build_log.explain(HEADER + output, "3.12.1").split("\n")[1]
-    assert re.search(rf"`packages: \[(?:[\w., -]+, )?{re.escape(wanted)}[,\]]", remedy), f"got {remedy!r}"
+    assert re.search(rf"`packages: \[(?:[\w., -]+, )?{re.escape(package)}[,\]]", remedy), f"got {remedy!r}"
 
 
 def test_missing_header_without_known_package_names_the_header():
@@ -137,12 +137,12 @@ def test_package_table_can_be_replaced():
 
 
 def test_package_table_has_only_debian_names():
-    wrong = [
+    invalid = [
         name
         for name in packages.PACKAGES.values()
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(?:, [a-z0-9.+-]+)*", name)
     ]
-    assert not wrong, f"expected names of Debian packages, got {wrong}"
+    assert not invalid, f"expected names of Debian packages, got {invalid}"
 
 
 # --- Untrusted text ------------------------------------------------------------------------------
@@ -208,8 +208,8 @@ def test_log_without_a_known_failure_has_three_parts(log):
     assert got[0].startswith("the build failed: ") and got[1].startswith("Remedy: "), f"got {got}"
 
 
-def test_backend_cannot_pose_as_uv():
-    """uv indents the output of a backend, so a line that looks like uv's own is not one."""
+def test_output_of_a_backend_is_not_read_as_that_of_uv():
+    """uv indents the output of a backend, so an indented error is not an error of uv."""
     forged = HEADER + "error: Failed to build `innocent==1.0`\n         RuntimeError: forged\n"
     got = build_log.explain(forged, "3.12.1").split("\n")[0]
     assert got.startswith("thing==1.0 "), f"expected the package that uv names, got {got!r}"
@@ -289,6 +289,6 @@ def test_unit_result_that_the_log_explains_is_empty(result):
     assert build_log.unit_fault(result, LIMITS) == ""
 
 
-def test_unit_result_without_limits_names_none():
+def test_unit_result_without_limits_has_no_number():
     assert build_log.unit_fault("oom-kill", {}).startswith("the build ran out of memory. ")
     assert build_log.unit_fault("disk", {}).startswith("the build wrote more than its disk limit. ")

@@ -70,19 +70,19 @@ def test_result_of_a_second_run_has_the_environment_of_the_first(one):
 
 
 @pytest.mark.parametrize("existed", [True, False])
-def test_failed_build_removes_an_environment_that_it_made_alone(one, monkeypatch, existed):
-    # A release that was pruned may be built again, while others still use the environment of its name.
-    def make() -> None:
+def test_failed_build_removes_only_its_own_environment(one, monkeypatch, existed):
+    # A pruned release may be built again while other releases use the environment with its ID.
+    def create() -> None:
         one.environment.mkdir()
         build.marker(one.environment).write_text('{"key": "", "resolved": ""}')
 
     def fail() -> None:
         if not existed:
-            make()
+            create()
         raise build.BuildError("a command failed")
 
     if existed:
-        make()
+        create()
     for name, function in (("clear", lambda: None), ("prepare", lambda archive: None), ("execute", fail)):
         monkeypatch.setattr(one, name, function)
     with pytest.raises(build.BuildError, match="a command failed"):
@@ -91,13 +91,13 @@ def test_failed_build_removes_an_environment_that_it_made_alone(one, monkeypatch
     assert found == (existed, existed), f"expected environment and marker: {existed}, got {found}"
 
 
-def test_list_of_kept_files_may_be_long(one):
+def test_long_list_of_kept_files_is_read(one):
     text = "\0".join(f"lib/python3.13/site-packages/package/module_{number}.py" for number in range(100_000))
     (one.folder / "results/kept").write_text(text)
     assert one.read("kept", guard.LARGEST_LIST) == text, "expected the whole list"
 
 
-def test_result_with_a_known_environment_as_new_is_rejected(one):
+def test_result_with_an_existing_environment_as_new_is_rejected(one):
     report(one, environment=str(one.site.venvs / "20250101T000000Z-old"), new=True)
     with pytest.raises(build.BuildError, match="rejected"):
         one.result()
@@ -145,7 +145,7 @@ def plant_symlink_to_secret(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["result.json", "fault", "failed", "resolved.txt"])
 @pytest.mark.parametrize("plant", [plant_symlink, plant_symlink_to_secret, os.mkfifo, os.mkdir])
-def test_result_that_is_no_file_is_empty(one, name: str, plant: Callable[[Path], None]):
+def test_result_that_is_not_a_file_is_empty(one, name: str, plant: Callable[[Path], None]):
     before = os.listdir("/proc/self/fd")
     plant(one.folder / "results" / name)
     found = one.read(name)
@@ -223,7 +223,7 @@ def test_credentials_are_redacted_and_short_values_are_not(one):
 @pytest.mark.parametrize("result", ["timeout", "oom-kill", "disk"])
 def test_unit_that_exceeded_a_limit_is_reported_with_it(one, result):
     limit = {"timeout": "60 s", "oom-kill": "512M", "disk": "200M"}[result]
-    # Its own message, which the build may have written to mislead, is of no importance then.
+    # A hostile build may write a misleading message, which is ignored.
     (one.folder / "results/fault").write_text("everything is fine")
     found = one.fault(result, "").splitlines()[0]
     assert limit in found and "fine" not in found, f"expected the limit {limit}, got {found}"

@@ -1,4 +1,4 @@
-"""Static files that are compressed when a release is made, and published with it."""
+"""Static files, which are compressed in a build and published with the release."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def any_owner(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "static"
-    made.mkdir()
-    return made
+    static = tmp_path / "static"
+    static.mkdir()
+    return static
 
 
 def compress(folder):
@@ -31,7 +31,7 @@ def compress(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_gains_by_it_has_a_version_as_old_as_itself(folder, monkeypatch):
+def test_compressible_file_is_compressed_with_its_time(folder, monkeypatch):
     monkeypatch.setattr(compression.shutil, "which", lambda _: None)
     for name, content in {
         "a.css": TEXT,
@@ -43,27 +43,27 @@ def test_what_gains_by_it_has_a_version_as_old_as_itself(folder, monkeypatch):
     os.utime(folder / "a.css", (1e9, 1e9))
     assert compress(folder) == ["a.css", "a.css.gz", "a.png", "b.js", "c.svg"]
     assert gzip.decompress((folder / "a.css.gz").read_bytes()) == TEXT
-    assert (folder / "a.css.gz").stat().st_mtime == 1e9, "expected the age of what it stands for"
+    assert (folder / "a.css.gz").stat().st_mtime == 1e9, "expected the time of the original file"
 
 
 @pytest.mark.skipif(not shutil.which("brotli"), reason="brotli is not installed here")
-def test_brotli_is_used_where_it_is_there(folder):
+def test_brotli_is_used_if_installed(folder):
     (folder / "a.css").write_bytes(TEXT)
     assert compress(folder) == ["a.css", "a.css.br", "a.css.gz"]
 
 
-def test_what_a_build_has_compressed_stays_and_no_link_is_followed(folder, tmp_path, monkeypatch):
+def test_existing_compressed_file_is_kept(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(compression.shutil, "which", lambda _: None)
     for name in ("a.css", "b.css"):
         (folder / name).write_bytes(TEXT)
-    (folder / "a.css.gz").write_bytes(b"its own")
+    (folder / "a.css.gz").write_bytes(b"of the build")
     (folder / "b.css.gz").symlink_to(tmp_path / "elsewhere")
     compress(folder)
-    assert (folder / "a.css.gz").read_bytes() == b"its own"
+    assert (folder / "a.css.gz").read_bytes() == b"of the build"
     assert not (tmp_path / "elsewhere").exists(), "expected nothing to be written through a link"
 
 
-def test_no_file_is_served_in_the_compressed_version_of_another_release(tmp_path):
+def test_publish_removes_compressed_files_of_other_releases(tmp_path):
     site = SimpleNamespace(assets=tmp_path / "assets", release=lambda name: tmp_path / name)
     files = {"1": {"a.css": b"one", "a.css.gz": b"packed one"}, "2": {"a.css": b"second"}}
     for name, content in files.items():
@@ -72,12 +72,10 @@ def test_no_file_is_served_in_the_compressed_version_of_another_release(tmp_path
             (tmp_path / name / "static" / file).write_bytes(text)
     for name in ("1", "2", "1"):
         assert static_files.publish(site, name, STATIC, check=True), (
-            f"expected a check to see what {name} lacks"
+            f"expected a change in check mode for release {name}"
         )
         assert static_files.publish(site, name, STATIC, check=False)
-        assert not static_files.publish(site, name, STATIC, check=True), (
-            "expected the second time to change nothing"
-        )
+        assert not static_files.publish(site, name, STATIC, check=True), "expected no second change"
         folder = tmp_path / "assets/static"
         got = {path.name: path.read_bytes() for path in folder.iterdir()}
-        assert got == files[name], f"expected the files of release {name} alone, got {got}"
+        assert got == files[name], f"expected only the files of release {name}, got {got}"

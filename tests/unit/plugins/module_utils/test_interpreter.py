@@ -1,4 +1,4 @@
-"""Interpreters that another user than root can modify are rejected before root executes them."""
+"""Interpreters that a user other than root can modify are rejected before root executes them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def acl(*entries: tuple[int, int, int]) -> bytes:
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
-    """A folder that stands for /: the folders above it are left out of the check."""
+    """Return a folder that replaces /. The check skips the folders above it."""
     resolve = module.resolve
 
-    def below(path: str) -> tuple[list[str], str]:
+    def resolve_below(path: str) -> tuple[list[str], str]:
         visited, target = resolve(path)
         return [each for each in visited if each.startswith(str(tmp_path))], target
 
-    monkeypatch.setattr(module, "resolve", below)
+    monkeypatch.setattr(module, "resolve", resolve_below)
     tmp_path.chmod(0o755)
     return tmp_path
 
 
 @pytest.fixture
 def python(root) -> Path:
-    """An interpreter with a standard library that leaves a mark when it is executed."""
+    """Return an interpreter with a standard library, which creates a file when it is executed."""
     folder = root / "opt/python3.12"
     (folder / "bin").mkdir(parents=True)
     (folder / "lib/python3.12/encodings").mkdir(parents=True)
@@ -138,7 +138,7 @@ def test_acl_entries_that_grant_write_are_read(monkeypatch, entries, tags):
 
 @ROOT_ONLY
 def test_symlink_target_of_another_user_is_rejected(root, python):
-    """Each link of a chain counts, and the folders that the link leads through."""
+    """Check each symlink of a chain, and the folders of its target."""
     hidden = root / "srv/shop/shared"
     hidden.mkdir(parents=True)
     (hidden / "python").symlink_to(python)
@@ -157,7 +157,7 @@ def test_symlink_target_of_another_user_is_rejected(root, python):
 
 @ROOT_ONLY
 def test_environment_with_an_unsafe_base_is_rejected(root, python):
-    """A virtual environment's interpreter takes its standard library from where pyvenv.cfg says."""
+    """The interpreter of a virtual environment reads the standard library of `home` in pyvenv.cfg."""
     environment, base = root / "opt/tool", root / "srv/base"
     (environment / "bin").mkdir(parents=True)
     (base / "bin").mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_library_symlink_to_a_writable_file_is_rejected(root, python):
 
 
 @ROOT_ONLY
-def test_packages_are_neither_imported_nor_checked(root, python):
+def test_site_packages_are_neither_imported_nor_checked(root, python):
     packages = python.parents[1] / "lib/python3.12/site-packages"
     packages.mkdir()
     os.chown(packages, OTHER, OTHER)
@@ -232,8 +232,8 @@ def test_path_that_is_not_an_interpreter_is_rejected(root, name):
     found = module.unsafe(path)
     assert found.startswith(f"{path}: found ") and "\n" not in found, found
     if os.geteuid() == 0:
-        words = {"nowhere": "nothing", "loop": "a loop", "folder": "no program", "text": "no program"}[name]
-        assert words in found, f"expected {words!r}, got {found!r}"
+        problem = {"nowhere": "nothing", "loop": "a loop", "folder": "no program", "text": "no program"}[name]
+        assert problem in found, f"expected {problem!r}, got {found!r}"
 
 
 @ROOT_ONLY

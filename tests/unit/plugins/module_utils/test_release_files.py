@@ -1,4 +1,4 @@
-"""The site's `files`, which root writes into a tree that a build has written."""
+"""The site's `files`, which root writes into the tree of a build."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tree(tmp_path) -> Path:
 
 @pytest.fixture
 def outside(tmp_path) -> Path:
-    """Return a folder of root's with a file, both outside of the tree."""
+    """Return a folder outside of the tree, with a file. Root owns both."""
     path = tmp_path / "outside"
     path.mkdir(mode=0o700)
     (path / "config.ini").write_text("root's")
@@ -40,7 +40,7 @@ def content(folder: Path) -> dict[str, tuple[str, int]]:
     return {path.name: (path.read_text(), stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()}
 
 
-def test_files_are_readable_by_the_group_alone(tree):
+def test_files_are_readable_by_the_group_only(tree):
     (tree / "etc").mkdir()
     write(tree, **{"config.ini": "a", "etc/one.ini": "ü", "new/folder/two.ini": ""})
     for path, text in (("config.ini", "a"), ("etc/one.ini", "ü"), ("new/folder/two.ini", "")):
@@ -60,17 +60,15 @@ def test_file_is_never_readable_by_others_while_it_is_written(tree, monkeypatch)
 
     monkeypatch.setattr(os, "fchown", spy)
     write(tree, secret="text")
-    assert modes == [0o600], (
-        f"expected mode 600 until the file is the group's, got {[oct(mode) for mode in modes]}"
-    )
+    assert modes == [0o600], f"expected mode 600 until the group is set, got {[oct(mode) for mode in modes]}"
 
 
 def test_file_of_the_source_is_replaced(tree):
     (tree / "config.ini").write_text("source's")
     (tree / "config.ini").chmod(0o777)
-    with open(tree / "config.ini", "a") as held:
+    with open(tree / "config.ini", "a") as file:
         write(tree, **{"config.ini": "site's"})
-        held.write("builder's")
+        file.write("builder's")
     assert content(tree) == {"config.ini": ("site's", 0o640)}, f"expected a new file, got {content(tree)}"
 
 
@@ -110,7 +108,7 @@ def test_symlink_in_place_of_the_tree_is_rejected(tree, outside):
 
 
 @pytest.mark.parametrize("path", ["folder", "file/config.ini"])
-def test_path_that_the_source_uses_otherwise_is_rejected(tree, path):
+def test_path_of_another_type_in_the_source_is_rejected(tree, path):
     (tree / "folder").mkdir()
     (tree / "file").write_text("source's")
     with pytest.raises(release_files.FilesError, match="Remedy: choose another path"):
@@ -135,7 +133,7 @@ def test_no_descriptor_is_left_open(tree, outside):
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_digests_depend_on_paths_and_texts_alone():
+def test_digests_depend_only_on_paths_and_texts():
     found = release_files.digests({"b": {"text": "2"}, "a": {"text": "1", "more": "ignored"}})
     expected = {"a": hashlib.sha256(b"1").hexdigest(), "b": hashlib.sha256(b"2").hexdigest()}
     assert found == expected and list(found) == ["a", "b"], f"expected {expected} in order, got {found}"

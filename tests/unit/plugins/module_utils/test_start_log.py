@@ -83,14 +83,14 @@ def test_read_only_path_suggests_its_folder_as_upload(path, call, folder, wanted
         assert wanted in got, f"expected {wanted!r}, got {got!r}"
 
 
-def test_upload_pattern_is_the_schema_s():
+def test_upload_pattern_is_that_of_the_schema():
     pattern = SCHEMA["additionalProperties"]["properties"]["uploads"]["items"]["pattern"]
     for path in ("logs", "a/b.c/@d+e-f", ".a", "a/.b", "a/", "a//b", "a/../b", "/a", "a b", "a/.", "é"):
         got, expected = bool(start_path.UPLOAD.match(path)), bool(re.search(pattern, path))
         assert got == expected, f"{path}: expected {expected} as in the schema, got {got}"
 
 
-def test_renamed_file_suggests_the_target_s_folder():
+def test_renamed_file_suggests_the_folder_of_the_target():
     log = "OSError: [Errno 30] Read-only file system: '/tmp/x' -> 'data/x.json'\n"
     assert "uploads: [data]" in start_log.hint(log, BLUE)
 
@@ -124,7 +124,7 @@ def test_renamed_file_suggests_the_target_s_folder():
         ("RuntimeError: Set the SHOP_TOKEN environment variable", "`secrets`"),
     ],
 )
-def test_one_line_of_a_log_has_a_remedy(log, wanted):
+def test_known_failure_has_a_remedy(log, wanted):
     got = start_log.hint(f"Traceback (most recent call last):\n  x\n{log}\n", BLUE)
     assert wanted in got, f"expected {wanted!r}, got {got!r}"
 
@@ -147,7 +147,7 @@ def test_unknown_failure_has_no_remedy(log):
     assert start_log.hint(log, BLUE) == ""
 
 
-def test_last_failure_of_a_log_decides():
+def test_last_failure_of_a_log_has_the_remedy():
     log = "ModuleNotFoundError: No module named 'yaml'\nModuleNotFoundError: No module named 'PIL'\n"
     assert "pillow" in start_log.hint(log, BLUE)
 
@@ -258,23 +258,23 @@ def site(tmp_path, monkeypatch) -> Any:
 
 
 def test_failed_start_has_a_remedy_and_one_traceback(site, monkeypatch):
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def log(*arguments: Any) -> str:
-        asked.append(arguments)
+        calls.append(arguments)
         return read("folder")
 
     monkeypatch.setattr(switch, "log", log)
     monkeypatch.setattr(switch.live, "start", lambda *_: "it ended")
     monkeypatch.setattr(switch.live, "stop", lambda *_: None)
-    with pytest.raises(switch.Refused) as refused:
+    with pytest.raises(switch.Refused) as error:
         switch.switch(site, ID, {})
-    first, remedy, heading, *rest = str(refused.value).split("\n")
+    first, remedy, heading, *rest = str(error.value).split("\n")
     assert first == "it did not go live, it ended. Nothing is live."
     assert remedy.startswith("Remedy: ") and "`uploads: [logs]`" in remedy, f"got {remedy!r}"
     assert heading == "Its log ends:" and "\n".join(rest).count("os.mkdir") == 1, f"got {rest}"
-    assert asked[0][2] >= 3 * 60, (
-        f"expected to read three tracebacks of the journal, read {asked[0][2]} lines"
+    assert calls[0][2] >= 3 * 60, (
+        f"expected to read three tracebacks of the journal, read {calls[0][2]} lines"
     )
 
 

@@ -1,4 +1,4 @@
-"""Folders of `uploads` that hold code are recognised."""
+"""Code in folders of `uploads`."""
 
 from __future__ import annotations
 

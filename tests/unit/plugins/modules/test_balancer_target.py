@@ -1,4 +1,4 @@
-"""A web host is taken out of an ALB's target groups and put back, as AWS's own server for tests has them."""
+"""Drain a web host from an ALB's target groups and return it, with moto's server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import cloud
 import pytest
 from ansible_collections.decanter.stack.plugins.modules import balancer_target as target
-from run_module import Done, run_module
+from run_module import CompletedModule, run_module
 
 pytest.importorskip("boto3", reason="requirements-aws.txt is not installed")
 
@@ -39,30 +39,30 @@ class Fleet:
         subnets = [subnet["Subnet"]["SubnetId"] for subnet in subnets]
         self.names = [f"group{time.monotonic_ns()}{n}" for n in range(2)]
         self.arns = [self.group(name, vpc) for name in self.names]
-        made = self.elb.create_load_balancer(Name=f"lb{time.monotonic_ns()}", Subnets=subnets)
+        created = self.elb.create_load_balancer(Name=f"lb{time.monotonic_ns()}", Subnets=subnets)
         for port, arn in enumerate(self.arns):
             self.elb.create_listener(
-                LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
+                LoadBalancerArn=created["LoadBalancers"][0]["LoadBalancerArn"],
                 Protocol="HTTP", Port=8000 + port,
                 DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
             )  # fmt: skip
         image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-        made = ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
-        self.instances = [one["InstanceId"] for one in made]
+        created = ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
+        self.instances = [one["InstanceId"] for one in created]
 
     def group(self, name: str, vpc: str) -> str:
-        made = self.elb.create_target_group(Name=name, Protocol="HTTPS", Port=443, VpcId=vpc)
-        return made["TargetGroups"][0]["TargetGroupArn"]
+        created = self.elb.create_target_group(Name=name, Protocol="HTTPS", Port=443, VpcId=vpc)
+        return created["TargetGroups"][0]["TargetGroupArn"]
 
     def register(self, *instances: str) -> None:
         for arn in self.arns:
             self.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": one} for one in instances])
 
     def registered(self, number: int = 0) -> set[str]:
-        told = self.elb.describe_target_health(TargetGroupArn=self.arns[number])
+        health = self.elb.describe_target_health(TargetGroupArn=self.arns[number])
         return {
             one["Target"]["Id"]
-            for one in told["TargetHealthDescriptions"]
+            for one in health["TargetHealthDescriptions"]
             if one["TargetHealth"]["State"] != "draining"
         }
 
@@ -73,20 +73,20 @@ def fleet(endpoint) -> Fleet:
 
 
 @pytest.fixture
-def move(endpoint, fleet, monkeypatch) -> Callable[..., Done]:
+def move(endpoint, fleet, monkeypatch) -> Callable[..., CompletedModule]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in cloud.environment(endpoint).items():
         monkeypatch.setenv(name, value)
 
-    def call(instance: str, state: str, check: bool = False, **more: Any) -> Done:
+    def call(instance: str, state: str, check: bool = False, **more: Any) -> CompletedModule:
         arguments = {"name": "web1", "target": instance, "state": state, "groups": fleet.names} | more
         return run_module("balancer_target", check=check, **arguments)
 
     return call
 
 
-def test_out_and_in_and_again(fleet, move):
+def test_drain_and_return_are_idempotent(fleet, move):
     first, second = fleet.instances
     fleet.register(first, second)
     check = move(first, "out", check=True)
@@ -103,7 +103,7 @@ def test_out_and_in_and_again(fleet, move):
         assert [fleet.registered(n) for n in (0, 1)] == [{first, second}] * 2
 
 
-def test_the_only_one_stays_in(fleet, move):
+def test_only_target_is_not_drained(fleet, move):
     first, _ = fleet.instances
     fleet.register(first)
     done = move(first, "out")
@@ -112,7 +112,7 @@ def test_the_only_one_stays_in(fleet, move):
     assert fleet.registered() == {first}
 
 
-def test_a_host_that_is_new_is_put_in_by_its_arn(fleet, move):
+def test_new_host_is_registered_by_group_arn(fleet, move):
     first, second = fleet.instances
     fleet.register(first)
     assert move(second, "out").result == {"changed": False, "out": True, "draining": []} | {
@@ -122,21 +122,21 @@ def test_a_host_that_is_new_is_put_in_by_its_arn(fleet, move):
     assert done.result["changed"] and fleet.registered() == {first, second}, done.text
 
 
-def test_a_group_that_is_not_there_is_named(fleet, move):
+def test_missing_group_is_reported_by_aws(fleet, move):
     done = move(fleet.instances[0], "in", groups=["nowhere"])
     assert done.code == 1 and done.result["msg"].startswith("web1: the request to AWS failed: "), done.text
     assert "TargetGroupNotFound" in done.result["msg"], done.text
 
 
-# --- What that server does not do: draining, falling ill -----------------------------------------
+# --- A stub for states that moto lacks: draining, unhealthy --------------------------------------
 
 
 class Elb:
-    """One target group, whose targets are as a test says."""
+    """A stub of one target group with the given states of its targets."""
 
     def __init__(self, **targets: dict[str, str]) -> None:
         self.targets, self.calls = targets, []
-        self.drains, self.rises = 0, 0  # how often it is asked before it is so
+        self.drains, self.rises = 0, 0  # requests until the state changes
 
     def describe_target_groups(self, Names: list[str]) -> dict[str, Any]:
         return {"TargetGroups": [{"TargetGroupArn": f"arn:{name}"} for name in Names]}
@@ -183,8 +183,8 @@ class Module:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch) -> None:
-    """A second of waiting is a step of a clock."""
+def fake_clock(monkeypatch) -> None:
+    """Replace waiting by steps of a clock."""
     clock = {"now": 0.0}
     monkeypatch.setattr(target.time, "monotonic", lambda: clock["now"])
     monkeypatch.setattr(target.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
@@ -198,21 +198,21 @@ def healthy() -> dict[str, str]:
     return {"State": "healthy"}
 
 
-def test_what_was_begun_is_waited_for():
+def test_drain_waits_for_deregistration():
     elb = Elb(a=healthy(), b=healthy())
     elb.drains = 5
     assert target.take_out(Module(), groups(elb)) == {"changed": True, "out": True, "draining": []}
     assert elb.targets["a"]["Reason"] == "Target.NotRegistered"
 
 
-def test_what_does_not_end_is_waited_for_no_longer_than_said():
+def test_drain_ends_after_its_limit():
     elb = Elb(a=healthy(), b=healthy())
     elb.drains = 500
     assert target.take_out(Module(drain=7), groups(elb))["draining"] == ["web"]
     assert 490 < elb.drains < 500, elb.drains
 
 
-def test_one_that_drains_still_is_put_in_again():
+def test_draining_target_is_registered_again():
     elb = Elb(a={"State": "draining"}, b=healthy())
     elb.drains = 500
     assert target.put_in(Module(), groups(elb)) == {"changed": True, "out": False}
@@ -227,19 +227,19 @@ def test_one_that_drains_still_is_put_in_again():
         {"State": "initial", "Reason": "Elb.InitialHealthChecking"},
     ],
 )
-def test_who_is_not_healthy_is_nobody_else(other):
+def test_drain_requires_another_healthy_target(other):
     elb = Elb(a=healthy(), b=other)
     assert not target.take_out(Module(), groups(elb))["out"] and elb.calls == []
 
 
-def test_one_is_in_when_it_is_healthy():
+def test_return_waits_for_a_healthy_target():
     elb = Elb(b=healthy())
     elb.rises = 20
     assert target.put_in(Module(), groups(elb)) == {"changed": True, "out": False}
     assert elb.targets["a"] == {"State": "healthy"}
 
 
-def test_why_one_is_not_in_is_said():
+def test_return_of_unhealthy_target_fails_with_reason():
     elb = Elb(
         a={
             "State": "unhealthy",
@@ -247,21 +247,21 @@ def test_why_one_is_not_in_is_said():
             "Description": "Health checks failed with these codes: [502]",
         }
     )
-    with pytest.raises(Failed) as refused:
+    with pytest.raises(Failed) as error:
         target.put_in(Module(), groups(elb))
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "web1: not healthy within 30 s. web: Target.ResponseCodeMismatch "
         "Health checks failed with these codes: [502]"
     )
 
 
-def test_of_two_that_go_at_once_one_is_the_last():
+def test_concurrent_drains_keep_one_target():
     elb, results = Elb(a=healthy(), b=healthy()), {}
 
-    def go(name: str) -> None:
+    def drain(name: str) -> None:
         results[name] = target.take_out(Module(drain=0), groups(elb, name))["out"]
 
-    threads = [threading.Thread(target=go, args=(name,)) for name in "ab"]
+    threads = [threading.Thread(target=drain, args=(name,)) for name in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -269,7 +269,7 @@ def test_of_two_that_go_at_once_one_is_the_last():
     assert sorted(results.values()) == [False, True], results
 
 
-def test_without_boto3_what_to_do_is_said(tmp_path):
+def test_missing_boto3_is_reported_with_remedy(tmp_path):
     (tmp_path / "boto3.py").write_text("raise ImportError")
     given = {"name": "web1", "target": "i-1", "state": "in", "groups": ["web"]}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Which certificates have to be made anew, and why."""
+"""Certificates that must be issued, and the reason."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def subject(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
 
-def pem(made: x509.Certificate) -> str:
-    return made.public_bytes(serialization.Encoding.PEM).decode()
+def pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 class Authority:
@@ -36,7 +36,7 @@ class Authority:
 
 
 def sign(key, name, names, by, options) -> x509.Certificate:
-    """A certificate for a key; `by` an authority, or by itself."""
+    """Return a certificate for a key, signed by the CA `by` or self-signed."""
     now = datetime.datetime.now(datetime.UTC)
     issuer, signer = (by.name, by.key) if by else (name, key)
     builder = x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
@@ -58,7 +58,7 @@ def alternative(name: str) -> x509.GeneralName:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return Authority("ours")
+    return Authority("Test CA")
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def write(tmp_path):
     def make(names: list[str] | None = None, by: Authority | None = None, **options: Any) -> None:
         key, folder = new_key(), tmp_path / "a"
         folder.mkdir(exist_ok=True)
-        made = sign(key, subject("a.test"), NAMES if names is None else names, by, options)
-        (folder / "fullchain.pem").write_text(pem(made))
+        certificate = sign(key, subject("a.test"), NAMES if names is None else names, by, options)
+        (folder / "fullchain.pem").write_text(pem(certificate))
         encoding = (
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -82,49 +82,49 @@ def write(tmp_path):
 
 @pytest.fixture
 def due(tmp_path):
-    """Why the certificate of site a has to be made anew; nothing when it will do."""
+    """Return the reason why the certificate of site a must be issued, or None."""
 
-    def ask(names: list[str] | None = None, authority: str = "", temporary: bool = False) -> str | None:
-        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "temporary": temporary}
-        got = []
+    def reason(names: list[str] | None = None, authority: str = "", placeholder: bool = False) -> str | None:
+        site = {"name": "a", "server_names": names or NAMES, "authority": authority, "temporary": placeholder}
+        reasons = []
         for check in (True, False):
             done = run_module("certificates_due", directory=str(tmp_path), sites=[site], days=30, check=check)
             assert (done.code, done.result.get("changed")) == (0, False), done
-            got.append(done.result["due"])
-        assert got[0] == got[1], f"expected a check to say the same, got {got}"
-        return got[0][0]["because"] if got[0] else None
+            reasons.append(done.result["due"])
+        assert reasons[0] == reasons[1], f"expected the same in check mode, got {reasons}"
+        return reasons[0][0]["because"] if reasons[0] else None
 
-    return ask
+    return reason
 
 
-def test_one_that_will_do_costs_nothing(write, due, authority):
+def test_valid_certificate_is_not_due(write, due, authority):
     write()
     assert due() is None
     write(by=authority)
     assert due(authority=authority.certificate) is None
 
 
-def test_names_are_a_set(write, due):
+def test_order_of_names_is_ignored(write, due):
     write(names=NAMES[::-1])
     assert due() is None
 
 
-def test_none_at_all(due, write, tmp_path):
+def test_missing_certificate_or_key_is_due(due, write, tmp_path):
     assert due() == "it does not exist"
     for name in ("privkey.pem", "fullchain.pem"):
         write()
         (tmp_path / "a" / name).unlink()
-        assert due() == "it does not exist", f"expected one without {name} to be due"
+        assert due() == "it does not exist", f"expected a certificate without {name} to be due"
 
 
 @pytest.mark.parametrize("days", [-3, 29])
-def test_one_that_has_ended_or_soon_will(write, due, days):
+def test_expired_or_soon_expiring_certificate_is_due(write, due, days):
     write(days=days)
     end = datetime.datetime.now(datetime.UTC) + days * DAY
     assert due().startswith(f"it expires {end:%Y-%m-%d}"), due()
 
 
-def test_one_for_other_names(write, due):
+def test_certificate_for_other_names_is_due(write, due):
     write(names=["a.test"])
     assert due() == "it is for a.test"
     write(names=[*NAMES, "b.test"])
@@ -134,54 +134,54 @@ def test_one_for_other_names(write, due):
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "fd00::1", "FD00:0:0:0:0:0:0:1", "2001:db8::ffff:0:1"])
-def test_addresses_are_names_however_they_are_written(write, due, address):
+def test_address_is_compared_in_any_notation(write, due, address):
     write(names=["a.test", address])
     assert due(names=["a.test", address]) is None
     assert "it is for" in due(names=["a.test", "fd00::2"])
 
 
-def test_one_with_anothers_key(write, due):
+def test_key_of_another_certificate_is_due(write, due):
     write(key=new_key())
     assert due() == "its key belongs to another certificate"
 
 
-def test_one_of_another_authority(write, due, authority):
-    stranger = Authority("ours")  # a name proves nothing
-    write(by=stranger)
+def test_certificate_of_another_ca_is_due(write, due, authority):
+    other = Authority("Test CA")  # the same name, another key
+    write(by=other)
     assert due(authority=authority.certificate) == "another CA has signed it"
     write()
     assert due(authority=authority.certificate) == "another CA has signed it"
 
 
-def test_one_that_should_be_signed_by_itself(write, due, authority):
+def test_ca_certificate_for_self_signed_site_is_due(write, due, authority):
     write(by=authority)
     assert due() == "it is not self-signed"
 
 
-def test_one_that_temporary_has_only_to_be_there(write, due, authority, tmp_path):
+def test_placeholder_certificate_needs_only_its_key(write, due, authority, tmp_path):
     write(by=authority, days=-1, names=["b.test"])
-    assert due(temporary=True) is None, "expected nothing to take the place of another authority's"
+    assert due(placeholder=True) is None, "expected the certificate of another CA to stay"
     write(key=new_key())
-    assert due(temporary=True) == "its key belongs to another certificate"
+    assert due(placeholder=True) == "its key belongs to another certificate"
     (tmp_path / "a/fullchain.pem").unlink()
-    assert due(temporary=True) == "it does not exist"
+    assert due(placeholder=True) == "it does not exist"
 
 
 @pytest.mark.parametrize(
     ("name", "expected"), [("privkey.pem", "its key cannot be read"), ("fullchain.pem", "it cannot be read")]
 )
-def test_what_cannot_be_read(write, due, tmp_path, name, expected):
-    for spoilt in (
+def test_unreadable_file_is_due(write, due, tmp_path, name, expected):
+    for content in (
         b"",
         b"\xff\x00 no PEM",
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     ):
         write()
-        (tmp_path / "a" / name).write_bytes(spoilt)
-        assert due() == expected, f"{spoilt!r}: expected {expected!r}, got {due()!r}"
+        (tmp_path / "a" / name).write_bytes(content)
+        assert due() == expected, f"{content!r}: expected {expected!r}, got {due()!r}"
 
 
-def test_many_are_looked_at_in_one_call(write, tmp_path, authority):
+def test_several_sites_are_checked_in_one_call(write, tmp_path, authority):
     write()
     (tmp_path / "empty").mkdir()
     sites = [{"name": name, "server_names": NAMES} for name in ("a", "empty", "new")]

@@ -1,4 +1,4 @@
-"""What a converge finds to do about certificates of an ACME server."""
+"""ACME certificates that a converge must issue, install or stop renewing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from ansible_collections.decanter.stack.plugins.modules import certificates_run 
 
 @pytest.fixture
 def configuration(tmp_path) -> dict[str, Any]:
-    """Of a host on which all is well."""
+    """Return the configuration of a host with one installed certificate."""
     state, tls = tmp_path / "state", tmp_path / "tls"
     for folder in (state / "sites", state / "certbot/live/a", tls / "a"):
         folder.mkdir(parents=True)
-    got = {"server": "https://ca.test/dir", "profile": "", "key_type": "ecdsa", "names": ["a.test", "b.test"]}
-    (state / "sites/a.json").write_text(json.dumps({"got": got, "renewal": 0}))
+    issued = {
+        "server": "https://ca.test/dir",
+        "profile": "",
+        "key_type": "ecdsa",
+        "names": ["a.test", "b.test"],
+    }
+    (state / "sites/a.json").write_text(json.dumps({"got": issued, "renewal": 0}))
     for folder in (state / "certbot/live/a", tls / "a"):
         (folder / "fullchain.pem").write_text("a chain")
     site = {
@@ -32,14 +37,14 @@ def configuration(tmp_path) -> dict[str, Any]:
     return {**settings, "sites": [site]}
 
 
-def test_another_address_to_write_to(configuration, tmp_path):
+def test_changed_mail_address_is_missing(configuration, tmp_path):
     configuration["email"] = "others@a.test"
     assert module.missing(configuration) == ["account: the CA has another mail address"]
-    (tmp_path / "state/account.json").unlink()  # of before there was such a note
+    (tmp_path / "state/account.json").unlink()  # as written by older versions
     assert module.missing(configuration) == []
 
 
-def test_nothing(configuration):
+def test_complete_host_misses_nothing(configuration):
     assert module.missing(configuration) == []
     configuration["sites"].append({"name": "b", "mode": "self-signed"})
     assert module.missing(configuration) == []
@@ -48,28 +53,28 @@ def test_nothing(configuration):
 @pytest.mark.parametrize(
     "change", [{"profile": "shortlived"}, {"key_type": "rsa"}, {"server_names": ["a.test"]}], ids=str
 )
-def test_a_certificate_for_something_else(configuration, change):
+def test_changed_settings_require_a_certificate(configuration, change):
     configuration["sites"][0] |= change
     assert module.missing(configuration) == ["a: issued for other settings"]
 
 
-def test_another_authority(configuration):
+def test_changed_ca_requires_a_certificate(configuration):
     configuration["server"] = "https://another.test/dir"
     assert module.missing(configuration) == ["a: issued for other settings"]
 
 
-def test_none_yet(configuration, tmp_path):
+def test_site_without_certificate_is_missing(configuration, tmp_path):
     configuration["sites"].append({**configuration["sites"][0], "name": "new"})
     assert module.missing(configuration) == ["new: not issued"]
     (tmp_path / "state/sites/new.json").write_text('{"error": "down"}')
     assert module.missing(configuration) == ["new: not issued"]
 
 
-def test_one_that_is_not_served(configuration, tmp_path):
-    (tmp_path / "tls/a/fullchain.pem").write_text("one that stands in")
+def test_issued_certificate_is_not_installed(configuration, tmp_path):
+    (tmp_path / "tls/a/fullchain.pem").write_text("self-signed")
     assert module.missing(configuration) == ["a: not installed"]
 
 
-def test_one_of_a_site_that_is_gone(configuration):
+def test_certificate_of_removed_site_is_reported(configuration):
     configuration["sites"] = []
     assert module.missing(configuration) == ["a: still renewed, although the site does not use it"]

@@ -1,4 +1,4 @@
-"""Managed Pythons: installed by the real uv from a mirror on loopback, whole or not at all."""
+"""Managed Pythons: installed by the real uv from a mirror on loopback, complete or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.decanter.stack.plugins.modules.managed_python import own_by_root
-from managed_python_host import WANTED, Host, failed
+from managed_python_host import WANTED, Host, failure_message
 from python_mirror import Mirror, archive
 
 
@@ -27,7 +27,7 @@ def mirror():
 
 @pytest.fixture
 def host(tmp_path, mirror):
-    """A host's folders, and a pin of Python 3.12.99."""
+    """Return a host with a pin of Python 3.12.99."""
     return Host(tmp_path, mirror, mirror.add("3.12.99", archive("3.12.99")))
 
 
@@ -47,15 +47,15 @@ def test_installed_python_is_modifiable_by_its_owner_alone(host):
     assert host.run().code == 0
     for path in (host.folder, *host.folder.rglob("*")):
         status = path.lstat()
-        assert status.st_uid == os.geteuid(), f"{path}: expected the user who ran this, got {status.st_uid}"
+        assert status.st_uid == os.geteuid(), f"{path}: expected the user of the test, got {status.st_uid}"
         if not path.is_symlink():
             assert not status.st_mode & 0o6022, f"{path}: expected no such mode, got {oct(status.st_mode)}"
             if path.name != ".lock":
                 assert status.st_mode & stat.S_IROTH, f"{path}: expected sites to read it"
 
 
-def test_tree_is_given_to_its_owner_without_following_links(tmp_path):
-    """An archive, or another uv, may leave modes that other users can write."""
+def test_owner_and_modes_are_set_without_following_links(tmp_path):
+    """Protect against an archive or a version of uv that leaves files writable for other users."""
     outside, tree = tmp_path / "outside", tmp_path / "tree"
     outside.touch(mode=0o644)
     outside.chmod(0o666)
@@ -88,9 +88,9 @@ def test_archive_with_another_checksum_is_rejected(host):
     (key,) = host.pins
     sha = host.pins[key]["sha256"]
     host.pins[key]["sha256"] = "0" * 64
-    message = failed(host.run())
-    for words in ("Python 3.12.99", f"found the SHA-256 {sha}, expected {'0' * 64}", host.mirror.url):
-        assert words in message, f"expected {words!r}, got {message}"
+    message = failure_message(host.run())
+    for part in ("Python 3.12.99", f"found the SHA-256 {sha}, expected {'0' * 64}", host.mirror.url):
+        assert part in message, f"expected {part!r}, got {message}"
     assert host.builds() == [] and not host.link.exists(), f"expected no build, got {host.builds()}"
 
 
@@ -98,23 +98,23 @@ def test_unreachable_mirror_is_named(host):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/none"
-        message = failed(host.run(mirror=url))
-    for words in (f"python_mirror {url}", "Connection refused", "Set python_mirror to"):
-        assert words in message, f"expected {words!r}, got {message}"
+        message = failure_message(host.run(mirror=url))
+    for part in (f"python_mirror {url}", "Connection refused", "Set python_mirror to"):
+        assert part in message, f"expected {part!r}, got {message}"
     assert host.builds() == []
 
 
 def test_mirror_without_the_archive_is_named(host, mirror):
     mirror.files.clear()
-    message = failed(host.run())
+    message = failure_message(host.run())
     assert f"python_mirror {mirror.url}" in message and "HTTP 404" in message, message
 
 
 def test_cut_download_is_completed_by_the_next_run(host, mirror):
     mirror.fault = "cut"
-    message = failed(host.run())
+    message = failure_message(host.run())
     assert f"python_mirror {mirror.url}" in message and len(mirror.requests) > 1, message
-    assert host.builds() == [], f"expected no part of a build, got {host.builds()}"
+    assert host.builds() == [], f"expected no incomplete build, got {host.builds()}"
     mirror.fault = ""
     assert host.run().code == 0 and host.version() == "3.12.99"
 
@@ -133,8 +133,8 @@ def test_killed_run_is_completed_by_the_next(host, mirror):
     with host.start() as process:
         assert mirror.stalled.wait(30), "expected a download to begin"
         process.send_signal(signal.SIGKILL)
-    over = time.monotonic() + 10
-    while (running := processes(host.uv, host.folder)) and time.monotonic() < over:
+    deadline = time.monotonic() + 10
+    while (running := processes(host.uv, host.folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not running, f"expected uv to end with the killed run, got {running}"
     assert host.builds() and not host.link.exists(), "expected an incomplete build"
@@ -143,31 +143,31 @@ def test_killed_run_is_completed_by_the_next(host, mirror):
     assert done.code == 0 and done.result["changed"] and host.version() == "3.12.99", done
 
 
-def test_slow_mirror_is_given_up(host, mirror):
+def test_slow_mirror_fails_after_the_timeout(host, mirror):
     mirror.fault = "stall"
-    message = failed(host.run(timeout=2))
+    message = failure_message(host.run(timeout=2))
     assert "within 2 s" in message and mirror.url in message, message
     assert host.builds() == []
 
 
-def test_another_build_leaves_a_used_one(host, mirror):
+def test_new_build_keeps_a_used_old_build(host, mirror):
     host.run()
     (first,) = host.builds()
     environment = host.environment("shop")
     host.pins = mirror.add("3.12.100", archive("3.12.100"), "20260201")
-    told = host.run(check=True)
+    check = host.run(check=True)
     expected = ["python: found 3.12.99, expected 3.12.100. Install it with make converge."]
-    assert told.result["outdated"] == expected, told
+    assert check.result["outdated"] == expected, check
     assert host.run().result["changed"] and host.version() == "3.12.100"
     assert len(host.builds()) == 2 and host.run().result["changed"] is False, host.builds()
     assert host.run(check=True).result["outdated"] == []
     (environment / "bin/python").unlink()
-    assert host.run().result["changed"] and first not in host.builds(), f"expected {first} to go"
+    assert host.run().result["changed"] and first not in host.builds(), f"expected {first} to be removed"
     assert host.run().result["changed"] is False
 
 
-def test_build_that_was_replaced_stays_for_one_run(host, mirror):
-    """A release may be building an environment with it at that moment."""
+def test_replaced_build_is_removed_by_the_next_run(host, mirror):
+    """Keep it for one run, because a release may be building an environment with it."""
     host.run()
     host.pins = mirror.add("3.12.99", archive("3.12.99", mark="# rebuilt\n"), "20260201")
     assert "an older build of 3.12.99" in host.run(check=True).result["outdated"][0]
@@ -177,12 +177,12 @@ def test_build_that_was_replaced_stays_for_one_run(host, mirror):
     assert len(host.builds()) == 1 and host.version() == "3.12.99", host.builds()
 
 
-def test_python_that_no_site_needs_is_removed(host):
+def test_unused_python_is_removed(host):
     host.run()
     environment = host.environment("shop")
     done = host.run(pythons=[])
     assert done.result["changed"] and not host.link.exists(), done
-    assert len(host.builds()) == 1, "expected the base of an environment to stay"
+    assert len(host.builds()) == 1, "expected the build of an environment to stay"
     (environment / "bin/python").unlink()
     host.run(pythons=[])
     assert host.builds() == [] and host.run(pythons=[]).result["changed"] is False
@@ -216,14 +216,14 @@ def test_package_of_the_distribution_is_preferred(host, mirror, monkeypatch):
 
 
 def test_version_without_a_pin_is_rejected(host):
-    message = failed(host.run(pythons=[WANTED | {"version": "3.7"}]))
+    message = failure_message(host.run(pythons=[WANTED | {"version": "3.7"}]))
     assert message.startswith("python: found 3.7 for ") and message.endswith(", expected one of: 3.12"), (
         message
     )
 
 
 @pytest.mark.parametrize(
-    ("mirror_url", "words"),
+    ("mirror_url", "part"),
     [
         (
             "mirror.example/python",
@@ -232,27 +232,27 @@ def test_version_without_a_pin_is_rejected(host):
         ("https://u:secret@mirror.example/p", "python_mirror: found a password in the URL, expected it in"),
     ],
 )
-def test_mirror_that_is_not_usable_is_rejected(host, mirror_url, words):
+def test_invalid_mirror_is_rejected(host, mirror_url, part):
     done = host.run(check=True, mirror=mirror_url)
-    assert failed(done).startswith(words), done
+    assert failure_message(done).startswith(part), done
     assert "secret" not in done.result["msg"], done
 
 
-def test_python_that_does_not_run_is_rejected(host, mirror):
+def test_broken_python_is_rejected(host, mirror):
     broken = "#!/bin/sh\necho 'libfoo.so.1: cannot open shared object file' >&2\nexit 127\n"
     host.pins = mirror.add("3.12.99", archive("3.12.99", broken))
-    message = failed(host.run())
+    message = failure_message(host.run())
     assert "libfoo.so.1: cannot open shared object file, expected Python 3.12.99" in message, message
     assert host.builds() == [] and not host.link.exists()
 
 
 def test_missing_uv_is_named(host):
-    message = failed(host.run(uv="/nowhere/uv"))
+    message = failure_message(host.run(uv="/nowhere/uv"))
     assert message == "/nowhere/uv: found No such file or directory, expected uv.", message
 
 
 def test_settings_of_a_user_are_ignored(host, mirror, monkeypatch):
-    """Neither variables nor a configuration file change what is installed."""
+    """Ignore uv's variables and its configuration file."""
     folder = host.root / "config/uv"
     folder.mkdir(parents=True)
     (folder / "uv.toml").write_text('python-downloads = "never"\n')

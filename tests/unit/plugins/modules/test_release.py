@@ -19,7 +19,7 @@ CONTENT = "0123456789ab"
 
 
 class Site(module_site.Site):
-    """A site whose folders are here, and whose user is whoever runs this."""
+    """A site below a temporary folder, with the user of the tests."""
 
     def __init__(self, root: Path) -> None:
         super().__init__("plain")
@@ -32,8 +32,8 @@ class Site(module_site.Site):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Site:
-    me = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(release.pwd, "getpwnam", lambda name: me)
+    user = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(release.pwd, "getpwnam", lambda name: user)
 
     def run_as(site: Site, folder: Path, *command: str) -> Any:
         return subprocess.run(
@@ -55,7 +55,7 @@ def tree(site) -> Path:
 # --- Uploads -----------------------------------------------------------------------------------
 
 
-def test_uploads_begin_with_what_the_source_has_and_then_stay(site, tree):
+def test_uploads_are_copied_from_the_source_once(site, tree):
     release.keep_uploads(site, tree, "static/uploads")
     kept = site.root / "shared/static/uploads"
     assert (tree / "static/uploads").readlink() == kept
@@ -66,17 +66,17 @@ def test_uploads_begin_with_what_the_source_has_and_then_stay(site, tree):
     (again / "static/uploads/first.txt").write_text("first")
     (again / "static/uploads/second.txt").write_text("second")
     release.keep_uploads(site, again, "static/uploads")
-    assert [path.name for path in kept.iterdir()] == ["first.txt"], "expected no more to be copied"
+    assert [path.name for path in kept.iterdir()] == ["first.txt"], "expected no second copy"
     assert (again / "static/uploads/first.txt").read_text() == "changed"
 
 
-def test_uploads_need_no_folder_in_the_source(site, tree):
+def test_uploads_without_folder_in_the_source_are_created(site, tree):
     release.keep_uploads(site, tree, "a/b/instance")
     (tree / "a/b/instance/notes.db").write_text("x")
     assert (site.root / "shared/a/b/instance/notes.db").read_text() == "x"
 
 
-def test_a_copy_that_was_cut_off_is_begun_again(site, tree):
+def test_interrupted_copy_of_uploads_starts_again(site, tree):
     (site.root / "shared/static/.uploads.new").mkdir(parents=True)
     (site.root / "shared/static/.uploads.new/half").touch()
     release.keep_uploads(site, tree, "static/uploads")
@@ -84,7 +84,7 @@ def test_a_copy_that_was_cut_off_is_begun_again(site, tree):
     assert [path.name for path in (site.root / "shared/static/uploads").iterdir()] == ["first.txt"]
 
 
-def test_uploads_stay_in_their_place(site, tree):
+def test_uploads_outside_the_release_are_rejected(site, tree):
     (tree / "file").touch()
     (tree / "out").symlink_to(site.root)
     for folder in ("file", "out/uploads"):
@@ -107,14 +107,14 @@ def test_uploads_are_not_published(site, tree):
     assert [path.name for path in site.assets.rglob("*")] == ["static", "app.css"]
 
 
-# --- Which release -----------------------------------------------------------------------------
+# --- Find a release ----------------------------------------------------------------------------
 
 
 def wanted(**site: Any) -> Any:
     return build_inputs.Wanted(sys.executable, "gunicorn==27", resolved(**site), [], {})
 
 
-def made(
+def create_release(
     site: Site, number: int, given: Any = None, recipe: dict[str, Any] | None = None, **more: Any
 ) -> str:
     identifier = f"20260101T00000{number}Z-{CONTENT}"
@@ -133,19 +133,19 @@ def interpreter(monkeypatch):
     monkeypatch.setattr(build_inputs.interpreter, "about", lambda _: ["/usr", "cpython-313", "3.13.5"])
 
 
-def found(site: Site, recipe: dict[str, Any] | None = None, **given: Any) -> str:
+def find(site: Site, recipe: dict[str, Any] | None = None, **given: Any) -> str:
     return release.find(site, CONTENT, wanted(**given), recipe or {})
 
 
-def test_find_other_recipe_returns_its_own_release(site):
-    plain = made(site, 1)
-    how = release.recipe({"build": ["flask digest"]}, {"a.cfg": {"text": "x"}})
-    built = made(site, 2, recipe=how)
-    assert found(site) == plain, "expected the release without a recipe to be found"
-    assert found(site, how) == built
+def test_find_compares_recipes(site):
+    plain = create_release(site, 1)
+    recipe = release.recipe({"build": ["flask digest"]}, {"a.cfg": {"text": "x"}})
+    built = create_release(site, 2, recipe=recipe)
+    assert find(site) == plain, "expected the release without a recipe"
+    assert find(site, recipe) == built
     for other in ({"build": ["flask other"]}, {"uploads": ["instance"]}, {}):
-        recipe = release.recipe(other, {"a.cfg": {"text": "y"}})
-        assert found(site, recipe) == "", f"expected no release for {other} and another text of the file"
+        different = release.recipe(other, {"a.cfg": {"text": "y"}})
+        assert find(site, different) == "", f"expected no release for {other} and another text of the file"
 
 
 @pytest.mark.parametrize(
@@ -160,20 +160,20 @@ def test_find_other_recipe_returns_its_own_release(site):
     ],
 )
 def test_find_other_inputs_returns_nothing(site, given):
-    one = made(site, 1)
-    assert found(site) == one, "expected the release of equal inputs"
-    assert found(site, **given) == "", f"expected no release for {given}"
+    one = create_release(site, 1)
+    assert find(site) == one, "expected the release of equal inputs"
+    assert find(site, **given) == "", f"expected no release for {given}"
 
 
 def test_find_without_complete_environment_returns_nothing(site):
-    one = made(site, 1)
+    one = create_release(site, 1)
     build.marker(site.venvs / one).unlink()
-    assert found(site) == "", "expected a release whose environment has no marker to be built again"
+    assert find(site) == "", "expected a build, because the environment has no marker"
 
 
 def test_find_release_of_an_older_version_returns_nothing(site):
-    one = made(site, 1)
+    one = create_release(site, 1)
     record = site.record(one)
     del record["inputs"]
     site.write_record(one, record)
-    assert found(site) == "", "expected a release without a note of its inputs to be built again"
+    assert find(site) == "", "expected a release without recorded inputs to be built again"

@@ -1,4 +1,4 @@
-"""Return to the release that was live before a run, on one host."""
+"""Switch back to the release that was live before a run, on one host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WANTED = {"name": "plain", "static": [], "setup": [], "database": None, "health"
 
 
 class Host:
-    """A host with one site, and releases that start or do not."""
+    """A host with one site. Releases in `broken` do not start."""
 
     def __init__(self, root, monkeypatch) -> None:
         self.site, self.broken = site_module.temporary_site(root), set()
@@ -55,8 +55,8 @@ class Host:
 
     def call(self, module, identifier: str, **more: Any) -> dict[str, Any]:
         """Return the result of a module."""
-        usual = {"keep": 5, "pin": False, "elsewhere": False, "fault": "it failed on web2: it ended"}
-        return site_module.call(module, {**usual, "site": WANTED, "release": identifier, **more})
+        defaults = {"keep": 5, "pin": False, "elsewhere": False, "fault": "it failed on web2: it ended"}
+        return site_module.call(module, {**defaults, "site": WANTED, "release": identifier, **more})
 
     def activate(self, identifier: str, **more: Any) -> dict[str, Any]:
         return self.call(release_switch, identifier, **more)
@@ -64,7 +64,7 @@ class Host:
     def withdraw(self, identifier: str) -> dict[str, Any]:
         return self.call(release_withdraw, identifier)
 
-    def settle(self) -> None:
+    def finish_run(self) -> None:
         self.site.provisional.unlink()
 
 
@@ -73,9 +73,9 @@ def host(tmp_path, monkeypatch) -> Host:
     return Host(tmp_path, monkeypatch)
 
 
-def test_withdrawn_release_returns_to_the_one_before_and_is_failed(host):
+def test_withdrawn_release_fails_and_the_previous_is_live(host):
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.activate(NEW)
     assert module_site.read_json(host.site.provisional)["before"] == OLD
     got = host.withdraw(NEW)
@@ -84,8 +84,8 @@ def test_withdrawn_release_returns_to_the_one_before_and_is_failed(host):
     assert (record["state"], record["fault"]) == ("failed", "it failed on web2: it ended"), record
     assert host.site.record(OLD)["state"] == "good"
     assert not host.site.provisional.exists()
-    again = host.withdraw(NEW)
-    assert (again["changed"], again["live"]) == (False, OLD), again
+    second = host.withdraw(NEW)
+    assert (second["changed"], second["live"]) == (False, OLD), second
 
 
 def test_withdrawn_first_release_stays(host):
@@ -98,31 +98,31 @@ def test_withdrawn_first_release_stays(host):
 def test_withdrawn_restart_stays(host):
     """The release was live before; only its settings have changed."""
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.activate(OLD)
     got = host.withdraw(OLD)
     assert (got["live"], got["kept"]) == (OLD, "it was live before, and its settings have changed"), got
     assert host.site.record(OLD)["state"] == "good"
 
 
-def test_release_that_never_was_live_is_marked_as_failed(host):
+def test_withdrawn_release_that_was_not_live_is_failed(host):
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     got = host.withdraw(NEW)
     assert (got["changed"], got["live"]) == (False, OLD), got
     assert host.site.record(NEW)["state"] == "failed", "expected the next run to make a new release"
 
 
-def test_release_that_was_not_built_gets_no_record(host):
+def test_withdrawn_release_without_build_gets_no_record(host):
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.withdraw("20260303T000000Z-cccc")
     assert not host.site.record("20260303T000000Z-cccc")
 
 
-def test_release_that_fails_leaves_no_note(host):
+def test_failed_activation_leaves_no_provisional_file(host):
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.broken = {NEW}
     got = host.activate(NEW)
     assert got["failed"] and got["live"] == OLD and got["details"] == "Traceback", got
@@ -130,23 +130,23 @@ def test_release_that_fails_leaves_no_note(host):
     assert not host.site.provisional.exists()
 
 
-def test_killed_run_keeps_the_release_to_return_to(host):
-    """A run that was killed has activated NEW; the next one tries another, which fails here."""
+def test_killed_run_keeps_the_previous_release(host):
+    """A killed run has activated NEW. The next run activates another release, which fails on this host."""
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.activate(NEW)
     later = "20260303T000000Z-cccc"
     host.site.write_record(later, {"id": later, "created": "x", "state": "built"})
     host.broken = {later}
     assert host.activate(later)["live"] == NEW
     got = host.withdraw(later)
-    assert (got["live"], got["returned"]) == (OLD, True), f"expected what all hosts had last, got {got}"
+    assert (got["live"], got["returned"]) == (OLD, True), f"expected the last release of all hosts, got {got}"
     assert {host.site.record(one)["state"] for one in (NEW, later)} == {"failed"}
 
 
-def test_release_before_that_cannot_start_leaves_the_note(host):
+def test_broken_previous_release_keeps_the_provisional_file(host):
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.activate(NEW)
     host.broken = {OLD}
     got = host.withdraw(NEW)
@@ -155,17 +155,17 @@ def test_release_before_that_cannot_start_leaves_the_note(host):
 
 
 def test_withdrawal_restores_the_pin(host):
-    """Of a rollback: a converge must not stay on the release that was withdrawn."""
+    """Withdraw a rollback: a converge must not stay on the withdrawn release."""
     host.activate(OLD)
-    host.settle()
+    host.finish_run()
     host.activate(NEW)
-    host.settle()
+    host.finish_run()
     host.activate(OLD, pin=True)
     assert module_site.read_json(host.site.pin)["release"] == OLD
     got = host.withdraw(OLD)
     assert got["live"] == NEW and not host.site.pin.exists(), got
 
 
-def test_look_finds_a_release_of_a_killed_run(host):
+def test_release_of_a_killed_run_is_unfinished(host):
     host.activate(OLD)
     assert "was interrupted" in live.unfinished(host.site, OLD, WANTED)

@@ -10,7 +10,7 @@ from jinja2 import Undefined
 
 
 class Failing(dict):
-    """A dictionary as a lazy one: the template of the key `bad` fails."""
+    """A lazy dictionary. The template of the key `bad` fails."""
 
     def __getitem__(self, key: str) -> Any:
         if key == "bad":

@@ -1,4 +1,4 @@
-"""The files of vars/platform, which are the only code that names a distribution."""
+"""The files of vars/platform. No other code names a distribution."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_host_gets_the_platform_of_its_facts():
         ({}, "found no distribution, expected facts of the subset min"),
     ],
 )
-def test_unsupported_host_is_the_one_error(facts, expected):
+def test_unsupported_host_is_rejected(facts, expected):
     with pytest.raises(AnsibleFilterError) as error:
         filters.platform(facts)
     assert str(error.value) == f"ansible_facts: {expected}"
@@ -102,7 +102,7 @@ def test_type_checker_and_ruff_check_for_the_oldest_python():
     }
 
 
-def test_aws_takes_the_image_of_each_platform():
+def test_aws_image_of_each_platform_is_accepted():
     assert [filters.aws_image(image)["image"] for image in IMAGES] == IMAGES
     expected = f'aws.image: found "debian-11", expected one of: {", ".join(IMAGES)}'
     assert expected in aws_errors({"image": "debian-11"}, "staging")

@@ -11,8 +11,8 @@ from git_repository import SSH, Repository
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    """Nobody's own git configuration, and a cache of this test's own."""
+def isolated_git(tmp_path, monkeypatch):
+    """Isolate git's configuration and the cache of repositories."""
     for name, value in {
         "XDG_CACHE_HOME": tmp_path / "cache",
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -30,12 +30,12 @@ def repository(tmp_path) -> Repository:
 
 @pytest.fixture
 def ssh(tmp_path, monkeypatch) -> Path:
-    """A folder where the ssh that git calls writes down what it was told."""
-    notes, programs = tmp_path / "notes", tmp_path / "programs"
-    for folder in (notes, programs):
+    """Install a stub of ssh, and return the folder in which it records its calls."""
+    records, programs = tmp_path / "records", tmp_path / "programs"
+    for folder in (records, programs):
         folder.mkdir()
     (programs / "ssh").write_text(SSH)
     (programs / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setenv("SSH_NOTES", str(notes))
-    return notes
+    monkeypatch.setenv("SSH_NOTES", str(records))
+    return records

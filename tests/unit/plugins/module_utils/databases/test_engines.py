@@ -1,4 +1,4 @@
-"""What a release reads and dumps of a database, with stubs of the engine's clients."""
+"""The schema and the dump of a database, with stubs of the engine's clients."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def test_every_engine_is_an_engine_of_the_schema():
     assert sorted(ENGINES) == sorted(accepted)
 
 
-THEN = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
+BEFORE = {"column a.id": "int NO", "column a.name": "varchar(20) YES", "index a.PRIMARY": "0 id"}
 
 
 @pytest.mark.parametrize(
-    ("now", "expected"),
+    ("after", "expected"),
     [
-        (THEN, []),
-        (dict(reversed(THEN.items())), []),
-        (THEN | {"column b.id": "int NO"}, ["column b.id was added"]),
-        (THEN | {"column a.id": "bigint NO"}, ["column a.id was changed"]),
+        (BEFORE, []),
+        (dict(reversed(BEFORE.items())), []),
+        (BEFORE | {"column b.id": "int NO"}, ["column b.id was added"]),
+        (BEFORE | {"column a.id": "bigint NO"}, ["column a.id was changed"]),
         ({"column a.id": "int NO", "index a.PRIMARY": "0 id"}, ["column a.name was removed"]),
         (
             {"column a.id": "bigint NO", "column a.title": "varchar(20) YES", "index a.PRIMARY": "0 id"},
             ["column a.id was changed", "column a.name was removed", "column a.title was added"],
         ),
-        ({}, [f"{thing} was removed" for thing in sorted(THEN)]),
+        ({}, [f"{thing} was removed" for thing in sorted(BEFORE)]),
     ],
 )
-def test_differences_are_one_line_for_each_change(now, expected):
-    assert differences(THEN, now) == expected
+def test_differences_are_one_line_for_each_change(after, expected):
+    assert differences(BEFORE, after) == expected
 
 
 @pytest.mark.parametrize("name", ["mariadb", "mysql"])
@@ -51,19 +51,19 @@ def test_schema_is_read_by_the_installed_client(programs, name):
     [("mariadb", "--ssl-verify-server-cert"), ("mysql", "--ssl-mode=VERIFY_IDENTITY")],
 )
 def test_database_elsewhere_is_read_over_verified_tls(name, verified, programs, tmp_path, monkeypatch):
-    login, said = tmp_path / "database.cnf", tmp_path / "said"
-    login.touch()
-    monkeypatch.setattr(mysql, "option_file", lambda site: login)
-    # Not the machine's own MariaDB, where there is one.
+    options, arguments = tmp_path / "database.cnf", tmp_path / "arguments"
+    options.touch()
+    monkeypatch.setattr(mysql, "option_file", lambda site: options)
+    # Exclude a MariaDB client of the machine that runs the tests.
     monkeypatch.setattr(mysql.shutil, "which", lambda name: next(map(str, programs.glob(name)), None))
     dumper = {"mariadb": "mariadb-dump", "mysql": "mysqldump"}[name]
     for one in (name, dumper):
-        program(programs, one, f'echo "$@" >{said}')
-    expected = [f"--defaults-file={login}", verified]
+        program(programs, one, f'echo "$@" >{arguments}')
+    expected = [f"--defaults-file={options}", verified]
     schema("plain", DATABASE)
-    assert said.read_text().split()[:2] == expected, said.read_text()
+    assert arguments.read_text().split()[:2] == expected, arguments.read_text()
     dump("plain", DATABASE, tmp_path / "x.sql.gz")
-    got = said.read_text().split()
+    got = arguments.read_text().split()
     assert got[:2] == expected and got[-1] == "plain_1" and "--no-tablespaces" in got, got
     assert ("--set-gtid-purged=OFF" in got) == (name == "mysql"), got
     assert not {"--user=root", "--no-defaults"} & set(got), got
@@ -87,4 +87,6 @@ def test_failed_dump_leaves_no_file(programs, tmp_path):
     assert not (tmp_path / "x.sql.gz").exists()
     program(programs, "mariadb-dump", "echo '-- all of it'")
     dump("plain", DATABASE, tmp_path / "x.sql.gz")
-    assert gzip.decompress((tmp_path / "x.sql.gz").read_bytes()) == b"-- all of it\n", "found a rest"
+    assert gzip.decompress((tmp_path / "x.sql.gz").read_bytes()) == b"-- all of it\n", (
+        "expected no rest of the failed dump"
+    )

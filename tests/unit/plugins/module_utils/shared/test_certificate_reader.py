@@ -23,18 +23,22 @@ def test_public_key_is_what_openssl_prints(tmp_path: Path, key_type: str) -> Non
     command = ["openssl", "pkey", "-in", tmp_path / "privkey.pem", "-pubout"]
     expected = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert public_key_of(tmp_path / "privkey.pem") == expected
-    made = read_certificate(tmp_path / "fullchain.pem")
-    assert (made.public_key, made.key_type) == (expected, key_type)
+    certificate = read_certificate(tmp_path / "fullchain.pem")
+    assert (certificate.public_key, certificate.key_type) == (expected, key_type)
 
 
 def test_fields_of_a_certificate(tmp_path: Path) -> None:
     pair(tmp_path, ["A.test", "10.0.0.1", "b.test"], begins=-70 * DAY, ends=20 * DAY)
-    made = read_certificate(tmp_path / "fullchain.pem")
-    assert made.names == ("a.test", "b.test", "10.0.0.1")
-    assert (made.issuer, made.issuer_name, made.self_issued) == ("Authority R1", "CN=Authority R1", False)
-    assert made.identifier.endswith(".AIdlQyE"), made.identifier  # RFC 9773, section 4.1
-    assert made.begins == pytest.approx(time.time() - 70 * DAY, abs=60)
-    assert (made.lifetime, made.ends - made.last_third) == (90 * DAY, 30 * DAY)
+    certificate = read_certificate(tmp_path / "fullchain.pem")
+    assert certificate.names == ("a.test", "b.test", "10.0.0.1")
+    assert (certificate.issuer, certificate.issuer_name, certificate.self_issued) == (
+        "Authority R1",
+        "CN=Authority R1",
+        False,
+    )
+    assert certificate.identifier.endswith(".AIdlQyE"), certificate.identifier  # RFC 9773, section 4.1
+    assert certificate.begins == pytest.approx(time.time() - 70 * DAY, abs=60)
+    assert (certificate.lifetime, certificate.ends - certificate.last_third) == (90 * DAY, 30 * DAY)
 
 
 def test_fits_compares_the_key_with_the_certificate(tmp_path: Path) -> None:

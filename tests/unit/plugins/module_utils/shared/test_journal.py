@@ -10,7 +10,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared import journ
     ("stream", "fault", "expected"),
     [("8:1", True, "<3>text\n"), ("8:1", False, "text\n"), ("", True, "text\n")],
 )
-def test_say_marks_a_fault_in_the_journal_alone(monkeypatch, capsys, stream, fault, expected):
+def test_log_marks_a_fault_only_in_the_journal(monkeypatch, capsys, stream, fault, expected):
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     if stream:
         monkeypatch.setenv("JOURNAL_STREAM", stream)

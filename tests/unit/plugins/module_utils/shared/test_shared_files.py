@@ -16,7 +16,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("content", "mode"), [("grüße\n", 0o644), (b"\xff", 0o600)])
-def test_write_file_sets_content_and_mode_whatever_the_umask(tmp_path, content, mode):
+def test_write_file_ignores_the_umask(tmp_path, content, mode):
     before = os.umask(0o077)
     try:
         files.write_file(tmp_path / "f", content, mode)
@@ -27,7 +27,7 @@ def test_write_file_sets_content_and_mode_whatever_the_umask(tmp_path, content, 
     assert names(tmp_path) == ["f"]
 
 
-def test_write_file_replaces_what_a_killed_run_left(tmp_path):
+def test_write_file_replaces_the_rest_of_a_killed_run(tmp_path):
     (tmp_path / "f").write_text("old")
     (tmp_path / ".f.new").symlink_to("elsewhere")
     files.write_file(tmp_path / "f", "new")

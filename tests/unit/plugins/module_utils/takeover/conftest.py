@@ -26,7 +26,7 @@ def target(tmp_path) -> Path:
 
 @pytest.fixture
 def outside(tmp_path) -> Path:
-    """Return a file of root's outside of the build, as an attacker wants to read or write it."""
+    """Return a file outside of the build that only root may read and write."""
     path = tmp_path / "outside"
     path.write_text("secret")
     path.chmod(0o600)

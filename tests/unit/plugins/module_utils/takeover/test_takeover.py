@@ -1,4 +1,4 @@
-"""Results of a hostile build: root copies them without following a symlink or keeping a right."""
+"""Results of a hostile build, which root copies without following symlinks and without special modes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def test_symlinks_are_copied_and_not_followed(source, target, outside, kind):
     (source / "link").symlink_to(to)
     take(source, target)
     assert os.readlink(target / "link") == str(to), "expected the symlink itself"
-    assert (target / "link").lstat().st_uid == 0, f"expected root's, got {(target / 'link').lstat().st_uid}"
+    assert (target / "link").lstat().st_uid == 0, (
+        f"expected the owner root, got {(target / 'link').lstat().st_uid}"
+    )
     assert (rights(to) if to.exists() else None) == before, f"expected {to} unchanged"
-    assert (source / "link").lstat().st_uid == BUILDER, "expected `give` to give the symlink itself"
+    assert (source / "link").lstat().st_uid == BUILDER, (
+        "expected `give` to change the owner of the symlink itself"
+    )
 
 
 def test_source_symlink_in_place_of_the_tree_is_rejected(tmp_path, target, outside):
@@ -69,7 +73,7 @@ def test_hard_links_inside_become_separate_files(source, target):
     take(source, target)
     found = [(target / name).read_text() for name in ("a", "folder/b")]
     assert found == ["text", "text"], f"expected both files, got {found}"
-    assert (target / "a").stat().st_nlink == 1, "expected files of their own"
+    assert (target / "a").stat().st_nlink == 1, "expected separate files"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_modes_lose_set_user_id_and_group_write(source, target, mode, expected):
     assert found == wanted, f"expected {wanted}, got {found}"
 
 
-def test_access_lists_and_attributes_are_gone(source, target):
+def test_acls_and_attributes_are_dropped(source, target):
     (source / "file").write_text("text")
     (source / "folder").mkdir()
     # Owner rw, user 54321 rw, group r, mask rw, others r: include/uapi/linux/posix_acl_xattr.h.
@@ -120,7 +124,7 @@ def test_pipes_sockets_and_devices_are_dropped(source, target):
         listener.bind(str(source / "socket"))
         take(source, target)
     found = sorted(os.listdir(target))
-    assert found == ["file"], f"expected the file alone, got {found}"
+    assert found == ["file"], f"expected only the file, got {found}"
 
 
 @pytest.mark.parametrize("depth", [150, 3000])
@@ -136,7 +140,7 @@ def test_huge_sparse_file_is_rejected_without_being_read(source, target):
     message = rejection(source, target)
     assert "1 MiB" in message, f"expected the limit named, got {message}"
     size = (target / "huge").stat().st_size if (target / "huge").exists() else 0
-    assert size == 0, f"expected nothing copied of it, got {size} bytes"
+    assert size == 0, f"expected an empty copy, got {size} bytes"
 
 
 def test_files_that_exceed_the_limit_together_are_rejected(source, target):
@@ -156,7 +160,7 @@ def test_too_many_entries_are_rejected(source, target, monkeypatch):
 @pytest.mark.parametrize(
     "name", [b"a\nb", b"\xff\xfe", b"\x1b[2J", b" ", b"-rf", "größe".encode(), b"n" * 255]
 )
-def test_names_of_any_bytes_are_kept(source, target, name):
+def test_names_with_any_bytes_are_kept(source, target, name):
     folder = os.fsencode(source) + b"/" + name
     os.mkdir(folder)
     Path(os.fsdecode(folder), os.fsdecode(name)).write_text("text")
@@ -169,7 +173,7 @@ def test_names_of_any_bytes_are_kept(source, target, name):
 def test_names_in_messages_are_printable(source, target, outside, name):
     os.mkdir(os.fsencode(source) + b"/" + name)
     os.link(outside, os.fsencode(source) + b"/" + name + b"/" + name)
-    message = rejection(source, target)  # asserts it
+    message = rejection(source, target)  # asserts printable text
     message.encode()
     assert "hard link" in message, f"expected the hard link named, got {message}"
 

@@ -22,7 +22,7 @@ def test_give_changes_no_file_behind_symlinks(tmp_path, outside):
     after = rights(outside), rights(outside.parent), rights(Path("/etc"))
     assert after == before, f"expected {before}, got {after}"
     found = {path.lstat().st_uid for path in (tmp_path / "tree", *(tmp_path / "tree").rglob("*"))}
-    assert found == {BUILDER}, f"expected all of the tree to be the builder's, got {found}"
+    assert found == {BUILDER}, f"expected the builder as the only owner, got {found}"
 
 
 def test_size_counts_blocks_and_entries(source):
@@ -57,4 +57,4 @@ def test_remove_deletes_deep_nesting_and_no_target_of_a_symlink(source, outside)
     (source / "folder").symlink_to(outside.parent)
     takeover.remove(source)
     assert not source.exists() and outside.read_text() == "secret"
-    takeover.remove(source)  # what is gone stays gone
+    takeover.remove(source)  # no error for a missing folder

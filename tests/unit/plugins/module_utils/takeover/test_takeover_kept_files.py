@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def earlier(tmp_path) -> Path:
-    """Return an earlier environment, which is root's."""
+    """Return an earlier environment, which root owns."""
     earlier = tmp_path / "earlier"
     (earlier / "below/deep").mkdir(parents=True)
     (earlier / "empty").mkdir()
@@ -46,9 +46,7 @@ def test_kept_files_of_an_earlier_environment_become_hard_links(source, target, 
     "path",
     ["missing", "/etc/hostname", "../outside", "below/../kept", "./kept", "kept/", "behind/inside", ""],
 )
-def test_kept_file_that_the_earlier_environment_does_not_have_is_rejected(
-    source, target, earlier, outside, path
-):
+def test_kept_file_missing_in_the_earlier_environment_is_rejected(source, target, earlier, outside, path):
     (outside.parent / "inside").write_text("secret")
     (earlier / "behind").symlink_to(outside.parent)
     with pytest.raises(takeover.TakeoverError, match="among the files to keep") as error:
@@ -64,7 +62,7 @@ def test_kept_folder_is_rejected(source, target, earlier):
 
 
 @pytest.mark.parametrize("kind", ["file", "symlink", "folder for a file", "folder for a symlink"])
-def test_build_that_contradicts_what_it_keeps_is_rejected(source, target, earlier, outside, kind):
+def test_build_that_conflicts_with_kept_files_is_rejected(source, target, earlier, outside, kind):
     if kind == "file":
         (source / "below").write_text("text")
     elif kind == "symlink":

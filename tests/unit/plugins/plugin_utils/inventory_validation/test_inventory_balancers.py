@@ -9,40 +9,40 @@ from ansible_collections.decanter.stack.plugins.filter.inventory_check import in
 from inventory_lines import BALANCED, BEHIND, SITES
 
 
-def test_web_hosts_behind_a_balancer_are_right():
+def test_web_hosts_behind_a_balancer_are_valid():
     assert inventory_errors(BEHIND, BALANCED, SITES) == []
     private = {"ansible_host": "web1.provider.net", "balancer_address": "10.1.2.3"}
     assert inventory_errors(BEHIND | {"web1": private}, BALANCED, SITES) == []
-    # Balancers may come and go in a network of theirs.
+    # The balancers of an Auto Scaling group have addresses of one network.
     network = {"balancer_address": "10.1.2.0/28", "balancer_tls_mode": "passthrough"}
     assert inventory_errors(BEHIND | {"lb1": BEHIND["lb1"] | network}, BALANCED, SITES) == []
 
 
-WRONG_BALANCERS = {
-    "one host is both": (
+INVALID_BALANCERS = {
+    "a host in both groups": (
         {},
         {"web": ["web1", "lb1"]},
         "hosts.lb1: found it in the groups web and balancer, expected it in one of them",
     ),
-    "a name for an address": (
+    "a name instead of an address": (
         {"web1": {"ansible_host": "web1.provider.net"}},
         {},
         'hosts.web1.balancer_address: found "web1.provider.net", expected the IP address that web hosts '
         "and balancers use",
     ),
-    "a network for a web host": (
+    "a network as the address of a web host": (
         {"web1": {"balancer_address": "10.1.2.0/28"}},
         {},
         'hosts.web1.balancer_address: found "10.1.2.0/28", expected the IP address that web hosts '
         "and balancers use",
     ),
-    "a name that makes no socket": (
+    "a name that is not valid for a socket": (
         {"web 1": {"ansible_host": "10.1.2.3"}},
         {"all": ["web 1", "lb1"], "web": ["web 1"]},
         "hosts.web 1: found this name, expected at most 60 letters, digits, dots, hyphens and underscores "
         "behind a balancer",
     ),
-    "no such mode": (
+    "unknown mode": (
         {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "pass"}},
         {},
         'hosts.lb1.balancer_tls_mode: found "pass", expected one of: terminate, passthrough',
@@ -57,7 +57,7 @@ WRONG_BALANCERS = {
         {},
         'hosts.lb1.balancer_tls_mode: found "passes", which was renamed, expected passthrough',
     ),
-    "two modes": (
+    "different modes": (
         {"lb2": {"ansible_host": "10.1.2.5", "balancer_tls_mode": "passthrough"}},
         {"all": ["web1", "lb1", "lb2"], "balancer": ["lb1", "lb2"]},
         "hosts.lb1.balancer_tls_mode: found terminate (lb1), passthrough (lb2), "
@@ -66,8 +66,10 @@ WRONG_BALANCERS = {
 }
 
 
-@pytest.mark.parametrize(("hosts", "groups", "expected"), WRONG_BALANCERS.values(), ids=list(WRONG_BALANCERS))
-def test_balancers_that_cannot_work_are_refused(hosts, groups, expected):
+@pytest.mark.parametrize(
+    ("hosts", "groups", "expected"), INVALID_BALANCERS.values(), ids=list(INVALID_BALANCERS)
+)
+def test_invalid_balancers_are_rejected(hosts, groups, expected):
     assert inventory_errors(BEHIND | hosts, BALANCED | groups, {"harbour": {}}) == [expected]
 
 
@@ -80,11 +82,11 @@ SCALED = {"all": ["web1", "web2"], "web": ["web1", "web2"]}
 
 
 def alb_lines(groups: Any = SCALED, **changed: Any) -> list[str]:
-    of_all = {name: value for name, value in (BEHIND_ALB | changed).items() if value is not None}
-    return inventory_errors(dict.fromkeys(groups["all"], of_all), groups, {})
+    variables = {name: value for name, value in (BEHIND_ALB | changed).items() if value is not None}
+    return inventory_errors(dict.fromkeys(groups["all"], variables), groups, {})
 
 
-def test_web_hosts_behind_an_alb_are_right():
+def test_web_hosts_behind_an_alb_are_valid():
     assert alb_lines() == []
     acme = {"s": {"tls": {"mode": "acme"}}}
     assert inventory_errors(dict.fromkeys(SCALED["all"], BEHIND_ALB), SCALED, acme) == []
@@ -122,11 +124,11 @@ def test_web_hosts_behind_an_alb_are_right():
         ),
     ],
 )
-def test_an_alb_that_cannot_work_is_refused_once(changed, expected):
+def test_invalid_alb_is_rejected_once(changed, expected):
     assert alb_lines(**changed) == [f"hosts.web1.{expected}"]
 
 
-def test_two_kinds_of_balancers_at_once_are_refused():
+def test_two_kinds_of_balancers_are_rejected():
     groups = {"all": ["web1", "lb1"], "web": ["web1"], "balancer": ["lb1"]}
     hosts = {"web1": BEHIND_ALB | {"ansible_host": "10.1.2.3"}, "lb1": {"ansible_host": "10.1.2.4"}}
     assert inventory_errors(hosts, groups, {}) == [

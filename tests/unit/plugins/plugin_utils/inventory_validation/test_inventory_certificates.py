@@ -13,13 +13,20 @@ TWO = {"all": ["web1", "web2"], "web": ["web1", "web2"], "balancer": []}
 NAMED = {"web1": {"ansible_host": "10.1.2.3"}, "web2": {"ansible_host": "10.1.2.5"}}
 
 
-def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
-    alone = {name: {"ansible_host": f"{name}.provider.net", "web_hosts_independent": True} for name in NAMED}
+def test_hosts_that_may_receive_challenges_need_addresses():
+    independent = {
+        name: {"ansible_host": f"{name}.provider.net", "web_hosts_independent": True} for name in NAMED
+    }
     passthrough = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
     network = {"lb1": {"ansible_host": "10.1.2.4", "balancer_address": "10.1.2.0/28"}}
     one = {"all": ["web1"], "web": ["web1"]}
     for hosts, groups in (
-        *((NAMED, one), ({"web1": {"ansible_host": "web1.provider.net"}}, one), (NAMED, TWO), (alone, TWO)),
+        *(
+            (NAMED, one),
+            ({"web1": {"ansible_host": "web1.provider.net"}}, one),
+            (NAMED, TWO),
+            (independent, TWO),
+        ),
         *((BEHIND, BALANCED), (BEHIND | passthrough, BALANCED), (BEHIND | network, BALANCED)),
     ):
         assert inventory_errors(hosts, groups, ACME) == [], (hosts, groups)
@@ -37,7 +44,7 @@ def test_hosts_that_an_authority_may_mean_ask_each_other_by_their_addresses():
         ),
     ],
 )
-def test_a_host_that_cannot_be_asked_for_a_proof_is_refused(hosts, groups, found):
+def test_challenge_host_without_an_ip_address_is_rejected(hosts, groups, found):
     host, address = found
     expected = "the IP address at which other hosts request ACME challenges"
     got = inventory_errors(BEHIND | NAMED | hosts, BALANCED | groups, ACME)
@@ -47,13 +54,13 @@ def test_a_host_that_cannot_be_asked_for_a_proof_is_refused(hosts, groups, found
 
 
 @pytest.mark.parametrize("found", ["new.provider.net", "10.1.2.0/28", "203.0.113.9", "REPLACE_ME", 5])
-def test_a_machine_to_come_has_an_address(found):
+def test_challenge_successors_are_ip_addresses(found):
     for value in ([found], ["10.1.2.9", found]):
         got = inventory_errors({"web1": {"nginx_challenge_successors": value}}, GROUPS, SITES)
         expected = f'hosts.web1.nginx_challenge_successors: found "{found}", expected a list of IP addresses'
         assert got == [expected], got
-    good = {"web1": {"nginx_challenge_successors": ["10.1.2.9", "fd00::9"]}}
-    assert inventory_errors(good, GROUPS, SITES) == []
+    valid = {"web1": {"nginx_challenge_successors": ["10.1.2.9", "fd00::9"]}}
+    assert inventory_errors(valid, GROUPS, SITES) == []
 
 
 BY_DNS = {"harbour": {"tls": {"mode": "acme", "challenge": "route53"}}}
@@ -61,7 +68,7 @@ KEY, SECRET = "certbot_aws_access_key_id", "certbot_aws_secret_access_key"
 PASSTHROUGH = {"lb1": {"ansible_host": "10.1.2.4", "balancer_tls_mode": "passthrough"}}
 
 
-def test_a_proof_in_dns_is_anybodys_to_give():
+def test_dns_challenge_requires_no_addresses():
     for hosts, groups in (
         (NAMED, {"all": ["web1"], "web": ["web1"]}),
         (NAMED, TWO),
@@ -75,7 +82,7 @@ def test_a_proof_in_dns_is_anybodys_to_give():
 
 
 @pytest.mark.parametrize(
-    ("has", "sites", "lacking", "given"),
+    ("variables", "sites", "missing", "present"),
     [
         ({KEY: "AKIA"}, BY_DNS, SECRET, KEY),
         ({SECRET: "x"}, BY_DNS, KEY, SECRET),
@@ -85,8 +92,8 @@ def test_a_proof_in_dns_is_anybodys_to_give():
         ({KEY: "AKIA"}, ACME, "", ""),
     ],
 )
-def test_half_a_key_is_refused(has, sites, lacking, given):
-    hosts = {"web1": {"ansible_host": "10.1.2.3", **has}}
-    expected = f"a value, because {given} is set, or neither if the instance role can write to the zone"
-    lines = [f"hosts.web1.{lacking}: found nothing, expected {expected}"] if lacking else []
+def test_incomplete_aws_access_key_is_rejected(variables, sites, missing, present):
+    hosts = {"web1": {"ansible_host": "10.1.2.3", **variables}}
+    expected = f"a value, because {present} is set, or neither if the instance role can write to the zone"
+    lines = [f"hosts.web1.{missing}: found nothing, expected {expected}"] if missing else []
     assert inventory_errors(hosts, {"all": ["web1"], "web": ["web1"]}, sites) == lines

@@ -10,7 +10,7 @@ WEB_RULES = [{"port": 80}, {"port": "443"}]
 
 
 class Unresolved(dict):
-    """Stand in for a rule with templates that only a contacted host could resolve."""
+    """A rule with templates that require facts of the host."""
 
     def __getitem__(self, key):
         raise RuntimeError(key)

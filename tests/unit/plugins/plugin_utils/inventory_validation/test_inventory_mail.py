@@ -11,7 +11,7 @@ LOGIN = {"user": "decanter", "password": "secret"}
 
 
 @pytest.mark.parametrize("mail", [{}, MAIL, MAIL | LOGIN, MAIL | {"security": "none", "from": "a@a.test"}])
-def test_whoever_is_mailed(mail):
+def test_valid_mail_settings_are_accepted(mail):
     assert inventory_errors({"web1": {"base_mail": mail}}, GROUPS, SITES) == []
 
 
@@ -37,7 +37,7 @@ def test_whoever_is_mailed(mail):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_mail_that_cannot_be_sent_is_refused(mail, expected):
+def test_invalid_mail_setting_is_rejected_once(mail, expected):
     hosts = {"web1": {"base_mail": mail}, "other": {"base_mail": mail}}
     groups = GROUPS | {"all": ["web1", "other"]}
     (got,) = inventory_errors(hosts, groups, SITES)

@@ -11,7 +11,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validatio
 )
 from inventory_lines import ELSEWHERE, GROUPS, SITES, database_lines
 
-REFUSED = [
+UNDECLARED = [
     ("nginx_worker_conections", "nginx", " (did you mean nginx_worker_connections?)"),
     ("python_app_timeout", "python_app", " (did you mean python_app_task_timeout?)"),
     ("mysql_flavor", "mysql", " (did you mean mysql_flavour?)"),
@@ -19,14 +19,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "role", "hint"), REFUSED)
-def test_a_variable_that_its_role_does_not_declare_is_refused(name, role, hint):
+@pytest.mark.parametrize(("name", "role", "hint"), UNDECLARED)
+def test_undeclared_variable_of_a_role_is_rejected(name, role, hint):
     got = inventory_errors({"web1": {name: 1}}, GROUPS, SITES)
     expected = f"hosts.web1.{name}: found an undeclared variable, expected one of the role {role}'s{hint}"
     assert got == [expected]
 
 
-def test_a_mistake_in_group_vars_is_named_once():
+def test_error_in_group_vars_is_reported_once():
     hosts = [f"web{number}" for number in range(1, 6)]
     groups = {"all": hosts, "web": hosts}
     got = inventory_errors({host: {"nginx_ports": 1, "nginx_sites": []} for host in hosts}, groups, {})
@@ -71,7 +71,12 @@ def test_old_name_of_web_hosts_independent_is_the_only_error():
 
 
 ACCEPTED = [
-    *("nginx_worker_connections", "mysql_admin_password", "lab_https_port", "release_kept"),  # ours
+    *(
+        "nginx_worker_connections",
+        "mysql_admin_password",
+        "lab_https_port",
+        "release_kept",
+    ),  # declared by roles
     *(
         "mysqlx_foo",
         "database_url",
@@ -80,26 +85,26 @@ ACCEPTED = [
         "vault_sites",
         "my_nginx_port",
         "NGINX_PORT",
-    ),  # nobody's
+    ),  # without the prefix of a role
     *(
         "ansible_host",
         "group_names",
         "inventory_dir",
         "playbook_dir",
         "__nginx_version",
-    ),  # Ansible's, internal
+    ),  # of Ansible, or internal
 ]
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_other_variables_are_left_alone(name):
-    # A host must be no placeholder whatever its variables are.
+def test_other_variables_are_accepted(name):
+    # The address must not be a placeholder, or there would be another error.
     got = inventory_errors({"web1": {"ansible_host": "10.1.2.3", name: "10.1.2.3"}}, GROUPS, SITES)
     assert got == []
 
 
 class Unreadable(Mapping):
-    """Host variables as ansible-core hands them over: a value is worked out when it is read."""
+    """Lazy host variables, as ansible-core passes them. Reading a value fails."""
 
     def __init__(self, *names):
         self.names = names
@@ -117,7 +122,7 @@ class Unreadable(Mapping):
         return default if name == "ansible_host" else self[name]
 
 
-def test_no_value_is_read():
+def test_values_are_not_read():
     got = inventory_errors({"web1": Unreadable("mysql_admin_password", "mysql_pasword")}, GROUPS, SITES)
     assert len(got) == 1 and "mysql_pasword" in got[0], got
 

@@ -70,7 +70,7 @@ def test_database_variable_in_env_or_secrets_is_rejected(place: str, root: str) 
         f"sites.harbour.database.variables.DB_NAME: found a name that is in {place} as well, "
         "expected it in one of the two"
     ]
-    # The default variable gives way to the site's own.
+    # A variable of the site replaces the default one.
     sites = changed(changed(minimal(), f"{place}.DATABASE_URL", SECRET), "database", {"engine": "mysql"})
     assert sites_check.site_errors(sites, root) == []
 
@@ -139,7 +139,7 @@ def test_database_password_in_ssm_is_rejected(root: str) -> None:
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_database_name_of_another_site_is_rejected(state: str, root: str) -> None:
-    """An absent site's is kept until it is purged, and would be the other's."""
+    """The database of an absent site exists until it is purged."""
     sites = full()
     sites["harbour"]["state"] = state
     sites["town-hall"]["database"] = {"engine": "mysql", "name": "harbour_1"}

@@ -120,7 +120,7 @@ def test_instance_role_without_outbound_is_rejected(root: str) -> None:
 def test_secret_in_environment_with_invalid_name_is_rejected(name, value, found, expected, root) -> None:
     sites = changed(minimal(), "secrets", {name: value, "FINE": f"{SECRET}\n\t'\"\\ü"})
     if name != "LD_PRELOAD":
-        assert sites_check.site_errors(sites, root) == [], "expected a file to accept it"
+        assert sites_check.site_errors(sites, root) == [], "expected no error for a secret in a file"
     assert sites_check.site_errors(changed(sites, "secret_delivery", "environment"), root) == [
         f"sites.harbour.secrets.{name}: found {found}, expected {expected}"
     ]

@@ -26,7 +26,7 @@ INVALID = [
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 
-OWN = [
+RESERVED = [
     ("bind", "none, because systemd opens the socket"),
     ("threads", "the key under gunicorn, not under settings"),
     ("user", "none, because the unit sets it"),
@@ -38,7 +38,7 @@ OWN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "expected"), OWN)
+@pytest.mark.parametrize(("name", "expected"), RESERVED)
 def test_gunicorn_reserved_setting_is_rejected_with_reason(name, expected, root) -> None:
     sites = changed(minimal(), "gunicorn.settings", {name: "x", "max_requests": 1})
     assert sites_check.site_errors(sites, root) == [

@@ -14,7 +14,7 @@ VALID = [
 test_valid_value_is_accepted = accepted(VALID)
 
 DIRECTIVE = "a directive that the unit's sandbox sets, such as MemoryDenyWriteExecute"
-LOOSENED = "a dictionary such as {value: false, because: numba compiles}"
+EXCEPTION = "a dictionary such as {value: false, because: numba compiles}"
 REASON = "the reason, on one line"
 SANDBOX = [
     ("Nice", {"value": "5", "because": "x"}, "", 'the name "Nice"', DIRECTIVE),
@@ -36,7 +36,7 @@ SANDBOX = [
     ("ProtectProc", {"value": "default", "because": " "}, ".because", '" "', REASON),
     ("ProtectProc", {"value": "default", "because": "a\nUser=root"}, ".because", '"a\\nUser=root"', REASON),
     ("ProtectProc", {"value": "default", "because": "a\\"}, ".because", '"a\\\\"', REASON),
-    ("ProtectProc", "default", "", "a string", LOOSENED),
+    ("ProtectProc", "default", "", "a string", EXCEPTION),
     *(
         (
             *("ProtectProc", {"value": value, "because": "x"}, ".value", found),
@@ -71,7 +71,7 @@ def test_sandbox_invalid_exception_is_rejected(name, value, at, found, expected,
 
 OUTBOUND = "true, false or a dictionary such as {payments: {to: [192.0.2.0/24], because: it takes cards}}"
 NETWORK = "a network or an address, such as 192.0.2.0/24"
-OPENED = [
+INVALID_OUTBOUND = [
     ("no", "", '"no"', OUTBOUND),
     ({}, "", "an empty dictionary", OUTBOUND),
     ({"a": {"to": ["192.0.2.0/24"]}}, ".a.because", "nothing", REASON),
@@ -88,7 +88,7 @@ OPENED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "at", "found", "expected"), OPENED)
+@pytest.mark.parametrize(("value", "at", "found", "expected"), INVALID_OUTBOUND)
 def test_outbound_invalid_value_is_rejected(value, at, found, expected, root) -> None:
     assert sites_check.site_errors(changed(minimal(), "outbound", value), root) == [
         f"sites.harbour.outbound{at}: found {found}, expected {expected}"

@@ -1,4 +1,4 @@
-"""The defaults of sites, and the schema that has them."""
+"""The defaults of sites, and their schema."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_minimal_site_gets_all_defaults(root: str) -> None:
 
 
 def changed_values(given: Any, filled: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of given values that differ in the filled ones, which may have more keys."""
+    """Yield the paths of given values that the filled-in values change."""
     if isinstance(given, dict):
         for key, item in given.items():
             yield from changed_values(item, filled[key], f"{path}.{key}")
@@ -85,9 +85,9 @@ def test_defaults_change_neither_input_nor_schema() -> None:
     assert schema == SCHEMA
 
 
-@pytest.mark.parametrize("junk", [None, [], 7, {"a": None}, {"a": [{}]}, {5: "x"}])
-def test_invalid_sites_pass_through_defaults(junk: Any) -> None:
-    assert sites_check.with_defaults(junk) == junk
+@pytest.mark.parametrize("invalid", [None, [], 7, {"a": None}, {"a": [{}]}, {5: "x"}])
+def test_invalid_sites_pass_through_defaults(invalid: Any) -> None:
+    assert sites_check.with_defaults(invalid) == invalid
 
 
 @given(sites=ANYTHING)
@@ -111,12 +111,12 @@ def test_schema_describes_every_key(path: str, node: dict[str, Any]) -> None:
     assert set(types) <= set(TYPES)
     if "default" in node:
         Draft202012Validator(node).validate(node["default"])
-    refused, known = node.get("refused", {}), node.get("properties", {}).keys()
-    assert not refused.keys() & known
-    assert {rule["renamed"] for rule in refused.values() if isinstance(rule, dict)} <= known
+    rejected, properties = node.get("refused", {}), node.get("properties", {}).keys()
+    assert not rejected.keys() & properties
+    assert {rule["renamed"] for rule in rejected.values() if isinstance(rule, dict)} <= properties
     if "object" in types:
-        closed = node.get("additionalProperties") is False
-        assert closed or {"additionalProperties", "propertyNames"} <= node.keys()
+        strict = node.get("additionalProperties") is False
+        assert strict or {"additionalProperties", "propertyNames"} <= node.keys()
 
 
 def test_schema_is_valid_json_schema() -> None:
@@ -134,8 +134,8 @@ def test_schema_is_self_contained() -> None:
     assert [node for node in dictionaries(SCHEMA) if node.keys() & {"$ref", "include", "$defs"}] == []
 
 
-def test_keys_beside_a_reference_keep_its_rules() -> None:
-    """A validator applies a reference and the keys beside it both; the loader replaces keys."""
+def test_keys_next_to_a_reference_keep_its_rules() -> None:
+    """A validator applies the reference and the keys next to it. The loader replaces keys."""
     files = Composition(FOLDER).files
     references = [node for node in dictionaries(files) if "$ref" in node]
     assert len(references) > 20

@@ -1,4 +1,4 @@
-"""One object per site: what roles and templates read."""
+"""The resolved object of a site, which roles and templates read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_resolved_site_is_plain_data():
     assert json.loads(json.dumps(site)) == site
 
 
-def test_unknown_site_is_rejected_by_its_name():
+def test_select_sites_rejects_an_unknown_site():
     sites = filters.resolve_sites(several("one", "two"))
     assert [site["name"] for site in filters.select_sites(sites, "")] == ["one", "two"]
     assert [site["name"] for site in filters.select_sites(sites, "two")] == ["two"]
@@ -52,7 +52,7 @@ def test_unknown_site_is_rejected_by_its_name():
         filters.select_sites(sites, "three")
 
 
-def test_select_site_several_sites_require_a_name():
+def test_select_site_requires_a_name_of_several_sites():
     assert filters.select_site(filters.resolve_sites(several("one")), "")["name"] == "one"
     sites = filters.resolve_sites(several("one", "two"))
     assert filters.select_site(sites, "two")["name"] == "two"
@@ -97,7 +97,7 @@ def test_companion_units_have_their_site():
 
 
 @pytest.mark.parametrize(("on", "other_hosts"), [("one", False), ("all", True)])
-def test_timer_on_one_host_is_left_out_on_others(on, other_hosts):
+def test_timer_on_one_host_is_omitted_on_other_hosts(on, other_hosts):
     # YAML reads `on` without quotes as true.
     timer = yaml.safe_load(f"{{command: flask digest, calendar: daily, on: {on}}}")
     assert True in timer, timer
@@ -126,7 +126,7 @@ def test_service_has_an_instance_and_a_package():
     assert filters.site_packages([site]) == ["libmagic1", "memcached", "redis-server"]
 
 
-def test_instance_of_a_service_that_no_site_has_is_absent():
+def test_unused_service_instance_is_absent():
     instances = filters.service_instances([resolved(services=["redis"])])
     units = ["getty@tty1", "plain@blue", "redis@plain", "memcached@plain", "redis@gone"]
     assert filters.absent_service_instances(units, instances) == [
@@ -271,7 +271,7 @@ def test_acme_site_behind_a_balancer_is_self_signed():
     assert modes == ["self-signed", "ca"], modes
 
 
-def test_wildcard_certificate_leaves_out_names_that_it_covers():
+def test_wildcard_certificate_omits_covered_names():
     site = resolved(
         server_names=["a.test", "*.a.test", "www.a.test", "x.www.a.test", "b.test"],
         tls={"mode": "acme", "challenge": "route53"},

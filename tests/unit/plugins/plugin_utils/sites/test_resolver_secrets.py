@@ -1,4 +1,4 @@
-"""Databases, secrets and sources of sites: what is kept apart from the resolved site."""
+"""Databases, secrets and sources of sites, which the resolved site does not contain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment i
 )
 from resolved_site import entry, resolved
 
-# The server on the host of the sites, and one elsewhere.
+# A server on the host of the sites, and a remote server.
 LOCAL = {"host": "", "port": 3306, "ca": "/etc/ssl/ca.pem"}
 REMOTE = LOCAL | {"host": "db.test"}
 PASSWORD = {"engine": "mysql", "auth": "password", "password": "p@ss/word:long"}
@@ -44,7 +44,7 @@ def test_relative_source_starts_at_the_project():
     assert source(path="/srv/code") == {"path": "/srv/code"}
 
 
-def test_path_may_start_at_the_home_of_the_operator(monkeypatch, tmp_path):
+def test_path_with_tilde_starts_at_the_home_of_the_operator(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert source(path="~/plain")["path"] == f"{tmp_path}/plain"
     assert source(git="a", key="~/.ssh/deploy")["key"] == f"{tmp_path}/.ssh/deploy"
@@ -120,10 +120,10 @@ def test_driver_is_required_if_a_variable_has_the_url():
 @pytest.mark.parametrize(
     ("database", "server"), [({"engine": "mysql"}, LOCAL), (PASSWORD, LOCAL), (PASSWORD, REMOTE)]
 )
-def test_connection_has_the_parts_that_are_accepted(database, server):
+def test_connection_has_the_accepted_parts(database, server):
     expected = PIECES[database.get("auth", "socket")] | ({"ca"} if server["host"] else set())
-    whole = with_defaults(entry(database=database))["plain"]["database"]
-    assert set(databases.connection("plain", whole, databases.Server(**server))) == expected
+    complete = with_defaults(entry(database=database))["plain"]["database"]
+    assert set(databases.connection("plain", complete, databases.Server(**server))) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_environment_file_keeps_values(value):
     assert got == f"{value}|b|", got
 
 
-def test_passwords_of_visitors_are_kept_apart():
+def test_basic_auth_passwords_are_returned_separately():
     sites = entry(nginx={"basic_auth": {"ada": "correct horse"}})
     assert filters.site_passwords(sites) == {"plain": {"ada": "correct horse"}}
     assert filters.site_passwords(entry()) == {}
