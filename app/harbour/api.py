@@ -53,7 +53,9 @@ def listings() -> Response:
     )
     total = count(search.select())
     pages = math.ceil(total / per_page)
-    results = slice_of(search, per_page, (page - 1) * per_page, whole=True) if page <= pages else []
+    results = (
+        slice_of(search, per_page, (page - 1) * per_page, with_descriptions=True) if page <= pages else []
+    )
 
     def link(number: int) -> str | None:
         if not 1 <= number <= pages:

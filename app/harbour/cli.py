@@ -64,12 +64,12 @@ def _sample(kind: str, days_ago: int, pending: bool = False, **fields: str | int
 @listings.command()
 def pending() -> None:
     """List the pending listings, oldest first."""
-    waiting = db.session.scalars(
+    pending_listings = db.session.scalars(
         select(Listing).where(Listing.status == Status.PENDING).order_by(Listing.created_at, Listing.id)
     ).all()
-    if not waiting:
+    if not pending_listings:
         click.echo("Nothing is pending.")
-    for listing in waiting:
+    for listing in pending_listings:
         click.echo(
             f"{listing.id:>6}  {listing.created_at:%Y-%m-%d %H:%M}  {money(listing.price):>12}"
             f"  {listing.kind.label}, {listing.title} ({listing.place})"
@@ -115,30 +115,30 @@ def _listing(listing_id: int) -> Listing:
 @click.argument("number", type=click.IntRange(1, 1_000_000))
 @click.option("--seed", default=1, show_default=True, help="Equal seeds generate equal listings.")
 def make_samples(number: int, seed: int) -> None:
-    """Add NUMBER generated listings, for tests of a full portal."""
-    generated = _generated(random.Random(seed), number)  # noqa: S311 (not a secret)
-    while batch := list(itertools.islice(generated, 1000)):
+    """Add NUMBER generated listings, for performance tests."""
+    rows = _generate(random.Random(seed), number)  # noqa: S311 (not a secret)
+    while batch := list(itertools.islice(rows, 1000)):
         db.session.execute(insert(Listing), batch)
     db.session.commit()
     click.echo(f"Added {number} generated listings.")
 
 
-def _generated(chance: random.Random, number: int) -> Iterator[dict[str, Any]]:
+def _generate(rng: random.Random, number: int) -> Iterator[dict[str, Any]]:
     """Yield listings that combine parts of random samples."""
     samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
     moment = now()
     for _ in range(number):
-        home, place, text = (chance.choice(samples) for _ in range(3))
-        published_at = moment - timedelta(minutes=chance.randrange(3 * 365 * 24 * 60))
+        home, place, text = (rng.choice(samples) for _ in range(3))
+        published_at = moment - timedelta(minutes=rng.randrange(3 * 365 * 24 * 60))
         yield {
             "title": home["title"],
             "kind": Kind(home["kind"]),
             "status": Status.PUBLISHED,
-            "price": max(10_000, round(home["price"] * chance.uniform(0.5, 2), -2)),
+            "price": max(10_000, round(home["price"] * rng.uniform(0.5, 2), -2)),
             "bedrooms": home["bedrooms"],
             "bathrooms": home["bathrooms"],
-            "area_m2": max(10, round(home["area_m2"] * chance.uniform(0.7, 1.5))),
-            "street": f"{chance.randrange(1, 300)} {place['street'].lstrip('0123456789 ')}"[:120],
+            "area_m2": max(10, round(home["area_m2"] * rng.uniform(0.7, 1.5))),
+            "street": f"{rng.randrange(1, 300)} {place['street'].lstrip('0123456789 ')}"[:120],
             "neighbourhood": place["neighbourhood"],
             "description": text["description"],
             "contact_name": place["contact_name"],
@@ -229,12 +229,12 @@ def send_messages() -> None:
     """Mail the messages that are not mailed yet. Run it by a timer."""
     if not mail.configured():
         raise click.ClickException("SMTP_URL is not set.")
-    waiting = db.session.scalars(
+    unsent = db.session.scalars(
         select(Message.id).where(Message.mailed_at.is_(None)).order_by(Message.id)
     ).all()
-    sent = sum(send_by_mail(number) for number in waiting)
-    click.echo(f"Mailed {sent} of {len(waiting)} messages.")
-    if sent < len(waiting):
+    sent = sum(send_by_mail(number) for number in unsent)
+    click.echo(f"Mailed {sent} of {len(unsent)} messages.")
+    if sent < len(unsent):
         raise click.ClickException("The mail server did not accept the others.")
 
 

@@ -72,7 +72,7 @@ def load(instance: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
-        # A form stays valid as long as the browser is open, so that slow writers do not lose text.
+        # A form stays valid while the browser is open, so that visitors do not lose a long text.
         "WTF_CSRF_TIME_LIMIT": None,
         # Bytes of a request. The form with photos has its own limit, see photos.py.
         "MAX_CONTENT_LENGTH": 1024 * 1024,
@@ -128,7 +128,7 @@ def _redis(settings: Mapping[str, Any]) -> dict[str, Any]:
             "CACHE_TYPE": "SimpleCache",
             "RATELIMIT_STORAGE_URI": "memory://",
         }
-    # Seconds. Beyond that, a response without Redis is faster.
+    # Seconds. After this time, a response without Redis is faster.
     timeouts = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
     # redis-py and limits use different schemes for Unix sockets.
     limits_url = re.sub(r"^unix:", "redis+unix:", url)
@@ -213,10 +213,10 @@ def _base(values: Mapping[str, Any], name: str) -> str:
     value = str(values[name]).rstrip("/")
     try:
         parts = urlsplit(value)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
-        good = False
-    if value and not (good and re.fullmatch(r"[!-~]+", value) and not parts.query + parts.fragment):
+        valid = False
+    if value and not (valid and re.fullmatch(r"[!-~]+", value) and not parts.query + parts.fragment):
         raise ConfigurationError(f"{name}: invalid, expected a URL such as https://homes.example.com")
     return value
 
@@ -228,10 +228,10 @@ def _smtp(values: Mapping[str, Any]) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        good = parts.scheme in {"smtp", "smtp+tls", "smtps"} and parts.hostname and parts.port != 0
+        valid = parts.scheme in {"smtp", "smtp+tls", "smtps"} and parts.hostname and parts.port != 0
     except ValueError:
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         # The message omits the value because it contains a password.
         raise ConfigurationError("SMTP_URL: invalid, expected smtp+tls://user:password@host:587")
     for name in ("HARBOUR_MAIL_FROM", "HARBOUR_MAIL_TO"):
@@ -243,8 +243,8 @@ def _smtp(values: Mapping[str, Any]) -> str | None:
 def _generated_key(path: Path) -> str:
     """Return the key in a file. Create the file with a random key if it does not exist.
 
-    The file appears atomically, because the reloader starts two processes at once and both must use
-    the same key. A hard link fails if the other process was first; a rename would replace its key.
+    The file is created atomically, because the reloader starts two processes at once and both must use
+    the same key. A hard link fails if the file exists; a rename would replace the other process's key.
     """
     if not path.exists():
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret_key-")  # mode 0600

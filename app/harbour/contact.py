@@ -79,7 +79,7 @@ def send_by_mail(message_id: int) -> bool:
     """Mail a message that is not mailed yet. Return whether it was sent.
 
     Setting mailed_at claims the message, so that concurrent callers send one mail. If the server
-    does not accept it, the claim is reset and `flask messages send` retries.
+    does not accept the mail, the claim is reset and `flask messages send` retries.
     """
     claim = update(Message).where(Message.id == message_id, Message.mailed_at.is_(None))
     claimed = db.session.execute(claim.values(mailed_at=now()))

@@ -73,10 +73,10 @@ def _files(name: str) -> list[Path]:
     """Return the files that may contain the credential, in order of precedence."""
     files = []
     if directory := os.environ.get("CREDENTIALS_DIRECTORY"):
-        # systemd's folder contains the credentials of the unit, not necessarily this one.
+        # systemd's folder may lack this credential.
         files += [path for path in [Path(directory) / name] if path.exists()]
-    if named := os.environ.get(f"{name}_FILE"):
-        files.append(Path(named))
+    if file := os.environ.get(f"{name}_FILE"):
+        files.append(Path(file))
     return files
 
 
@@ -84,8 +84,8 @@ def _read(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise MissingCredentialError(f"{name} cannot be read from {path}: {why}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise MissingCredentialError(f"{name} cannot be read from {path}: {reason}") from error
 
 
 def _has_keyring() -> bool:
@@ -121,10 +121,10 @@ def _plain(name: str, value: str) -> str:
         response: dict[str, Any] = boto3.client("kms").decrypt(CiphertextBlob=encrypted)
         return str(response["Plaintext"].decode("utf-8").strip())
     except (binascii.Error, UnicodeDecodeError):
-        why = "it is not base64 of encrypted UTF-8 text"
+        reason = "it is not base64 of encrypted UTF-8 text"
     except (botocore.BotoCoreError, botocore.ClientError) as error:
-        why = str(error)
-    raise MissingCredentialError(f"{name} cannot be decrypted by AWS KMS: {why}")
+        reason = str(error)
+    raise MissingCredentialError(f"{name} cannot be decrypted by AWS KMS: {reason}")
 
 
 def _places(name: str) -> list[str]:

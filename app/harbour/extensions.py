@@ -68,7 +68,7 @@ def row_count(result: Result[Any]) -> int:
     return cast("CursorResult[Any]", result).rowcount
 
 
-def cached_text(key: str, seconds: int, make: Callable[[], str]) -> str:
+def cached_text(key: str, seconds: int, create: Callable[[], str]) -> str:
     """Return a text from the cache, or create it and cache it for some seconds.
 
     While Redis is unavailable, the text is created for each request.
@@ -76,9 +76,9 @@ def cached_text(key: str, seconds: int, make: Callable[[], str]) -> str:
     try:
         if (text := cache.get(key)) is not None:
             return str(text)
-        text = make()
+        text = create()
         cache.set(key, text, timeout=seconds)
     except RedisError as error:
-        logging.getLogger(__name__).warning("Redis did not answer: %s", error)
-        return make()
+        logging.getLogger(__name__).warning("Redis did not respond: %s", error)
+        return create()
     return text

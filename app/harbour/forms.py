@@ -71,7 +71,6 @@ def _text(value: object) -> str:
 
 def _filters(clean: Callable[[str], str]) -> list[Callable[[Any], str]]:
     return [lambda value: clean(_text(value))]
-    return [lambda value: clean(_text(value))]
 
 
 def _line(label: str, column: Column[Any], missing: str, **kwargs: Any) -> StringField:  # noqa: ANN401 (arguments of WTForms)
@@ -95,7 +94,7 @@ def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Str
         column,
         missing,
         render_kw={"autocomplete": "email", "type": "email"},
-        # Catches typing errors only. Only a delivered message proves that an address exists.
+        # This detects typing errors only. A delivered message proves that an address exists.
         validators=[
             Regexp(
                 r"[^@\s<>]+@[^@\s<>.]+(\.[^@\s<>.]+)+\Z",
@@ -107,7 +106,7 @@ def address(label: str, column: Column[Any], missing: str, **kwargs: Any) -> Str
 
 
 class SubmissionForm(FlaskForm):
-    """A form with a random submission ID, by which repeated submissions are recognised."""
+    """A form with a random submission ID, which identifies repeated submissions."""
 
     submission = HiddenField(default=lambda: secrets.token_hex(16))
 

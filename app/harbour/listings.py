@@ -22,7 +22,9 @@ def count(query: Select[tuple[Listing]]) -> int:
     return db.session.scalar(query.with_only_columns(func.count(Listing.id))) or 0
 
 
-def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False) -> list[Listing]:
+def slice_of(
+    search: Search, limit: int, offset: int = 0, *, with_descriptions: bool = False
+) -> list[Listing]:
     """Return one page of a search with its photos, in three queries.
 
     The first query reads only an index, so that late pages cost little more than the first one
@@ -32,7 +34,7 @@ def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False
         search: conditions and order.
         limit: maximum number of listings.
         offset: number of listings to skip.
-        whole: whether to load the descriptions.
+        with_descriptions: whether to load the descriptions.
     """
     numbers = db.session.scalars(
         search.select().with_only_columns(Listing.id).order_by(*search.order()).limit(limit).offset(offset)
@@ -40,7 +42,7 @@ def slice_of(search: Search, limit: int, offset: int = 0, *, whole: bool = False
     if not numbers:
         return []
     query = select(Listing).where(Listing.id.in_(numbers)).options(selectinload(Listing.photos))
-    if not whole:
+    if not with_descriptions:
         query = query.options(defer(Listing.description, raiseload=True))
     by_number = {listing.id: listing for listing in db.session.scalars(query)}
     # A listing may have been withdrawn between the two queries.

@@ -34,7 +34,7 @@ class MailError(Exception):
     """The mail server was not reached or did not accept a message.
 
     Attributes:
-        permanent: whether the server rejects messages to this address for good (5xx).
+        permanent: whether the server rejects messages to this address permanently (5xx).
     """
 
     permanent = False
@@ -127,11 +127,11 @@ def connection() -> Iterator[smtplib.SMTP]:
 def send_confirmed(server: smtplib.SMTP, message: EmailMessage, confirm: Callable[[], bool]) -> bool:
     """Send a message, and call `confirm` before its final line.
 
-    The server delivers nothing before the final line, and may deliver the message after it. So
-    `confirm` stores that the message is being sent.
+    The server delivers nothing before the final line, and may deliver the message after it.
+    Therefore `confirm` stores that the message is being sent.
 
     Args:
-        server: a connection; closed if this returns False or raises anything but MailError.
+        server: a connection; closed if this returns False or raises an error other than MailError.
         message: a message to one ASCII address.
         confirm: returns whether to send the message.
 

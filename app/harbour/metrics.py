@@ -3,8 +3,8 @@
 Without the credential METRICS_TOKEN nothing is counted and /metrics does not exist.
 
 Each worker counts separately. Under systemd the workers write to files in the unit's runtime
-folder (in memory, empty at each start), and a response adds up all workers. Without a runtime folder
-a response contains one worker only.
+folder (in memory, empty at each start), and a response contains the totals of all workers. Without a
+runtime folder a response contains one worker only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def init_app(app: Flask) -> None:
     if runtime := os.environ.get("RUNTIME_DIRECTORY"):
         folder = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", f"{runtime}/metrics"))
         folder.mkdir(mode=0o700, exist_ok=True)
-    # Imported late, because prometheus_client reads the variable above at import.
+    # Imported here, because prometheus_client reads the variable above at import.
     from prometheus_client import (
         CONTENT_TYPE_LATEST,
         CollectorRegistry,

@@ -36,7 +36,7 @@ LARGE = (1600, 1600)  # maximum size in pixels
 SMALL = (640, 400)  # exact size in pixels, the shape of a card
 QUALITY = 82
 
-# Browsers wrap a single image in a page of their own with inline styles.
+# Browsers show a single image in a generated page with inline styles.
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 # The endpoint with the larger request limit.
@@ -51,7 +51,7 @@ class PhotoError(ValueError):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PhotoFiles:
     """A photo as two JPEG files.
 
     Attributes:
@@ -141,12 +141,12 @@ class Bucket:
 
 def init_app(app: Flask) -> None:
     """Open the store, and raise the request limit of the form with photos."""
-    place: str = app.config["HARBOUR_PHOTOS"]
-    if place.startswith("s3://"):
-        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    location: str = app.config["HARBOUR_PHOTOS"]
+    if location.startswith("s3://"):
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
         app.extensions["photos"] = Bucket(bucket, prefix)
     else:
-        app.extensions["photos"] = Folder(Path(place))
+        app.extensions["photos"] = Folder(Path(location))
 
     @app.before_request
     def allow_uploads() -> None:
@@ -160,7 +160,7 @@ def store() -> Store:
     return photo_store
 
 
-def prepare_all(files: Sequence[FileStorage]) -> list[Prepared]:
+def prepare_all(files: Sequence[FileStorage]) -> list[PhotoFiles]:
     """Convert all uploaded files. Empty file fields are ignored.
 
     Raises:
@@ -178,7 +178,7 @@ def prepare_all(files: Sequence[FileStorage]) -> list[Prepared]:
     return prepared
 
 
-def prepare(stream: IO[bytes]) -> Prepared:
+def prepare(stream: IO[bytes]) -> PhotoFiles:
     """Convert one uploaded file.
 
     Raises:
@@ -200,7 +200,7 @@ def prepare(stream: IO[bytes]) -> Prepared:
     large = picture.copy()
     large.thumbnail(LARGE, Image.Resampling.LANCZOS)
     small = ImageOps.fit(picture, SMALL, Image.Resampling.LANCZOS)
-    return Prepared(_jpeg(large), _jpeg(small), *large.size)
+    return PhotoFiles(_jpeg(large), _jpeg(small), *large.size)
 
 
 def _decode(content: bytes) -> Image.Image:
@@ -224,7 +224,7 @@ def _jpeg(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def save_files(prepared: Sequence[Prepared]) -> list[Photo]:
+def save_files(prepared: Sequence[PhotoFiles]) -> list[Photo]:
     """Write the files and return the Photo rows. On a failed commit call `discard`."""
     photos: list[Photo] = []
     try:

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template
 bp = Blueprint("resources", __name__)
 
 
-# Both /resources and /resources/ respond, because both are in print. The page declares the first
+# Both /resources and /resources/ exist, because printed material has both. The page declares the first
 # as canonical, so that search engines index it once.
 @bp.get("/resources", strict_slashes=False)
 def index() -> str:

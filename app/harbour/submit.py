@@ -30,7 +30,7 @@ def form() -> str:
 def send() -> ResponseReturnValue:
     """Store a pending listing, or show the form again with its errors."""
     form = ListingForm()
-    prepared: list[photos.Prepared] = []
+    prepared: list[photos.PhotoFiles] = []
     # Validate the photos last, because decoding is expensive.
     if valid := form.validate():
         try:
@@ -40,13 +40,13 @@ def send() -> ResponseReturnValue:
             valid = False
     if not valid:
         return render_template("submit/form.html", form=form), 422
-    listing = _earlier(form) or _store(form, prepared)
+    listing = _find_stored(form) or _store(form, prepared)
     session["submitted"] = listing.reference
     return redirect(url_for("submit.thanks"), 303)
 
 
-def _earlier(form: ListingForm) -> Listing | None:
-    """Return the listing that this form created before, or None.
+def _find_stored(form: ListingForm) -> Listing | None:
+    """Return the listing that an earlier request stored for this form, or None.
 
     Visitors may press the button twice, or send the form again after a connection error.
     """
@@ -55,7 +55,7 @@ def _earlier(form: ListingForm) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.submission == form.submission_id))
 
 
-def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:
+def _store(form: ListingForm, prepared: list[photos.PhotoFiles]) -> Listing:
     listing = Listing()
     form.fill(listing)
     listing.photos = photo_rows = photos.save_files(prepared)
@@ -66,7 +66,7 @@ def _store(form: ListingForm, prepared: list[photos.Prepared]) -> Listing:
         # Another request stored the same form at the same time.
         db.session.rollback()
         photos.discard(photo_rows)
-        first = _earlier(form)
+        first = _find_stored(form)
         if first is None:
             raise
         return first

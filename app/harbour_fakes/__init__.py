@@ -1,1 +1,1 @@
-"""Fakes of external services, for tests and development."""
+"""Stubs of external services, for tests and development."""

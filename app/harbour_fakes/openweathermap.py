@@ -1,9 +1,9 @@
-"""A fake OpenWeatherMap with valid responses, and with faults on request.
+"""Stub of OpenWeatherMap: valid responses, and faults on request.
 
     python -m harbour_fakes.openweathermap --port 8900 --key fake
 
-Uses the standard library only. POST /_fault?kind=KIND makes all responses faulty until KIND is
-`none`. GET /_requests returns the number of requests per path.
+Uses the standard library only. POST /_fault?kind=KIND injects a fault into all responses until KIND
+is `none`. GET /_requests returns the number of requests per path.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ StartResponse = Callable[..., Any]
 
 
 class OpenWeatherMap:
-    """The fake service as a WSGI application.
+    """The stub as a WSGI application.
 
     Attributes:
         key: valid API key.
-        fault: kind of fault: none, slow, drip, 500, 429, redirect, cut, html, types, some, big.
+        fault: kind of fault: none, slow, drip, 500, 429, redirect, truncated, html, wrong-types,
+            partly-invalid, too-large.
         faults: number of faulty responses left, or None for all.
         requests: number of requests per path.
         slow: seconds of a slow response.
@@ -80,7 +81,11 @@ class OpenWeatherMap:
         else:
             return _send(start, "404 Not Found", {"cod": "404", "message": "Internal error"})
         fault = self._next_fault()
-        return self._faulty(fault, content, start) if fault != "none" else _send(start, "200 OK", content)
+        return (
+            self._fault_response(fault, content, start)
+            if fault != "none"
+            else _send(start, "200 OK", content)
+        )
 
     def _next_fault(self) -> str:
         if self.faults is not None:
@@ -89,7 +94,7 @@ class OpenWeatherMap:
             self.faults -= 1
         return self.fault
 
-    def _faulty(self, fault: str, content: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+    def _fault_response(self, fault: str, content: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         body = json.dumps(content).encode()
         if fault == "slow":
             time.sleep(self.slow)
@@ -101,23 +106,23 @@ class OpenWeatherMap:
         elif fault == "redirect":
             start("302 Found", [("Location", "/elsewhere"), ("Content-Length", "0")])
             return [b""]
-        elif fault == "cut":
+        elif fault == "truncated":
             start("200 OK", [("Content-Length", str(len(body)))])
             return [body[: len(body) // 2]]
         elif fault == "html":
             body = b"<html>Bad gateway</html>"
-        elif fault == "types":
+        elif fault == "wrong-types":
             invalid = {**content, **WRONG_TYPES, "list": 7}
             body = json.dumps(invalid).encode()
-        elif fault == "some":
-            # Optional values are invalid, and every other step.
+        elif fault == "partly-invalid":
+            # Optional values and every other step are invalid.
             partly_invalid = {**WRONG_TYPES, "dt": content.get("dt"), "main": content.get("main")}
             content = {**content, **partly_invalid}
             content["list"] = [
                 step if n % 2 else {**step, **WRONG_TYPES} for n, step in enumerate(content.get("list", []))
             ]
             body = json.dumps(content).encode()
-        elif fault == "big":
+        elif fault == "too-large":
             body = b'{"a": "' + b"x" * 1_000_000 + b'"}'
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
@@ -156,7 +161,7 @@ def forecast(name: str, moment: float | None = None) -> dict[str, Any]:
 
 def _weather(name: str, seconds: int) -> dict[str, Any]:
     place = sum(map(ord, name)) % 10
-    number, words, icon = SKIES[(seconds // (2 * STEP) + place) % len(SKIES)]
+    number, description, icon = SKIES[(seconds // (2 * STEP) + place) % len(SKIES)]
     day = 2 * math.pi * seconds / 86_400
     degrees = round(place - 4 - 6 * math.cos(day), 2)
     return {
@@ -169,7 +174,7 @@ def _weather(name: str, seconds: int) -> dict[str, Any]:
             "pressure": 1013,
             "humidity": 60 + place,
         },
-        "weather": [{"id": number, "main": words.title(), "description": words, "icon": icon}],
+        "weather": [{"id": number, "main": description.title(), "description": description, "icon": icon}],
         "clouds": {"all": 40},
         "wind": {"speed": round(6 + 4 * math.sin(day), 2), "deg": (seconds // 600) % 360},
     }
@@ -194,18 +199,18 @@ class Server(ThreadingMixIn, WSGIServer):
     block_on_close = False
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:  # noqa: ANN401 (wsgiref's arguments)
         """Log nothing, because the URL contains the key."""
 
 
 def serve(service: OpenWeatherMap, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Return a server for the service. Its port is in `server_port`."""
-    return make_server(host, port, service, server_class=Server, handler_class=_Quiet)
+    return make_server(host, port, service, server_class=Server, handler_class=_SilentHandler)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A fake OpenWeatherMap.")
+    parser = argparse.ArgumentParser(description="A stub of OpenWeatherMap.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--key", default="fake")

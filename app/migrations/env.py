@@ -1,8 +1,8 @@
 """Alembic environment for `flask db …`.
 
 MySQL, MariaDB and SQLite commit after each DDL statement, so an interrupted migration is applied
-partly. Tables, indexes and columns are therefore created only if they are missing, and an interrupted
-migration can be run again.
+partly. This environment creates only tables, indexes and columns that are missing, so that an
+interrupted migration can be run again.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class ResumableImpl(DefaultImpl):
         if self.as_sql or column.name not in self._names("columns", table_name):
             super().add_column(table_name, column, **kw)
 
-    def _names(self, things: str, table: str) -> set[str]:
+    def _names(self, kind: str, table: str) -> set[str]:
         # A new inspector each time, because inspectors cache.
-        existing = getattr(inspect(self.connection), f"get_{things}")(table)
-        return {thing["name"] for thing in existing}
+        existing = getattr(inspect(self.connection), f"get_{kind}")(table)
+        return {item["name"] for item in existing}
 
 
 # Alembic selects the class by __dialect__.

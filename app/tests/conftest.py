@@ -42,7 +42,9 @@ def clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return HARBOUR_TEST_DATABASE_URL, which tests EMPTY, or the URL of a new SQLite file.
+    """Return HARBOUR_TEST_DATABASE_URL, or the URL of a new SQLite file.
+
+    The tests delete all tables of this database.
 
     With `pytest -n 2` each worker uses its own database, with the suffix _gw0 or _gw1.
     """
@@ -76,7 +78,7 @@ def shared_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
-    """Return the application with empty tables, and empty them again after the test."""
+    """Return the application, and delete all rows after the test."""
     yield shared_app
     with shared_app.app_context():
         for table in reversed(db.metadata.sorted_tables):
@@ -154,7 +156,7 @@ def fresh_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
 
 def dispose(app: Flask) -> None:
-    """Close an application's database connections."""
+    """Close the database connections of an application."""
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()

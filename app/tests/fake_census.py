@@ -1,4 +1,4 @@
-"""A fake Census API: one-year profiles with the labels and numbers of several years, and faults."""
+"""Stub of the Census API: one-year profiles with the labels and numbers of several years, and faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from harbour.neighbourhoods.measures import areas
 
-# Number and label of each line, as published up to 2014 and since 2015.
+# Number and label of each line of the profile, as published up to 2014 and since 2015.
 EARLY = {
     "DP02_0066": "EDUCATIONAL ATTAINMENT!!Percent high school graduate or higher",
     "DP02_0067": "EDUCATIONAL ATTAINMENT!!Percent bachelor's degree or higher",
@@ -54,7 +54,7 @@ LATE = {
 
 
 def lines(year: int) -> dict[str, str]:
-    """Return a year's labels by number."""
+    """Return the labels of a year, by number."""
     return {name: label.format(year=year) for name, label in (EARLY if year < 2015 else LATE).items()}
 
 
@@ -69,12 +69,12 @@ def value(name: str, fips: str, year: int) -> str:
 
 
 class FakeCensus:
-    """The fake service, with its requests and configured responses.
+    """The stub, with its requests and configured responses.
 
     Attributes:
         url: base URL.
         requests: path and query of each request.
-        faults: next faults by a pattern of the path: ``500``, ``404``, ``slow``, ``drip``,
+        faults: next faults, by a pattern of the path: ``500``, ``404``, ``slow``, ``drip``,
             ``truncated``, ``page``, ``reset``, or JSON to send.
         changes: values to send, by variable and state.
         years: published years.
@@ -96,28 +96,27 @@ class FakeCensus:
         if len(parts) == 6:
             group = parts[5].removesuffix(".json")
             kinds = ("Estimate", "Percent Estimate" if 2015 <= year < 2019 else "Percent")
-            found = {"NAME": {"label": "Geographic Area Name"}}
+            variables = {"NAME": {"label": "Geographic Area Name"}}
             for name, label in lines(year).items():
                 if name.startswith(group):
-                    found[f"{name}E"] = {"label": f"{kinds[0]}!!{label}"}
-                    found[f"{name}PE"] = {"label": f"{kinds[1]}!!{label}"}
-                    found[f"{name}M"] = {"label": f"Margin of Error!!{label}"}
-                    found[f"{name}PEA"] = {"label": f"Annotation of Percent!!{label}"}
-            return {"variables": found}
+                    variables[f"{name}E"] = {"label": f"{kinds[0]}!!{label}"}
+                    variables[f"{name}PE"] = {"label": f"{kinds[1]}!!{label}"}
+                    variables[f"{name}M"] = {"label": f"Margin of Error!!{label}"}
+                    variables[f"{name}PEA"] = {"label": f"Annotation of Percent!!{label}"}
+            return {"variables": variables}
         columns = query["get"][0].split(",")
         assert query["for"] == ["state:*"]
         rows = []
         for fips, area in areas().items():
-            changed = {name: new for (name, where), new in self.changes.items() if where == fips}
-            changed["NAME"] = area.name
-            cells = [changed[n] if n in changed else value(n, fips, year) for n in columns]
-            rows.append([*cells, fips])
+            cells = {name: cell for (name, state), cell in self.changes.items() if state == fips}
+            cells["NAME"] = area.name
+            rows.append([*(cells[n] if n in cells else value(n, fips, year) for n in columns), fips])
         return [[*columns, "state"], *rows]
 
 
 @contextmanager
-def running() -> Iterator[FakeCensus]:
-    """Run the service on a local port."""
+def run_census() -> Iterator[FakeCensus]:
+    """Run the stub on a local port."""
     fake = FakeCensus()
 
     class Handler(BaseHTTPRequestHandler):
@@ -150,7 +149,7 @@ def running() -> Iterator[FakeCensus]:
                 body = json.dumps(fault).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            # A truncated response announces its full length.
+            # Content-Length of a truncated response is larger than its body.
             self.send_header("Content-Length", str(len(body) * (2 if fault == "truncated" else 1)))
             self.end_headers()
             with suppress(OSError):  # the client has closed the connection

@@ -1,4 +1,4 @@
-"""A fake mail server, which stores messages and injects faults."""
+"""Stub of a mail server, which stores messages and injects faults."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ class FakeMailServer:
 
     Attributes:
         messages: accepted messages, in order.
-        raw: their bytes.
-        at: called with a stage and an address: `mail` (sender), `rcpt`, `data` (before the text),
-            `taken` (complete message), `kept` (before the reply). Its result is the reply: None for the
-            default, "hang up" to close the connection.
+        raw: bytes of these messages.
+        on_stage: called with a stage and an address. Stages: `mail` (sender), `rcpt`, `data` (before the
+            text), `complete` (after the final line), `stored` (before the reply). The result is the
+            reply: None for the default, "hang up" to close the connection.
     """
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.raw: list[bytes] = []
-        self.at: Callable[[str, str], str | None] = lambda _stage, _recipient: None
+        self.on_stage: Callable[[str, str], str | None] = lambda _stage, _recipient: None
         self.lock = threading.Lock()
 
     def received(self) -> Counter[str]:
         """Return the number of messages per recipient."""
         return Counter(message["To"] for message in self.messages)
 
-    # Names and arguments of aiosmtpd.
+    # aiosmtpd calls these methods by their names.
     async def handle_MAIL(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, options: Any
     ) -> str:
         envelope.mail_from = address
         envelope.mail_options.extend(options)
-        return self.at("mail", address) or "250 OK"
+        return self.on_stage("mail", address) or "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
-        reply = self.at("rcpt", address)
+        reply = self.on_stage("rcpt", address)
         if reply:
             return reply
         envelope.rcpt_tos.append(address)
@@ -63,7 +63,7 @@ class FakeMailServer:
 
     async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         message = message_from_bytes(envelope.content, policy=policy.default)
-        reply = self.at("taken", envelope.rcpt_tos[0])
+        reply = self.on_stage("complete", envelope.rcpt_tos[0])
         if reply == "hang up":
             server.transport.abort()
             return "451 Gone"
@@ -72,16 +72,16 @@ class FakeMailServer:
         with self.lock:
             self.messages.append(message)
             self.raw.append(envelope.content)
-        self.at("kept", envelope.rcpt_tos[0])
+        self.on_stage("stored", envelope.rcpt_tos[0])
         return "250 OK"
 
 
 class _Session(SMTP):
-    """Calls `at` before a message is sent, too."""
+    """Calls `on_stage` for DATA, which has no hook before the text in aiosmtpd."""
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         if self.envelope.rcpt_tos:
-            self.event_handler.at("data", self.envelope.rcpt_tos[0])
+            self.event_handler.on_stage("data", self.envelope.rcpt_tos[0])
         await super().smtp_DATA(arg)
 
 
@@ -92,7 +92,7 @@ class _Controller(Controller):
 
 @contextmanager
 def run_server(tls: ssl.SSLContext | None = None) -> Iterator[tuple[FakeMailServer, int]]:
-    """Run a mail server, with STARTTLS if `tls` is given. Yield it with its port."""
+    """Run a mail server, with STARTTLS if `tls` is set. Yield the server and its port."""
     mail_server = FakeMailServer()
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

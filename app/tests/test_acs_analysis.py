@@ -95,7 +95,7 @@ def test_clean_estimate_negative_is_rejected() -> None:
 
 
 @given(st.text())
-def test_clean_any_text_returns_number_or_fails(text: str) -> None:
+def test_clean_any_text_returns_number_or_raises(text: str) -> None:
     try:
         number = clean(text)
     except ValueError:
@@ -127,7 +127,7 @@ def test_ratio_with_zero_denominator_is_none() -> None:
     assert ratio(Estimate(1, 1), Estimate(0, 1)) is None
 
 
-def test_missing_margin_stays_missing() -> None:
+def test_result_of_missing_margin_has_no_margin() -> None:
     assert ratio(Estimate(1), Estimate(2, 1)).moe is None
     assert ratio(Estimate(1, 1), Estimate(2)).moe is None
     assert change(Estimate(1), Estimate(2, 1)).certain is None
@@ -177,7 +177,7 @@ def test_fit_of_anscombe_quartet_matches_textbook() -> None:
     assert (got.low, got.high) == pytest.approx((0.512, 0.939), abs=0.001)
 
 
-def test_fisher_interval_matches_manual_calculation() -> None:
+def test_fisher_interval_matches_formula() -> None:
     # atanh 0.5 = 0.5493; 1.645 / sqrt(25) = 0.329.
     low, high = fisher_interval(0.5, 28)
     assert (low, high) == pytest.approx((math.tanh(0.2203), math.tanh(0.8783)), abs=1e-4)
@@ -237,9 +237,9 @@ def test_runs_split_years_at_gap() -> None:
 
 @given(st.sets(st.integers(1990, 2050)))
 def test_runs_contain_all_years_once(years: set[int]) -> None:
-    found = runs(years)
-    assert [year for run in found for year in run] == sorted(years)
-    for run in found:
+    groups = runs(years)
+    assert [year for run in groups for year in run] == sorted(years)
+    for run in groups:
         assert run == list(range(run[0], run[-1] + 1))
 
 

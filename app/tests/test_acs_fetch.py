@@ -1,4 +1,4 @@
-"""Fetching figures from the Census API, with a local fake server."""
+"""`flask acs fetch`, with a stub of the Census API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_census import EARLY, LATE, FakeCensus, lines, running, value
+from fake_census import EARLY, LATE, FakeCensus, lines, run_census, value
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from sqlalchemy import select
@@ -31,7 +31,7 @@ def fake(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCensus]:
     monkeypatch.setattr(census, "PAUSE", 0.01)
     monkeypatch.setattr(census, "TIMEOUT", 0.3)
     monkeypatch.setattr(census, "DEADLINE", 2)
-    with running() as service:
+    with run_census() as service:
         monkeypatch.setitem(app.config, "HARBOUR_CENSUS_URL", service.url)
         monkeypatch.setitem(app.config, "CENSUS_API_KEY", "secret-key")
         yield service
@@ -45,8 +45,8 @@ def fetch(runner: FlaskCliRunner, years: str, *more: str) -> tuple[int, str]:
 
 def stored_figures(app: Flask) -> dict[tuple[str, int, str], tuple[float, float | None]]:
     with app.app_context():
-        found = db.session.scalars(select(Figure))
-        return {(one.measure, one.year, one.fips): (one.estimate, one.moe) for one in found}
+        figures = db.session.scalars(select(Figure))
+        return {(one.measure, one.year, one.fips): (one.estimate, one.moe) for one in figures}
 
 
 def fetched_years(app: Flask) -> list[int]:
@@ -74,7 +74,7 @@ def fetched_years(app: Flask) -> list[int]:
         ("hispanic_pct", "DP05_0066PE", "DP05_0071PE"),
     ],
 )
-def test_variable_with_changed_number_is_found(key: str, early: str, late: str) -> None:
+def test_find_variable_with_changed_number(key: str, early: str, late: str) -> None:
     for year, expected in ((2010, early), (2016, late), (2023, late)):
         labels = {
             f"{name}{end}": f"{kind}!!{label}"
@@ -84,13 +84,13 @@ def test_variable_with_changed_number_is_found(key: str, early: str, late: str) 
         assert find(MEASURES[key], labels) == expected, year
 
 
-def test_fake_variables_are_complete() -> None:
+def test_stub_has_all_variables_with_changed_numbers() -> None:
     assert len(FETCHED) == 12
     assert not set(EARLY) & {"DP04_0089"}
-    assert not set(LATE) & {"DP04_0088"}, "expected the fake to change the numbers as published"
+    assert not set(LATE) & {"DP04_0088"}, "expected the stub to change the numbers as published"
 
 
-def test_ambiguous_variable_is_not_found() -> None:
+def test_find_ambiguous_variable_returns_none() -> None:
     labels = {f"DP04_00{n}E": "Estimate!!VALUE!!Median (dollars)" for n in (88, 89)}
     assert find(MEASURES["median_home_value"], labels) is None
 
@@ -113,7 +113,7 @@ def test_fetch_stores_figures_of_all_years(app: Flask, runner: FlaskCliRunner, f
     assert len(fake.requests) == 4 * 5, "expected four groups and one table per year"
 
 
-def test_fetch_jam_value_is_not_stored(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+def test_fetch_ignores_jam_values(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     fake.changes = {
         ("DP04_0089E", "06"): "-666666666",
         ("DP04_0089E", "36"): None,
@@ -126,7 +126,7 @@ def test_fetch_jam_value_is_not_stored(app: Flask, runner: FlaskCliRunner, fake:
     assert figures["median_home_value", 2016, "48"][1] is None
 
 
-def test_fetch_of_2020_is_skipped_with_reason(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
+def test_fetch_skips_2020_and_reports_reason(app: Flask, runner: FlaskCliRunner, fake: FakeCensus) -> None:
     code, output = fetch(runner, "2019-2021")
     assert code == 0
     assert "2020: skipped. The Census Bureau published no one-year estimates" in output
@@ -140,7 +140,7 @@ def test_fetch_of_2020_is_skipped_with_reason(app: Flask, runner: FlaskCliRunner
 
 
 @pytest.mark.usefixtures("fake")
-def test_fetch_of_future_year_succeeds_with_notice(app: Flask, runner: FlaskCliRunner) -> None:
+def test_fetch_reports_year_that_is_not_published(app: Flask, runner: FlaskCliRunner) -> None:
     code, output = fetch(runner, "2024-2025")
     assert code == 0
     assert "2025: not published (yet)" in output
@@ -176,11 +176,11 @@ def test_fetch_reports_measure_without_label(app: Flask, runner: FlaskCliRunner,
 
 
 @pytest.mark.parametrize("fault", ["500", "slow", "truncated", "page", "reset"])
-@pytest.mark.parametrize("where", ["groups/DP03", "profile$"])
+@pytest.mark.parametrize("path", ["groups/DP03", "profile$"])
 def test_fetch_retries_transient_fault(
-    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, fault: str, where: str
+    app: Flask, runner: FlaskCliRunner, fake: FakeCensus, fault: str, path: str
 ) -> None:
-    fake.faults = {where: [fault, fault]}
+    fake.faults = {path: [fault, fault]}
     code, output = fetch(runner, "2016")
     assert code == 0, output
     assert output.count("retrying") == 2
@@ -188,7 +188,7 @@ def test_fetch_retries_transient_fault(
 
 
 @pytest.mark.parametrize("fault", ["500", "slow", "truncated", "page", "reset"])
-def test_fetch_after_permanent_fault_continues_with_failed_year(
+def test_fetch_after_permanent_fault_continues_at_failed_year(
     app: Flask, runner: FlaskCliRunner, fake: FakeCensus, fault: str
 ) -> None:
     fake.faults = {"2016/acs/acs1/profile/groups/DP05": [fault] * 4}
@@ -208,7 +208,7 @@ def test_fetch_after_permanent_fault_continues_with_failed_year(
     assert all("key=secret-key" in path for path in fake.requests)
 
 
-def test_fetch_after_kill_continues_with_interrupted_year(
+def test_fetch_after_kill_continues_at_interrupted_year(
     fresh_app: Callable[..., Flask], fake: FakeCensus, tmp_path: Path
 ) -> None:
     app = fresh_app(HARBOUR_CENSUS_URL=fake.url)
@@ -222,9 +222,9 @@ def test_fetch_after_kill_continues_with_interrupted_year(
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not any(path.startswith("/2016/acs/acs1/profile?") for path in fake.requests):
-        assert time.monotonic() < until, fake.requests
+        assert time.monotonic() < deadline, fake.requests
         time.sleep(0.02)
     run.kill()
     run.wait()
@@ -237,7 +237,7 @@ def test_fetch_after_kill_continues_with_interrupted_year(
     assert not [path for path in fake.requests if path.startswith("/2015")]
 
 
-def test_fetch_stops_reading_endless_response(
+def test_fetch_limits_time_and_size_of_response(
     app: Flask, runner: FlaskCliRunner, fake: FakeCensus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(census, "DEADLINE", 0.4)
@@ -253,7 +253,7 @@ def test_fetch_stops_reading_endless_response(
 
 
 def table(**changes: object) -> object:
-    """Return a complete table of 2016 with some changed cells."""
+    """Return a complete table of 2016 in which the given cells are replaced."""
     service = FakeCensus()
     names = [f"{n}{end}" for n in LATE for end in ("E", "M", "PE", "PM")]
     response = service.response("/2016/acs/acs1/profile", {"get": [",".join(names)], "for": ["state:*"]})

@@ -56,7 +56,7 @@ def test_import_is_idempotent(app: Flask, runner: FlaskCliRunner, panel: Path) -
     assert ("median_home_value", 2007, "06", 532300.0, None) in first
     assert not [row for row in first if row[3] in {888888888.0, -666666666.0}]
     assert import_file(runner, panel) == (code, output)
-    assert stored_figures(app) == first, "expected a second import to change nothing"
+    assert stored_figures(app) == first, "expected no change by a second import"
 
 
 def test_import_replaces_only_figures_in_file(
@@ -110,7 +110,7 @@ def test_import_replaces_only_figures_in_file(
         ("fips,year,median_age\n06,2010,3\xe9\n", "not UTF-8"),
     ],
 )
-def test_import_of_invalid_file_reports_problem_stores_nothing(
+def test_import_of_invalid_file_reports_problem_and_fails(
     app: Flask, runner: FlaskCliRunner, panel: Path, tmp_path: Path, text: str, expected: str
 ) -> None:
     import_file(runner, panel)
@@ -168,9 +168,9 @@ def test_read_returns_written_figures(
 ) -> None:
     series = [Series("hs_pct", one), Series("median_age", other)]
     text = write(series, range(2001, 2020), areas())
-    back = {(row.measure, row.year, row.fips): row.value for row in read(io.StringIO(text)) if row.value}
+    imported = {(row.measure, row.year, row.fips): row.value for row in read(io.StringIO(text)) if row.value}
     expected = {(s.key, *key): value for s in series for key, value in s.figures.items()}
-    assert back == expected
+    assert imported == expected
 
 
 def test_read_is_independent_of_row_order() -> None:
@@ -228,10 +228,10 @@ def test_imported_measure_hides_shipped_figures(app: Flask, runner: FlaskCliRunn
 def test_ratio_is_computed_from_imported_figures(app: Flask, runner: FlaskCliRunner, panel: Path) -> None:
     import_file(runner, panel)
     with app.app_context():
-        found = load("value_to_income")["value_to_income"]
+        series = load("value_to_income")["value_to_income"]
         assert available()["value_to_income"] == [2007, 2008]
-    assert set(found.figures) == {(2007, "01"), (2007, "06"), (2008, "06")}
-    assert found.figures[2007, "06"].value == pytest.approx(532300 / 59948)
+    assert set(series.figures) == {(2007, "01"), (2007, "06"), (2008, "06")}
+    assert series.figures[2007, "06"].value == pytest.approx(532300 / 59948)
 
 
 def test_acs_list_prints_measures_and_years(runner: FlaskCliRunner, panel: Path) -> None:

@@ -70,7 +70,7 @@ def status(app: Flask, listing_id: int) -> Status:
     ],
 )
 def test_admin_page_without_login_redirects_to_login(app: Flask, method: str, path: str) -> None:
-    app.config["WTF_CSRF_ENABLED"] = False  # even with a valid CSRF token
+    app.config["WTF_CSRF_ENABLED"] = False  # as if the token were valid
     try:
         response = app.test_client().open(path, method=method)
     finally:
@@ -89,11 +89,11 @@ def test_login_redirects_to_requested_page(client: FlaskClient, moderator: str) 
 
 
 @pytest.mark.parametrize(
-    "elsewhere",
+    "target",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "/admin/\\..\\x", "x", ""],
 )
-def test_login_does_not_redirect_to_other_sites(client: FlaskClient, moderator: str, elsewhere: str) -> None:
-    response = log_in(client, moderator, path=f"/admin/login?next={elsewhere}")
+def test_login_does_not_redirect_to_other_sites(client: FlaskClient, moderator: str, target: str) -> None:
+    response = log_in(client, moderator, path=f"/admin/login?next={target}")
     assert response.location == "/admin/"
 
 
@@ -235,26 +235,26 @@ def test_decisions_change_status_and_visibility(
     listing = make_listing(status=Status.PENDING)
     assert listing.contact_email in moderator_client.get(f"/admin/listings/{listing.id}").text
     public = app.test_client()
-    for decision, after, found in (
+    for decision, listing_status, status_code in (
         ("publish", Status.PUBLISHED, 200),
         ("take-down", Status.WITHDRAWN, 404),
         ("reopen", Status.PENDING, 404),
         ("turn-down", Status.WITHDRAWN, 404),
     ):
         assert decide(moderator_client, listing.id, decision).status_code == 303, decision
-        assert status(app, listing.id) is after
-        assert public.get(f"/listings/{listing.id}").status_code == found
+        assert status(app, listing.id) is listing_status
+        assert public.get(f"/listings/{listing.id}").status_code == status_code
 
 
-def test_late_decision_returns_409_and_changes_nothing(
+def test_decision_on_changed_status_returns_409(
     app: Flask, moderator_client: FlaskClient, make_listing: MakeListing
 ) -> None:
     listing = make_listing(status=Status.PENDING)
-    seen = csrf_token(moderator_client.get(f"/admin/listings/{listing.id}").text)
+    token = csrf_token(moderator_client.get(f"/admin/listings/{listing.id}").text)
     with app.app_context():
         assert Listing.move(listing.id, Status.PENDING, Status.WITHDRAWN)
     response = moderator_client.post(
-        f"/admin/listings/{listing.id}", data={"decision": "publish", "csrf_token": seen}
+        f"/admin/listings/{listing.id}", data={"decision": "publish", "csrf_token": token}
     )
     assert response.status_code == 409
     assert "it is withdrawn now" in response.text
@@ -266,14 +266,14 @@ def test_invalid_decisions_and_numbers_are_rejected(
 ) -> None:
     listing = make_listing(status=Status.PENDING)
     assert decide(moderator_client, listing.id, "delete").status_code == 400
-    seen = csrf_token(moderator_client.get("/admin/").text)
-    data = {"decision": "publish", "csrf_token": seen}
+    token = csrf_token(moderator_client.get("/admin/").text)
+    data = {"decision": "publish", "csrf_token": token}
     assert moderator_client.post(f"/admin/listings/{listing.id + 1}", data=data).status_code == 404
     assert moderator_client.get(f"/admin/listings/{listing.id + 1}").status_code == 404
     assert moderator_client.get(f"/admin/photos/{'0' * 32}-large.jpg").status_code == 404
 
 
-def test_message_marked_as_done_is_hidden(app: Flask, moderator_client: FlaskClient) -> None:
+def test_finished_message_is_hidden(app: Flask, moderator_client: FlaskClient) -> None:
     with app.app_context():
         db.session.add(Message(name="Ada <b>", email="ada&x@example.com", text="<i>Hello</i>"))
         db.session.commit()

@@ -28,8 +28,8 @@ def test_listings_returns_requested_page(client: FlaskClient, make_listing: Make
         "pages": 3,
     }
     for link, number in (("previous", 1), ("next", 3)):
-        linked = client.get(body["links"][link]).json
-        assert (linked["page"], linked["per_page"]) == (number, 2)
+        neighbour = client.get(body["links"][link]).json
+        assert (neighbour["page"], neighbour["per_page"]) == (number, 2)
     for empty in ("page=99", "min_price=2&max_price=1"):
         assert client.get(f"/api/v1/listings?{empty}").json["items"] == []
 
@@ -79,7 +79,7 @@ def test_invalid_parameter_returns_400_with_detail(client: FlaskClient, query: s
     assert "kind: " in both
 
 
-def test_error_is_problem_document(client: FlaskClient) -> None:
+def test_error_response_is_problem_document(client: FlaskClient) -> None:
     for method, path, status in (
         ("GET", "/api/v1/nothing", 404),
         ("POST", "/api/v1/listings", 405),

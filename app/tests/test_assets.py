@@ -42,42 +42,44 @@ def test_every_kind_has_drawing(app: Flask) -> None:
     assert drawings == {kind.value for kind in app.jinja_env.globals["kinds"]}
 
 
-# --- Names with a hash, built once per release -------------------------------------------------
+# --- Copies with a hash in their names, created once per release -------------------------------
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> Path:
-    """Return a folder of built static files."""
+def build_folder(tmp_path: Path) -> Path:
+    """Return a folder of static files and their copies with a hash."""
     folder = tmp_path / "static"
-    shutil.copytree(build.STATIC, folder, ignore=shutil.ignore_patterns(build.BUILT))
+    shutil.copytree(build.STATIC, folder, ignore=shutil.ignore_patterns(build.OUTPUT))
     build.build(folder)
     return folder
 
 
-def test_build_copies_files_to_names_with_hash(built: Path) -> None:
-    names = json.loads((built / "dist/manifest.json").read_text())
-    sources = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+def test_build_copies_files_to_names_with_hash(build_folder: Path) -> None:
+    names = json.loads((build_folder / "dist/manifest.json").read_text())
+    sources = {str(path.relative_to(build_folder)) for path in build_folder.rglob("*") if path.is_file()}
     sources = {name for name in sources if not name.startswith("dist/")}
     assert names.keys() == sources
     for old, new in names.items():
-        content = (built / old).read_bytes()
+        content = (build_folder / old).read_bytes()
         assert hashlib.sha256(content).hexdigest()[:12] in new
-        assert (built / new).read_bytes() == content
+        assert (build_folder / new).read_bytes() == content
     assert re.fullmatch(r"dist/kinds/flat\.[0-9a-f]{12}\.svg", names["kinds/flat.svg"])
-    assert build.build(built) == names  # repeatable; removed files disappear
-    (built / "touch.png").unlink()
-    assert "touch.png" not in build.build(built)
-    assert not list((built / "dist").glob("touch*"))
+    assert build.build(build_folder) == names  # idempotent; also removes the copies of deleted files
+    (build_folder / "touch.png").unlink()
+    assert "touch.png" not in build.build(build_folder)
+    assert not list((build_folder / "dist").glob("touch*"))
 
 
-def test_stylesheet_has_no_references(built: Path) -> None:
-    """The build does not rewrite references."""
-    for path in built.rglob("*.css"):
+def test_stylesheet_has_no_references(build_folder: Path) -> None:
+    """The build does not rewrite references to other files."""
+    for path in build_folder.rglob("*.css"):
         assert "url(" not in path.read_text()
 
 
-def test_page_uses_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
+def test_page_uses_names_with_hash(
+    build_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(build_folder)))
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
     page = create_app(settings).test_client().get("/nowhere").text
     [style] = re.findall(r'href="(/static/dist/style\.[0-9a-f]{12}\.css)"', page)
@@ -94,8 +96,10 @@ def test_page_uses_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.
             assert got == set(cached.split(", ")), path
 
 
-def test_debug_mode_ignores_built_names(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(built)))
+def test_debug_mode_ignores_names_with_hash(
+    build_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harbour.Flask", partial(Flask, static_folder=str(build_folder)))
     monkeypatch.setenv("FLASK_DEBUG", "1")
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test"}
     assert "/static/style.css?v=" in create_app(settings).test_client().get("/nowhere").text

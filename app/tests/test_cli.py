@@ -77,9 +77,9 @@ def test_publish_makes_listing_public(
     assert f"Published {listing.reference}" in result.output
     assert client.get(f"/listings/{listing.id}").status_code == 200
 
-    again = runner.invoke(args=["listings", "publish", str(listing.id)])
-    assert again.exit_code == 0
-    assert "already published" in again.output
+    second = runner.invoke(args=["listings", "publish", str(listing.id)])
+    assert second.exit_code == 0
+    assert "already published" in second.output
 
 
 def test_publish_unknown_listing_fails(runner: FlaskCliRunner) -> None:

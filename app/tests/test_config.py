@@ -36,7 +36,7 @@ def test_production_without_secret_key_fails(tmp_path: Path, monkeypatch: pytest
         config.load(tmp_path, {})
 
 
-def test_development_needs_no_settings(tmp_path: Path) -> None:
+def test_development_has_defaults_for_all_settings(tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     settings = config.load(instance, {})
     key = instance / "secret_key"
@@ -100,7 +100,7 @@ def test_without_redis_storage_is_in_memory(tmp_path: Path) -> None:
         ("unix:///run/redis.sock?db=0", "redis+unix:///run/redis.sock?db=0"),
     ],
 )
-def test_with_redis_cache_and_limits_use_it(
+def test_with_redis_cache_and_limits_are_in_redis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, limits: str
 ) -> None:
     monkeypatch.setenv("REDIS_URL", url)
@@ -112,9 +112,9 @@ def test_with_redis_cache_and_limits_use_it(
 
 def test_photos_default_to_instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == f"{tmp_path}/photos"
-    for place in ("/srv/photos", "s3://homes", "s3://homes/a/b"):
-        monkeypatch.setenv("HARBOUR_PHOTOS", place)
-        assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == place
+    for location in ("/srv/photos", "s3://homes", "s3://homes/a/b"):
+        monkeypatch.setenv("HARBOUR_PHOTOS", location)
+        assert config.load(tmp_path, {})["HARBOUR_PHOTOS"] == location
 
 
 @pytest.mark.parametrize(

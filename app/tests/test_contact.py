@@ -97,7 +97,6 @@ class Mailbox(AsyncMessage):
         self.messages: list[EmailMessage] = []
         self.reject = False
 
-    # Name and arguments of aiosmtpd.
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (name of aiosmtpd)
         if self.reject:
             return "451 Not now"
@@ -110,7 +109,7 @@ class Mailbox(AsyncMessage):
 
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
-    """A mail server with its URL."""
+    """Run a mail server, and yield the server and its URL."""
     box = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
@@ -142,7 +141,7 @@ def create_mailing_app(fresh_app: Callable[..., Flask], url: str) -> Flask:
     return app
 
 
-def test_message_is_mailed_once(fresh_app, mailbox) -> None:
+def test_message_is_mailed_once_with_clean_headers(fresh_app, mailbox) -> None:
     box, url = mailbox
     app = create_mailing_app(fresh_app, url)
     client = app.test_client()

@@ -29,9 +29,9 @@ def test_find_prefers_systemd_then_file_then_environment(
     monkeypatch.setenv("SECRET_KEY", "from the environment")
     assert credentials.find("SECRET_KEY") == "from the environment"
 
-    named = folder / "elsewhere"
-    named.write_text("from the named file\n")
-    monkeypatch.setenv("SECRET_KEY_FILE", str(named))
+    file = folder / "elsewhere"
+    file.write_text("from the named file\n")
+    monkeypatch.setenv("SECRET_KEY_FILE", str(file))
     assert credentials.find("SECRET_KEY") == "from the named file"
 
     (folder / "SECRET_KEY").write_text("from systemd\n")
@@ -80,7 +80,7 @@ def test_require_without_value_lists_all_places(folder: Path, monkeypatch: pytes
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
-    """Install a fake keyring, and return its entries."""
+    """Replace the keyring by a stub, and return its entries."""
     entries: dict[tuple[str, str], str] = {}
     module, errors = ModuleType("keyring"), ModuleType("keyring.errors")
     errors.KeyringError = type("KeyringError", (Exception,), {})
@@ -97,7 +97,9 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
     return entries
 
 
-def test_find_uses_keyring_last(keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_queries_keyring_last(
+    keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     keyring["harbour", "SECRET_KEY"] = "from the keyring"
     keyring["another", "DATABASE_URL"] = "another service's"
     assert credentials.find("SECRET_KEY") == "from the keyring"

@@ -24,7 +24,7 @@ def test_wrong_method_returns_405_with_allow_header(client: FlaskClient) -> None
     assert "Not that way in" in response.text
 
 
-def test_other_error_has_generic_page(fresh_app: Callable[..., Flask]) -> None:
+def test_error_without_own_text_has_generic_page(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     app.add_url_rule("/teapot", "teapot", lambda: abort(418))
     response = app.test_client().get("/teapot")
@@ -50,7 +50,7 @@ def test_exception_is_logged_and_not_shown(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_missing_tables_return_503_with_command(fresh_app: Callable[..., Flask]) -> None:
+def test_page_without_tables_shows_command_with_503(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app()
     response = app.test_client().get("/")
     assert response.status_code == 503

@@ -20,7 +20,7 @@ FORWARDED = {
     "X-Forwarded-Host": "homes.example.com",
 }
 
-# Public pages, public responses for programs, and pages with a CSRF token.
+# Pages without a form.
 VIEWS = (
     "/",
     "/listings/",
@@ -32,6 +32,7 @@ VIEWS = (
     "/quiz/archive",
     "/weather/",
 )
+# All responses that a shared cache may store.
 PAGES = (
     *VIEWS,
     "/neighbourhoods/figures.csv",
@@ -44,11 +45,12 @@ PAGES = (
     "/sitemap/pages.xml",
     "/sitemap/listings-0.xml",
 )
+# Pages with a CSRF token.
 FORMS = ("/submit", "/contact", "/quiz/", "/admin/login")
 
 
 class Page(HTMLParser):
-    """Collects the elements of a page."""
+    """The elements of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -135,7 +137,7 @@ def test_response_with_session_access_is_not_cacheable(fresh_app: Callable[..., 
     assert client.get("/plain").headers["Cache-Control"] == "public, max-age=1"
 
 
-def test_public_page_is_equal_with_session(client: FlaskClient) -> None:
+def test_public_page_is_identical_with_session(client: FlaskClient) -> None:
     before = client.get("/listings/")
     client.get("/submit")
     after = client.get("/listings/")
@@ -145,7 +147,7 @@ def test_public_page_is_equal_with_session(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, *FORMS, "/nowhere", "/healthz", "/admin/"])
-def test_every_response_has_strict_policy(client: FlaskClient, path: str) -> None:
+def test_every_response_has_strict_csp(client: FlaskClient, path: str) -> None:
     with client.get(path) as response:
         policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; ")
@@ -161,20 +163,20 @@ def test_every_response_has_strict_policy(client: FlaskClient, path: str) -> Non
 @pytest.mark.parametrize(
     ("path", "status", "location"),
     [
-        # Declared with a slash: the path without it redirects.
+        # Route with a slash: the path without it redirects.
         ("/listings/", 200, None),
         ("/listings", 308, "/listings/"),
         ("/listings?q=quay", 308, "/listings/?q=quay"),
-        # Declared without a slash: the path with it does not exist.
+        # Route without a slash: the path with it does not exist.
         ("/submit", 200, None),
         ("/submit/", 404, None),
         ("/contact/", 404, None),
-        # strict_slashes=False: both paths exist, and the page declares one as canonical.
+        # strict_slashes=False: both paths exist.
         ("/resources", 200, None),
         ("/resources/", 200, None),
     ],
 )
-def test_trailing_slash_follows_declaration(
+def test_trailing_slash_redirects_or_returns_404(
     client: FlaskClient, path: str, status: int, location: str | None
 ) -> None:
     response = client.get(path)
@@ -182,7 +184,7 @@ def test_trailing_slash_follows_declaration(
     assert got == (status, location), f"{path}: found {got}, expected {status} {location}"
 
 
-def test_canonical_url_is_on_both_pages(client: FlaskClient) -> None:
+def test_resources_have_one_canonical_url(client: FlaskClient) -> None:
     for path in ("/resources", "/resources/"):
         assert '<link rel="canonical" href="http://localhost/resources">' in client.get(path).text
 
@@ -190,14 +192,14 @@ def test_canonical_url_is_on_both_pages(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", [*VIEWS, *FORMS, "/listings/ID", "/contact/thanks", "/weather/digest", "/nowhere"]
 )
-def test_every_page_is_accessible_and_matches_policy(
+def test_every_page_is_accessible_and_matches_csp(
     client: FlaskClient, make_listing: MakeListing, path: str
 ) -> None:
     response = client.get(path.replace("ID", str(make_listing().id)), follow_redirects=True)
     page = Page(response.text)
     assert page.all("html") == [{"lang": "en"}]
-    for once in ("title", "h1", "main", "footer"):
-        assert len(page.all(once)) == 1, once
+    for tag in ("title", "h1", "main", "footer"):
+        assert len(page.all(tag)) == 1, tag
     descriptions = [meta for meta in page.all("meta") if meta.get("name") == "description"]
     assert len(descriptions) == 1
     assert descriptions[0]["content"]

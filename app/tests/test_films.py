@@ -1,4 +1,4 @@
-"""Films of the quiz: shipped films, matching of titles, order of days."""
+"""Films of the quiz: shipped films, matching of titles, order of the days, clues and streaks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEN_YEARS = 3653  # days, including three leap days
 # --- Shipped films -----------------------------------------------------------------------------
 
 
-def test_shipped_films_match_description() -> None:
+def test_shipped_films_match_selection() -> None:
     assert len(SHIPPED) == 4222
     for film in SHIPPED.by_id.values():
         assert 1970 <= film.year <= 2014, film
@@ -49,7 +49,7 @@ def test_shipped_films_match_description() -> None:
 
 
 def test_make_films_selects_matching_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The source has the schema of bokeh-sampledata; all films except one are excluded."""
+    """The source has the schema of bokeh-sampledata. The selection excludes all films except one."""
     matching = {
         "ID": 1,
         "imdbID": "tt1",
@@ -78,7 +78,7 @@ def test_make_films_selects_matching_films(tmp_path: Path, monkeypatch: pytest.M
         {"Language": "English, French", "Cast": "Bo"},
         {"Meter": None},
         {"Reviews": 39},
-        {"imdbID": "tt1", "Title": "The same once more"},
+        {"imdbID": "tt1", "Title": "The same film again"},
     ]
     columns = {
         "omdb": "ID imdbID Title Year Runtime Genre Director Cast Metacritic Language Country Oscars",
@@ -91,8 +91,8 @@ def test_make_films_selects_matching_films(tmp_path: Path, monkeypatch: pytest.M
             for number, change in enumerate([{}, *excluded], 1):
                 row = {**matching, "ID": number, "imdbID": f"tt{number}", **change}
                 values = [row[name] for name in names.split()]
-                marks = ", ".join("?" * len(values))
-                database.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 (constant names)
+                placeholders = ", ".join("?" * len(values))
+                database.execute(f"INSERT INTO {table} VALUES ({placeholders})", values)  # noqa: S608 (constant names)
         database.commit()
     monkeypatch.setattr(make_films, "FILMS", tmp_path / "films.jsonl")
     make_films.main(str(tmp_path / "movies.db"))
@@ -127,7 +127,7 @@ def test_load_without_file_returns_no_films(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "year", "expected"),
+    ("guess", "year", "expected"),
     [
         ("jaws", 1975, "Jaws (1975)"),
         ("  JAWS!! ", 2000, "Jaws (1975)"),
@@ -157,19 +157,19 @@ def test_load_without_file_returns_no_films(tmp_path: Path) -> None:
         ("Blues Brothers 2000", 1998, "Blues Brothers 2000 (1998)"),
         ("Fantasia 2000 (1999)", 1999, "Fantasia 2000 (1999)"),
         ("Fantasia 2000", 1999, "Fantasia 2000 (1999)"),
-        *((nothing, 1975, None) for nothing in ("", "!!!", "(1975)", "1975", "the", "\u0301", "鮫")),
+        *((empty, 1975, None) for empty in ("", "!!!", "(1975)", "1975", "the", "\u0301", "鮫")),
     ],
 )
-def test_find_returns_film_for_guess(typed: str, year: int, expected: str | None) -> None:
-    found = SHIPPED.find(typed, year)
-    assert (found and found.name) == expected
+def test_find_returns_film_for_guess(guess: str, year: int, expected: str | None) -> None:
+    film = SHIPPED.find(guess, year)
+    assert (film and film.name) == expected
 
 
 def test_find_returns_every_film_by_title_and_year() -> None:
-    """In any case and without punctuation; all suggestions are found, too."""
+    """Covers both cases, titles with and without the year, and all suggestions."""
     for film in SHIPPED.by_id.values():
-        for typed in (film.title, film.title.upper(), film.name, f"{film.title} {film.year}"):
-            assert SHIPPED.find(typed, film.year) == film, typed
+        for guess in (film.title, film.title.upper(), film.name, f"{film.title} {film.year}"):
+            assert SHIPPED.find(guess, film.year) == film, guess
     for label in SHIPPED.labels:
         assert SHIPPED.find(label, 1900) is not None, label
 
@@ -182,7 +182,7 @@ def test_labels_of_equal_titles_contain_year() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "titles"),
+    ("guess", "titles"),
     [
         ("Schindlers Lst", ["Schindler's List"]),
         ("Shawshank Redemtion", ["The Shawshank Redemption"]),
@@ -191,8 +191,8 @@ def test_labels_of_equal_titles_contain_year() -> None:
         ("!!!", []),
     ],
 )
-def test_near_returns_similar_titles(typed: str, titles: list[str]) -> None:
-    assert SHIPPED.near(typed) == titles
+def test_similar_titles_of_mistyped_guess(guess: str, titles: list[str]) -> None:
+    assert SHIPPED.similar_titles(guess) == titles
 
 
 @given(st.text())
@@ -206,7 +206,7 @@ def test_find_accepts_any_text(text: str) -> None:
 
 @pytest.mark.parametrize("begin", ["2014-03-01", "2026-11-21", "2033-07-04"])
 def test_order_repeats_no_film_within_ten_years(begin: str) -> None:
-    """Covers 25 years, with the start of a round at different dates."""
+    """Covers 25 years, with different positions in a round on the first day."""
     order = Order(SHIPPED, "secret")
     first = date.fromisoformat(begin)
     assert timedelta(days=TEN_YEARS) == MIN_INTERVAL
@@ -246,11 +246,11 @@ def test_order_depends_on_key() -> None:
     one, same, other = ([order.film(day) for day in days] for order in orders)
     assert one == same
     assert sum(x == y for x, y in zip(one, other, strict=True)) <= 3
-    # Neither position in the file nor IMDb ID correlate with the days.
-    place = {number: n for n, number in enumerate(SHIPPED.by_id)}
-    for ranks in ([place[x] for x in one], [int(x[2:]) for x in one]):
-        ups = sum(a < b for a, b in itertools.pairwise(ranks))
-        assert 70 < ups < 130, f"{ups} of 199 increase"
+    # Neither the position in the file nor the IMDb ID correlates with the days.
+    positions = {number: n for n, number in enumerate(SHIPPED.by_id)}
+    for ranks in ([positions[x] for x in one], [int(x[2:]) for x in one]):
+        increases = sum(a < b for a, b in itertools.pairwise(ranks))
+        assert 70 < increases < 130, f"found {increases} increases of 199, expected about half"
 
 
 def test_order_is_independent_of_file_order() -> None:
@@ -260,8 +260,8 @@ def test_order_is_independent_of_file_order() -> None:
 
 
 def test_order_with_single_film_repeats_it() -> None:
-    few = Films([JAWS])
-    assert Order(few, "a").film(date(2026, 11, 21), {JAWS.id}) == JAWS.id
+    films_of_one = Films([JAWS])
+    assert Order(films_of_one, "a").film(date(2026, 11, 21), {JAWS.id}) == JAWS.id
 
 
 # --- Clues -------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_clues_before_first_guess() -> None:
     ]
 
 
-def test_clues_grow_with_each_wrong_guess() -> None:
+def test_each_wrong_guess_adds_a_clue() -> None:
     for film in SHIPPED.by_id.values():
         steps = [clues(film, wrong) for wrong in range(game.TRIES)]
         for before, after in itertools.pairwise(steps):
@@ -308,18 +308,18 @@ def test_clues_contain_operator_notes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "text", "shown"),
+    ("title", "text", "expected"),
     [
         ("Jaws", "JAWS is not 'jaws', it has jaws!", "… is not …, it has …!"),
         ("The Shining", "A shining example, the Shining shines.", "… example, … shines."),
         ("Spider-Man 2", "Spiderman II? Spider-Man 2.", "…? …."),
-        ("Kill Bill: Volume 2", "Kill Bill, vol. 2 is no Kill Bill.", "… is no …."),
+        ("Kill Bill: Volume 2", "Kill Bill, vol. 2 beats Kill Bill.", "… beats …."),
         ("Les Misérables", "Some miserables; LES MISERABLES", "Some miserables; …"),
         ("Heat", "No heathen in here.", "No heathen in here."),
     ],
 )
-def test_without_title_hides_title_in_review(title: str, text: str, shown: str) -> None:
-    assert without_title(text, replace(JAWS, title=title)) == shown
+def test_without_title_hides_title_in_review(title: str, text: str, expected: str) -> None:
+    assert without_title(text, replace(JAWS, title=title)) == expected
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_load_adds_notes_to_film(tmp_path: Path) -> None:
 # --- Streaks -----------------------------------------------------------------------------------
 
 
-def test_streak_grows_until_missed_or_lost_day() -> None:
+def test_streak_ends_after_missed_or_lost_day() -> None:
     day = date(2026, 11, 21)
     streak = Streak()
     for number in range(3):

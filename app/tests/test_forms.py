@@ -27,7 +27,7 @@ GOOD = {
 
 
 def check(app: Flask, **fields: Any) -> ListingForm:
-    """Return the validated form with some changed fields."""
+    """Return the form after validation, with GOOD and the given fields."""
     with app.test_request_context("/submit", method="POST", data={**GOOD, **fields}):
         form = ListingForm(meta={"csrf": False})
         form.validate()

@@ -19,7 +19,7 @@ REQUEST_ID = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def read_log() -> Iterator[Callable[[], list[dict[str, str]]]]:
-    """Return a function that returns the logged events."""
+    """Yield a function that returns the events logged so far."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logs._formatter(terminal=False))
@@ -68,15 +68,16 @@ def test_exception_is_one_json_line(fresh_app, read_log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proxies", "given"), [(0, REQUEST_ID), (1, ""), (1, "x" * 32), (1, REQUEST_ID * 3), (1, "ab\\u00e9")]
+    ("proxies", "request_id"),
+    [(0, REQUEST_ID), (1, ""), (1, "x" * 32), (1, REQUEST_ID * 3), (1, "ab\\u00e9")],
 )
-def test_untrusted_or_invalid_request_id_is_replaced(fresh_app, read_log, proxies, given) -> None:
+def test_untrusted_or_invalid_request_id_is_replaced(fresh_app, read_log, proxies, request_id) -> None:
     client = add_logging_routes(fresh_app(HARBOUR_PROXIES=proxies)).test_client()
-    client.get("/log", headers={"X-Request-ID": given})
-    client.get("/log", headers={"X-Request-ID": given})
+    client.get("/log", headers={"X-Request-ID": request_id})
+    client.get("/log", headers={"X-Request-ID": request_id})
     ids = {line["request_id"] for line in read_log()}
     assert len(ids) == 2  # one per request
-    assert given not in ids
+    assert request_id not in ids
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
 
 

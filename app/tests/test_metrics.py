@@ -29,8 +29,8 @@ def test_metrics_with_token_returns_counts(client: FlaskClient) -> None:
         'harbour_request_seconds_bucket{endpoint="listings.index",le="0.25"}',
     ):
         assert line in response.text
-    for invalid in ("nowhere", "BREW"):
-        assert invalid not in response.text
+    for client_value in ("nowhere", "BREW"):
+        assert client_value not in response.text
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ print(client.get("/metrics", headers={"Authorization": "Bearer figures"}).text)
 """
 
 
-def test_metrics_response_adds_up_all_workers(tmp_path: Path) -> None:
+def test_metrics_response_is_total_of_all_workers(tmp_path: Path) -> None:
     """Two sequential processes share the runtime folder of a systemd unit."""
     (tmp_path / "run").mkdir()
     environment = {

@@ -1,4 +1,4 @@
-"""Migrations create the tables of the models, also after interruptions."""
+"""Migrations: they create the tables of the models, also after an interruption."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_downgrade_and_upgrade_restore_indexes(app: Flask) -> None:
     }
 
 
-def test_interrupted_migration_can_be_repeated(app: Flask) -> None:
-    """Each run is interrupted after one more statement, until all have been executed."""
+def test_interrupted_migration_is_completed_by_next_run(app: Flask) -> None:
+    """Interrupts each run after one statement, until all have been executed."""
     statements = []
 
     def interrupt(*args: object) -> None:

@@ -1,4 +1,4 @@
-"""Tables of listings and their types."""
+"""The table of listings and its types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_unknown_kind_is_rejected(make_listing: MakeListing) -> None:
         make_listing(kind="castle")
 
 
-def test_title_accepts_any_letter(app: Flask, make_listing: MakeListing) -> None:
+def test_title_accepts_unicode(app: Flask, make_listing: MakeListing) -> None:
     title = "Fáilte, 欢迎, 🌊"
     listing = make_listing(title=title)
     with app.app_context():

@@ -76,11 +76,13 @@ def test_prepare_removes_metadata() -> None:
     exif[0x010F] = "SECRET camera"  # Make
     exif[0x013B] = "SECRET artist"
     exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 33.0, 41.0), 3: "W", 4: (52.0, 42.0, 25.0)})
-    sent = picture(exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile", xmp=b"SECRET packet")
-    sent += b"SECRET tail <?php system($_GET['c']); ?>"
-    assert sent.count(b"SECRET") == 6
-    assert Image.open(io.BytesIO(sent)).getexif().get_ifd(0x8825)
-    prepared = prepare(io.BytesIO(sent))
+    upload = picture(
+        exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile", xmp=b"SECRET packet"
+    )
+    upload += b"SECRET tail <?php system($_GET['c']); ?>"
+    assert upload.count(b"SECRET") == 6
+    assert Image.open(io.BytesIO(upload)).getexif().get_ifd(0x8825)
+    prepared = prepare(io.BytesIO(upload))
     for content in (prepared.large, prepared.small):
         assert b"SECRET" not in content
         assert b"<?php" not in content
@@ -100,7 +102,7 @@ def test_prepare_rotates_photo_upright() -> None:
     assert red > 200 > 50 > blue
 
 
-def test_prepare_makes_transparency_white() -> None:
+def test_prepare_replaces_transparency_by_white() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (100, 100), (255, 0, 0, 0)).save(file, "PNG")
     assert min(open_image(prepare(io.BytesIO(file.getvalue())).large).getpixel((50, 50))) > 250
@@ -111,7 +113,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """Return a small PNG with a large declared size."""
+    """Return a decompression bomb: a small PNG file with a large size in its header."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -137,8 +139,8 @@ def bomb(width: int, height: int) -> bytes:
         (bomb(8_000, 8_000), "40 million pixels"),
         (picture() + bytes(photos.MAX_BYTES), "more than 8 MB"),
     ],
-    ids=["empty", "start", "svg", "eps", "gif", "bmp", "tiff", "cut png", "cut jpeg", "bomb",
-         "large", "heavy"],
+    ids=["empty", "magic number only", "svg", "eps", "gif", "bmp", "tiff", "truncated png", "truncated jpeg",
+         "decompression bomb", "too many pixels", "too many bytes"],
 )  # fmt: skip
 def test_prepare_rejects_invalid_file(content: bytes, message: str) -> None:
     with pytest.raises(PhotoError, match=message):
@@ -148,13 +150,13 @@ def test_prepare_rejects_invalid_file(content: bytes, message: str) -> None:
 @settings(max_examples=80)
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "WEBP"]),
-    place=st.integers(0, 1500),
+    offset=st.integers(0, 1500),
     noise=st.binary(min_size=1, max_size=40),
     cut=st.integers(0, 1500),
 )
-def test_prepare_corrupt_file_raises_only_photo_error(kind: str, place: int, noise: bytes, cut: int) -> None:
+def test_prepare_corrupt_file_raises_only_photo_error(kind: str, offset: int, noise: bytes, cut: int) -> None:
     content = bytearray(picture(kind, (64, 48)))
-    content[place : place + len(noise)] = noise
+    content[offset : offset + len(noise)] = noise
     try:
         prepared = prepare(io.BytesIO(bytes(content[: len(content) - cut % len(content)])))
     except PhotoError:
@@ -169,13 +171,13 @@ def test_prepare_random_bytes_raises_photo_error(content: bytes) -> None:
         prepare(io.BytesIO(content))
 
 
-def test_prepare_all_accepts_eight_photos() -> None:
-    chosen = [FileStorage(io.BytesIO(picture(size=(40, 30))), "x.jpg") for _ in range(9)]
-    none = FileStorage(io.BytesIO(), "")  # an empty file field
-    assert photos.prepare_all([none]) == []
-    assert len(photos.prepare_all([*chosen[1:], none])) == 8
+def test_prepare_all_accepts_at_most_eight_photos() -> None:
+    uploads = [FileStorage(io.BytesIO(picture(size=(40, 30))), "x.jpg") for _ in range(9)]
+    empty_field = FileStorage(io.BytesIO(), "")
+    assert photos.prepare_all([empty_field]) == []
+    assert len(photos.prepare_all([*uploads[1:], empty_field])) == 8
     with pytest.raises(PhotoError, match="8 photos at most"):
-        photos.prepare_all(chosen)
+        photos.prepare_all(uploads)
     with pytest.raises(PhotoError, match="Photo 1: We found no"):
         photos.prepare_all([FileStorage(io.BytesIO(b"?"), "holiday.jpg", "image/jpeg")])
 
@@ -234,7 +236,7 @@ def test_pages_show_photos(client: FlaskClient, make_listing: MakeListing, add_p
         assert f'href="/photos/{name}-large.jpg"' in page
 
 
-def test_lost_file_returns_404(
+def test_missing_file_returns_404(
     app: Flask, client: FlaskClient, make_listing: MakeListing, add_photos
 ) -> None:
     [name] = add_photos(make_listing())
@@ -249,10 +251,10 @@ def test_folder_save_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder.save("one.jpg", b"content")
     assert folder.load("one.jpg") == b"content"
 
-    def full(*_: object) -> None:
+    def fail_disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "rename", full)
+    monkeypatch.setattr(Path, "rename", fail_disk_full)
     with pytest.raises(OSError, match="No space"):
         folder.save("two.jpg", b"content")
     assert [path.name for path in folder.path.iterdir()] == ["one.jpg"]
@@ -264,8 +266,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     with mock_aws():
-        where = {"LocationConstraint": "eu-west-1"}
-        boto3.client("s3").create_bucket(Bucket="homes", CreateBucketConfiguration=where)
+        location = {"LocationConstraint": "eu-west-1"}
+        boto3.client("s3").create_bucket(Bucket="homes", CreateBucketConfiguration=location)
         yield "homes"
 
 

@@ -56,7 +56,7 @@ PAGES = {
     "/nowhere": 0,
     "/admin/login": 0,
 }
-MODERATED = {
+ADMIN_PAGES = {
     "/admin/": 3,
     "/admin/?status=published": 3,
     "/admin/listings/ID": 3,
@@ -67,7 +67,7 @@ MODERATED = {
 
 @pytest.fixture
 def queries(app: Flask) -> Iterator[list[str]]:
-    """Return a list to which each executed statement is appended."""
+    """Yield a list that contains the statements executed so far."""
     statements: list[str] = []
 
     def record(_c: object, _cu: object, statement: str, *_: object) -> None:
@@ -81,8 +81,8 @@ def queries(app: Flask) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def full(app: Flask, make_listing: MakeListing) -> int:
-    """Fill the database, and return the number of a listing."""
+def listing_id(app: Flask, make_listing: MakeListing) -> int:
+    """Fill the database, and return the ID of a listing."""
     numbers = [make_listing().id for _ in range(40)]
     make_listing(status=Status.PENDING)
     with app.app_context():
@@ -104,30 +104,30 @@ def count_queries(client: FlaskClient, queries: list[str], path: str, number: in
     return len(queries)
 
 
-def test_public_page_query_counts(client: FlaskClient, queries: list[str], full: int) -> None:
-    got = {path: count_queries(client, queries, path, full) for path in PAGES}
+def test_public_page_query_counts(client: FlaskClient, queries: list[str], listing_id: int) -> None:
+    got = {path: count_queries(client, queries, path, listing_id) for path in PAGES}
     assert got == PAGES
     assert max(got.values()) <= MAX_QUERIES
 
 
 def test_admin_page_query_counts(
-    client: FlaskClient, runner: FlaskCliRunner, queries: list[str], full: int
+    client: FlaskClient, runner: FlaskCliRunner, queries: list[str], listing_id: int
 ) -> None:
     runner.invoke(args=["moderators", "add", "ada", "--password", PASSWORD])
     log_in(client)
-    got = {path: count_queries(client, queries, path, full) for path in MODERATED}
-    assert got == MODERATED
+    got = {path: count_queries(client, queries, path, listing_id) for path in ADMIN_PAGES}
+    assert got == ADMIN_PAGES
     assert max(got.values()) <= MAX_QUERIES
 
 
 def test_every_page_has_query_count(app: Flask) -> None:
-    """Fails for new pages that are missing in the tables above."""
+    """Fails if the tables above lack a page."""
     adapter = app.url_map.bind("localhost")
 
     def endpoint(path: str) -> str:
         concrete = path.replace("ID", "1").replace("NAME", "0" * 32).partition("?")[0]
         return adapter.match(concrete)[0]
 
-    listed = {endpoint(path) for path in (*PAGES, *MODERATED) if path != "/nowhere"}
+    listed = {endpoint(path) for path in (*PAGES, *ADMIN_PAGES) if path != "/nowhere"}
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in rule.methods}
     assert pages - listed == {"static", "metrics", "submit.thanks", "contact.thanks"}

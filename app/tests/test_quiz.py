@@ -49,7 +49,7 @@ SECRET = Film(
     snippets=(Snippet("Snippet one."), Snippet("Snippet two."), Snippet("Snippet three.")),
 )
 WRONG = [replace(SECRET, id=f"tt{n}", title=f"Wrong {'abcdefgh'[n]}", year=1990) for n in range(8)]
-# Clues earned by each number of wrong guesses. Earlier responses must not contain them.
+# New clues by number of wrong guesses. Earlier responses must not contain them.
 EARNED = [
     ["1984", "Drama, War", "77%"],
     ["117 minutes", "Iceland"],
@@ -63,19 +63,19 @@ JSON = "/quiz/guess.json"
 
 
 @pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Return a function that sets the clock."""
+def set_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """Set the clock to NOON, and return a function that sets it to another time."""
 
-    def set_clock(moment: datetime) -> None:
+    def set_now(moment: datetime) -> None:
         monkeypatch.setattr(game, "now", lambda: moment)
 
-    set_clock(NOON)
-    return set_clock
+    set_now(NOON)
+    return set_now
 
 
 @pytest.fixture
-def film(app: Flask, at: object, monkeypatch: pytest.MonkeyPatch) -> Film:  # noqa: ARG001
-    """Make SECRET today's film, among films that differ by name only."""
+def film(app: Flask, set_time: object, monkeypatch: pytest.MonkeyPatch) -> Film:  # noqa: ARG001
+    """Make SECRET the film of today. The other films differ in ID, name and year."""
     all_films = Films([*WRONG, SECRET])
     monkeypatch.setattr(films, "load", lambda _notes: all_films)
     with app.app_context():
@@ -85,7 +85,7 @@ def film(app: Flask, at: object, monkeypatch: pytest.MonkeyPatch) -> Film:  # no
 
 
 class Browser:
-    """A player's browser with an open page."""
+    """A browser with the page of the quiz, and its CSRF token."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -106,7 +106,7 @@ class Browser:
 
 @pytest.fixture
 def browser(film: Film, client: FlaskClient) -> Browser:  # noqa: ARG001
-    """Return a browser with today's page open. The film is SECRET."""
+    """Return a browser. The film of today is SECRET."""
     return Browser(client)
 
 
@@ -119,7 +119,7 @@ def unearned_clues(wrong: int) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/quiz/", JSON], ids=["form", "script"])
 def test_six_wrong_guesses_earn_clues_and_answer(browser: Browser, path: str) -> None:
-    """Form and script behave alike."""
+    """The form and the script get the same clues."""
     for wrong in range(6):
         for text in (browser.page(), str(browser.state())):
             for clue in itertools.chain(*EARNED[: wrong + 1]):
@@ -164,7 +164,7 @@ def test_shared_result_of_loss_contains_x(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "message"),
+    ("guess", "message"),
     [
         ("", "Type the title"),
         ("  \x00 ", "Type the title"),
@@ -175,20 +175,20 @@ def test_shared_result_of_loss_contains_x(browser: Browser) -> None:
         ("WRONG A (1990)", "before"),
     ],
 )
-def test_rejected_guess_costs_no_try(browser: Browser, typed: str, message: str) -> None:
+def test_rejected_guess_costs_no_try(browser: Browser, guess: str, message: str) -> None:
     browser.guess("Wrong a")
     before = browser.state()
-    response = browser.guess(typed)
+    response = browser.guess(guess)
     assert response.status_code == 422
     assert message in response.json["problem"]
-    form = browser.guess(typed, "/quiz/")
+    form = browser.guess(guess, "/quiz/")
     assert form.status_code == 422
     assert message in form.text
     assert 'aria-invalid="true"' in form.text
     assert browser.state() == before
 
 
-def test_rejected_guess_stays_in_form(browser: Browser) -> None:
+def test_form_contains_rejected_guess(browser: Browser) -> None:
     page = browser.guess("<b>Nothing", "/quiz/").text
     assert 'value="&lt;b&gt;Nothing"' in page
 
@@ -206,11 +206,11 @@ def test_guess_without_csrf_token_returns_400(browser: Browser) -> None:
     assert browser.state()["guesses"] == []
 
 
-def test_film_is_equal_for_all_players_of_a_day(app: Flask, at: Callable[..., None]) -> None:
-    """With the shipped films."""
+def test_all_players_of_a_day_get_same_film(app: Flask, set_time: Callable[..., None]) -> None:
+    """Uses the shipped films."""
     days = []
     for number in range(3):
-        at(NOON + timedelta(days=number))
+        set_time(NOON + timedelta(days=number))
         clients = [app.test_client() for _ in range(3)]
         states = [client.get("/quiz/today.json").json for client in clients]
         assert states[0] == states[1] == states[2]
@@ -221,14 +221,14 @@ def test_film_is_equal_for_all_players_of_a_day(app: Flask, at: Callable[..., No
 
 
 def test_film_of_day_survives_change_of_key(
-    app: Flask, client: FlaskClient, at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    app: Flask, client: FlaskClient, set_time: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = client.get("/quiz/today.json").json
     with app.app_context():
         first = db.session.get(Day, TODAY).film
     monkeypatch.setitem(app.config, "SECRET_KEY", "another")
     assert client.get("/quiz/today.json").json == before
-    at(NOON + timedelta(days=1))
+    set_time(NOON + timedelta(days=1))
     client.get("/quiz/today.json")
     with app.app_context():
         assert db.session.get(Day, TODAY).film == first
@@ -236,28 +236,28 @@ def test_film_of_day_survives_change_of_key(
 
 
 def test_films_of_last_ten_years_are_skipped(
-    app: Flask, client: FlaskClient, film: Film, at: Callable[..., None]
+    app: Flask, client: FlaskClient, film: Film, set_time: Callable[..., None]
 ) -> None:
     tomorrow = TODAY + timedelta(days=1)
-    # All films except one were used, and the unused one is not the next in order.
+    # One film is not used yet, and it is not the next in order.
     next_in_order = game.Order(films.load(""), app.config["SECRET_KEY"]).film(tomorrow)
     unused = next(wrong for wrong in WRONG if wrong.id != next_in_order)
     with app.app_context():
         for number, used in enumerate(wrong for wrong in WRONG if wrong is not unused):
             db.session.add(Day(day=tomorrow - timedelta(days=3652 - number), film=used.id))
         db.session.commit()
-    at(NOON + timedelta(days=1))
+    set_time(NOON + timedelta(days=1))
     client.get("/quiz/")
     with app.app_context():
         assert db.session.get(Day, tomorrow).film == unused.id != film.id
 
 
-def test_concurrent_first_requests_get_same_film(app: Flask, at: Callable[..., None]) -> None:  # noqa: ARG001
-    gate = Barrier(4)
+def test_concurrent_first_requests_get_same_film(app: Flask, set_time: Callable[..., None]) -> None:  # noqa: ARG001
+    barrier = Barrier(4)
 
     def request_film() -> str:
         client = app.test_client()
-        gate.wait()
+        barrier.wait()
         response = client.get("/quiz/today.json")
         assert response.status_code == 200
         return str(response.json)
@@ -277,21 +277,21 @@ def test_page_without_films_shows_notice(client: FlaskClient, monkeypatch: pytes
 # --- Streaks -----------------------------------------------------------------------------------
 
 
-def test_streak_counts_consecutive_days(browser: Browser, app: Flask, at: Callable[..., None]) -> None:
+def test_streak_counts_consecutive_days(browser: Browser, app: Flask, set_time: Callable[..., None]) -> None:
     def play(number: int, *guesses: str) -> tuple[int, int]:
         day = TODAY + timedelta(days=number)
-        at(NOON + timedelta(days=number))
+        set_time(NOON + timedelta(days=number))
         with app.app_context():
             db.session.merge(Day(day=day, film=SECRET.id))
             db.session.commit()
         browser.day = day.isoformat()
-        for typed in guesses:
-            browser.guess(typed)
+        for guess in guesses:
+            browser.guess(guess)
         state = browser.state()
         return state["streak"], state["best"]
 
     assert play(0, ANSWER) == (1, 1)
-    assert play(1) == (1, 1), "expected the streak to last until the day ends"
+    assert play(1) == (1, 1), "expected the streak to last until the end of the day"
     assert play(1, "Wrong a", ANSWER) == (2, 2)
     assert play(3) == (0, 2), "expected the streak to end after a missed day"
     assert play(3, ANSWER) == (1, 2)
@@ -299,7 +299,7 @@ def test_streak_counts_consecutive_days(browser: Browser, app: Flask, at: Callab
     assert play(5, ANSWER) == (1, 2)
 
 
-# --- No clue before it is earned ---------------------------------------------------------------
+# --- Unearned clues ----------------------------------------------------------------------------
 
 LATER = ["2026-11-21", "2026-11-22", "2027-01-01", "9999-12-31"]
 PATHS = [
@@ -391,17 +391,17 @@ def test_json_body_is_not_a_guess(browser: Browser) -> None:
 
 
 def observations(client: FlaskClient, wrong: int) -> Iterator[tuple[str, int, str, str]]:
-    """Yield everything that clients can observe after a number of wrong guesses."""
+    """Yield path, status, content and headers of all responses after some wrong guesses."""
     browser = Browser(client)
     responses = [browser.guess(film.title) for film in WRONG[:wrong]]
     repeated = ["Wrong a"] if wrong else []
-    for typed, path in itertools.product((*repeated, "No such thing", ""), ("/quiz/", JSON)):
-        responses.append(browser.guess(typed, path))
+    for guess, path in itertools.product((*repeated, "No such thing", ""), ("/quiz/", JSON)):
+        responses.append(browser.guess(guess, path))
     responses += [client.get(path, buffered=True) for path in PATHS]
     responses += [client.head("/quiz/"), client.get("/quiz/", headers={"Range": "bytes=0-9"})]
     for response in responses:
         text = re.sub(r'(name="csrf_token" type="hidden" value=)".*?"', r"\1", response.text)
-        # The CSRF token changes but keeps its length; dates change.
+        # The CSRF token differs in content, not in length. Dates differ.
         headers = [(k, v) for k, v in response.headers if k not in ("Set-Cookie", "Date", "Expires")]
         yield response.request.path, response.status_code, text, str(headers)
 
@@ -412,8 +412,8 @@ def test_films_with_equal_earned_clues_are_indistinguishable(
 ) -> None:
     """Responses do not differ by content, length, order, status or header.
 
-    Two runs use the same films with different films of the day. The two films have only the earned
-    clues in common.
+    Each of the two runs has another film of the day. The two films have the same earned clues, and
+    differ in all others.
     """
     other = replace(
         film,
@@ -442,13 +442,13 @@ def test_films_with_equal_earned_clues_are_indistinguishable(
         assert one == two
 
 
-def test_next_clue_distinguishes_films(film: Film) -> None:
-    """Checks the test above: for each number of wrong guesses, the next clue differs."""
+def test_each_guess_changes_clues(film: Film) -> None:
+    """Validates the test above: the next guess earns a clue, so responses can differ."""
     for wrong in range(5):
         assert game.clues(film, wrong) != game.clues(film, wrong + 1)
 
 
-def test_old_cookie_restores_no_tries(browser: Browser) -> None:
+def test_old_cookie_does_not_restore_tries(browser: Browser) -> None:
     """The cookie does not change between guesses."""
     cookies = []
     for film in WRONG[:6]:
@@ -478,7 +478,7 @@ def test_forged_cookie_is_ignored(browser: Browser, value: str) -> None:
     assert response.json["guesses"] == []
 
 
-def test_cookie_with_other_salt_is_ignored(browser: Browser) -> None:
+def test_session_cookie_as_quiz_cookie_is_ignored(browser: Browser) -> None:
     browser.guess("Wrong a")
     session = browser.client.get_cookie("__Host-session").value
     browser.client.set_cookie("__Host-quiz", session)
@@ -491,14 +491,14 @@ def test_concurrent_guesses_are_limited_to_six(app: Flask, browser: Browser) -> 
         browser.guess(film.title)
     cookies = {name: browser.client.get_cookie(name).value for name in ("__Host-quiz",)}
     session = browser.client.get_cookie("__Host-session").value
-    gate = Barrier(4)
+    barrier = Barrier(4)
 
     def send(film: Film) -> int:
         client = app.test_client()
         client.set_cookie("__Host-quiz", cookies["__Host-quiz"])
         client.set_cookie("__Host-session", session)
         data = {"guess": film.title, "day": browser.day, "csrf_token": browser.key}
-        gate.wait()
+        barrier.wait()
         return client.post(JSON, data=data).status_code
 
     with ThreadPoolExecutor(4) as pool:
@@ -512,9 +512,9 @@ def test_concurrent_guesses_are_limited_to_six(app: Flask, browser: Browser) -> 
 
 def test_guesses_after_end_are_ignored(app: Flask, browser: Browser) -> None:
     browser.guess(ANSWER)
-    for typed in ("Wrong a", "Wrong b"):
-        assert browser.guess(typed).json["won"]
-        assert browser.guess(typed, "/quiz/").status_code == 303
+    for guess in ("Wrong a", "Wrong b"):
+        assert browser.guess(guess).json["won"]
+        assert browser.guess(guess, "/quiz/").status_code == 303
     with app.app_context():
         assert db.session.scalar(select(func.count(Guess.id))) == 1
         assert db.session.scalars(select(Player.streak)).one() == 1
@@ -549,7 +549,7 @@ def test_guess_rate_limit_returns_429(fresh_app: Callable[..., Flask]) -> None:
 def test_day_changes_at_midnight_of_site(
     app: Flask,
     client: FlaskClient,
-    at: Callable[..., None],
+    set_time: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     zone: str,
     before: str,
@@ -557,12 +557,12 @@ def test_day_changes_at_midnight_of_site(
 ) -> None:
     monkeypatch.setitem(app.config, "HARBOUR_TIMEZONE", ZoneInfo(zone))
     moments = [datetime.fromisoformat(f"{moment}+00:00") for moment in (before, after)]
-    at(moments[0])
+    set_time(moments[0])
     first = client.get("/quiz/today.json").json
     old = first["day"]
     assert client.get(f"/quiz/archive/{old}").status_code == 404, "expected no page before midnight"
     assert f"/quiz/archive/{old}" not in client.get("/quiz/archive").text
-    at(moments[1])
+    set_time(moments[1])
     second = client.get("/quiz/today.json").json
     assert date.fromisoformat(second["day"]) - date.fromisoformat(old) == timedelta(days=1)
     assert second["clues"] != first["clues"]
@@ -570,8 +570,10 @@ def test_day_changes_at_midnight_of_site(
     assert f"/quiz/archive/{old}" in client.get("/quiz/archive").text
 
 
-def test_guess_for_previous_day_is_rejected(browser: Browser, app: Flask, at: Callable[..., None]) -> None:
-    at(NOON + timedelta(days=1))
+def test_guess_for_previous_day_is_rejected(
+    browser: Browser, app: Flask, set_time: Callable[..., None]
+) -> None:
+    set_time(NOON + timedelta(days=1))
     with app.app_context():
         db.session.add(Day(day=TODAY + timedelta(days=1), film=WRONG[0].id))
         db.session.commit()
@@ -580,7 +582,7 @@ def test_guess_for_previous_day_is_rejected(browser: Browser, app: Flask, at: Ca
     assert "a new film" in response.json["problem"]
     assert response.json["day"] == "2026-11-22"
     page = browser.guess("Wrong b", "/quiz/").text
-    assert 'name="day" type="hidden" value="2026-11-22"' in page, "expected the next guess to be for today"
+    assert 'name="day" type="hidden" value="2026-11-22"' in page, "expected the new day in the form"
     assert browser.state()["guesses"] == []
 
 
@@ -648,7 +650,7 @@ def test_cache_control_of_quiz_paths(browser: Browser, app: Flask) -> None:
         "/quiz/titles.json": "public, max-age=3600",
         "/quiz/archive": "public, max-age=1",
         "/quiz/archive/2026-11-20": "public, max-age=1",
-        # This page will exist tomorrow.
+        # 404 until tomorrow.
         "/quiz/archive/2026-11-21": "public, max-age=1",
     }
     for path in ("/quiz/", JSON):
@@ -665,7 +667,7 @@ def test_cookie_attributes(browser: Browser) -> None:
     assert "Domain" not in cookie
 
 
-def test_titles_are_equal_for_all_players(browser: Browser, app: Flask) -> None:
+def test_titles_are_identical_for_all_players(browser: Browser, app: Flask) -> None:
     before = app.test_client().get("/quiz/titles.json")
     browser.guess("Wrong a")
     browser.guess(ANSWER)
@@ -677,12 +679,12 @@ def test_titles_are_equal_for_all_players(browser: Browser, app: Flask) -> None:
 
 
 def test_titles_are_small(client: FlaskClient) -> None:
-    """Half of the limit of a page, because they are loaded when typing starts."""
+    """The limit is half of that of a page, because the script loads them when typing starts."""
     assert len(gzip.compress(client.get("/quiz/titles.json").data, 5)) < 35_000
 
 
 def test_script_matches_page(browser: Browser) -> None:
-    """All elements and URLs that the script uses exist."""
+    """The page has all elements and URLs that the script uses."""
     script = browser.client.get("/static/quiz.js", buffered=True).text
     page = browser.page()
     parts = set(re.findall(r'part\("(\w+)"\)', script))
@@ -697,18 +699,18 @@ def test_script_matches_page(browser: Browser) -> None:
 
 
 def test_inactive_players_are_deleted(
-    app: Flask, runner: FlaskCliRunner, browser: Browser, at: Callable[..., None]
+    app: Flask, runner: FlaskCliRunner, browser: Browser, set_time: Callable[..., None]
 ) -> None:
     browser.guess("Wrong a")
-    at(NOON + timedelta(days=400))
+    set_time(NOON + timedelta(days=400))
     assert "Deleted no players." in runner.invoke(args=["quiz", "forget"]).output
-    at(NOON + timedelta(days=401))
+    set_time(NOON + timedelta(days=401))
     assert "Deleted 1 player." in runner.invoke(args=["quiz", "forget"]).output
     with app.app_context():
         assert db.session.scalar(select(func.count(Guess.id))) == 0
         assert db.session.scalar(select(func.count(Player.id))) == 0
         assert db.session.scalar(select(func.count(Day.day))) == 1, "expected the days to be kept"
-    # A cookie with the name of a deleted player starts a new game.
+    # The cookie of a deleted player starts a new game.
     browser.day = (TODAY + timedelta(days=401)).isoformat()
     assert browser.guess("Wrong a").status_code == 200
     assert len(browser.state()["guesses"]) == 1

@@ -16,7 +16,7 @@ VALUES = (
     st.text(st.characters())  # lone surrogates too
     | st.integers().map(str)
     | st.text("0123456789.,-+ $e", max_size=40)
-    | st.text("9", min_size=4_000, max_size=6_000)  # more digits than int() takes
+    | st.text("9", min_size=4_000, max_size=6_000)  # more digits than int() accepts
     | st.sampled_from([choice.value for choices in (Kind, Sort) for choice in choices])
 )
 QUERIES = st.dictionaries(st.sampled_from(NAMES), VALUES)

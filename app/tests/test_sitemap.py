@@ -26,19 +26,19 @@ def test_sitemap_lists_every_public_page(app: Flask, client: FlaskClient, make_l
         cache.clear()
     published = [make_listing().id for _ in range(3)]
     hidden = make_listing(status=Status.PENDING).id
-    far = make_listing(id=12_500).id
+    distant = make_listing(id=12_500).id
     files = addresses(client, "/sitemap.xml")
     assert len(files) == 4  # the pages, and three ranges of numbers
-    found = []
+    urls = []
     for file in files:
         path = file.removeprefix("http://localhost")
         if path != "/sitemap/listings-1.xml":  # an empty range
-            found += addresses(client, path)
-    for number in (*published, far):
-        assert f"http://localhost/listings/{number}" in found
-    assert f"http://localhost/listings/{hidden}" not in found
+            urls += addresses(client, path)
+    for number in (*published, distant):
+        assert f"http://localhost/listings/{number}" in urls
+    assert f"http://localhost/listings/{hidden}" not in urls
     assert client.get("/sitemap/listings-1.xml").status_code == 404
-    for address in found:
+    for address in urls:
         assert client.get(address.removeprefix("http://localhost")).status_code == 200, address
 
 

@@ -1,4 +1,4 @@
-"""The form to offer a home."""
+"""The form with which owners offer a home."""
 
 from __future__ import annotations
 
@@ -135,14 +135,14 @@ def test_invalid_photo_is_reported_and_nothing_stored(app: Flask, client: FlaskC
     assert (stored(app), files(app)) == ([], [])
 
 
-def test_invalid_form_requests_photos_again(app: Flask, client: FlaskClient) -> None:
+def test_invalid_form_reports_that_photos_are_lost(app: Flask, client: FlaskClient) -> None:
     response = send(client, picture(), title="")
     assert response.status_code == 422
     assert "please choose them once more" in response.text
     assert files(app) == []
 
 
-# Werkzeug leaves open the temporary files of a body that is too large.
+# Werkzeug does not close the temporary files of a body that is too large.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_only_photo_form_accepts_large_request(app: Flask, client: FlaskClient) -> None:
     long = "x" * (1024 * 1024 + 1)
@@ -182,20 +182,20 @@ def test_failed_commit_deletes_photos(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    as_files=st.sets(st.sampled_from([*GOOD, "submission", "website"]), min_size=1),
+    file_fields=st.sets(st.sampled_from([*GOOD, "submission", "website"]), min_size=1),
     photos_text=st.text(max_size=20),
 )
 def test_file_in_text_field_causes_no_exception(
-    client: FlaskClient, as_files: set[str], photos_text: str
+    client: FlaskClient, file_fields: set[str], photos_text: str
 ) -> None:
     data: dict[str, object] = {**GOOD, "photos": photos_text, "csrf_token": token(client)}
-    for name in as_files:
+    for name in file_fields:
         data[name] = (io.BytesIO(b"x"), "x.txt")
     response = client.post("/submit", data=data, content_type="multipart/form-data")
-    assert response.status_code == (422 if as_files & GOOD.keys() else 303)
+    assert response.status_code == (422 if file_fields & GOOD.keys() else 303)
 
 
-# --- Sent once, stored once --------------------------------------------------------------------
+# --- Repeated submissions ----------------------------------------------------------------------
 
 
 def test_repeated_form_stores_one_listing(app: Flask, client: FlaskClient) -> None:
@@ -212,17 +212,17 @@ def test_repeated_form_stores_one_listing(app: Flask, client: FlaskClient) -> No
     assert len(stored(app)) == 5
 
 
-def test_form_stored_by_other_request_leaves_no_photos(
+def test_form_of_concurrent_request_stores_no_photos(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert send(client, picture(), submission="c" * 32).status_code == 303
-    earlier, calls = submit._earlier, []
+    find_stored, calls = submit._find_stored, []
 
     def miss_first_time(form: object) -> Listing | None:
         calls.append(form)
-        return earlier(form) if len(calls) > 1 else None
+        return find_stored(form) if len(calls) > 1 else None
 
-    monkeypatch.setattr(submit, "_earlier", miss_first_time)
+    monkeypatch.setattr(submit, "_find_stored", miss_first_time)
     response = send(client, picture(), submission="c" * 32)
     assert response.status_code == 303
     assert len(calls) == 2
@@ -261,6 +261,6 @@ def test_rate_limit_returns_429_with_retry_after(fresh_app) -> None:
     assert response.status_code == 429
     assert "One at a time, please" in response.text
     assert 0 < int(response.headers["Retry-After"]) <= 3600
-    assert visitor.get("/submit").status_code == 200  # reading is not limited
-    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
-    assert visitor.post("/submit", data={}, environ_base=elsewhere).status_code == 400
+    assert visitor.get("/submit").status_code == 200  # GET is not limited
+    other_address = {"REMOTE_ADDR": "192.0.2.7"}
+    assert visitor.post("/submit", data={}, environ_base=other_address).status_code == 400

@@ -1,4 +1,4 @@
-"""The weather: client and validation, stored reports, and the page."""
+"""The weather: the client, the validation, stored reports and the page."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from harbour_fakes.openweathermap import OpenWeatherMap
 COBH = Town("Cobh", "cobh", (("q", "Cobh"),))
 KEY = "secret-key"
 
-Fake = tuple[OpenWeatherMap, str]
+Stub = tuple[OpenWeatherMap, str]
 
 
 @pytest.fixture
-def fake() -> Iterator[Fake]:
-    """Return a fake service and its URL."""
+def stub() -> Iterator[Stub]:
+    """Run a stub of OpenWeatherMap, and yield the stub and its URL."""
     openweather = OpenWeatherMap(KEY)
     server = openweathermap.serve(openweather)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -52,14 +52,14 @@ def fake() -> Iterator[Fake]:
 
 
 @pytest.fixture
-def site(fake: Fake, fresh_app: Callable[..., Flask], monkeypatch) -> Flask:
-    """Return an application with two towns, a fake service and short timeouts."""
+def site(stub: Stub, fresh_app: Callable[..., Flask], monkeypatch) -> Flask:
+    """Return an application with two towns, the stub and short timeouts."""
     monkeypatch.setattr(service, "PAUSE", 0.01)
     monkeypatch.setattr(service, "TIMEOUT", 0.4)
     monkeypatch.setattr(reports, "MAX_WAIT", 1.0)
     app = fresh_app(
         OPENWEATHERMAP_KEY=KEY,
-        HARBOUR_WEATHER_URL=fake[1] + "/",
+        HARBOUR_WEATHER_URL=stub[1] + "/",
         HARBOUR_WEATHER_TOWNS="Cobh; Petty Harbour=47.466,-52.708",
         HARBOUR_TIMEZONE="Europe/Dublin",
     )
@@ -68,13 +68,13 @@ def site(fake: Fake, fresh_app: Callable[..., Flask], monkeypatch) -> Flask:
     return app
 
 
-def later(app: Flask, **ago: float) -> None:
+def age_reports(app: Flask, **ago: float) -> None:
     """Make stored reports older, and clear the cache."""
     age = timedelta(**ago)
     with app.app_context():
         cache.clear()
         for report in db.session.query(Report):
-            for name in ("current_at", "forecast_at", "asked_at"):
+            for name in ("current_at", "forecast_at", "requested_at"):
                 if at := getattr(report, name):
                     setattr(report, name, at - age)
         db.session.commit()
@@ -105,12 +105,12 @@ def test_page_shows_current_weather_and_forecast(site: Flask) -> None:
     assert "Set-Cookie" not in response.headers
 
 
-def test_page_is_accessible_small_and_matches_policy(site: Flask) -> None:
+def test_page_is_accessible_small_and_matches_csp(site: Flask) -> None:
     text = site.test_client().get("/weather/").text
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
-    for once in ("title", "h1", "main", "footer"):
-        assert len(page.all(once)) == 1, once
+    for tag in ("title", "h1", "main", "footer"):
+        assert len(page.all(tag)) == 1, tag
     assert not page.all("script", "style")
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
@@ -135,8 +135,8 @@ def test_page_shows_selected_town_and_units(site: Flask) -> None:
         assert "<h1>The weather in Cobh</h1>" in client.get("/weather/" + invalid).text
 
 
-def test_service_is_requested_once_for_all_visitors(site: Flask, fake: Fake) -> None:
-    openweather, _ = fake
+def test_service_is_requested_once_for_all_visitors(site: Flask, stub: Stub) -> None:
+    openweather, _ = stub
     for _ in range(5):
         site.test_client().get("/weather/")
     assert openweather.requests == {service.CURRENT: 1, service.FORECAST: 1}
@@ -144,34 +144,34 @@ def test_service_is_requested_once_for_all_visitors(site: Flask, fake: Fake) -> 
         cache.clear()  # as in another worker
     site.test_client().get("/weather/")
     assert openweather.requests[service.CURRENT] == 1, "expected another worker to use the stored report"
-    later(site, minutes=11)
+    age_reports(site, minutes=11)
     site.test_client().get("/weather/")
     assert openweather.requests == {service.CURRENT: 2, service.FORECAST: 2}
 
 
 def test_page_query_counts(site: Flask) -> None:
-    seen: list[str] = []
+    statements: list[str] = []
     with site.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+        event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     counts = []
-    for prepare in (lambda: None, lambda: None, lambda: later(site, minutes=11)):
+    for prepare in (lambda: None, lambda: None, lambda: age_reports(site, minutes=11)):
         prepare()
-        seen.clear()
+        statements.clear()
         site.test_client().get("/weather/")
-        counts.append(len(seen))
+        counts.append(len(statements))
     assert counts == [3, 0, 3], "expected counts for the first request, the cache, and a refresh"
 
 
-# --- The service is down -----------------------------------------------------------------------
+# --- Faults of the service ---------------------------------------------------------------------
 
-BROKEN = ["slow", "drip", "500", "429", "redirect", "cut", "html", "types", "big"]
+FAULTS = ["slow", "drip", "500", "429", "redirect", "truncated", "html", "wrong-types", "too-large"]
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_page_shows_last_report_with_age_during_fault(site: Flask, fake: Fake, fault: str) -> None:
-    openweather, _ = fake
+@pytest.mark.parametrize("fault", FAULTS)
+def test_page_shows_last_report_with_age_during_fault(site: Flask, stub: Stub, fault: str) -> None:
+    openweather, _ = stub
     site.test_client().get("/weather/")
-    later(site, hours=3)
+    age_reports(site, hours=3)
     openweather.fault = fault
     started = time.monotonic()
     response = site.test_client().get("/weather/")
@@ -181,21 +181,21 @@ def test_page_shows_last_report_with_age_during_fault(site: Flask, fake: Fake, f
     assert "3 hours ago" in response.text
     assert len(re.findall(r'<th scope="row">', response.text)) >= 4
     assert duration < 1.8, f"found {duration:.1f} s, expected a page within the maximum wait"
-    # No worker sends another request for a minute.
+    # For a minute, no worker sends another request.
     requests = openweather.requests.total()
     with site.app_context():
         cache.clear()
     site.test_client().get("/weather/")
     assert openweather.requests.total() == requests
-    # After that, the next page sends one.
+    # After a minute, the next page sends a request.
     openweather.fault = "none"
-    later(site, minutes=2)
+    age_reports(site, minutes=2)
     assert "does not answer" not in site.test_client().get("/weather/").text
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_page_without_report_shows_notice(site: Flask, fake: Fake, fault: str) -> None:
-    fake[0].fault = fault
+@pytest.mark.parametrize("fault", FAULTS)
+def test_page_without_report_shows_notice(site: Flask, stub: Stub, fault: str) -> None:
+    stub[0].fault = fault
     response = site.test_client().get("/weather/")
     assert response.status_code == 200
     assert "There is no report from the weather service" in response.text
@@ -208,19 +208,19 @@ def test_page_with_unreachable_service_shows_notice(site: Flask, host: str) -> N
     assert "There is no report from the weather service" in site.test_client().get("/weather/").text
 
 
-def test_endless_headers_hit_total_timeout(site: Flask) -> None:
+def test_endless_headers_exceed_total_timeout(site: Flask) -> None:
     """The server sends a header every 0.1 s."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def drip() -> None:
             with suppress(OSError):
                 while True:
-                    connected, _ = server.accept()
-                    with connected, suppress(OSError):
-                        connected.sendall(b"HTTP/1.1 200 OK\r\n")
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\n")
                         for _ in range(60):
                             time.sleep(0.1)
-                            connected.sendall(b"X: y\r\n")
+                            connection.sendall(b"X: y\r\n")
 
         threading.Thread(target=drip, daemon=True).start()
         site.config["HARBOUR_WEATHER_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -247,34 +247,34 @@ def test_https_certificate_is_verified(site: Flask, tmp_path: Path, monkeypatch,
     assert ("There is no report from the weather service" in page) is not trusted
 
 
-def test_transient_fault_is_retried(site: Flask, fake: Fake) -> None:
-    fake[0].fault, fake[0].faults = "500", 2
+def test_transient_fault_is_retried(site: Flask, stub: Stub) -> None:
+    stub[0].fault, stub[0].faults = "500", 2
     assert "Now</h2>" in site.test_client().get("/weather/").text
-    assert fake[0].requests == {service.CURRENT: 3, service.FORECAST: 1}
+    assert stub[0].requests == {service.CURRENT: 3, service.FORECAST: 1}
 
 
 @pytest.mark.parametrize(("key", "town"), [("wrong", COBH), (KEY, Town("X", "x", (("q", "Nowhere"),)))])
-def test_client_error_is_not_retried(site: Flask, fake: Fake, key: str, town: Town) -> None:
+def test_client_error_is_not_retried(site: Flask, stub: Stub, key: str, town: Town) -> None:
     site.config["OPENWEATHERMAP_KEY"] = key
     with site.app_context(), pytest.raises(service.ServiceError, match="status 40"):
         service.fetch(service.CURRENT, town, time.monotonic() + 5)
-    assert fake[0].requests.total() == 1
+    assert stub[0].requests.total() == 1
 
 
-def test_key_is_not_logged_or_sent_to_redirect_target(site: Flask, fake: Fake, caplog) -> None:
-    for fault in (*BROKEN, "away"):
-        fake[0].fault = fault
-        if fault == "away":
+def test_key_is_not_logged_or_sent_to_redirect_target(site: Flask, stub: Stub, caplog) -> None:
+    for fault in (*FAULTS, "unreachable"):
+        stub[0].fault = fault
+        if fault == "unreachable":
             site.config["HARBOUR_WEATHER_URL"] = "http://127.0.0.1:1"
-        later(site, hours=1)
+        age_reports(site, hours=1)
         site.test_client().get("/weather/")
     assert "weather_request_failed" in caplog.text
     assert KEY not in caplog.text
-    assert "/elsewhere" not in fake[0].requests
+    assert "/elsewhere" not in stub[0].requests
 
 
-def test_partly_invalid_response_is_used_partly(site: Flask, fake: Fake) -> None:
-    fake[0].fault = "some"
+def test_valid_values_of_invalid_response_are_used(site: Flask, stub: Stub) -> None:
+    stub[0].fault = "partly-invalid"
     page = site.test_client().get("/weather/").text
     assert Units.METRIC.temperature(openweathermap.current("Cobh")["main"]["temp"]) in page
     assert "humidity" in page  # valid in this response
@@ -291,11 +291,11 @@ def test_unreadable_stored_report_counts_as_missing(site: Flask) -> None:
     assert "There is no report from the weather service" in site.test_client().get("/weather/").text
 
 
-def test_concurrent_workers_send_one_request(site: Flask, fake: Fake, monkeypatch) -> None:
-    """Other workers do not wait."""
+def test_concurrent_workers_send_one_request(site: Flask, stub: Stub, monkeypatch) -> None:
+    """One worker waits for the service. The others return the stored report."""
     site.test_client().get("/weather/")
-    later(site, hours=2)
-    openweather, _ = fake
+    age_reports(site, hours=2)
+    openweather, _ = stub
     openweather.requests.clear()
     openweather.fault, openweather.slow = "slow", 0.3
     monkeypatch.setattr(service, "TIMEOUT", 5.0)
@@ -321,15 +321,15 @@ def test_concurrent_workers_send_one_request(site: Flask, fake: Fake, monkeypatc
 # --- Fetch command -----------------------------------------------------------------------------
 
 
-def test_fetch_command_refreshes_all_towns(site: Flask, fake: Fake) -> None:
+def test_fetch_command_refreshes_all_towns(site: Flask, stub: Stub) -> None:
     result = site.test_cli_runner().invoke(args=["weather", "fetch"])
     assert (result.exit_code, result.output) == (0, "Fetched the weather of 2 towns.\n")
-    requests = fake[0].requests.total()
+    requests = stub[0].requests.total()
     assert requests == 4
     assert "Now</h2>" in site.test_client().get("/weather/?town=petty-harbour").text
-    assert fake[0].requests.total() == requests
-    fake[0].fault = "500"
-    later(site, hours=1)
+    assert stub[0].requests.total() == requests
+    stub[0].fault = "500"
+    age_reports(site, hours=1)
     result = site.test_cli_runner().invoke(args=["weather", "fetch"])
     assert result.exit_code == 1
     assert "No new weather for Petty Harbour" in result.output
@@ -351,11 +351,13 @@ JSON = st.recursive(
 PLACES = ["dt", "main", "wind", "weather", "list", "pop", "temp", "temp_min", "temp_max", "id"]
 
 
-def spoil(value: Any, name: str, wrong: Any) -> Any:
+def replace_values(value: Any, name: str, wrong: Any) -> Any:
     """Return a copy with all values of this name replaced."""
     if isinstance(value, dict):
-        return {key: wrong if key == name else spoil(inner, name, wrong) for key, inner in value.items()}
-    return [spoil(inner, name, wrong) for inner in value] if isinstance(value, list) else value
+        return {
+            key: wrong if key == name else replace_values(inner, name, wrong) for key, inner in value.items()
+        }
+    return [replace_values(inner, name, wrong) for inner in value] if isinstance(value, list) else value
 
 
 @given(st.sampled_from([*PLACES, "feels_like", "humidity", "speed", "deg", "description"]), JSON)
@@ -365,7 +367,7 @@ def test_invalid_value_raises_only_service_error(name: str, wrong: Any) -> None:
         (service.read_steps, openweathermap.forecast("Cobh")),
     ):
         try:
-            found = read(json.dumps(spoil(content, name, wrong)))
+            found = read(json.dumps(replace_values(content, name, wrong)))
         except service.ServiceError:
             continue
         if isinstance(found, list):
@@ -409,7 +411,7 @@ def test_days_end_at_midnight_of_time_zone() -> None:
     # 22:30 UTC is 23:30 in Dublin in summer; 01:30 UTC is the next day.
     assert (first.date, first.low, first.high) == (date(2026, 7, 1), 12, 19)
     assert (first.rain, first.wind) == (0.4, 9)
-    assert (first.sky.words, first.sky.picture) == ("sky 500", "rain")  # the highest rank
+    assert (first.sky.description, first.sky.picture) == ("sky 500", "rain")  # the highest rank
     assert (second.date, second.low, second.rain, second.wind) == (date(2026, 7, 2), 5, None, None)
     tokyo_days = service.days(steps, ZoneInfo("Asia/Tokyo"), date(2026, 7, 2))
     assert [day.date for day in tokyo_days] == [date(2026, 7, 2)]
@@ -464,13 +466,13 @@ def test_invalid_setting_is_rejected(tmp_path: Path, name: str, value: str) -> N
         create_app({"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "test", name: value})
 
 
-def test_utc_needs_no_tzdata(tmp_path: Path) -> None:
+def test_time_zone_defaults_to_utc(tmp_path: Path) -> None:
     assert config.load(tmp_path, {})["HARBOUR_TIMEZONE"] is timezone.utc
     zone = config.load(tmp_path, {"HARBOUR_TIMEZONE": "America/St_Johns"})["HARBOUR_TIMEZONE"]
     assert zone == ZoneInfo("America/St_Johns")
 
 
-def test_default_town_is_town_of_site(fresh_app: Callable[..., Flask]) -> None:
+def test_default_town_is_harbour_town(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(HARBOUR_TOWN="St. John's")
     with app.app_context():
         assert [town.name for town in towns.all_towns()] == ["St. John's"]

@@ -1,4 +1,4 @@
-"""The weather by e-mail: subscribe, confirm, unsubscribe."""
+"""The mailing list of the weather: subscribe, confirm, unsubscribe."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def subscriptions(app: Flask) -> list[tuple[str, str, str, bool]]:
         ]
 
 
-def age(app: Flask, by: timedelta) -> None:
+def age_subscribers(app: Flask, by: timedelta) -> None:
     """Make all subscribers older."""
     with app.app_context():
         for one in db.session.scalars(select(Subscriber)):
-            one.asked_at = one.asked_at and one.asked_at - by
+            one.requested_at = one.requested_at and one.requested_at - by
             one.created_at -= by
         db.session.commit()
 
@@ -152,7 +152,7 @@ def test_confirmation_link_expires(portal: Portal, monkeypatch) -> None:
     app, mail_server = portal
     subscribe(app)
     path = link(mail_server.messages[0])
-    monkeypatch.setattr(subscribers, "VALID", timedelta(seconds=-1))
+    monkeypatch.setattr(subscribers, "LINK_LIFETIME", timedelta(seconds=-1))
     response = app.test_client().post(path)
     assert response.status_code == 404
     assert "too old" in response.text
@@ -162,20 +162,20 @@ def test_confirmation_link_expires(portal: Portal, monkeypatch) -> None:
 # --- Privacy of subscribers ----------------------------------------------------------------------
 
 
-def test_response_is_equal_for_all_addresses(portal: Portal) -> None:
+def test_response_and_mail_do_not_reveal_subscription(portal: Portal) -> None:
     app, mail_server = portal
-    seen: list[str] = []
+    executed: list[str] = []
     subscribe_and_confirm(app, mail_server, email="known@example.com")
     subscribe(app, email="waiting@example.com")
-    age(app, timedelta(hours=2))
+    age_subscribers(app, timedelta(hours=2))
     mail_server.messages.clear()
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+        event.listen(db.engine, "before_cursor_execute", lambda *args: executed.append(args[2]))
     responses, statements, texts = [], [], []
     for email in ("known@example.com", "waiting@example.com"):
-        seen.clear()
+        executed.clear()
         responses.append(subscribe(app, email=email))
-        statements.append(list(seen))
+        statements.append(list(executed))
         texts.append(re.sub(r"token=\S+", "", mail_server.messages[-1].get_content()))
     assert responses[0] == responses[1] == subscribe(app, email="new@example.com")
     assert statements[0] == statements[1]
@@ -198,10 +198,10 @@ def test_mail_is_sent_after_response(portal: Portal) -> None:
     assert len(mail_server.messages) == 1
 
 
-def test_changes_need_confirmation(portal: Portal) -> None:
+def test_changed_subscription_needs_confirmation(portal: Portal) -> None:
     app, mail_server = portal
     subscribe_and_confirm(app, mail_server)
-    age(app, timedelta(hours=2))
+    age_subscribers(app, timedelta(hours=2))
     subscribe(app, town="cobh", units="metric")
     assert subscriptions(app) == [(ADA, "nain", "imperial", True)]
     app.test_client().post(link(mail_server.messages[-1]))
@@ -213,7 +213,7 @@ def test_address_gets_one_mail_per_hour(portal: Portal) -> None:
     for email in (ADA, ADA, "ADA@Example.com"):
         assert subscribe(app, email=email) == (303, "/weather/digest/asked")
     assert len(mail_server.messages) == 1
-    age(app, timedelta(minutes=61))
+    age_subscribers(app, timedelta(minutes=61))
     subscribe(app)
     assert len(mail_server.messages) == 2
     assert len(subscriptions(app)) == 1
@@ -228,9 +228,9 @@ def test_subscribe_rate_limit_returns_429(portal: Portal) -> None:
 
 def test_rejected_mail_can_be_requested_again_at_once(portal: Portal) -> None:
     app, mail_server = portal
-    mail_server.at = lambda _stage, _recipient: "451 Not now"
+    mail_server.on_stage = lambda _stage, _recipient: "451 Not now"
     assert subscribe(app) == (303, "/weather/digest/asked")
-    mail_server.at = lambda _stage, _recipient: None
+    mail_server.on_stage = lambda _stage, _recipient: None
     subscribe(app)
     assert len(mail_server.messages) == 1
 
@@ -260,7 +260,7 @@ def test_invalid_choices_are_rejected(portal: Portal) -> None:
     assert (subscriptions(app), mail_server.messages) == ([], [])
 
 
-def test_form_contains_town_and_units_of_previous_page(portal: Portal) -> None:
+def test_form_contains_town_and_units_of_query(portal: Portal) -> None:
     page = portal[0].test_client().get("/weather/digest?town=nain&units=imperial").text
     assert '<option selected value="nain">' in page
     assert '<option selected value="imperial">' in page
@@ -278,7 +278,7 @@ def unsubscribe_path(app: Flask) -> str:
         return subscribers.unsubscribe_url(one).removeprefix("https://homes.example")
 
 
-def test_one_click_unsubscribes(portal: Portal) -> None:
+def test_one_click_unsubscription_deletes_subscriber(portal: Portal) -> None:
     app, mail_server = portal
     subscribe_and_confirm(app, mail_server)
     path = unsubscribe_path(app)
@@ -316,7 +316,7 @@ def test_unconfirmed_subscribers_are_deleted(portal: Portal) -> None:
     app, mail_server = portal
     subscribe(app, email="never@example.com")
     subscribe_and_confirm(app, mail_server)
-    age(app, timedelta(days=8))
+    age_subscribers(app, timedelta(days=8))
     subscribe(app, email="late@example.com")
     with app.app_context():
         assert subscribers.delete_unconfirmed() == 1

@@ -15,7 +15,7 @@ COMPRESSED = ("text/", "image/svg", "application/json")
 
 
 def weight(client: FlaskClient, path: str) -> int:
-    """Return the transferred bytes with the compression of a web server."""
+    """Return the transferred bytes, with gzip as in nginx."""
     response = client.get(path, buffered=True)
     assert response.status_code == 200, path
     if response.mimetype.startswith(COMPRESSED):
@@ -53,6 +53,6 @@ def test_page_is_within_limits(app: Flask, client: FlaskClient, runner: FlaskCli
     assert sum(bytes_.values()) <= MAX_BYTES, bytes_
     assert app.static_url_path == "/static"
     for one in parts(page):
-        assert one.startswith(("/static/", "/photos/")), f"expected nothing from elsewhere, {one}"
-    # og.png is loaded by other sites only.
+        assert one.startswith(("/static/", "/photos/")), f"found {one}, expected files of this site only"
+    # Only other sites load og.png.
     assert not [one for one in files if "og." in one]

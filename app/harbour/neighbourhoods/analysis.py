@@ -81,17 +81,17 @@ class Estimate:
     moe: float | None = None
 
 
-def ratio(above: Estimate, below: Estimate, factor: float = 1) -> Estimate | None:
+def ratio(numerator: Estimate, denominator: Estimate, factor: float = 1) -> Estimate | None:
     """Return one estimate divided by another, or None for a division by zero.
 
     The margin is correct if the numerator is not part of the denominator:
-    ``sqrt(moe_above² + ratio² moe_below²) / below``.
+    ``sqrt(moe_numerator² + ratio² moe_denominator²) / denominator``.
     """
     try:
-        value = above.value / below.value
+        value = numerator.value / denominator.value
         moe = None
-        if above.moe is not None and below.moe is not None:
-            moe = math.hypot(above.moe, value * below.moe) / below.value * factor
+        if numerator.moe is not None and denominator.moe is not None:
+            moe = math.hypot(numerator.moe, value * denominator.moe) / denominator.value * factor
     except (ZeroDivisionError, OverflowError):
         return None
     return Estimate(value * factor, moe)
@@ -175,9 +175,9 @@ class Fit:
         """
         return self.centre[1] + self.slope * (x - self.centre[0])
 
-    def where(self, height: float) -> float:
-        """Return the x value of the line at a height. The slope must not be zero."""
-        return self.centre[0] + (height - self.centre[1]) / self.slope
+    def x_at(self, y: float) -> float:
+        """Return the x value of the line at y. The slope must not be zero."""
+        return self.centre[0] + (y - self.centre[1]) / self.slope
 
 
 def fit(pairs: Iterable[tuple[float, float]]) -> Fit | None:
@@ -226,7 +226,7 @@ def class_of(value: float, bounds: Sequence[float]) -> int:
 
 
 def runs(years: Iterable[int]) -> list[list[int]]:
-    """Return the years in groups of consecutive years, within which lines may be drawn.
+    """Return the years in groups of consecutive years. Charts draw lines within a group only.
 
     Missing years are not interpolated.
     """

@@ -39,7 +39,7 @@ class NotPublishedError(CensusError):
 
 
 class _TransientError(CensusError):
-    """A failure that is worth another attempt."""
+    """A failure after which the client retries."""
 
 
 class Client:
@@ -98,13 +98,13 @@ class Client:
         raise AssertionError("unreachable")
 
     def _get_once(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSON)
-        full = {**query, **({"key": self.key} if self.key else {})}
-        address = f"{self.url}{path}" + (f"?{urlencode(full, safe=',:*')}" if full else "")
+        parameters = {**query, **({"key": self.key} if self.key else {})}
+        address = f"{self.url}{path}" + (f"?{urlencode(parameters, safe=',:*')}" if parameters else "")
         request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 (checked)
-        until = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + DEADLINE
         try:
             with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 (checked)
-                content = _read(response.read1, until)
+                content = _read(response.read1, deadline)
         except HTTPError as error:
             error.close()
             if error.code == 404:
@@ -121,19 +121,19 @@ class Client:
         try:
             return json.loads(content)
         except ValueError:
-            # The API answers requests with an invalid key with an HTML page.
+            # The API responds with an HTML page if the key is invalid.
             kind = "HTML" if content.lstrip()[:1] == b"<" else "incomplete JSON"
             raise _TransientError(f"found {kind}, expected JSON") from None
 
 
-def _read(read: Callable[[int], bytes], until: float) -> bytes:
+def _read(read: Callable[[int], bytes], deadline: float) -> bytes:
     """Return the complete response, limited in size and time."""
     content = bytearray()
     while part := read(65536):
         content += part
         if len(content) > MAX_BYTES:
             raise CensusError(f"the response has more than {MAX_BYTES:,} bytes")
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise _TransientError("the response was not complete in time")
     return bytes(content)
 
@@ -144,8 +144,8 @@ def _labels(response: object) -> dict[str, str]:
     if not isinstance(variables, dict):
         raise CensusError("expected an object with variables")
     labels = {}
-    for name, described in variables.items():
-        label = described.get("label") if isinstance(described, dict) else None
+    for name, variable in variables.items():
+        label = variable.get("label") if isinstance(variable, dict) else None
         if not isinstance(label, str):
             raise CensusError(f"expected a label for {name!r:.40}")
         labels[name] = label
@@ -191,21 +191,21 @@ def _rows(table: object, year: int, names: Mapping[str, str]) -> Iterable[Row]:
     ]
     if missing:
         raise CensusError(f"column {missing[0]} is missing")
-    seen = set()
+    states = set()
     for cells in table[1:]:
         if len(cells) != len(header):
             raise CensusError(f"found {len(cells)} cells in a row, expected {len(header)}")
         row = dict(zip(header, cells, strict=True))
         fips = row["state"]
-        if not isinstance(fips, str) or fips in seen:
+        if not isinstance(fips, str) or fips in states:
             raise CensusError(f"found state {fips!r:.20} again, expected each state once")
         if fips not in areas():
             continue
-        seen.add(fips)
+        states.add(fips)
         for key, name in names.items():
             yield Row(key, year, fips, _value(row, name, MEASURES[key]), "acs1")
-    if len(seen) < MIN_AREAS:
-        raise CensusError(f"found {len(seen)} areas, expected at least {MIN_AREAS}")
+    if len(states) < MIN_AREAS:
+        raise CensusError(f"found {len(states)} areas, expected at least {MIN_AREAS}")
 
 
 def _value(row: Mapping[str, object], name: str, measure: Measure) -> Estimate | None:

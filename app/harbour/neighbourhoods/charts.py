@@ -16,7 +16,7 @@ from .measures import Area
 
 CLASSES = 5  # colours of the map
 LINES = 4  # lines of a time series, which differ in colour, dashes and marks
-# Free space of the map, because the projection excludes Puerto Rico.
+# A box in an empty part of the map, because the projection excludes Puerto Rico.
 PUERTO_RICO_BOX = "M884 562h46v20h-46z"
 
 Show = Callable[[float], str]
@@ -324,7 +324,7 @@ def scatter(
         heights = [min(max(line.at(end), y.low), y.high) for end in ends]
         if line.slope:
             ends = tuple(  # type: ignore[assignment]  # still a pair
-                end if height == line.at(end) else line.where(height)
+                end if height == line.at(end) else line.x_at(height)
                 for end, height in zip(ends, heights, strict=True)
             )
         parts.append(

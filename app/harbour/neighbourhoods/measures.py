@@ -55,8 +55,8 @@ class Ratio:
 
     key: str
     label: str
-    above: str
-    below: str
+    numerator: str
+    denominator: str
     factor: float = 1
     unit: str = ""
     digits: int = 1

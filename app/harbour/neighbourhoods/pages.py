@@ -11,7 +11,7 @@ from functools import partial
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from . import charts, words
+from . import charts, texts
 from .analysis import Change, change, class_of, fit, quantile_bounds, span
 from .files import write
 from .measures import ALL, SOURCES, UNPUBLISHED, Ratio, areas
@@ -34,7 +34,7 @@ def names() -> dict[str, object]:
     return {"measures": ALL, "sources": SOURCES, "unpublished": UNPUBLISHED}
 
 
-bp.add_app_template_filter(words.write_value, "figure")
+bp.add_app_template_filter(texts.format_value, "figure")
 
 
 @bp.get("/")
@@ -48,14 +48,14 @@ def index() -> str:
     bounds = quantile_bounds([value.value for value in values.values()], charts.CLASSES)
     ranked = sorted(values, key=lambda fips: -values[fips].value)
     title = f"{measure.label}, {year}"
-    summary = words.summary(ranked, values, measure)
+    summary = texts.summary(ranked, values, measure)
     picture = charts.choropleth(
         areas().values(),
         values,
         bounds,
         title=title,
         description=summary,
-        show=partial(words.write_estimate, measure=measure),
+        show=partial(texts.format_estimate, measure=measure),
         link=lambda fips: url_for("neighbourhoods.over_time", measure=key, area=fips),
     )
     earlier = [one for one in choices[key] if one < year]
@@ -68,7 +68,7 @@ def index() -> str:
         year=year,
         picture=picture,
         summary=summary,
-        legend=words.legend(bounds, values, measure),
+        legend=texts.legend(bounds, values, measure),
         rows=[(areas()[fips], values[fips]) for fips in ranked],
         missing=[area.name for area in areas().values() if area.fips not in values],
         classes={fips: class_of(values[fips].value, bounds) for fips in values},
@@ -87,13 +87,13 @@ def over_time() -> str:
     lines = [charts.Line(areas()[fips].name, series.of_area(fips)) for fips in selected]
     years = sorted({year for line in lines for year in line.values})
     spans = [(line, span(line.values)) for line in lines if len(line.values) > 1]
-    around = any(year < UNPUBLISHED for year in years) and any(year > UNPUBLISHED for year in years)
+    has_gap = any(year < UNPUBLISHED for year in years) and any(year > UNPUBLISHED for year in years)
     picture = charts.time_series(
         lines,
         gap=UNPUBLISHED,
         title=f"{measure.label} over time",
-        description=words.changes(spans, measure, around),
-        show=partial(words.write_mark, measure=measure),
+        description=texts.changes(spans, measure, has_gap),
+        show=partial(texts.format_tick, measure=measure),
     )
     return render_template(
         "neighbourhoods/over_time.html",
@@ -108,7 +108,7 @@ def over_time() -> str:
         slots=charts.LINES,
         areas=areas().values(),
         years=years,
-        gap=around,
+        gap=has_gap,
         spans=spans,
     )
 
@@ -125,16 +125,16 @@ def compare() -> str:
     year = _year(others.get(y_key) or choices[x_key])
     x, y = ALL[x_key], ALL[y_key]
     xs, ys = series[x_key].of_year(year), series[y_key].of_year(year)
-    both = [fips for fips in areas() if fips in xs and fips in ys]
-    line = fit((xs[fips].value, ys[fips].value) for fips in both)
+    common_areas = [fips for fips in areas() if fips in xs and fips in ys]
+    line = fit((xs[fips].value, ys[fips].value) for fips in common_areas)
     picture = charts.scatter(
-        {areas()[fips].name: (xs[fips].value, ys[fips].value) for fips in both},
+        {areas()[fips].name: (xs[fips].value, ys[fips].value) for fips in common_areas},
         line,
         labels=(x.label, y.label),
         title=f"{y.label} against {x.label[0].lower()}{x.label[1:]}, {year}",
-        description=f"{len(both)} areas, a disc each."
+        description=f"{len(common_areas)} areas, a disc each."
         + (f" Correlation {line.r:.2f}, from {line.low:.2f} to {line.high:.2f}." if line else ""),
-        show=(partial(words.write_mark, measure=x), partial(words.write_mark, measure=y)),
+        show=(partial(texts.format_tick, measure=x), partial(texts.format_tick, measure=y)),
     )
     return render_template(
         "neighbourhoods/compare.html",
@@ -147,9 +147,9 @@ def compare() -> str:
         year=year,
         shown_years=others.get(y_key) or choices[x_key],
         fit=line,
-        equation=words.write_line(line) if line else "",
+        equation=texts.format_equation(line) if line else "",
         picture=picture,
-        rows=[(areas()[fips], xs[fips], ys[fips]) for fips in both],
+        rows=[(areas()[fips], xs[fips], ys[fips]) for fips in common_areas],
         shared=_have_common_part(x_key, y_key),
     )
 
@@ -207,6 +207,6 @@ def _have_common_part(one: str, other: str) -> bool:
 
     def parts(key: str) -> set[str]:
         measure = ALL[key]
-        return {measure.above, measure.below} if isinstance(measure, Ratio) else {key}
+        return {measure.numerator, measure.denominator} if isinstance(measure, Ratio) else {key}
 
     return bool(parts(one) & parts(other))

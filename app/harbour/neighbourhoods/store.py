@@ -48,11 +48,11 @@ class Series:
 
     def of_year(self, year: int) -> dict[str, Estimate]:
         """Return a year's figures by area."""
-        return {fips: value for (when, fips), value in self.figures.items() if when == year}
+        return {fips: value for (one, fips), value in self.figures.items() if one == year}
 
     def of_area(self, fips: str) -> dict[int, Estimate]:
         """Return an area's figures by year, ascending."""
-        by_year = {year: value for (year, where), value in self.figures.items() if where == fips}
+        by_year = {year: value for (year, area), value in self.figures.items() if area == fips}
         return dict(sorted(by_year.items()))
 
 
@@ -81,12 +81,12 @@ def available() -> dict[str, list[int]]:
     by_measure: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for measure, year, source in stored:
         by_measure[measure].add((year, source))
-    in_use = set(by_measure)
+    stored_measures = set(by_measure)
     for row in shipped():
-        if row.measure not in in_use:
+        if row.measure not in stored_measures:
             by_measure[row.measure].add((row.year, row.source))
     for one in RATIOS.values():
-        by_measure[one.key] = by_measure.get(one.above, set()) & by_measure.get(one.below, set())
+        by_measure[one.key] = by_measure.get(one.numerator, set()) & by_measure.get(one.denominator, set())
     return {key: sorted({year for year, _ in by_measure[key]}) for key in ALL if by_measure.get(key)}
 
 
@@ -97,7 +97,9 @@ def load(*keys: str) -> dict[str, Series]:
     they come from different surveys.
     """
     needed = {
-        part for key in keys for part in ((RATIOS[key].above, RATIOS[key].below) if key in RATIOS else (key,))
+        part
+        for key in keys
+        for part in ((RATIOS[key].numerator, RATIOS[key].denominator) if key in RATIOS else (key,))
     }
     columns = (
         *(Figure.measure, Figure.year, Figure.fips),
@@ -109,8 +111,8 @@ def load(*keys: str) -> dict[str, Series]:
             select(*columns).where(Figure.measure.in_(needed))
         ).tuples()
     ]
-    in_use = {row.measure for row in stored}
-    rows = [*stored, *(row for row in shipped() if row.measure in needed - in_use)]
+    stored_measures = {row.measure for row in stored}
+    rows = [*stored, *(row for row in shipped() if row.measure in needed - stored_measures)]
     return {key: _ratio(key, rows) if key in RATIOS else _measure(key, rows) for key in keys}
 
 
@@ -126,13 +128,15 @@ def _measure(key: str, rows: Iterable[Row]) -> Series:
 def _ratio(key: str, rows: Collection[Row]) -> Series:
     """Return a ratio's figures, for years and areas with both parts from the same survey."""
     definition = RATIOS[key]
-    below = {(row.year, row.fips, row.source): row.value for row in rows if row.measure == definition.below}
+    denominators = {
+        (row.year, row.fips, row.source): row.value for row in rows if row.measure == definition.denominator
+    }
     figures: dict[tuple[int, str], Estimate] = {}
     sources = set()
     for row in rows:
-        under = below.get((row.year, row.fips, row.source))
-        if row.measure == definition.above and row.value and under:
-            value = ratio(row.value, under, definition.factor)
+        denominator = denominators.get((row.year, row.fips, row.source))
+        if row.measure == definition.numerator and row.value and denominator:
+            value = ratio(row.value, denominator, definition.factor)
             if value:
                 figures[row.year, row.fips] = value
                 sources.add(row.source)

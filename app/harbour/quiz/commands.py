@@ -17,9 +17,9 @@ from .models import Guess, Player
 quiz = AppGroup("quiz", help="Manage the quiz.")
 
 
-@quiz.command()
+@quiz.command("forget")
 @click.option("--days", default=400, show_default=True, type=click.IntRange(min=2))
-def forget(days: int) -> None:
+def delete_inactive(days: int) -> None:
     """Delete players without a guess for some days. Run it by a timer.
 
     Old guesses of other players are deleted too; their streaks are kept.

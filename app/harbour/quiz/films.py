@@ -139,12 +139,12 @@ class Films:
             default=None,
         )
 
-    def near(self, text: str) -> list[str]:
-        """Return up to three similar titles for a mistyped one."""
-        typed = key(text)
+    def similar_titles(self, text: str) -> list[str]:
+        """Return up to three titles that are similar to a mistyped one."""
+        guess = key(text)
         # Fuzzy matching is slow, so compare only titles of similar length.
-        candidates = [name for name in self._by_key if abs(len(name) - len(typed)) <= 2]
-        matches = get_close_matches(typed, candidates, n=3, cutoff=0.8)
+        candidates = [name for name in self._by_key if abs(len(name) - len(guess)) <= 2]
+        matches = get_close_matches(guess, candidates, n=3, cutoff=0.8)
         return list(dict.fromkeys(self._by_key[name][0].title for name in matches))
 
 

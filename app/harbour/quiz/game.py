@@ -39,7 +39,7 @@ class Order:
     """The order of the films, which cannot be predicted without the secret.
 
     Each round contains every film once. Films are sorted by a keyed hash of their IDs. Each round
-    shuffles blocks of positions by a hash that includes the round's number, so that a film returns
+    shuffles blocks of positions by a hash that includes the round's number, so that a film is repeated
     after one round, plus or minus a block, on a day that earlier rounds do not reveal.
     """
 
@@ -178,7 +178,7 @@ class Game:
 
     Attributes:
         day: the day.
-        film: the film; only the methods decide what is shown of it.
+        film: the film. Pages use the methods, which omit unearned clues.
         guesses: guesses in order.
     """
 
@@ -212,7 +212,7 @@ class Game:
         return f"{town}\u2019s film of {_day(self.day)}: {tries}/{TRIES}\n{squares}\n{url}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the state for pages and their script. It contains only what the player may see."""
+        """Return the state for pages and their script, without unearned clues."""
         return {
             "day": self.day.isoformat(),
             "clues": [{"label": clue.label, "text": clue.text} for clue in self.clues()],

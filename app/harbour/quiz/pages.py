@@ -45,7 +45,7 @@ log = logs.get(__name__)
 
 
 class GuessForm(FlaskForm):
-    """A guess, with the day of the page on which it was made."""
+    """A guess, and the day of the film that its page shows."""
 
     guess = StringField(
         "Which film is it?",
@@ -154,7 +154,7 @@ def past(day: str) -> str:
 
 def _page(form: GuessForm, status: int = 200) -> Response:
     state = _state(_player())
-    # Always today, so that late visitors can continue with the new film.
+    # Always today, so that a visitor can continue with the new film after midnight.
     form.day.data = state["day"]
     day = _midnight(date.fromisoformat(state["day"]))
     page = render("quiz/index.html", form=form, quiz=state, day=day)
@@ -285,8 +285,8 @@ def _submit(form: GuessForm) -> tuple[Player | None, str | None]:
         return player, "Midnight has passed, and there is a new film. Your guess was for the previous one."
     film = _films().find(text, _film_of(day).year)
     if film is None:
-        near = " or ".join(_films().near(text))
-        question = f" Did you mean {near}?" if near else ""
+        titles = " or ".join(_films().similar_titles(text))
+        question = f" Did you mean {titles}?" if titles else ""
         return player, f"We have no film of this name.{question} It has cost no try."
     # The unique number in the table serialises concurrent guesses: all but one of them fail and try
     # again with the new state, until the game is over.

@@ -6,7 +6,7 @@ that line is sent, by one run only; other runs skip the message. Rejected messag
 are retried: a few times after permanent errors, all day after temporary ones.
 
 If a run is interrupted after SENDING, or the server does not reply, the digest was probably
-delivered. It is counted, reported and not sent again. SMTP cannot do better, see RFC 1047.
+delivered. Each run counts and reports it, and does not send it again. SMTP cannot prevent this (RFC 1047).
 """
 
 from __future__ import annotations
@@ -108,14 +108,14 @@ def _send_round(day: date, compose: Composer, outcome: Outcome) -> bool:
     """Try each pending digest once, and return whether another round may succeed."""
     failed = False
     pending = ((one, message) for one in _pending(day) if (message := compose(one)))
-    following = next(pending, None)
-    while following:
+    current = next(pending, None)
+    while current:
         with mail.connection() as server:
             usable = True
-            while following and usable:
-                success, usable = _send_one(day, *following, server, outcome)
+            while current and usable:
+                success, usable = _send_one(day, *current, server, outcome)
                 failed = failed or not success
-                following = next(pending, None)
+                current = next(pending, None)
     return failed
 
 
@@ -188,16 +188,16 @@ def _composer(day: date) -> Composer:
 
 def _message(day: date, subscriber: Subscriber, town: Town, report: Weather) -> EmailMessage:
     units = Units.parse(subscriber.units)
-    leave = subscribers.unsubscribe_url(subscriber)
+    unsubscribe_url = subscribers.unsubscribe_url(subscriber)
     text = render_template(
         "weather/digest.txt",
         place=town,
         units=units,
         days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], day),
-        old=report.stale_since(datetime.now(timezone.utc)),
+        stale_since=report.stale_since(datetime.now(timezone.utc)),
         page=subscribers.address("weather.index", town=town.slug, units=units.value),
         form=subscribers.address("weather.subscribe"),
-        leave=leave,
+        unsubscribe_url=unsubscribe_url,
     )
     message = mail.compose(
         subscriber.email,
@@ -208,7 +208,7 @@ def _message(day: date, subscriber: Subscriber, town: Town, report: Weather) -> 
     )
     message["Auto-Submitted"] = "auto-generated"
     # One-click unsubscription (RFC 8058). The mail server must sign both headers (DKIM).
-    message["List-Unsubscribe"] = f"<{leave}>"
+    message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return message
 
@@ -266,7 +266,7 @@ def _count(day: date, *conditions: object) -> int:
 def _claim(day: date, recipient: str, subscriber: int) -> bool:
     """Record that a digest is being sent, and return whether this run may send it.
 
-    Returns False if another run was first or the subscriber has left.
+    Returns False if another run has claimed the delivery, or if the subscriber has unsubscribed.
     """
     query = select(Subscriber.id).where(Subscriber.id == subscriber, Subscriber.confirmed_at.is_not(None))
     if db.session.scalar(query) is None:

@@ -21,8 +21,8 @@ class Report(db.Model):
     Attributes:
         town: slug of the town.
         current_json: response with the current weather.
-        current_at: time of that response, in UTC; the columns of the forecast are alike.
-        asked_at: time of the last request, in UTC, whatever its result.
+        current_at: time of that response, in UTC; `forecast_json` and `forecast_at` likewise.
+        requested_at: time of the last request, in UTC, successful or not.
     """
 
     __tablename__ = "weather_reports"
@@ -32,7 +32,8 @@ class Report(db.Model):
     current_at: Mapped[datetime | None]
     forecast_json: Mapped[str | None] = mapped_column(Text)
     forecast_at: Mapped[datetime | None]
-    asked_at: Mapped[datetime]
+    # The column keeps its name, because migrations may only add columns.
+    requested_at: Mapped[datetime] = mapped_column("asked_at")
 
     __table_args__: Any = (UTF8,)
 
@@ -47,7 +48,7 @@ class Subscriber(db.Model):
         town: slug of the town.
         units: metric or imperial.
         link_key: random part of the links in mails.
-        asked_at: time of the last mail with a confirmation link, in UTC.
+        requested_at: time of the last mail with a confirmation link, in UTC.
         confirmed_at: time of the confirmation, in UTC; None before.
     """
 
@@ -59,7 +60,7 @@ class Subscriber(db.Model):
     units: Mapped[str] = mapped_column(String(16))
     link_key: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(default=now)
-    asked_at: Mapped[datetime | None]
+    requested_at: Mapped[datetime | None] = mapped_column("asked_at")
     confirmed_at: Mapped[datetime | None]
 
     __table_args__: Any = (

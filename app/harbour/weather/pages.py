@@ -72,7 +72,7 @@ def index() -> str:
         current=report.current,
         current_at=report.current_at,
         days=service.days(report.steps, current_app.config["HARBOUR_TIMEZONE"], reports.local(moment).date()),
-        old=report.stale_since(moment),
+        stale_since=report.stale_since(moment),
         digest_available=subscribers.available(),
     )
 
@@ -99,14 +99,14 @@ def subscribe() -> ResponseReturnValue:
 
 @bp.post("/digest")
 @limiter.limit("10 per hour")
-def ask() -> ResponseReturnValue:
+def request_confirmation() -> ResponseReturnValue:
     """Mail a confirmation link, or show the form again with its errors."""
     if not subscribers.available():
         abort(404)
     form = DigestForm()
     if not form.validate():
         return _private(render_template("weather/digest.html", form=form)), 422
-    response = redirect(url_for("weather.asked"), 303)
+    response = redirect(url_for("weather.check_mail"), 303)
     if not form.website.data:
         application = current_app._get_current_object()  # type: ignore[attr-defined]
         email, town, units = form.email.data, form.town.data, Units.parse(form.units.data)
@@ -124,15 +124,15 @@ def ask() -> ResponseReturnValue:
 
 
 @bp.get("/digest/asked")
-def asked() -> str:
+def check_mail() -> str:
     """Show a notice to check the mail."""
-    return render_template("weather/asked.html")
+    return render_template("weather/check_mail.html")
 
 
 # Mail scanners follow links, so only the button on the page changes anything. The signed token in the
 # link authenticates the request, so the forms need no CSRF token and no cookies.
 @bp.get("/digest/confirm")
-def confirm() -> ResponseReturnValue:
+def confirm_page() -> ResponseReturnValue:
     """Show the button that confirms a subscription."""
     token = request.args.get("token", "")
     return _token_page("confirm", valid=subscribers.confirm(token, apply=False), token=token)
@@ -141,26 +141,26 @@ def confirm() -> ResponseReturnValue:
 @bp.post("/digest/confirm")
 @csrf.exempt
 @limiter.limit("60 per hour")
-def confirmed() -> ResponseReturnValue:
+def confirm() -> ResponseReturnValue:
     """Confirm a subscription."""
     valid = subscribers.confirm(request.args.get("token", ""), apply=True)
     return _token_page("confirm", valid=valid, done=valid)
 
 
 @bp.get("/digest/leave")
-def unsubscribe() -> ResponseReturnValue:
+def unsubscribe_page() -> ResponseReturnValue:
     """Show the button that unsubscribes."""
     token = request.args.get("token", "")
-    return _token_page("leave", valid=subscribers.leave(token, apply=False), token=token)
+    return _token_page("unsubscribe", valid=subscribers.unsubscribe(token, apply=False), token=token)
 
 
 # No rate limit, because mail providers send all requests from a few addresses. RFC 8058 forbids redirects.
 @bp.post("/digest/leave")
 @csrf.exempt
-def left() -> ResponseReturnValue:
+def unsubscribe() -> ResponseReturnValue:
     """Unsubscribe, by the button or by a mail program (one click)."""
-    valid = subscribers.leave(request.args.get("token", ""), apply=True)
-    return _token_page("leave", valid=valid, done=valid)
+    valid = subscribers.unsubscribe(request.args.get("token", ""), apply=True)
+    return _token_page("unsubscribe", valid=valid, done=valid)
 
 
 def _token_page(name: str, *, valid: bool, done: bool = False, token: str = "") -> ResponseReturnValue:

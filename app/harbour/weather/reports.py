@@ -128,7 +128,7 @@ def _is_older(at: object, max_age: timedelta) -> bool:
 def _claim(town: Town, *, exists: bool) -> bool:
     """Return whether this process may send the request. Holds no connection during the request."""
     if not exists:
-        db.session.add(Report(town=town.slug, asked_at=now()))
+        db.session.add(Report(town=town.slug, requested_at=now()))
         try:
             db.session.commit()
         except IntegrityError:
@@ -137,8 +137,8 @@ def _claim(town: Town, *, exists: bool) -> bool:
         return True
     claimed = db.session.execute(
         update(Report)
-        .where(Report.town == town.slug, Report.asked_at <= now() - MIN_INTERVAL)
-        .values(asked_at=now())
+        .where(Report.town == town.slug, Report.requested_at <= now() - MIN_INTERVAL)
+        .values(requested_at=now())
     )
     db.session.commit()
     return bool(row_count(claimed))

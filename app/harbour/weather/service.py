@@ -44,7 +44,7 @@ class ServiceError(Exception):
 
 
 class _TransientError(ServiceError):
-    """A failure that is worth another attempt."""
+    """A failure after which the client retries."""
 
 
 # --- Requests ----------------------------------------------------------------------------------
@@ -118,18 +118,18 @@ class _SecureConnection(_TotalTimeout, HTTPSConnection):
     pass
 
 
-def _shut_down(connected: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with suppress(OSError):  # already closed
-        connected.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Plain(urllib.request.HTTPHandler):
+class _HttpHandler(urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> HTTPResponse:
         """Open with a total timeout."""
         return self.do_open(_Connection, request)
 
 
-class _Secure(urllib.request.HTTPSHandler):
+class _HttpsHandler(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> HTTPResponse:
         """Open with a total timeout."""
         return self.do_open(_SecureConnection, request, context=ssl.create_default_context())
@@ -140,7 +140,7 @@ def _get(url: str, deadline: float) -> str:
     end = min(deadline, time.monotonic() + TIMEOUT)
     # The configuration allows http and https only.
     request = urllib.request.Request(url, headers={"User-Agent": "Harbour"})  # noqa: S310
-    opener = urllib.request.build_opener(_NoRedirects, _Plain, _Secure)
+    opener = urllib.request.build_opener(_NoRedirects, _HttpHandler, _HttpsHandler)
     try:
         with opener.open(request, timeout=max(0.05, end - time.monotonic())) as response:
             data = response.read(MAX_BYTES + 1)
@@ -161,9 +161,9 @@ def _get(url: str, deadline: float) -> str:
 
 
 def _status_message(code: int, headers: Message) -> str:
-    why = {401: ": OPENWEATHERMAP_KEY is invalid or not active yet", 404: ": unknown town"}
+    reasons = {401: ": OPENWEATHERMAP_KEY is invalid or not active yet", 404: ": unknown town"}
     after = headers.get("Retry-After", "") if code == 429 else ""
-    return f"status {code}{why.get(code, '')}{after and f', retry after {after[:40]}'}"
+    return f"status {code}{reasons.get(code, '')}{after and f', retry after {after[:40]}'}"
 
 
 # --- Validation --------------------------------------------------------------------------------
@@ -174,12 +174,12 @@ class Sky:
     """The condition of the sky.
 
     Attributes:
-        words: description by the service, such as "light rain"; may be empty.
+        description: text by the service, such as "light rain"; may be empty.
         picture: sun, cloud, rain, snow, storm, mist, or "".
         rank: importance for a day's summary; the highest rank wins.
     """
 
-    words: str = ""
+    description: str = ""
     picture: str = ""
     rank: int = 0
 
@@ -325,16 +325,17 @@ def _sky(value: object) -> Sky:
     https://openweathermap.org/weather-conditions
     """
     first = _dict(value[0]) if isinstance(value, list) and value else {}
-    words = first.get("description")
+    description = first.get("description")
     number = _number(first.get("id"), 200, 899)
     picture, rank = "", 0
     if number is not None:
-        hundred = int(number) // 100
-        picture = {2: "storm", 3: "rain", 5: "rain", 6: "snow", 7: "mist", 8: "cloud"}.get(hundred, "")
+        group = int(number) // 100
+        picture = {2: "storm", 3: "rain", 5: "rain", 6: "snow", 7: "mist", 8: "cloud"}.get(group, "")
         if number in {800, 801}:
             picture = "sun"
-        rank = {2: 600, 6: 500, 5: 400, 3: 300, 7: 200, 8: 0}.get(hundred, 0) + int(number) % 100
-    return Sky(words=clean_line(words)[:60] if isinstance(words, str) else "", picture=picture, rank=rank)
+        rank = {2: 600, 6: 500, 5: 400, 3: 300, 7: 200, 8: 0}.get(group, 0) + int(number) % 100
+    text = clean_line(description)[:60] if isinstance(description, str) else ""
+    return Sky(description=text, picture=picture, rank=rank)
 
 
 def _object(text: str) -> dict[str, Any]:

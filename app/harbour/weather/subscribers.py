@@ -24,9 +24,9 @@ from . import service, towns
 from .models import Subscriber
 from .units import Units
 
-VALID = timedelta(days=3)  # lifetime of a confirmation link
+LINK_LIFETIME = timedelta(days=3)  # lifetime of a confirmation link
 MIN_INTERVAL = timedelta(hours=1)  # between confirmation mails to one address
-UNCONFIRMED_AGE = timedelta(days=7)  # until unconfirmed subscribers are deleted
+UNCONFIRMED_AGE = timedelta(days=7)  # after which unconfirmed subscribers are deleted
 
 log = logs.get(__name__)
 
@@ -37,7 +37,7 @@ def available() -> bool:
 
 
 def address(endpoint: str, **values: str) -> str:
-    """Return the public URL of a page. The Host header of a request is not trustworthy in mails."""
+    """Return the public URL of a page for mails, where the Host header is not trustworthy."""
     path = current_app.url_map.bind("").build(endpoint, {})
     return f"{current_app.config['HARBOUR_URL']}{path}{'?' if values else ''}{urlencode(values)}"
 
@@ -58,9 +58,9 @@ def request_confirmation(email: str, town: str, units: Units) -> None:
         update(Subscriber)
         .where(
             Subscriber.id == subscriber.id,
-            Subscriber.asked_at.is_(None) | (Subscriber.asked_at <= moment - MIN_INTERVAL),
+            Subscriber.requested_at.is_(None) | (Subscriber.requested_at <= moment - MIN_INTERVAL),
         )
-        .values(asked_at=moment)
+        .values(requested_at=moment)
     )
     number, key = subscriber.id, subscriber.link_key
     db.session.commit()
@@ -68,12 +68,12 @@ def request_confirmation(email: str, town: str, units: Units) -> None:
         log.info("weather_confirmation_throttled", subscriber=number)
         return
     token = _confirm_serializer().dumps([number, key, town, units.value])
-    link = address("weather.confirm", token=str(token))
+    link = address("weather.confirm_page", token=str(token))
     text = render_template(
         "weather/confirm.txt",
         link=link,
         place=towns.find(town),
-        days=VALID.days,
+        days=LINK_LIFETIME.days,
         page=address("weather.index"),
     )
     subject = f"The weather in {towns.find(town).name}: please confirm"
@@ -82,7 +82,7 @@ def request_confirmation(email: str, town: str, units: Units) -> None:
     try:
         mail.deliver(message)
     except mail.MailError:
-        db.session.execute(update(Subscriber).where(Subscriber.id == number).values(asked_at=None))
+        db.session.execute(update(Subscriber).where(Subscriber.id == number).values(requested_at=None))
         db.session.commit()
         raise
 
@@ -114,7 +114,7 @@ def confirm(token: str, *, apply: bool) -> bool:
         Whether the token is valid and not expired, and its subscriber exists.
     """
     try:
-        number, key, town, units = _confirm_serializer().loads(token, max_age=VALID.total_seconds())
+        number, key, town, units = _confirm_serializer().loads(token, max_age=LINK_LIFETIME.total_seconds())
     except (BadData, ValueError, TypeError):
         return False
     condition = Subscriber.id == number, Subscriber.link_key == key
@@ -138,18 +138,18 @@ def confirm(token: str, *, apply: bool) -> bool:
 
 def unsubscribe_url(subscriber: Subscriber) -> str:
     """Return a subscriber's unsubscription URL, which does not expire."""
-    token = _leave_serializer().dumps([subscriber.id, subscriber.link_key])
-    return address("weather.unsubscribe", token=str(token))
+    token = _unsubscribe_serializer().dumps([subscriber.id, subscriber.link_key])
+    return address("weather.unsubscribe_page", token=str(token))
 
 
-def leave(token: str, *, apply: bool) -> bool:
+def unsubscribe(token: str, *, apply: bool) -> bool:
     """Delete a subscriber.
 
     Returns:
         Whether the token is valid, which includes subscribers deleted before.
     """
     try:
-        number, key = _leave_serializer().loads(token)
+        number, key = _unsubscribe_serializer().loads(token)
     except (BadData, ValueError, TypeError):
         return False
     if apply:
@@ -167,7 +167,7 @@ def delete_unconfirmed() -> int:
         delete(Subscriber).where(
             Subscriber.confirmed_at.is_(None),
             Subscriber.created_at < now() - UNCONFIRMED_AGE,
-            Subscriber.asked_at.is_(None) | (Subscriber.asked_at < now() - UNCONFIRMED_AGE),
+            Subscriber.requested_at.is_(None) | (Subscriber.requested_at < now() - UNCONFIRMED_AGE),
         )
     )
     db.session.commit()
@@ -178,7 +178,7 @@ def _confirm_serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(_secret(), salt="weather confirm")
 
 
-def _leave_serializer() -> URLSafeSerializer:
+def _unsubscribe_serializer() -> URLSafeSerializer:
     return URLSafeSerializer(_secret(), salt="weather leave")
 
 

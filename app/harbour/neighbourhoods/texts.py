@@ -11,7 +11,7 @@ from .charts import Line
 from .measures import UNPUBLISHED, Measure, Ratio, areas
 
 
-def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
+def format_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -> str:
     """Format a figure for a page: "$1,200", "12.3%", "3.9 years"; optionally with a plus sign."""
     text = f"{abs(value):,.{measure.digits}f}"
     # Zero after rounding has no sign.
@@ -22,7 +22,7 @@ def write_value(value: float, measure: Measure | Ratio, *, sign: bool = False) -
     return f"{before}{text}{measure.unit}" if measure.unit == "%" else f"{before}{text} {measure.unit}"
 
 
-def write_line(line: Fit) -> str:
+def format_equation(line: Fit) -> str:
     """Format a line's equation with four significant digits: "y = 212,100 + 7.416 x"."""
 
     def digits(number: float) -> str:
@@ -34,7 +34,7 @@ def write_line(line: Fit) -> str:
     return f"y = {before}{digits(line.intercept)} {sign} {digits(line.slope)} x"
 
 
-def write_mark(value: float, measure: Measure | Ratio) -> str:
+def format_tick(value: float, measure: Measure | Ratio) -> str:
     """Format a figure for an axis: "$250k", "4.5"."""
     if abs(value) >= 1_000_000:
         short = f"{value / 1_000_000:g}M"
@@ -45,10 +45,10 @@ def write_mark(value: float, measure: Measure | Ratio) -> str:
     return f"${short}" if measure.unit == "$" else f"{short}%" if measure.unit == "%" else short
 
 
-def write_estimate(value: Estimate, measure: Measure | Ratio) -> str:
+def format_estimate(value: Estimate, measure: Measure | Ratio) -> str:
     """Format a figure with its margin of error, if available."""
-    text = write_value(value.value, measure)
-    return text if value.moe is None else f"{text} ± {write_value(value.moe, measure)}"
+    text = format_value(value.value, measure)
+    return text if value.moe is None else f"{text} ± {format_value(value.moe, measure)}"
 
 
 def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Measure | Ratio) -> str:
@@ -58,17 +58,17 @@ def summary(ranked: Sequence[str], values: Mapping[str, Estimate], measure: Meas
     middle = statistics.median(value.value for value in values.values())
     high, low = ranked[0], ranked[-1]
     return (
-        f"Highest in {areas()[high].name}, {write_value(values[high].value, measure)}; lowest in"
-        f" {areas()[low].name}, {write_value(values[low].value, measure)}. Half of the"
-        f" {len(ranked)} areas are at or above {write_value(middle, measure)}."
+        f"Highest in {areas()[high].name}, {format_value(values[high].value, measure)}; lowest in"
+        f" {areas()[low].name}, {format_value(values[low].value, measure)}. Half of the"
+        f" {len(ranked)} areas are at or above {format_value(middle, measure)}."
     )
 
 
 def changes(spans: Iterable[tuple[Line, Span]], measure: Measure | Ratio, gap: bool) -> str:
     """Return the first and the last figure of each line, and the gap."""
     sentences = [
-        f"{line.name}: {write_value(line.values[span.first].value, measure)} in {span.first},"
-        f" {write_value(line.values[span.last].value, measure)} in {span.last}."
+        f"{line.name}: {format_value(line.values[span.first].value, measure)} in {span.first},"
+        f" {format_value(line.values[span.last].value, measure)} in {span.last}."
         for line, span in spans
     ]
     if gap:
@@ -90,5 +90,5 @@ def legend(
 
 
 def _range(low: float, high: float, measure: Measure | Ratio) -> str:
-    first, last = write_value(low, measure), write_value(high, measure)
+    first, last = format_value(low, measure), format_value(high, measure)
     return first if first == last else f"{first} to {last}"
