@@ -32,8 +32,8 @@ def added(path: Path, before: str = BEFORE) -> dict:
     return sites[list(sites)[-1]]
 
 
-def run(*arguments: str, ask: Callable[[str], str] | None = None, env: str = "production") -> int:
-    return command.main(["--env", env, *arguments], ask)
+def run(*arguments: str, prompt: Callable[[str], str] | None = None, env: str = "production") -> int:
+    return command.main(["--env", env, *arguments], prompt)
 
 
 def give(*answers: str) -> Callable[[str], str]:

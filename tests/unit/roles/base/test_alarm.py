@@ -113,7 +113,7 @@ def test_same_errors_are_mailed_again_after_a_day(host, monkeypatch):
         ({"port": 1}, "Connection refused"),
         ({"password": "wrong"}, "wrong password"),
         ({"authority": ""}, "certificate verify failed"),
-        ({"security": "none"}, "who is it?"),
+        ({"security": "none"}, "authentication required"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -22,7 +22,7 @@ from repository import ROOT
 def test_empty_answers_accept_the_proposals(inventory, shop, capsys):
     files(shop, {"migrations/env.py": "", "static/x.css": "", "requirements.txt": "flask\npymysql\n"})
     answer = give(str(shop), "", "myproject.org", "", "", "", "", "")
-    assert run(ask=answer) == 0, capsys.readouterr().err
+    assert run(prompt=answer) == 0, capsys.readouterr().err
     expected = {
         "server_names": ["myproject.org"],
         "source": {"path": str(shop)},
@@ -49,7 +49,7 @@ def test_invalid_answer_repeats_the_question(inventory, shop, capsys):
         "gone",
         "-",
     )
-    assert run(ask=give(*names, "yes")) == 0, capsys.readouterr().err
+    assert run(prompt=give(*names, "yes")) == 0, capsys.readouterr().err
     assert added(inventory)["server_names"] == ["shop.test"], f"got {added(inventory)}"
     out = capsys.readouterr().out
     assert "static" not in added(inventory), f"got {added(inventory)}"
@@ -58,11 +58,11 @@ def test_invalid_answer_repeats_the_question(inventory, shop, capsys):
 
 def test_option_replaces_its_question(inventory, shop):
     flags = ["--source", "shop", "--name", "shop", "--wsgi", "app:app", "--database", "no", "--static", "-"]
-    assert run(*flags, ask=give("a.test", "y")) == 0
+    assert run(*flags, prompt=give("a.test", "y")) == 0
 
 
 def test_rejected_entry_writes_nothing(inventory, shop, capsys):
-    assert run("--source", "shop", ask=give("", "a.test", "", "", "", "n")) == 1
+    assert run("--source", "shop", prompt=give("", "a.test", "", "", "", "n")) == 1
     assert inventory.read_text() == BEFORE, "expected an unchanged file"
     assert "Nothing was written." in capsys.readouterr().err
 
@@ -72,7 +72,7 @@ def test_interrupted_question_writes_nothing(inventory, shop, capsys, ends):
     def answer(question: str) -> str:
         raise ends
 
-    assert run("--source", "shop", ask=answer) == 130
+    assert run("--source", "shop", prompt=answer) == 130
     assert inventory.read_text() == BEFORE, "expected an unchanged file"
 
 
