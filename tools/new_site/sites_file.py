@@ -72,7 +72,9 @@ class SitesFile:
         except OSError as error:
             raise Refused(f"{path}: {error.strerror}") from error
         except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise Refused(f"{path}: invalid YAML ({' '.join(str(error).split())})") from error
+            raise Refused(
+                f"{path}: found invalid YAML, expected one document ({' '.join(str(error).split())})"
+            ) from error
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
         if not pairs or pairs[-1][0].value != "sites" or not self._is_extensible(node := pairs[-1][1]):
             raise Refused(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from new_site_command import sites_file
+import yaml
+from new_site_command import APP, sites_file
 from new_site_inventory import BEFORE, added, run
 from repository import ROOT
 
@@ -21,7 +22,6 @@ FORMS = {
 }
 OTHER_FORMS = {
     "flow": "sites: {harbour: {wsgi: a}}\n",
-    "an empty dictionary": "sites: {}\n",
     "a key after sites": "sites:\n" + ONE + "other: 1\n",
     "no sites": "other: 1\n",
     "an empty file": "",
@@ -41,6 +41,28 @@ def test_existing_content_is_kept_byte_for_byte(inventory, shop, text):
     assert added(inventory, text)["wsgi"] == "app:app", f"got {added(inventory, text)}"
     new = inventory.read_bytes().decode()[len(text) :]
     assert ("\r\n" in text) == ("\r\n" in new) and "\n\n\n" not in new, f"got {new!r}"
+
+
+@pytest.mark.parametrize("text", ["sites: {}\n", "# None.\nsites: {}", "sites: {}  # none yet\n# End.\n"])
+def test_empty_braces_are_replaced_by_the_entry(inventory, shop, text):
+    inventory.write_text(text)
+    assert run("--source", "shop", "--server-names", "a.test") == 0
+    new = inventory.read_text()
+    kept = text.replace(" {}", "").rstrip("\n")
+    assert new.startswith(f"{kept}\n  shop:\n"), f"expected the entry after {kept!r}, got {new}"
+
+
+def test_first_site_has_a_public_certificate_except_in_the_lab(inventory, shop):
+    (shop / "app.py").write_text(APP)
+    inventory.write_text("sites: {}\n")
+    assert run("--source", "shop", "--server-names", "shop.myproject.org") == 0
+    entry = yaml.safe_load(inventory.read_text())["sites"]["shop"]
+    assert entry["tls"] == {"mode": "acme"}, f"expected tls: {{mode: acme}}, got {entry}"
+    lab = inventory.parents[3] / "lab/group_vars/all/sites.yml"
+    lab.write_text("sites: {}\n")
+    assert run("--source", "shop", env="lab") == 0
+    entry = yaml.safe_load(lab.read_text())["sites"]["shop"]
+    assert "tls" not in entry, f"expected no tls in the lab, got {entry}"
 
 
 @pytest.mark.parametrize("text", OTHER_FORMS.values(), ids=OTHER_FORMS)
