@@ -32,13 +32,18 @@ def replace_once(text: str, old: str, new: str) -> str:
 
 
 @pytest.fixture
-def script(variables, tmp_path) -> str:
+def ca_address(host) -> str:
+    return host.ansible("ansible.builtin.debug", "var=scenario_ca")["scenario_ca"]
+
+
+@pytest.fixture
+def script(variables, ca_address, tmp_path) -> str:
     """Return the commands of the page, with the values of the lab."""
     blocks = COMMANDS.findall(PAGE.read_text())
     # An operator uses Let's Encrypt and the ports of the internet.
     settings = tmp_path / "lab.yml"
     settings.write_text(
-        f"certbot_server: https://{variables['scenario_ca']}:14000/dir\n"
+        f"certbot_server: https://{ca_address}:14000/dir\n"
         f"certbot_ca_bundle: {variables['lab_directory']}/ca.crt\n"
         f"nginx_public_https_port: {variables['lab_https_port']}\n"
     )
@@ -52,7 +57,7 @@ def script(variables, tmp_path) -> str:
 
 
 @pytest.fixture
-def environment(variables, tmp_path) -> dict[str, str]:
+def environment(variables, ca_address, tmp_path) -> dict[str, str]:
     """Return environment variables with which ssh and curl reach the lab, as they reach a public server."""
     options = shlex.split(variables["ansible_ssh_common_args"])
     options += ["-i", variables["ansible_ssh_private_key_file"], "-p", str(variables.get("ansible_port", 22))]
@@ -60,9 +65,7 @@ def environment(variables, tmp_path) -> dict[str, str]:
     ssh = tmp_path / "bin/ssh"
     ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh {shlex.join(options)} "$@"\n')
     ssh.chmod(0o755)
-    roots = requests.get(
-        f"https://{variables['scenario_ca']}:15000/roots/0", verify=f"{variables['lab_directory']}/ca.crt"
-    )
+    roots = requests.get(f"https://{ca_address}:15000/roots/0", verify=f"{variables['lab_directory']}/ca.crt")
     (tmp_path / "roots.pem").write_text(roots.text)
     server = f"{variables['ansible_host']}:{variables['lab_https_port']}"
     (tmp_path / ".curlrc").write_text(
