@@ -1,6 +1,6 @@
 """check_inventory -i INVENTORY: validate an inventory without a connection to a host.
 
-It evaluates the errors and warnings of playbooks/check.yml in one process, which takes half the time of
+It evaluates the errors and warnings of playbooks/check.yml in one process, which is faster than
 ansible-playbook.
 """
 
