@@ -7,6 +7,7 @@ ansible-playbook.
 from __future__ import annotations
 
 import sys
+from argparse import SUPPRESS
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class CheckCLI(CLI):
         option_helpers.add_inventory_options(self.parser)
         option_helpers.add_vault_options(self.parser)
         option_helpers.add_runtask_options(self.parser)
+        parser: Any = self.parser
+        parser.add_argument("--list-hosts", help=SUPPRESS, action=option_helpers.UnrecognizedArgument)
 
     def post_process_args(self, options: Any) -> Any:
         options = super().post_process_args(options)

@@ -121,12 +121,16 @@ def test_invalid_yaml_prints_one_line(file, text, inventory):
     assert run.stdout.startswith(f"shops/{file}:2: ") and run.stdout.count("\n") == 1, run.stdout
 
 
-def test_duplicate_key_stops_a_run_before_its_first_task(inventory):
-    (inventory / "group_vars/web.yml").write_text("a: 1\na: 2\n")
-    run = check("-i", str(inventory))
-    expected = f"[ERROR]: {inventory}/group_vars/web.yml:2: a: found the key again, which is also in line 1"
-    assert run.returncode != 0 and run.stderr.startswith(expected), f"expected {expected}, got {run.stderr}"
-    assert "PLAY" not in run.stdout, run.stdout
+@pytest.mark.parametrize("source", ["", "hosts.yml"])
+@pytest.mark.parametrize(("file", "text", "line", "words"), [
+    ("hosts.yml", "all:\n\thosts:\n", 2, "found a tab at the start of the line, expected spaces"),
+    ("group_vars/web.yml", "- a\n", 1, "found a list, expected a dictionary of variables"),
+])  # fmt: skip
+def test_invalid_yaml_stops_a_run_before_its_first_task(file, text, line, words, source, inventory):
+    (inventory / file).write_text(text)
+    run = check("-i", str(inventory / source))
+    assert run.returncode == 4 and "PLAY" not in run.stdout, run.stdout
+    assert run.stderr == f"[ERROR]: {inventory}/{file}:{line}: {words}\n"
 
 
 def test_check_counts_a_site_from_an_extra_variable(inventory):
