@@ -17,7 +17,9 @@ accelerated := ANSIBLE_STRATEGY=mitogen_linear ANSIBLE_STRATEGY_PLUGINS=$(MITOGE
 endif
 vault := $(wildcard .vault-password)
 # Playbooks with few tasks run without Mitogen, because its start takes longer than their tasks.
-short_playbook := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault)) $(bin)/ansible-playbook -i inventories/$(ENV)
+vault_file := $(if $(vault),ANSIBLE_VAULT_PASSWORD_FILE=$(vault))
+short_playbook := $(vault_file) $(bin)/ansible-playbook -i inventories/$(ENV)
+check := $(vault_file) $(bin)/python -P plugins/plugin_utils/check_inventory.py -i inventories/$(ENV)
 playbook := $(accelerated) $(short_playbook)
 site = $(if $(SITE),-e site=$(SITE))
 local_playbook := $(bin)/ansible-playbook -i localhost,
@@ -44,6 +46,9 @@ init: ## Create a project that uses the collection: make init DIR=../servers [SO
 
 new-site: setup ## Add a site interactively, or make new-site ARGS='--source … --server-names …'
 	@bin/new-site --env $(ENV) $(ARGS)
+
+check: setup ## Validate the inventory without a connection to a host
+	@$(check) $(ARGS)
 
 converge: setup ## Configure every host as the inventory describes
 	@$(playbook) decanter.stack.site $(ARGS)
@@ -123,7 +128,7 @@ docs-site: ## Serve the documentation site at http://localhost:8000
 lock: setup ## Lock all requirements again, or those of one file: make lock ONLY=certbot
 	@bin/lock $(ONLY)
 
-.PHONY: help up down ssh init new-site converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs docs-site lock provision teardown setup lab cloud ready
+.PHONY: help up down ssh init new-site check converge deploy rollback releases certs carry maintenance unlock verify purge lint test test-all screenshots audit bench bench-front bench-hosts docs docs-site lock provision teardown setup lab cloud ready
 
 setup:
 	@bin/setup

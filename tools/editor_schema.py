@@ -6,14 +6,16 @@ import re
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import HOST_NAME
 
 # Editors support draft 7 completely, and 2020-12 in part. The schema of `sites` has no keyword that differs.
 DRAFT = "http://json-schema.org/draft-07/schema#"
 # A Jinja expression or statement, or encrypted text of Ansible Vault. Its value is unknown to an editor.
 TEMPLATE = r"\{[{%]|^\$ANSIBLE_VAULT;"
+IPV4 = r"((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}"
 # Formats that editors do not support, as patterns that accept every valid value.
 FORMATS = {
-    "server-name": r"^(\*\.)?[a-z0-9.-]+$|^[0-9A-Fa-f:.]+$",
+    "server-name": rf"^(\*\.)?{HOST_NAME.pattern}$|^{IPV4}$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$",
     "network": r"^[0-9A-Fa-f:.]+(/\d+)?$",
 }
 KEPT = (

@@ -15,6 +15,7 @@ from tools.library import ROOT
 
 # The title of each section, and the files with its messages.
 SECTIONS = {
+    "YAML files of an inventory": ("plugins/plugin_utils/inventory_files/*.py",),
     "Rules of sites": ("plugins/plugin_utils/site_validation/*.py", "plugins/filter/sites*.py"),
     "Rules of hosts and variables": (
         "plugins/plugin_utils/inventory_validation/*.py",
@@ -89,6 +90,10 @@ def message_nodes(tree: ast.Module) -> Iterator[ast.expr]:
                 yield value
             case ast.Yield(value=ast.JoinedStr() | ast.Constant() as value):
                 yield value
+            # The line of a file and the words of its error.
+            case ast.Yield(value=ast.Tuple(elts=[_, value])) | ast.Return(value=ast.Tuple(elts=[_, value])):
+                if any(text.lstrip(VALUE).startswith("found ") for text in texts(value)):
+                    yield value
 
 
 def messages(patterns: tuple[str, ...]) -> list[str]:

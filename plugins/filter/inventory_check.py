@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_files.positions import with_positions
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_files.syntax import syntax_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.balancers import (
     balancer_errors,
 )
@@ -38,13 +40,14 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validatio
 def inventory_errors(
     hostvars: Hostvars, groups: Groups, sites: Any, sources: Iterable[str] = ()
 ) -> list[str]:
-    """Return one line for each error, with its place, the value found and the value expected.
+    """Return one line for each error, with its path, the value found and the value expected.
 
     The inventory comes from the sources, files and folders on the controller.
     """
     hosts, web = groups.get("all", []), groups.get("web") or []
     serving = dict.fromkeys([*web, *(groups.get("balancer") or [])])
     return [
+        *syntax_errors(map(str, sources)),
         *cloud_errors(hostvars, hosts, sources),
         *address_errors(hostvars, hosts),
         *variable_errors(hostvars, hosts),
@@ -60,4 +63,8 @@ def inventory_errors(
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"inventory_errors": inventory_errors, "database_host": database_host}
+        return {
+            "inventory_errors": inventory_errors,
+            "database_host": database_host,
+            "with_positions": with_positions,
+        }

@@ -13,6 +13,8 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.sch
 Steps = tuple[Any, ...]
 
 KEY = re.compile(r"[A-Za-z_][\w-]{0,59}", re.ASCII)
+# YAML reads a key without a space after its colon as a part of a string.
+TIGHT_KEY = re.compile(r"([a-z_]+):\S.*")
 TYPES = {
     "string": "a string",
     "integer": "an integer",
@@ -26,6 +28,9 @@ MAX_FOUND_LENGTH = 60
 def error_line(steps: Steps, value: Any = None, found: str = "", expected: str = "") -> str:
     """Return the line of an error at a path. Missing words come from the value and the schema."""
     schema, secret = schema_at(steps)
+    key = TIGHT_KEY.fullmatch(value) if isinstance(value, str) and not found else None
+    if key and key[1] in schema.get("properties", {}):
+        found = f"the key {key[1]} without a space after its colon"
     found = found or found_words(value, secret)
     return f"{dotted_path(steps)}: found {found}, expected {expected or expected_words(schema)}"
 

@@ -151,12 +151,19 @@ def test_project_paths_start_at_the_project(project, tmp_path):
     (folder / "files").mkdir()
     (folder / "files/shop.cfg").write_text("TOWN = 'St. John'\n")
     done = play(folder, "decanter.stack.check")
-    lines = re.findall(r"^ *(?:msg: )?(sites\.\S+: .*)$", done.stdout, re.M)
-    found = {line.split(":")[0] for line in lines}
-    assert found == {"sites.shop.tls.certificate", "sites.shop.tls.key"}, done.stdout
+    positions = re.findall(
+        r"^ *inventories/production/group_vars/all/(\S+): (sites\.\S+): ", done.stdout, re.M
+    )
+    expected = [("sites.yml:8", "sites.shop.tls.certificate"), ("sites.yml:8", "sites.shop.tls.key")]
+    assert positions == expected, done.stdout
+    (folder / ".venv").symlink_to(BIN.parent)
+    done = run(folder, "make", "check")
+    lines = [line.split(": ")[:2] for line in done.stdout.splitlines()]
+    assert lines == [[f"inventories/production/group_vars/all/{at}", path] for at, path in expected], done
     without = OPERATOR_SITE.rsplit("    tls:", 1)[0]
     (inventory / "group_vars/all/sites.yml").write_text(without)
     assert_success(play(folder, "decanter.stack.check"))
+    assert assert_success(run(folder, "make", "check")) == "inventories/production: 1 site, 1 host: valid\n"
 
 
 def test_init_rejects_a_folder_with_existing_files(tmp_path):

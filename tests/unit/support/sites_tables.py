@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from jsonschema import Draft7Validator
+from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import validator
+from jsonschema import Draft7Validator, ValidationError, validators
 from sites_examples import REMOVE, changed, minimal
 
 from tools.editor_schema import variables_schema
 
-EDITOR = Draft7Validator(variables_schema())
+
+def editor_pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    """Yield an error if a string does not match in JavaScript: $ is the end, \\d an ASCII digit."""
+    tokens = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")
+    python = tokens.sub(lambda token: r"\Z" if token[0] == "$" else token[0], pattern)
+    if isinstance(value, str) and not re.search(python, value, re.ASCII):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+EDITOR = validators.extend(Draft7Validator, {"pattern": editor_pattern})(variables_schema())
+
+
+def is_expressible(error: ValidationError) -> bool:
+    """Return whether JSON Schema has the rule of an error. To JSON Schema, 30.0 is an integer."""
+    return error.validator != "format" and not isinstance(error.instance, float)
 
 
 def errors_of(dotted: str, value: Any, root: str) -> list[str]:
@@ -56,10 +73,18 @@ def accepted(values: list[tuple[str, Any]]) -> Callable[..., None]:
 
 
 def rejected(invalid: list[tuple[str, Any, str]]) -> Callable[..., None]:
-    """Return a test that a site with each value has the one error of its row."""
+    """Return a test that a site with each value has the one error of its row, and that an editor marks it.
+
+    An editor does not know rules that compare keys or read files.
+    """
 
     @pytest.mark.parametrize(("dotted", "value", "line"), invalid, ids=[line for _, _, line in invalid])
     def test(dotted: str, value: Any, line: str, root: str) -> None:
         assert errors_of(dotted, value, root) == [line]
+        sites = plain(lambda: changed(minimal(), dotted, value), sites_check.plain_key)
+        if any(is_expressible(error) for error in validator().iter_errors(sites)):
+            # A key of JSON is a string.
+            marked = EDITOR.iter_errors({"sites": json.loads(json.dumps(sites, default=vars))})
+            assert any(marked), f"expected an editor to mark {dotted}"
 
     return test

@@ -56,6 +56,36 @@ def test_editor_accepts_example_inventories(path: str) -> None:
     assert [error.message for error in EDITOR.iter_errors(variables)] == []
 
 
+class Loader(yaml.SafeLoader):
+    """A loader of YAML 1.2, where `on` is a string, that reads encrypted values as templates."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if first not in "oO"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_multi_constructor("!", lambda loader, suffix, node: "{{ encrypted }}")
+
+
+def documented_sites() -> Iterator[Any]:
+    """Yield the sites of each YAML block of the documentation, also of a block with keys of one site."""
+    known = set(SCHEMA["additionalProperties"]["properties"])
+    for page in ["README.md", *(path for path in repository_files("docs") if path.endswith(".md"))]:
+        for block in re.findall(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S):
+            values = yaml.load(block, Loader)
+            if isinstance(values, dict) and "sites" in values:
+                yield pytest.param(values["sites"], id=f"{page}: {' '.join(values['sites'])}")
+            elif isinstance(values, dict) and values.keys() <= known:
+                yield pytest.param({"shop": values}, id=f"{page}: {' '.join(values)}")
+
+
+@pytest.mark.parametrize("sites", list(documented_sites()))
+def test_editor_accepts_the_sites_of_the_documentation(sites: Any) -> None:
+    # An example of some keys leaves out the keys that every site requires.
+    complete = {site_id: minimal()["harbour"] | site for site_id, site in sites.items()}
+    assert [error.message for error in EDITOR.iter_errors({"sites": complete})] == []
+
+
 @pytest.mark.parametrize("example", [minimal, full])
 def test_editor_accepts_valid_sites(example: Any) -> None:
     assert invalid_paths(example()) == []
@@ -90,7 +120,8 @@ INVALID = [
     ("env.A", 5),
     ("secrets.A", ""),
     ("server_names", []),
-    ("server_names.0", "Harbour.test"),
+    *(("server_names.0", name) for name in ("Harbour.test", "localhost", "-a.test", "a.test.", "1.2.3.400")),
+    ("server_names.0", "*.test"),
     ("database", {"engine": "mysql", "name": "mysql"}),
     ("nginx.headers.set-cookie", "a"),
     ("nginx.limits", True),

@@ -28,7 +28,8 @@ INVALID = [
     *rows("source", SOURCE, (REMOVE, "nothing")),
     *rows("wsgi", WSGI, (REMOVE, "nothing"), (None, "nothing")),
     *rows("source.path", FOLDER, ({}, "nothing"), at="source"),
-    *rows("source", SOURCE, ("app", "a string")),
+    *rows("source", SOURCE, ("app", "a string"), ("secret:app", "a string")),
+    *rows("source", SOURCE, ("path:app", "the key path without a space after its colon")),
     *rows("source.path", FOLDER, ({"version": "main"}, "nothing"), at="source"),
     *rows(
         "source.gti", "one of: git, key, path, subdir, version (did you mean git?)", ("x", "an unknown key")
