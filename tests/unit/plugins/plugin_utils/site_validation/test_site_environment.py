@@ -15,6 +15,8 @@ VALID = [
     ("instance_role", True),
     ("env.PYTHONUNBUFFERED", "1"),
     ("secrets.a", "multi\nline"),
+    ("env.TITLE", "Changement"),
+    ("env.TITLE", "exchange me, Wechselmechanik, échangeme"),
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
@@ -42,8 +44,15 @@ INVALID = [
         ({"_a": SECRET}, 'the name "_a"'),
         at="secrets",
     ),
-    *rows("env.A", "your own value", ("Replace_Me", 'the placeholder "Replace_Me"')),
-    *rows("secrets.A", "your own value", ("CHANGEME" + SECRET, "a placeholder")),
+    *rows(
+        "env.A",
+        "your own value",
+        *(
+            (value, f'the placeholder "{value}"')
+            for value in ("Replace_Me", "CHANGE-ME", "change_me", "changeme1", "https://REPLACE_ME/a", "replaceme")
+        ),
+    ),
+    *rows("secrets.A", "your own value", (f"CHANGEME_{SECRET}", "a placeholder")),
     *rows(
         "env.A",
         QUOTES,

@@ -10,6 +10,7 @@ VALID = [
     ("server_names", ["a." + "b" * 63 + ".test"]),
     ("server_names", ["1.2.test"]),
     ("server_names", ["myexample.com"]),
+    ("server_names", ["changement-climatique.fr"]),
     ("server_names", ["::1"]),
     ("server_names", ["a.test", "*.a.test", "www.a.test"]),
 ]
