@@ -15,6 +15,7 @@ TEMPLATE = r"\{[{%]|^\$ANSIBLE_VAULT;"
 FORMATS = {
     "server-name": r"^(\*\.)?[a-z0-9.-]+$|^[0-9A-Fa-f:.]+$",
     "network": r"^[0-9A-Fa-f:.]+(/\d+)?$",
+    "calendar": r"^[\w*][\w*:,./ ~+-]*$",
 }
 KEPT = (
     *("type", "description", "default", "required", "not"),

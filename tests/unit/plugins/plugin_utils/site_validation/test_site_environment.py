@@ -6,6 +6,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import EncryptedString
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BOOLEAN
 from jinja2 import Undefined
 from sites_examples import QUOTES, SECRET, changed, minimal
 from sites_tables import accepted, rejected, rows
@@ -24,7 +25,9 @@ ENV_NAME = "upper-case letters, digits and underscores, a letter first"
 NOT_EMPTY = "a string that is not empty (put numbers in quotes)"
 INVALID = [
     *rows("env", "a dictionary of environment variables", (["A"], "a list")),
-    *rows("env.A", QUOTES, 5, True),
+    *rows("env.A", QUOTES, 5),
+    *rows("env.A", f"{QUOTES}; {BOOLEAN}", True),
+    *rows("env.A", f"{QUOTES}; YAML reads 3.10 and 3.1 without quotes as the same number", 3.1),
     *rows("env.A", "a string on one line", "a\nb"),
     *rows("env.a", ENV_NAME, ("x", 'the name "a"')),
     *rows("env[5]", ENV_NAME, ({5: "x"}, "the name 5"), at="env"),
@@ -35,9 +38,9 @@ INVALID = [
         NOT_EMPTY,
         ("", "an empty string"),
         (5, "a number"),
-        (True, "a boolean"),
         ([SECRET], "a list"),
     ),
+    *rows("secrets.A", f"{NOT_EMPTY}; {BOOLEAN}", (True, "a boolean")),
     *rows(
         "secrets._a",
         "letters, digits and underscores, a letter first",
@@ -49,7 +52,14 @@ INVALID = [
         "your own value",
         *(
             (value, f'the placeholder "{value}"')
-            for value in ("Replace_Me", "CHANGE-ME", "change_me", "changeme1", "https://REPLACE_ME/a", "replaceme")
+            for value in (
+                "Replace_Me",
+                "CHANGE-ME",
+                "change_me",
+                "changeme1",
+                "https://REPLACE_ME/a",
+                "replaceme",
+            )
         ),
     ),
     *rows("secrets.A", "your own value", (f"CHANGEME_{SECRET}", "a placeholder")),
@@ -59,9 +69,14 @@ INVALID = [
         (Undefined(name="x"), "an undefined variable"),
         (10**5000, "a huge number"),
         ({1, 2}, "a value of another type"),
-        (yaml.safe_load("2024-01-31"), "a date"),
         (EncryptedString(ciphertext="x"), "a value that cannot be read"),
     ),
+    *rows(
+        "env.A",
+        f"{QUOTES}; YAML reads a date without quotes as a date, not as a string",
+        (yaml.safe_load("2024-01-31"), "a date"),
+    ),
+    *rows("env[false]", f"{ENV_NAME}; {BOOLEAN}", ({False: "x"}, "the name false"), at="env"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BLOCK, NUMBER
 from jinja2 import Undefined
 from sites_examples import FOLDER, GIT, REMOVE, SSH_KEY, WSGI, changed, minimal
 from sites_tables import accepted, rejected, rows
@@ -40,10 +41,10 @@ INVALID = [
         ({"git": ""}, "an empty string"),
         {"git": "--upload-pack=x"},
         {"git": "a b"},
-        {"git": "a\n"},
         {"git": 5},
         at="source",
     ),
+    *rows("source.git", f"the address of a git repository; {BLOCK}", {"git": "a\n"}, at="source"),
     *rows("source.version", "no version with path", ("main", "version with path")),
     *rows(
         "source.version",
@@ -52,6 +53,11 @@ INVALID = [
         {"git": GIT, "version": "-x"},
         {"git": GIT, "version": "main~1"},
         {"git": GIT, "version": "a:b"},
+        at="source",
+    ),
+    *rows(
+        "source.version",
+        f"a branch, a tag or a commit; {NUMBER}",
         {"git": GIT, "version": 1.4},
         at="source",
     ),
@@ -83,7 +89,8 @@ INVALID = [
         ("x/" * 3000, f'"{("x/" * 30)[:59]}…"'),
         ("", "an empty string"),
     ),
-    *rows("wsgi", WSGI, "harbour", "harbour:app\n", "1a:app", "a:b(", "app:app.server", "web:make.app()"),
+    *rows("wsgi", WSGI, "harbour", "1a:app", "a:b(", "app:app.server", "web:make.app()"),
+    *rows("wsgi", f"{WSGI}; {BLOCK}", "harbour:app\n"),
     *rows("wsgi", LITERALS, "a:b(os.environ)", "a:b(debug=not True)", "a:b(1,,)", "a:b()()"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
