@@ -9,6 +9,7 @@ from os.path import isdir, isfile  # unlike the methods of Path, these never rai
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
@@ -59,7 +60,7 @@ def origin_lines(steps: Steps, source: dict[Any, Any], root: Path) -> Iterator[s
         if key in source and "path" in source:
             yield error_line((*steps, key), found=f"{key} with path", expected=f"no {key} with path")
     key = part(source, "key", kind=str)
-    if key and "path" not in source and not ("-----BEGIN" in key or isfile(root / expand_home(key))):
+    if key and "path" not in source and not (is_pem(key) or isfile(root / expand_home(key))):
         yield error_line((*steps, "key"), found="a path that does not exist")
 
 

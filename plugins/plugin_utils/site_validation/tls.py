@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from os.path import isfile  # unlike the method of Path, it never raises
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import CERTIFICATE, PRIVATE_KEY
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
@@ -18,10 +18,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.val
     server_address,
 )
 
-PEM = {
-    "certificate": re.compile(r"\s*-----BEGIN CERTIFICATE-----"),
-    "key": re.compile(r"\s*-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"),
-}
+PEM = {"certificate": CERTIFICATE, "key": PRIVATE_KEY}
 
 
 def tls_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
@@ -38,7 +35,9 @@ def certificate_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator
             yield error_line(step)
         elif key in tls and not provided:
             yield error_line(step, value, expected=f"no {key} where mode is not provided")
-        elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / expand_home(value))):
+        elif (
+            value and isinstance(value, str) and not (pem.search(value) or isfile(root / expand_home(value)))
+        ):
             yield error_line(step, value, found="a path that does not exist" if key == "key" else "")
     if tls.get("mode", "self-signed") != "acme":
         for key in tls.keys() & {"challenge", "profile", "key_type"}:

@@ -19,6 +19,7 @@ VALID = [
         for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
     ),
     *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
+    ("source", {"git": GIT, "key": f"# deploy key\n{SSH_KEY}"}),
     ("source", {"git": GIT, "subdir": "a/b.c", "key": "tls/site.crt"}),
 ]
 test_valid_value_is_accepted = accepted(VALID)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import PEM_KEY, SECRET, minimal
+from sites_examples import PEM_KEY, PREAMBLES, SECRET, minimal
 from sites_tables import accepted, rejected, rows
 
 PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 VALID = [
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
+    *(
+        ("tls", {"mode": "provided", "certificate": text + PEM_CERTIFICATE, "key": text + PEM_KEY})
+        for text in PREAMBLES
+    ),
+    ("tls", {"mode": "provided", "certificate": PEM_KEY + PEM_CERTIFICATE, "key": PEM_CERTIFICATE + PEM_KEY}),
     ("tls", {"mode": "ca"}),
     ("tls", {"mode": "acme"}),
     ("tls", {"mode": "acme", "challenge": "http"}),
@@ -62,6 +67,10 @@ INVALID = [
         TLS_CERTIFICATE,
         {"mode": "provided", "certificate": "a.crt", "key": PEM_KEY},
         ({"mode": "provided", "certificate": PEM_KEY, "key": PEM_KEY}, "a string"),
+        (
+            {"mode": "provided", "certificate": PREAMBLES[0], "key": PEM_KEY},
+            '"-----BEGIN EC PARAMETERS-----\\nBggqhkjOPQMBBw==\\n-----END EC …"',
+        ),
         at="tls",
     ),
     *rows(
