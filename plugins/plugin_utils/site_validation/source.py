@@ -17,7 +17,10 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.mes
     schema_at,
     shown,
 )
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import part
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import (
+    URL_CREDENTIALS,
+    part,
+)
 
 # Files of other tools, and the command that exports a file for uv.
 OTHER_TOOLS = {
@@ -56,6 +59,11 @@ def origin_lines(steps: Steps, source: dict[Any, Any], root: Path) -> Iterator[s
         yield error_line((*steps, "git"), found="git and path", expected="one of the two")
     elif "path" not in source and "git" not in source:
         yield error_line((*steps, "path"))
+    if URL_CREDENTIALS.match(part(source, "git", kind=str)):
+        expected = (
+            "an address without them; put a deploy key into source.key, or the login into git's credentials"
+        )
+        yield error_line((*steps, "git"), found="an address with credentials", expected=expected)
     for key in ("version", "subdir", "key"):
         if key in source and "path" in source:
             yield error_line((*steps, key), found=f"{key} with path", expected=f"no {key} with path")

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BLOCK, NUMBER
 from jinja2 import Undefined
-from sites_examples import FOLDER, GIT, REMOVE, SSH_KEY, WSGI, changed, minimal
+from sites_examples import FOLDER, GIT, REMOVE, SECRET, SSH_KEY, WSGI, changed, minimal
 from sites_tables import accepted, rejected, rows
 
 VALID = [
@@ -16,7 +16,10 @@ VALID = [
     ("wsgi", "wsgi:app"),
     *(
         ("source", {"git": address})
-        for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
+        for address in (
+            *(GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a", "https://host.test/a@b:c"),
+            *("deploy@host.test:a/b.git", "git://host.test/a", "file:///a@b"),
+        )
     ),
     *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
     ("source", {"git": GIT, "key": f"# deploy key\n{SSH_KEY}"}),
@@ -24,6 +27,7 @@ VALID = [
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
+WITHOUT = "an address without them; put a deploy key into source.key, or the login into git's credentials"
 LITERALS = 'literal values as arguments, such as create_app("production", debug=False)'
 SOURCE = "a dictionary such as {path: app} or {git: URL, version: main}"
 INVALID = [
@@ -46,6 +50,17 @@ INVALID = [
         at="source",
     ),
     *rows("source.git", f"the address of a git repository; {BLOCK}", {"git": "a\n"}, at="source"),
+    *(
+        row
+        for address in (
+            f"https://ada:{SECRET}@host.test/x.git",
+            f"https://{SECRET}@host.test/x.git",
+            f"https://{SECRET}:x-oauth-basic@host.test/x.git",
+            f"HTTPS://ada:@{SECRET}@host.test/x.git",
+            f"ssh://git:{SECRET}@host.test/x.git",
+        )
+        for row in rows("source.git", WITHOUT, ({"git": address}, "an address with credentials"), at="source")
+    ),
     *rows("source.version", "no version with path", ("main", "version with path")),
     *rows(
         "source.version",
@@ -111,3 +126,20 @@ def test_source_root_of_another_type_is_rejected(source_root: Any, root: str) ->
     sites = changed(minimal(), "source.path", f"{root}/app")
     (line,) = sites_check.site_errors(sites, source_root)
     assert line.startswith("source_root: found ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("source", {"git": f"https://ada:{SECRET}@host.test/a b"}),
+        ("source", {"git": f"https://{SECRET}@host.test/x.git", "path": "app"}),
+        ("source.path", f"https://{SECRET}@host.test/x.git"),
+        ("indexes", [{"name": "a", "url": f"https://ada:{SECRET}@host.test/simple"}]),
+        ("install", [f"a @ git+https://{SECRET}@host.test/a.git"]),
+        ("env.A", f"https://ada:{SECRET}@host.test\nx"),
+    ],
+)
+def test_error_of_an_address_contains_no_credentials(key: str, value: Any, root: str) -> None:
+    lines = sites_check.site_errors(changed(minimal(), key, value), root)
+    assert lines, f"{key}: expected an error"
+    assert SECRET not in "\n".join(lines)
