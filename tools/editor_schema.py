@@ -84,7 +84,8 @@ def string_rules(schema: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [{"enum": schema["enum"]}, {"pattern": TEMPLATE}]}
     if not patterns:
         return {} if "string" in types(schema) else {"pattern": TEMPLATE}
-    (pattern,) = map(case_insensitive, patterns)
+    first, *others = map(case_insensitive, patterns)
+    pattern = f"^(?={first})" + "".join(f"(?={other})" for other in others) if others else first
     return {"pattern": f"{pattern}|{TEMPLATE}"}
 
 

@@ -1,4 +1,4 @@
-"""Values that YAML 1.1 reads as another type than the operator expects."""
+"""Values that YAML 1.1 or Ansible reads differently than the operator expects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import U
 BOOLEAN = "YAML reads yes, no, on and off without quotes as booleans"
 NUMBER = "YAML reads 3.10 and 3.1 without quotes as the same number"
 DATE = "YAML reads a date without quotes as a date, not as a string"
+UNSAFE = "put !unsafe before a value that itself contains {{, {% or {#"
 BLOCK = "the block scalars > and | leave a newline at the end, >- and |- do not"
 
 
@@ -30,6 +31,8 @@ def yaml_hint(value: Any, schema: Mapping[str, Any]) -> str:
             return f"; YAML reads {hour}:{minute:02} without quotes as the number {value}"
         case float():
             return f"; {NUMBER}"
+        case Unreadable(found="a template that fails" | "an undefined variable"):
+            return f"; {UNSAFE}"
         case Unreadable(found="a date"):
             return f"; {DATE}"
         case str() if _is_line(value, schema.get("pattern", "")):

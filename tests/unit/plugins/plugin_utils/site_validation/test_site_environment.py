@@ -6,7 +6,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import EncryptedString
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BOOLEAN
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BOOLEAN, UNSAFE
 from jinja2 import Undefined
 from sites_examples import QUOTES, SECRET, changed, minimal
 from sites_tables import accepted, rejected, rows
@@ -66,7 +66,6 @@ INVALID = [
     *rows(
         "env.A",
         QUOTES,
-        (Undefined(name="x"), "an undefined variable"),
         (10**5000, "a huge number"),
         ({1, 2}, "a value of another type"),
         (EncryptedString(ciphertext="x"), "a value that cannot be read"),
@@ -76,6 +75,8 @@ INVALID = [
         f"{QUOTES}; YAML reads a date without quotes as a date, not as a string",
         (yaml.safe_load("2024-01-31"), "a date"),
     ),
+    *rows("env.A", f"{QUOTES}; {UNSAFE}", (Undefined(name="x"), "an undefined variable")),
+    *rows("secrets.A", "a text without NUL bytes", (f"{SECRET}\0", "a string")),
     *rows("env[false]", f"{ENV_NAME}; {BOOLEAN}", ({False: "x"}, "the name false"), at="env"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
