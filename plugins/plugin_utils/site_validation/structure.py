@@ -39,7 +39,11 @@ def is_server_name(name: Any) -> bool:
 
     For some errors, raise ValueError with the expected value.
     """
-    if not isinstance(name, str) or server_address(name) or HOST_NAME.fullmatch(name.removeprefix("*.")):
+    if not isinstance(name, str) or HOST_NAME.fullmatch(name.removeprefix("*.")):
+        return True
+    if address := server_address(name):
+        if name != str(address):  # clients send the canonical form (RFC 5952), and nginx compares strings
+            raise ValueError(f"the address in its canonical form, {shown(str(address))}")
         return True
     if "*" in name:
         raise ValueError("a wildcard as its whole first label and nowhere else, as in *.example.com")
@@ -47,6 +51,9 @@ def is_server_name(name: Any) -> bool:
         raise ValueError("the name in its ASCII form, which is written xn--…")
     if HOST_NAME.fullmatch(name.lower()):
         raise ValueError(f"the name in lower case, {shown(name.lower())}")
+    if re.fullmatch(LABEL, name) and not name.isdigit():
+        reason = "because browsers and CAs treat a name without a dot as a local name"
+        raise ValueError(f"a full host name such as {name}.myproject.org, {reason}")
     return False
 
 

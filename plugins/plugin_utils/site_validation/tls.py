@@ -17,14 +17,21 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.val
     part,
     server_address,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import certificate_names
 
+# Names of one certificate of Let's Encrypt: https://letsencrypt.org/docs/rate-limits/ and
+# https://letsencrypt.org/docs/profiles/
+MOST_NAMES = 100
+MOST_NAMES_OF_PROFILES = {"tlsserver": 25, "shortlived": 25}
 PEM = {"certificate": CERTIFICATE, "key": PRIVATE_KEY}
 
 
 def tls_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     tls = part(site, "tls")
     yield from certificate_lines((site_id, "tls"), tls, root)
-    yield from challenge_lines((site_id, "server_names"), part(site, "server_names", kind=list), tls)
+    names = part(site, "server_names", kind=list)
+    yield from challenge_lines((site_id, "server_names"), names, tls)
+    yield from number_lines((site_id, "server_names"), names, tls)
 
 
 def certificate_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
@@ -60,3 +67,14 @@ def challenge_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iter
         elif acme and by_dns and server_address(name):
             expected = "only host names where tls.challenge is route53"
             yield error_line((*steps, index), name, expected=expected)
+
+
+def number_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iterator[str]:
+    """Yield an error if no ACME certificate can contain all names."""
+    number = len(certificate_names([name for name in names if isinstance(name, str)]))
+    profile = tls.get("profile")
+    most = MOST_NAMES_OF_PROFILES.get(profile, MOST_NAMES) if isinstance(profile, str) else MOST_NAMES
+    if tls.get("mode") == "acme" and number > most:
+        words = "where tls.mode is acme" if most == MOST_NAMES else f"with the profile {profile}"
+        expected = f"at most {most} {words}, or wildcards"
+        yield error_line(steps, found=f"{number} names for the certificate", expected=expected)
