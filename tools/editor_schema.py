@@ -15,6 +15,7 @@ TEMPLATE = r"\{[{%]|^\$ANSIBLE_VAULT;"
 FORMATS = {
     "server-name": r"^(\*\.)?[a-z0-9.-]+$|^[0-9A-Fa-f:.]+$",
     "network": r"^[0-9A-Fa-f:.]+(/\d+)?$",
+    "wsgi": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\([^\n]*\))?$",
     "calendar": r"^[\w*][\w*:,./ ~+-]*$",
 }
 KEPT = (

@@ -22,6 +22,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.mes
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import server_address
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.wsgi import is_wsgi
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import (
     BOOLEAN,
     yaml_hint,
@@ -91,6 +92,7 @@ def validator() -> Draft202012Validator:
     formats = FormatChecker(formats=())
     formats.checks("server-name", raises=ValueError)(is_server_name)
     formats.checks("network")(is_network)
+    formats.checks("wsgi", raises=ValueError)(is_wsgi)
     formats.checks("calendar", raises=ValueError)(is_timer_calendar)
     # JSON Schema accepts 30.0 as an integer, but templates would write it as 30.0.
     integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,11 +34,6 @@ def yaml_hint(value: Any, schema: Mapping[str, Any]) -> str:
             return f"; {UNSAFE}"
         case Unreadable(found="a date"):
             return f"; {DATE}"
-        case str() if _is_line(value, schema.get("pattern", "")):
+        case str() if value.endswith("\n") and value.count("\n") == 1:
             return f"; {BLOCK}"
     return ""
-
-
-def _is_line(value: str, pattern: str) -> bool:
-    """Return whether only the newline at the end of a block scalar is invalid."""
-    return value.endswith("\n") and bool(pattern and re.fullmatch(pattern, value[:-1], re.ASCII))

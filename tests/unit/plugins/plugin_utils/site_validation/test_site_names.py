@@ -28,7 +28,6 @@ INVALID = [
         ("foo_bar.com", '"foo_bar.com"'),
         ("-a.test", '"-a.test"'),
         ("a.test.", '"a.test."'),
-        ("a.test\n", '"a.test\\n"'),
         ("a.test:443", '"a.test:443"'),
         ("1.2.3.400", '"1.2.3.400"'),
         ("10.0.0.0/8", '"10.0.0.0/8"'),

@@ -107,6 +107,12 @@ INVALID = [
     ),
     *rows("wsgi", WSGI, "harbour", "1a:app", "a:b(", "app:app.server", "web:make.app()"),
     *rows("wsgi", f"{WSGI}; {BLOCK}", "harbour:app\n"),
+    *rows(
+        "wsgi",
+        "my_app.web:app, because my-app is not a module name: rename it to my_app in the source",
+        "my-app.web:app",
+    ),
+    *rows("wsgi", WSGI, "my app:app", "my-app:", "my-app:a-b"),
     *rows("wsgi", LITERALS, "a:b(os.environ)", "a:b(debug=not True)", "a:b(1,,)", "a:b()()"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
