@@ -51,8 +51,8 @@ IGNORED = [
         *("SystemCallFilter", ("nosuch", "@nosuch", "mbind ~mount", "mbind,mount", "~", False)),
         "names of system calls, or some of: @aio, @basic-io, @chown, @clock, @cpu-emulation, @debug, "
         "@default, @file-system, @io-event, @ipc, @keyring, @known, @memlock, @module, @mount, @network-io, "
-        "@obsolete, @pkey, @privileged, @process, @raw-io, @reboot, @resources, @setuid, @signal, @swap, @sync, "
-        "@system-service, @timer",
+        "@obsolete, @pkey, @privileged, @process, @raw-io, @reboot, @resources, @setuid, @signal, @swap, "
+        "@sync, @system-service, @timer",
     ),
 ]
 SANDBOX = [
