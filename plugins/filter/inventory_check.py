@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.accounts import (
+    account_errors,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.balancers import (
     balancer_errors,
 )
@@ -55,6 +58,7 @@ def inventory_errors(
         *successor_errors(hostvars, hosts),
         *balancer_errors(hostvars, groups),
         *(certificate_errors(hostvars, groups, sites) if isinstance(sites, Mapping) else ()),
+        *(account_errors(hostvars, web, sites) if isinstance(sites, Mapping) else ()),
     ]
 
 
