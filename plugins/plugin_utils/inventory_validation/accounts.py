@@ -1,4 +1,4 @@
-"""Accounts of operators, whose names no site can have: each site has a Unix user with its id."""
+"""Accounts of operators. No site can have such a name, because a site has a Unix user with its id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A site id is no name that systemd, a package or Decanter uses."""
+"""A site id is not a name that systemd, a package or Decanter uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repository import ROOT
 from sites_examples import minimal
 
 TAKEN = "a site id that the system does not use as a name"
-# Templates of units of Debian 12 and 13, Ubuntu 22.04 and 24.04, and of packages that run beside sites.
+# Templates of units of Debian 12 and 13, Ubuntu 22.04 and 24.04, and of packages on the same host.
 TEMPLATES = (
     *("autovt", "capsule", "chrony-dnssrv", "container-getty", "e2scrub", "getty", "ifup", "lvm2-pvscan"),
     *("modprobe", "mysql", "openvpn", "podman-kube", "postgresql", "quotaon", "redis-server", "serial-getty"),
@@ -46,7 +46,7 @@ def test_templates_of_this_machine_are_rejected(root: str) -> None:
     assert sorted(name for name in names if not errors(name, root)) == []
 
 
-def test_names_beside_the_folders_of_sites_are_rejected(root: str) -> None:
+def test_names_next_to_the_folders_of_sites_are_rejected(root: str) -> None:
     """Each folder in which a site has one of its own may contain others, of which no site has the name."""
     paths = vars(SitePaths("SITE")).values()
     folders = {path.partition("/SITE")[0] for path in paths if "/SITE" in path} | {"/etc/nginx/decanter"}
