@@ -17,6 +17,8 @@ IPV4 = r"((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}"
 FORMATS = {
     "server-name": rf"^(\*\.)?{HOST_NAME.pattern}$|^{IPV4}$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$",
     "network": r"^[0-9A-Fa-f:.]+(/\d+)?$",
+    "wsgi": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\([^\n]*\))?$",
+    "calendar": r"^[\w*][\w*:,./ ~+-]*$",
 }
 KEPT = (
     *("type", "description", "default", "required", "not"),
@@ -85,7 +87,8 @@ def string_rules(schema: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [{"enum": schema["enum"]}, {"pattern": TEMPLATE}]}
     if not patterns:
         return {} if "string" in types(schema) else {"pattern": TEMPLATE}
-    (pattern,) = map(case_insensitive, patterns)
+    first, *others = map(case_insensitive, patterns)
+    pattern = f"^(?={first})" + "".join(f"(?={other})" for other in others) if others else first
     return {"pattern": f"{pattern}|{TEMPLATE}"}
 
 

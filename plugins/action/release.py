@@ -22,6 +22,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 
 # Never deployed, even if git tracks them: secrets of a developer, and caches.
 NEVER = {".git", ".env", ".venv", "venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
@@ -155,7 +156,7 @@ def files_of(
         return
     with contextlib.ExitStack() as stack:
         key = source.get("key")
-        if key and "-----BEGIN" in key:  # ssh requires a file that other users cannot read
+        if key and is_pem(key):  # ssh requires a file that other users cannot read
             file = stack.enter_context(tempfile.NamedTemporaryFile("w"))
             file.write(key if key.endswith("\n") else f"{key}\n")
             file.flush()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.sources import controller_path
 
@@ -17,7 +18,7 @@ def provided_certificates(sites: Mapping[str, Any], root: str) -> dict[str, dict
     """Return `certificate` and `key` of each site with the mode `provided`: PEM text, or an absolute path."""
     return {
         name: {
-            key: value if "-----BEGIN" in value else controller_path(value, root)
+            key: value if is_pem(value) else controller_path(value, root)
             for key, value in ((key, site["tls"][key]) for key in ("certificate", "key"))
         }
         for name, site in with_defaults(sites).items()
@@ -38,7 +39,7 @@ def certificate_files(
         files.append({"path": folder, "state": "directory", "mode": "0700"})
         for file, key in (("privkey", "key"), ("fullchain", "certificate")):
             if given := provided.get(site["name"], {}).get(key):
-                text = {"content": given} if "-----BEGIN" in given else {"copy": given}
+                text = {"content": given} if is_pem(given) else {"copy": given}
                 files.append({"path": f"{folder}/{file}.pem", "mode": "0600", **text})
     return files
 

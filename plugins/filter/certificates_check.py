@@ -20,6 +20,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.certificate 
     described,
 )
 from ansible_collections.decanter.stack.plugins.module_utils.shared.journal import iso
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 
@@ -36,7 +37,7 @@ def _pem(value: Any, root: Path) -> str:
     """Return the PEM text of a value that is PEM text or the path of a file on the controller."""
     if not value or not isinstance(value, str):
         return ""
-    if "-----BEGIN" in value:
+    if is_pem(value):
         return value
     path = root / expand_home(value)
     try:

@@ -10,6 +10,9 @@ from typing import Any
 
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_files.positions import with_positions
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_files.syntax import syntax_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.accounts import (
+    account_errors,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.balancers import (
     balancer_errors,
 )
@@ -58,6 +61,7 @@ def inventory_errors(
         *successor_errors(hostvars, hosts),
         *balancer_errors(hostvars, groups),
         *(certificate_errors(hostvars, groups, sites) if isinstance(sites, Mapping) else ()),
+        *(account_errors(hostvars, web, sites) if isinstance(sites, Mapping) else ()),
     ]
 
 

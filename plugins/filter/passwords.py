@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from typing import Any
 
-# Formats of crypt(3): SHA-256, SHA-512 and bcrypt, which the libc of the hosts supports.
-HASHED = re.compile(r"\$(5|6|2[aby])\$[!-9;-~]{20,120}")
+from ansible_collections.decanter.stack.plugins.plugin_utils.password_hashes import is_hash
+
 ROUNDS = 5000  # the default of crypt; a worker of nginx handles no other request during the computation
 
 
@@ -18,7 +17,7 @@ def hashed(password: str, owner: str) -> str:
     The salt is derived from the password, so that a run without changes writes the same file. scrypt derives
     it, because guessing passwords with the salt must not be faster than with the hash.
     """
-    if HASHED.fullmatch(password):
+    if is_hash(password):
         return password
     from ansible.utils.encrypt import do_encrypt
 

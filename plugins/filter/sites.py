@@ -184,12 +184,21 @@ def nginx_cookie(name: str) -> str:
     return re.escape(name.removesuffix("*")) + (r"[\w.-]*" if name.endswith("*") else "")
 
 
+def nginx_prefix(site: str) -> str:
+    """Return the prefix of a site's variables in nginx, which no other site and no variable of nginx has.
+
+    nginx has $http_path and $arg_path itself. A name after the prefix starts with _ and a letter, so the
+    double underscore distinguishes the sites `a` and `a-b`.
+    """
+    return f"site_{site.replace('-', '__')}"
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         functions = (
             *(resolve_sites, absent_sites, select_sites, select_site, companion_units, missing_interpreters),
             *(service_instances, absent_service_instances, site_packages),
             *(site_sources, with_sources, site_files, build_secrets, site_credential_files, site_passwords),
-            *(site_databases, database_users, python_literal, nginx_cookie, url_host),
+            *(site_databases, database_users, python_literal, nginx_cookie, nginx_prefix, url_host),
         )
         return {function.__name__: function for function in functions}

@@ -90,6 +90,13 @@ SQLITE = re.compile(
     re.M,
 )
 
+# gunicorn called the function of `wsgi` as a WSGI application, or the function returned one as a response.
+FACTORY = re.compile(
+    r"self\.wsgi\([^\n]{0,200}\n(?:[ ~^]{1,200}\n)?TypeError: (?:[\w.<>]{1,100}\.)?(\w{1,80})\(\)"
+    r" takes [\w ]{1,40} but 2 were"
+    r"|TypeError: 'Flask' object is not (?:iterable|an iterator)"
+)
+
 
 def hint(log: str, working_directory: str) -> str:
     """Return in one line the remedy for the last known failure in a log, or "".
@@ -105,6 +112,7 @@ def hint(log: str, working_directory: str) -> str:
             (match.start(), variable_hint(next(filter(None, match.groups()))))
             for match in UNSET.finditer(text)
         ),
+        *((match.start(), factory_hint(match[1] or "create_app")) for match in FACTORY.finditer(text)),
         *((match.start(), SQLITE_HINT) for match in SQLITE.finditer(text)),
         *((match.start(), service_hint(text, match)) for match in SERVICE.finditer(text)),
         *path_hint(text, working_directory),
@@ -128,6 +136,11 @@ def module_hint(module: str) -> str:
         f"The module {module} is neither in the requirements nor in the release: add its distribution to "
         "`install`, or, if it belongs to the application, commit it and check `wsgi`."
     )
+
+
+def factory_hint(name: str) -> str:
+    """Return how gunicorn calls a factory."""
+    return f"`wsgi` names a function that returns the application: call it, as in `wsgi: MODULE:{name}()`."
 
 
 def metadata_hint(name: str) -> str:

@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import URL_CREDENTIALS
+
 from tools.library import ROOT
 from tools.new_site import entry as entries
 from tools.new_site.errors import Stop
@@ -53,10 +55,9 @@ def is_repository(given: str) -> bool:
 
 def wrong_source(given: str) -> list[str]:
     """Return the errors of a source that an operator gave."""
-    if re.match(r"https?://[^/@]*:[^/@]*@", given):
-        return [
-            "source: found a password in the address, expected it with git's credentials, or a deploy key"
-        ]
+    if URL_CREDENTIALS.match(given):
+        expected = "them among git's credentials, or a deploy key"
+        return [f"source: found an address with credentials, expected {expected}"]
     if is_repository(given) or (given and Path(given).expanduser().is_dir()):
         return []
     found = f"no folder {given}" if given else "nothing"

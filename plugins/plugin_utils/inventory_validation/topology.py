@@ -12,6 +12,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validatio
     Hostvars,
     text_of,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.placeholders import PLACEHOLDER
 
 # File names of the inventory plugin amazon.aws.aws_ec2, and a variable that our files set for each host.
 CLOUD_FILES = ("aws_ec2.yml", "aws_ec2.yaml")
@@ -20,7 +21,7 @@ CLOUD_HOST = "ec2_instance_id"
 
 def is_placeholder(address: str) -> bool:
     """Return whether an address is one of the shipped examples."""
-    if any(word in address.upper() for word in ("REPLACE_ME", "CHANGEME")):
+    if PLACEHOLDER.search(address):
         return True
     number = parse_address(address)
     return number is not None and is_example(number)

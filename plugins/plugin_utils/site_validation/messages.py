@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import Unreadable
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import URL_CREDENTIALS
 
 Steps = tuple[Any, ...]
 
@@ -74,7 +75,8 @@ def found_words(value: Any, secret: bool) -> str:
             return f"a {kind}" if value else f"an empty {kind}"
         case "":
             return "an empty string"
-        case str() if secret or "PRIVATE KEY" in value:  # a certificate file may contain the key
+        # A certificate file may contain the key, and a URL a token.
+        case str() if secret or "PRIVATE KEY" in value or URL_CREDENTIALS.search(value):
             return "a string"
         case bool() if secret:
             return "a boolean"

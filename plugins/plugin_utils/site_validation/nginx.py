@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.password_hashes import (
+    SUPPORTED,
+    unsupported_hash,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     error_line,
     shown,
@@ -28,6 +32,10 @@ def nginx_errors(site_id: Any, site: Any) -> Iterator[str]:
     if hsts.get("preload") is True and not (hsts.get("subdomains") is True and is_long):
         expected = f"subdomains: true and seconds: {TWO_YEARS} or more"
         yield error_line((*steps, "hsts", "preload"), True, expected=expected)
+    for user, password in part(nginx, "basic_auth").items():
+        if isinstance(password, str) and (found := unsupported_hash(password)):
+            expected = f"a password, or a hash that nginx verifies: {SUPPORTED}"
+            yield error_line((*steps, "basic_auth", user), found=found, expected=expected)
     health = part(site, "health", "path", kind=str)
     if "basic_auth" in nginx and not EXACT_LOCATION.fullmatch(health.split("?")[0]):
         expected = (

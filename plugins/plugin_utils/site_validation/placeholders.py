@@ -15,7 +15,8 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.mes
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import server_address
 
-PLACEHOLDER = re.compile("changeme|replace_me", re.IGNORECASE)
+# Whole words only, because `changement` is a word of French. A digit may follow: changeme1.
+PLACEHOLDER = re.compile(r"(?<![^\W\d_])(change|replace)[-_]?me(?![^\W\d_])", re.IGNORECASE)
 PLACEHOLDER_NAME = re.compile(r"(.*\.)?(example\.(com|org|net)|example)", re.IGNORECASE)
 
 

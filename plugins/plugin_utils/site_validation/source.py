@@ -1,22 +1,25 @@
-"""Rules of a site's source, its WSGI application and its requirements."""
+"""Rules of a site's source and its requirements."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from os.path import isdir, isfile  # unlike the methods of Path, these never raise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
     error_line,
-    schema_at,
     shown,
 )
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import part
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import (
+    URL_CREDENTIALS,
+    part,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.wsgi import factory_lines
 
 # Files of other tools, and the command that exports a file for uv.
 OTHER_TOOLS = {
@@ -39,11 +42,12 @@ def source_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     source = site.get("source") if isinstance(site, dict) else None
     if isinstance(source, dict):
         yield from origin_lines((site_id, "source"), source, root)
-    yield from wsgi_lines((site_id, "wsgi"), part(site, "wsgi", kind=str))
     path = expand_home(part(site, "source", "path", kind=str))
     if path and not isdir(root / path):
         yield error_line((site_id, "source", "path"), site["source"]["path"])
     folder = root / path if path else None
+    if folder:
+        yield from factory_lines((site_id, "wsgi"), part(site, "wsgi", kind=str), folder)
     yield from requirements_lines((site_id, "requirements"), part(site, "requirements", kind=str), folder)
     yield from install_lines((site_id, "install"), part(site, "install", kind=list))
     yield from index_lines((site_id, "indexes"), part(site, "indexes", kind=list))
@@ -55,32 +59,17 @@ def origin_lines(steps: Steps, source: dict[Any, Any], root: Path) -> Iterator[s
         yield error_line((*steps, "git"), found="git and path", expected="one of the two")
     elif "path" not in source and "git" not in source:
         yield error_line((*steps, "path"))
+    if URL_CREDENTIALS.match(part(source, "git", kind=str)):
+        expected = (
+            "an address without them; put a deploy key into source.key, or the login into git's credentials"
+        )
+        yield error_line((*steps, "git"), found="an address with credentials", expected=expected)
     for key in ("version", "subdir", "key"):
         if key in source and "path" in source:
             yield error_line((*steps, key), found=f"{key} with path", expected=f"no {key} with path")
     key = part(source, "key", kind=str)
-    if key and "path" not in source and not ("-----BEGIN" in key or isfile(root / expand_home(key))):
+    if key and "path" not in source and not (is_pem(key) or isfile(root / expand_home(key))):
         yield error_line((*steps, "key"), found="a path that does not exist")
-
-
-def wsgi_lines(steps: Steps, wsgi: str) -> Iterator[str]:
-    pattern = schema_at(steps)[0]["pattern"]
-    if re.fullmatch(pattern, wsgi, re.ASCII) and not is_importable(wsgi):
-        expected = 'literal values as arguments, such as create_app("production", debug=False)'
-        yield error_line(steps, wsgi, expected=expected)
-
-
-def is_importable(wsgi: str) -> bool:
-    """Return whether gunicorn can evaluate the part after the colon (gunicorn.util.import_app)."""
-    try:
-        expression = ast.parse(wsgi.partition(":")[2], mode="eval").body
-        if isinstance(expression, ast.Call):
-            for value in [*expression.args, *(keyword.value for keyword in expression.keywords)]:
-                ast.literal_eval(value)
-            expression = expression.func
-    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
-        return False
-    return isinstance(expression, ast.Name)
 
 
 def requirements_lines(steps: Steps, requirements: str, folder: Path | None) -> Iterator[str]:

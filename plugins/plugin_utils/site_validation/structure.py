@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import functools
 import re
@@ -9,6 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_network
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.calendars import (
+    is_calendar,
+    occurs,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.cron import from_cron
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     error_line,
     expected_words,
@@ -16,6 +22,11 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.mes
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.values import server_address
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.wsgi import is_wsgi
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import (
+    BOOLEAN,
+    yaml_hint,
+)
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -29,7 +40,11 @@ def is_server_name(name: Any) -> bool:
 
     For some errors, raise ValueError with the expected value.
     """
-    if not isinstance(name, str) or server_address(name) or HOST_NAME.fullmatch(name.removeprefix("*.")):
+    if not isinstance(name, str) or HOST_NAME.fullmatch(name.removeprefix("*.")):
+        return True
+    if address := server_address(name):
+        if name != str(address):  # clients send the canonical form (RFC 5952), and nginx compares strings
+            raise ValueError(f"the address in its canonical form, {shown(str(address))}")
         return True
     if "*" in name:
         raise ValueError("a wildcard as its whole first label and nowhere else, as in *.example.com")
@@ -37,11 +52,30 @@ def is_server_name(name: Any) -> bool:
         raise ValueError("the name in its ASCII form, which is written xn--…")
     if HOST_NAME.fullmatch(name.lower()):
         raise ValueError(f"the name in lower case, {shown(name.lower())}")
+    if re.fullmatch(LABEL, name) and not name.isdigit():
+        reason = "because browsers and CAs treat a name without a dot as a local name"
+        raise ValueError(f"a full host name such as {name}.myproject.org, {reason}")
     return False
 
 
 def is_network(text: Any) -> bool:
     return not isinstance(text, str) or bool(parse_network(text))
+
+
+def is_timer_calendar(text: Any) -> bool:
+    """Return whether systemd accepts a calendar.
+
+    For some errors, raise ValueError with the expected value.
+    """
+    if not isinstance(text, str):
+        return True
+    if not is_calendar(text):
+        if calendar := from_cron(text):
+            raise ValueError(f"{shown(calendar)}, the same times in the syntax of systemd")
+        return False
+    if not occurs(text, datetime.datetime.now(datetime.UTC).date()):
+        raise ValueError("a time in the future; this one never occurs")
+    return True
 
 
 @functools.cache
@@ -58,6 +92,8 @@ def validator() -> Draft202012Validator:
     formats = FormatChecker(formats=())
     formats.checks("server-name", raises=ValueError)(is_server_name)
     formats.checks("network")(is_network)
+    formats.checks("wsgi", raises=ValueError)(is_wsgi)
+    formats.checks("calendar", raises=ValueError)(is_timer_calendar)
     # JSON Schema accepts 30.0 as an integer, but templates would write it as 30.0.
     integers = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)
     strict = validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=integers)
@@ -80,12 +116,13 @@ def error_lines(error: ValidationError) -> Iterator[str]:
     elif error.validator == "additionalProperties":
         yield from key_lines(steps, value, schema)
     elif "propertyNames" in error.schema_path:
-        found = f"the name {shown(value)}"
-        yield error_line((*steps, value), found=found, expected=expected_words(schema))
+        found, hint = f"the name {shown(value)}", f"; {BOOLEAN}" if isinstance(value, bool) else ""
+        yield error_line((*steps, value), found=found, expected=expected_words(schema) + hint)
     elif error.validator == "maxProperties":
         yield error_line(steps, found=f"{len(value)} entries")
     else:
-        yield error_line(steps, value, expected=str(error.cause or expected_words(schema)))
+        expected = str(error.cause or expected_words(schema)) + yaml_hint(value, schema)
+        yield error_line(steps, value, expected=expected)
 
 
 def key_lines(steps: tuple[Any, ...], value: dict[Any, Any], schema: Mapping[str, Any]) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from os.path import isfile  # unlike the method of Path, it never raises
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import CERTIFICATE, PRIVATE_KEY
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import (
     Steps,
@@ -17,17 +17,21 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.val
     part,
     server_address,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import certificate_names
 
-PEM = {
-    "certificate": re.compile(r"\s*-----BEGIN CERTIFICATE-----"),
-    "key": re.compile(r"\s*-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"),
-}
+# Names of one certificate of Let's Encrypt: https://letsencrypt.org/docs/rate-limits/ and
+# https://letsencrypt.org/docs/profiles/
+MOST_NAMES = 100
+MOST_NAMES_OF_PROFILES = {"tlsserver": 25, "shortlived": 25}
+PEM = {"certificate": CERTIFICATE, "key": PRIVATE_KEY}
 
 
 def tls_errors(site_id: Any, site: Any, root: Path) -> Iterator[str]:
     tls = part(site, "tls")
     yield from certificate_lines((site_id, "tls"), tls, root)
-    yield from challenge_lines((site_id, "server_names"), part(site, "server_names", kind=list), tls)
+    names = part(site, "server_names", kind=list)
+    yield from challenge_lines((site_id, "server_names"), names, tls)
+    yield from number_lines((site_id, "server_names"), names, tls)
 
 
 def certificate_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator[str]:
@@ -38,7 +42,9 @@ def certificate_lines(steps: Steps, tls: dict[Any, Any], root: Path) -> Iterator
             yield error_line(step)
         elif key in tls and not provided:
             yield error_line(step, value, expected=f"no {key} where mode is not provided")
-        elif value and isinstance(value, str) and not (pem.match(value) or isfile(root / expand_home(value))):
+        elif (
+            value and isinstance(value, str) and not (pem.search(value) or isfile(root / expand_home(value)))
+        ):
             yield error_line(step, value, found="a path that does not exist" if key == "key" else "")
     if tls.get("mode", "self-signed") != "acme":
         for key in tls.keys() & {"challenge", "profile", "key_type"}:
@@ -61,3 +67,14 @@ def challenge_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iter
         elif acme and by_dns and server_address(name):
             expected = "only host names where tls.challenge is route53"
             yield error_line((*steps, index), name, expected=expected)
+
+
+def number_lines(steps: Steps, names: list[Any], tls: dict[Any, Any]) -> Iterator[str]:
+    """Yield an error if no ACME certificate can contain all names."""
+    number = len(certificate_names([name for name in names if isinstance(name, str)]))
+    profile = tls.get("profile")
+    most = MOST_NAMES_OF_PROFILES.get(profile, MOST_NAMES) if isinstance(profile, str) else MOST_NAMES
+    if tls.get("mode") == "acme" and number > most:
+        words = "where tls.mode is acme" if most == MOST_NAMES else f"with the profile {profile}"
+        expected = f"at most {most} {words}, or wildcards"
+        yield error_line(steps, found=f"{number} names for the certificate", expected=expected)

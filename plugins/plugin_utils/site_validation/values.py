@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import Address, parse_address
+
+# A password in a URL, or a user of HTTP, which may be a token. The user of an SSH URL is not secret.
+URL_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]*:[^/?#@]*@|https?://[^/?#@\s]+@", re.IGNORECASE)
 
 
 def part(site: Any, *keys: str, kind: type = dict) -> Any:

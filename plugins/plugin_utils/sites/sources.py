@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.decanter.stack.plugins.plugin_utils.pem import is_pem
 from ansible_collections.decanter.stack.plugins.plugin_utils.project import expand_home
 
 
@@ -20,7 +21,7 @@ def source(site: Mapping[str, Any], root: str) -> dict[str, str]:
     if "path" in found:
         return found | {"path": controller_path(found["path"], root)}
     found.setdefault("version", "main")
-    if "key" in found and "-----BEGIN" not in found["key"]:
+    if "key" in found and not is_pem(found["key"]):
         found["key"] = controller_path(found["key"], root)
     return found
 

@@ -137,3 +137,32 @@ def test_check_counts_a_site_from_an_extra_variable(inventory):
     values = json.dumps({"sites": {"blog": site("blog")}})
     run = check_inventory("-i", str(inventory), "-e", values)
     assert run.stdout == f"{inventory}: 1 site, 2 hosts: valid\n", run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("secret", ["ab{{cd", "ab{{cd}}", "ab{%cd", "ab{#cd"])
+def test_secret_with_template_syntax_needs_unsafe(secret: str, tmp_path: Path) -> None:
+    """Ansible reads such a secret as a template, also from the vault."""
+    inventory = tmp_path / "hosts.yml"
+
+    def lines(tag: str) -> str:
+        inventory.write_text(
+            f"""
+all:
+  vars:
+    vault_secret: {tag}"{secret}"
+    sites:
+      shop:
+        server_names: [shop.test]
+        source: {{path: app}}
+        wsgi: harbour:create_app()
+        secrets: {{A: "{{{{ vault_secret }}}}"}}
+  children:
+    web: {{hosts: {{web1: {{ansible_host: 10.0.0.1}}}}}}
+"""
+        )
+        return check("-i", str(inventory)).stdout
+
+    found = lines("")
+    assert "sites.shop.secrets.A: found a" in found, found
+    assert "; put !unsafe before a value that itself contains {{, {% or {#" in found, found
+    assert "failed=0" in lines("!unsafe "), "expected that the check accepts the secret with !unsafe"

@@ -9,6 +9,13 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.sch
 SECRET = "correct-horse-battery"
 PEM_KEY = f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----\n"
 SSH_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----\n"
+# Text that tools write before a block of PEM: openssl ecparam, openssl pkcs12, openssl x509, an operator.
+PREAMBLES = (
+    "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n",
+    "Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n",
+    "subject=CN = a.test\n\nissuer=CN = Authority\n\n",
+    "\n# Größe: 256 bits\n",
+)
 GIT = "git@host.test:town/hall.git"
 
 

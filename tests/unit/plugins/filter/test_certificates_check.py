@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.decanter.stack.plugins.filter import certificates
 from ansible_collections.decanter.stack.plugins.filter.certificates_check import (
     covers,
     provided_errors,
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from sites_examples import PREAMBLES
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 
@@ -167,3 +169,23 @@ def test_inventory_check_includes_provided_certificates(tmp_path, monkeypatch):
     assert provided_errors(sites(own(ends=days + 89)), str(tmp_path)) == []
     text = (Path(__file__).parents[4] / "playbooks/check.yml").read_text()
     assert "provided_errors(project_directory)" in text
+
+
+@pytest.mark.parametrize("text", PREAMBLES)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_pem_with_a_preamble_is_used_unchanged(text: str, in_file: bool, tmp_path: Path) -> None:
+    given = {"certificate": f"{text}{own('a.test www.a.test')}{MIDDLE}", "key": text + pem(KEY)}
+    passed = given
+    if in_file:
+        passed = {key: str(tmp_path / key) for key in given}
+        for key, path in passed.items():
+            Path(path).write_text(given[key])
+    entry = sites(passed["certificate"], passed["key"])
+    assert provided_faults(entry, str(tmp_path), NOW)[0] == []
+    provided = certificates.provided_certificates(entry, str(tmp_path))
+    files = certificates.certificate_files([{"name": "x"}], "/etc/decanter/tls", provided)
+    installed = {file["path"]: file.get("content") or Path(file["copy"]).read_text() for file in files[3:]}
+    assert installed == {
+        "/etc/decanter/tls/x/privkey.pem": given["key"],
+        "/etc/decanter/tls/x/fullchain.pem": given["certificate"],
+    }

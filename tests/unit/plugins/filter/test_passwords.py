@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import shutil
 import subprocess
@@ -17,6 +18,23 @@ from repository import ROOT
 
 # https://www.akkadia.org/drepper/SHA-crypt.txt
 KNOWN = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+
+# Hashes of "correct horse", by libxcrypt 4.4.33.
+HASHES = (
+    "$y$j9T$QFd4fVrcGLTV0nw76EZ/L.$Q40DXosJnqJMlx96NPMD7YNKOe5X3tvL1b7q41UPu/6",
+    "$7$CU..../....rJhltGOpnIIRY1kTeKvGL.$sAu1bqgHUi/QHAe7xa3yPOT5n31aRbKrCQKLv51AOo9",
+    "$2b$05$cqgxob.fCBWKIyf62YR3BeSj3QgB6Iuqmvs3ZPYEfiqjJD0Mue2PC",
+    "$2y$05$k/lfW6AETB1NLK7YA11kQOkmLUQ4aTKGNEc3M7JUl1XZ/YyNebUwu",
+    "$2a$05$dc1L8wZq7hi.z1Ao7AQSDO5E3tmccfarhfBx.OhYWIX6vJA.apfyW",
+    "$6$ABT.x8Pw0pTrgOJ5$wqHYaPZCwDbvK4NRSdCkaPreAKsieXPliDXYecB5j3djQ65dh9wZ4cZfQgdyge2IcaM1ukOr44Evtdt88AOZI0",
+    "$5$XfojPw/l1MKKDx0P$nLoAYHjYg8By/qOpWR/NoT5z3wjU2y9UxOVaiPMRSXA",
+    "$1$bHPZuRM2$6DYkP/5Cea8jTplLxqlTj0",
+)
+OF_NGINX = (
+    "$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/",
+    "{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+    "{SSHA}VBPuJHI7uixaa6LQGWx4s+5GKNgxMjM0",
+)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +79,20 @@ def test_hash_depends_on_the_password_and_the_user():
     assert len(several) == 3, several
 
 
-@pytest.mark.parametrize("given", [KNOWN, "$2y$10$" + "a" * 53, "$5$salt$" + "a" * 43])
+@pytest.mark.parametrize("given", [*HASHES, *OF_NGINX, "$6$rounds=656000" + KNOWN[2:]])
 def test_hash_is_not_hashed_again(given):
     assert hashed(given, "a/b") == given
+
+
+@pytest.mark.parametrize("given", HASHES)
+def test_libcrypt_verifies_the_hash(given):
+    """libcrypt of the hosts verifies all hashes except those that nginx itself verifies."""
+    try:
+        crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    except OSError:
+        pytest.skip("this machine has no libcrypt.so.1")
+    crypt.restype = ctypes.c_char_p
+    assert crypt(b"correct horse", given.encode()) == given.encode()
 
 
 def test_password_file_is_readable_by_nginx_only():

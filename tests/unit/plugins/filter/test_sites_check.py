@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BOOLEAN
 from jinja2 import StrictUndefined, Undefined
 from sites_examples import KEYS, SECRET, SITES, changed, full, minimal
 from sites_tables import rejected, rows
@@ -55,7 +56,7 @@ TAKEN_ID = "a site id that the system does not use as a name"
         ("a\n", f'["a\\n"]: found the name "a\\n", expected {SITE_ID}'),
         ("a.b", f'["a.b"]: found the name "a.b", expected {SITE_ID}'),
         ("", f'[""]: found the name "", expected {SITE_ID}'),
-        (True, f"[true]: found the name true, expected {SITE_ID}"),
+        (True, f"[true]: found the name true, expected {SITE_ID}; {BOOLEAN}"),
         ("root", f'.root: found the name "root", expected {TAKEN_ID}'),
         (
             "systemd-resolve",

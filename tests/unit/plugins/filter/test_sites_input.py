@@ -134,8 +134,8 @@ class Number(int):
 def test_subclasses_of_plain_types_are_read_as_plain_types(root: str) -> None:
     sites = changed(minimal(), "migrate", Text("flask db upgrade"))
     assert sites_check.site_errors(changed(sites, "health.timeout", Number(30)), root) == []
-    sites = changed(changed(minimal(), "env.A", Number(5)), "env.B", Text("x\n"))
+    sites = changed(changed(minimal(), "env.A", Number(5)), "env.B", Text("x\ny"))
     assert sites_check.site_errors(sites, root) == [
         f"sites.harbour.env.A: found 5, expected {QUOTES}",
-        'sites.harbour.env.B: found "x\\n", expected a string on one line',
+        'sites.harbour.env.B: found "x\\ny", expected a string on one line',
     ]

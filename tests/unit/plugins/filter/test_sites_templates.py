@@ -48,10 +48,11 @@ def test_failing_templates_are_errors(template: Callable[..., Any], root: str) -
     sites["harbour"]["env"] = {"A": trust_as_template("{{ 1 / 0 }}"), "B": "b"}
     sites["harbour"]["secrets"] = trust_as_template("{{ vault_sites.harbour }}")
     lines = template("sites | decanter.stack.site_errors(root)", {"sites": sites, "root": root})
+    unsafe = "put !unsafe before a value that itself contains {{, {% or {#"
     assert lines == [
-        "sites.harbour.env.A: found a template that fails, expected a string (put it in quotes)",
+        f"sites.harbour.env.A: found a template that fails, expected a string (put it in quotes); {unsafe}",
         "sites.harbour.secrets: found an undefined variable, expected a dictionary of secrets",
-        f"sites.harbour.wsgi: found an undefined variable, expected {WSGI}",
+        f"sites.harbour.wsgi: found an undefined variable, expected {WSGI}; {unsafe}",
     ]
 
 

@@ -228,6 +228,7 @@ HOSTILE = {
     "denied": "OSError: [Errno 30] Read-only file system: 'a\n" * (SIZE // 46),
     "quotes": "OSError: [Errno 30] Read-only file system: " + "'a' -> " * (SIZE // 7),
     "digits": "1" * SIZE,
+    "calls": "self.wsgi(\n  ^\nTypeError: a() takes 1\n" * (SIZE // 42),
     "modules": "ModuleNotFoundError: No module named 'a'\n" * (SIZE // 41),
 }
 

@@ -20,6 +20,7 @@ from templates_rendering import (
     everywhere,
     matching,
     program,
+    rendered,
     rendered_root,
     run,
 )
@@ -142,3 +143,16 @@ def test_wildcard_server_serves_the_application(host):
         ("www.harbour.test", (first, "")),
         ("harbour.test *.harbour.test *.homes.test", ("", "application.conf")),
     ], got
+
+
+@everywhere
+def test_variables_of_sites_have_a_prefix_and_differ(host, case):
+    """`http_path` of a site `http` would be a variable of nginx, and `a_b_c` could belong to `a` or `a-b`."""
+    files = [file for file in rendered(host, case) if re.search(r"/decanter/[^/]+/http\.conf$", file.path)]
+    variables = [name for file in files for name in re.findall(r"^map .* \$(\w+) \{$", file.text, re.M)]
+    foreign = [name for name in variables if not name.startswith("site_")]
+    assert foreign == [] and len(set(variables)) == len(variables), variables
+    for file in files:
+        prefix = f"site_{Path(file.path).parent.name.replace('-', '__')}_"
+        names = re.findall(r"\$(site_\w+?)(?=\$|\W)", file.text)
+        assert all(name.startswith(prefix) for name in names), f"{file.path}: expected {prefix}, got {names}"

@@ -55,7 +55,10 @@ WRONG = {
     "an invalid host name": (["--server-names", "http://a.b"], "expected a host name"),
     "an invalid application": (["--wsgi", "app.py"], "sites.shop.wsgi: found"),
     "a missing folder": (["--source", "nowhere"], "source: found no folder nowhere"),
-    "a password in an address": (["--source", "https://a:b@c.test/d.git"], "source: found a password in the"),
+    "a password in an address": (
+        ["--source", "https://a:b@c.test/d.git"],
+        "source: found an address with credentials",
+    ),
     "a missing static folder": (["--static", "static"], "sites.shop.static[0].path: found"),
     "a version of a folder": (["--version", "main"], "version: found version with a folder"),
     "an unknown environment": (["--env", "prod"], "ENV: found prod, expected one of: lab, production"),

@@ -31,8 +31,13 @@ INVALID = [
     ),
     *rows(
         "python",
+        'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root and /srv; '
+        "YAML reads 3.10 and 3.1 without quotes as the same number",
+        3.1,
+    ),
+    *rows(
+        "python",
         'a version in quotes, such as "3.12", or the path of an interpreter outside /home, /root and /srv',
-        3.12,
         "3",
         "2.7",
         "3.12.1",

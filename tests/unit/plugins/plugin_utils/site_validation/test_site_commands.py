@@ -6,10 +6,11 @@ import json
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BLOCK, BOOLEAN
 from sites_examples import changed, minimal
 from sites_tables import accepted, rejected, rows
 
-CALENDARS = ("hourly", "Mon..Fri 06:30", "*:*:0/5", "*-*-01 04:00:00 UTC", "Sun *-*~7", "00/2:30")
+CALENDARS = ("hourly", "Mon..Fri 06:30", "*:*:0/5", "*-*-01 04:00:00 UTC", "Sun *-*~7", "00/2:30", "*-02-29")
 VALID = [
     ("migrate", "sh -c 'a\tb && ü'"),
     ("processes", {"a": "b", "x" * 16: "sh -c 'a | b'"}),
@@ -22,13 +23,14 @@ PROCESSES = "a dictionary of commands, such as {worker: python -m worker}"
 TIMER = "a dictionary such as {command: flask digest, calendar: daily}"
 TIMERS = "a dictionary such as {digest: {command: flask digest, calendar: daily}}"
 COMPANION_COMMAND = "a command on one line, such as flask digest"
+
 CALENDAR = 'a time in the syntax of systemd, such as daily or "Mon 06:30"'
 LONG = "x" * 100
 INVALID = [
-    *rows("migrate", COMMAND, ("", "an empty string"), "  ", "a\nb", (LONG + "\n", f'"{LONG[:59]}…"')),
-    *rows("migration_check", "a command on one line", "a\nb", True),
+    *rows("migrate", COMMAND, ("", "an empty string"), "  ", "a\nb", (f"{LONG}\nb", f'"{LONG[:59]}…"')),
+    *rows("migration_check", "a command on one line", "a\nb"),
     *rows("setup", "a list of commands", "flask seed"),
-    *rows("setup[0]", "a command on one line, such as flask seed", ["a\n"], at="setup"),
+    *rows("setup[0]", f"a command on one line, such as flask seed; {BLOCK}", ["a\n"], at="setup"),
     *rows("processes", PROCESSES, (["python -m worker"], "a list")),
     *rows(
         "processes.a",
@@ -61,10 +63,56 @@ INVALID = [
         ({"command": "x", "calendar": ""}, "an empty string"),
         *(
             {"command": "x", "calendar": when}
-            for when in ("daily\nUnit=x.service", "daily; reboot", "-1", "%H:00", 5)
+            for when in (
+                *(
+                    "daily\nUnit=x.service",
+                    "daily; reboot",
+                    "-1",
+                    "%H:00",
+                    "every 5 minutes",
+                    "25:00",
+                    "24:00",
+                ),
+                *("10:00 Mars/Base", "10:00 US/Pacific", "Fri..Mon", "*/5", "0 0 1 * 1"),
+            )
         ),
         at="timers.a",
     ),
+    *(
+        row
+        for number, clock in ((5, "0:05"), (990, "16:30"), (59415, "16:30"))
+        for row in rows(
+            "timers.a.calendar",
+            f"{CALENDAR}; YAML reads {clock} without quotes as the number {number}",
+            {"command": "x", "calendar": number},
+            at="timers.a",
+        )
+    ),
+    *(
+        row
+        for cron, calendar in (
+            ("*/5 * * * *", "*:0/5"),
+            ("30 2 * * 1-5", "Mon..Fri 02:30"),
+            ("@daily", "daily"),
+        )
+        for row in rows(
+            "timers.a.calendar",
+            f'"{calendar}", the same times in the syntax of systemd',
+            {"command": "x", "calendar": cron},
+            at="timers.a",
+        )
+    ),
+    *rows(
+        "timers.a.calendar",
+        "a time in the future; this one never occurs",
+        *(
+            {"command": "x", "calendar": when}
+            for when in ("2020-02-30", "2020-01-01 06:00", "*-02-30", "*-04,06-31")
+        ),
+        at="timers.a",
+    ),
+    *rows("migrate", f"{COMMAND}; {BLOCK}", "flask db upgrade\n"),
+    *rows("migrate", f"{COMMAND}; {BOOLEAN}", False),
     *rows("migrate", "your own value", ("flask changeme", 'the placeholder "flask changeme"')),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import EncryptedString
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BOOLEAN, UNSAFE
 from jinja2 import Undefined
 from sites_examples import QUOTES, SECRET, changed, minimal
 from sites_tables import accepted, rejected, rows
@@ -15,6 +16,8 @@ VALID = [
     ("instance_role", True),
     ("env.PYTHONUNBUFFERED", "1"),
     ("secrets.a", "multi\nline"),
+    ("env.TITLE", "Changement"),
+    ("env.TITLE", "exchange me, Wechselmechanik, échangeme"),
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
@@ -22,7 +25,9 @@ ENV_NAME = "upper-case letters, digits and underscores, a letter first"
 NOT_EMPTY = "a string that is not empty (put numbers in quotes)"
 INVALID = [
     *rows("env", "a dictionary of environment variables", (["A"], "a list")),
-    *rows("env.A", QUOTES, 5, True),
+    *rows("env.A", QUOTES, 5),
+    *rows("env.A", f"{QUOTES}; {BOOLEAN}", True),
+    *rows("env.A", f"{QUOTES}; YAML reads 3.10 and 3.1 without quotes as the same number", 3.1),
     *rows("env.A", "a string on one line", "a\nb"),
     *rows("env.a", ENV_NAME, ("x", 'the name "a"')),
     *rows("env[5]", ENV_NAME, ({5: "x"}, "the name 5"), at="env"),
@@ -33,26 +38,46 @@ INVALID = [
         NOT_EMPTY,
         ("", "an empty string"),
         (5, "a number"),
-        (True, "a boolean"),
         ([SECRET], "a list"),
     ),
+    *rows("secrets.A", f"{NOT_EMPTY}; {BOOLEAN}", (True, "a boolean")),
     *rows(
         "secrets._a",
         "letters, digits and underscores, a letter first",
         ({"_a": SECRET}, 'the name "_a"'),
         at="secrets",
     ),
-    *rows("env.A", "your own value", ("Replace_Me", 'the placeholder "Replace_Me"')),
-    *rows("secrets.A", "your own value", ("CHANGEME" + SECRET, "a placeholder")),
+    *rows(
+        "env.A",
+        "your own value",
+        *(
+            (value, f'the placeholder "{value}"')
+            for value in (
+                "Replace_Me",
+                "CHANGE-ME",
+                "change_me",
+                "changeme1",
+                "https://REPLACE_ME/a",
+                "replaceme",
+            )
+        ),
+    ),
+    *rows("secrets.A", "your own value", (f"CHANGEME_{SECRET}", "a placeholder")),
     *rows(
         "env.A",
         QUOTES,
-        (Undefined(name="x"), "an undefined variable"),
         (10**5000, "a huge number"),
         ({1, 2}, "a value of another type"),
-        (yaml.safe_load("2024-01-31"), "a date"),
         (EncryptedString(ciphertext="x"), "a value that cannot be read"),
     ),
+    *rows(
+        "env.A",
+        f"{QUOTES}; YAML reads a date without quotes as a date, not as a string",
+        (yaml.safe_load("2024-01-31"), "a date"),
+    ),
+    *rows("env.A", f"{QUOTES}; {UNSAFE}", (Undefined(name="x"), "an undefined variable")),
+    *rows("secrets.A", "a text without NUL bytes", (f"{SECRET}\0", "a string")),
+    *rows("env[false]", f"{ENV_NAME}; {BOOLEAN}", ({False: "x"}, "the name false"), at="env"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 

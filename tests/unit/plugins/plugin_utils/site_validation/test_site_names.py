@@ -10,6 +10,7 @@ VALID = [
     ("server_names", ["a." + "b" * 63 + ".test"]),
     ("server_names", ["1.2.test"]),
     ("server_names", ["myexample.com"]),
+    ("server_names", ["changement-climatique.fr"]),
     ("server_names", ["::1"]),
     ("server_names", ["a.test", "*.a.test", "www.a.test"]),
 ]
@@ -25,10 +26,8 @@ INVALID = [
         "server_names[0]",
         HOST,
         ("foo_bar.com", '"foo_bar.com"'),
-        ("localhost", '"localhost"'),
         ("-a.test", '"-a.test"'),
         ("a.test.", '"a.test."'),
-        ("a.test\n", '"a.test\\n"'),
         ("a.test:443", '"a.test:443"'),
         ("1.2.3.400", '"1.2.3.400"'),
         ("10.0.0.0/8", '"10.0.0.0/8"'),
@@ -67,7 +66,28 @@ INVALID = [
         ("Harbour.Test", '"Harbour.Test"'),
         at="server_names.0",
     ),
-    *rows("server_names[1]", TWICE, ["a.test", "a.test"], ["::1", "0:0:0:0:0:0:0:1"], at="server_names"),
+    *rows("server_names[1]", TWICE, ["a.test", "a.test"], ["::1", "::1"], at="server_names"),
+    *(
+        row
+        for name in ("2001:db8:0::1", "2001:DB8::1", "2001:0db8::1", "2001:db8:0:0:0:0:0:1")
+        for row in rows(
+            "server_names[0]",
+            'the address in its canonical form, "2001:db8::1"',
+            (name, f'"{name}"'),
+            at="server_names.0",
+        )
+    ),
+    *(
+        row
+        for name in ("localhost", "intranet")
+        for row in rows(
+            "server_names[0]",
+            f"a full host name such as {name}.myproject.org, "
+            "because browsers and CAs treat a name without a dot as a local name",
+            (name, f'"{name}"'),
+            at="server_names.0",
+        )
+    ),
     *rows(
         "server_names[0]",
         "your own name",

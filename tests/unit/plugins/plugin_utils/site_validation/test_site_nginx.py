@@ -100,9 +100,41 @@ def test_basic_auth_with_shared_health_path_is_rejected(root: str) -> None:
         )
 
 
-@pytest.mark.parametrize("password", [SECRET[:7], SECRET + "\n", "ü" * 8, 12345678])
+@pytest.mark.parametrize("password", [SECRET[:7], f"{SECRET}\n{SECRET}", "ü" * 8, 12345678])
 def test_basic_auth_error_contains_no_password(password: Any, root: str) -> None:
     [line] = sites_check.site_errors(with_users({"ada": password}), root)
     found = "a number" if isinstance(password, int) else "a string"
     expected = "a password of 8 to 128 printable ASCII characters, or its hash"
     assert line == f"sites.harbour.nginx.basic_auth.ada: found {found}, expected {expected}"
+
+
+APR1 = "$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/"
+KINDS = "$1$, $apr1$, $2a$, $2b$, $2y$, $5$, $6$, $7$, $y$, {SHA}, {SSHA}"
+
+
+@pytest.mark.parametrize(
+    ("password", "found"),
+    [
+        (APR1, ""),
+        ("$y$j9T$QFd4fVrcGLTV0nw76EZ/L.$Q40DXosJnqJMlx96NPMD7YNKOe5X3tvL1b7q41UPu/6", ""),
+        ("{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=", ""),
+        ("{SSHA}VBPuJHI7uixaa6LQGWx4s+5GKNgxMjM0", ""),
+        ("$correct horse", ""),
+        ("{correct} horse", ""),
+        ("correct$horse$battery", ""),
+        (APR1[:-2], "an invalid hash of the kind $apr1$"),
+        ("$6$rounds=999$salt$" + "a" * 86, "an invalid hash of the kind $6$"),
+        ("{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBw==", "an invalid hash of the kind {SHA}"),
+        ("{SSHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "an invalid hash of the kind {SSHA}"),
+        ("{PLAIN}correct-horse", "a hash of the kind {PLAIN}"),
+        ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", "a hash of the kind $argon2id$"),
+        ("$P$984478476IagS59wHZvyQMArzfx58u.", "a hash of the kind $P$"),
+        ("scrypt:32768:8:1$c2FsdA$0badc0de", "a hash of the kind scrypt"),
+        ("pbkdf2:sha256:600000$c2FsdA$0badc0de", "a hash of the kind pbkdf2:sha256"),
+        ("$horse$battery", "a hash of an unknown kind"),
+    ],
+)
+def test_basic_auth_hash_is_one_that_nginx_verifies(password: str, found: str, root: str) -> None:
+    expected = f"a password, or a hash that nginx verifies: {KINDS}"
+    line = f"sites.harbour.nginx.basic_auth.ada: found {found}, expected {expected}"
+    assert sites_check.site_errors(with_users({"ada": password}), root) == ([line] if found else [])

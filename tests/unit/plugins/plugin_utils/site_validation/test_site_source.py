@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.yaml_traps import BLOCK, NUMBER
 from jinja2 import Undefined
-from sites_examples import FOLDER, GIT, REMOVE, SSH_KEY, WSGI, changed, minimal
+from sites_examples import FOLDER, GIT, REMOVE, SECRET, SSH_KEY, WSGI, changed, minimal
 from sites_tables import accepted, rejected, rows
 
 VALID = [
@@ -15,13 +16,18 @@ VALID = [
     ("wsgi", "wsgi:app"),
     *(
         ("source", {"git": address})
-        for address in (GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a")
+        for address in (
+            *(GIT, "https://host.test/a/b", "ssh://git@host.test:22/a", "/a", "https://host.test/a@b:c"),
+            *("deploy@host.test:a/b.git", "git://host.test/a", "file:///a@b"),
+        )
     ),
     *(("source", {"git": GIT, "version": name}) for name in ("main", "v1.4", "fix/a-b", "0123abc")),
+    ("source", {"git": GIT, "key": f"# deploy key\n{SSH_KEY}"}),
     ("source", {"git": GIT, "subdir": "a/b.c", "key": "tls/site.crt"}),
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
+WITHOUT = "an address without them; put a deploy key into source.key, or the login into git's credentials"
 LITERALS = 'literal values as arguments, such as create_app("production", debug=False)'
 SOURCE = "a dictionary such as {path: app} or {git: URL, version: main}"
 INVALID = [
@@ -41,9 +47,20 @@ INVALID = [
         ({"git": ""}, "an empty string"),
         {"git": "--upload-pack=x"},
         {"git": "a b"},
-        {"git": "a\n"},
         {"git": 5},
         at="source",
+    ),
+    *rows("source.git", f"the address of a git repository; {BLOCK}", {"git": "a\n"}, at="source"),
+    *(
+        row
+        for address in (
+            f"https://ada:{SECRET}@host.test/x.git",
+            f"https://{SECRET}@host.test/x.git",
+            f"https://{SECRET}:x-oauth-basic@host.test/x.git",
+            f"HTTPS://ada:@{SECRET}@host.test/x.git",
+            f"ssh://git:{SECRET}@host.test/x.git",
+        )
+        for row in rows("source.git", WITHOUT, ({"git": address}, "an address with credentials"), at="source")
     ),
     *rows("source.version", "no version with path", ("main", "version with path")),
     *rows(
@@ -53,6 +70,11 @@ INVALID = [
         {"git": GIT, "version": "-x"},
         {"git": GIT, "version": "main~1"},
         {"git": GIT, "version": "a:b"},
+        at="source",
+    ),
+    *rows(
+        "source.version",
+        f"a branch, a tag or a commit; {NUMBER}",
         {"git": GIT, "version": 1.4},
         at="source",
     ),
@@ -84,7 +106,14 @@ INVALID = [
         ("x/" * 3000, f'"{("x/" * 30)[:59]}…"'),
         ("", "an empty string"),
     ),
-    *rows("wsgi", WSGI, "harbour", "harbour:app\n", "1a:app", "a:b(", "app:app.server", "web:make.app()"),
+    *rows("wsgi", WSGI, "harbour", "1a:app", "a:b(", "app:app.server", "web:make.app()"),
+    *rows("wsgi", f"{WSGI}; {BLOCK}", "harbour:app\n"),
+    *rows(
+        "wsgi",
+        "my_app.web:app, because my-app is not a module name: rename it to my_app in the source",
+        "my-app.web:app",
+    ),
+    *rows("wsgi", WSGI, "my app:app", "my-app:", "my-app:a-b"),
     *rows("wsgi", LITERALS, "a:b(os.environ)", "a:b(debug=not True)", "a:b(1,,)", "a:b()()"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
@@ -104,3 +133,20 @@ def test_source_root_of_another_type_is_rejected(source_root: Any, root: str) ->
     sites = changed(minimal(), "source.path", f"{root}/app")
     (line,) = sites_check.site_errors(sites, source_root)
     assert line.startswith("source_root: found ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("source", {"git": f"https://ada:{SECRET}@host.test/a b"}),
+        ("source", {"git": f"https://{SECRET}@host.test/x.git", "path": "app"}),
+        ("source.path", f"https://{SECRET}@host.test/x.git"),
+        ("indexes", [{"name": "a", "url": f"https://ada:{SECRET}@host.test/simple"}]),
+        ("install", [f"a @ git+https://{SECRET}@host.test/a.git"]),
+        ("env.A", f"https://ada:{SECRET}@host.test\nx"),
+    ],
+)
+def test_error_of_an_address_contains_no_credentials(key: str, value: Any, root: str) -> None:
+    lines = sites_check.site_errors(changed(minimal(), key, value), root)
+    assert lines, f"{key}: expected an error"
+    assert SECRET not in "\n".join(lines)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import sites_check
-from sites_examples import PEM_KEY, SECRET, minimal
+from sites_examples import PEM_KEY, PREAMBLES, SECRET, minimal
 from sites_tables import accepted, rejected, rows
 
 PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 VALID = [
     ("tls", {"mode": "provided", "certificate": PEM_CERTIFICATE, "key": "tls/site.crt"}),
+    *(
+        ("tls", {"mode": "provided", "certificate": text + PEM_CERTIFICATE, "key": text + PEM_KEY})
+        for text in PREAMBLES
+    ),
+    ("tls", {"mode": "provided", "certificate": PEM_KEY + PEM_CERTIFICATE, "key": PEM_CERTIFICATE + PEM_KEY}),
     ("tls", {"mode": "ca"}),
     ("tls", {"mode": "acme"}),
     ("tls", {"mode": "acme", "challenge": "http"}),
@@ -62,6 +67,10 @@ INVALID = [
         TLS_CERTIFICATE,
         {"mode": "provided", "certificate": "a.crt", "key": PEM_KEY},
         ({"mode": "provided", "certificate": PEM_KEY, "key": PEM_KEY}, "a string"),
+        (
+            {"mode": "provided", "certificate": PREAMBLES[0], "key": PEM_KEY},
+            '"-----BEGIN EC PARAMETERS-----\\nBggqhkjOPQMBBw==\\n-----END EC …"',
+        ),
         at="tls",
     ),
     *rows(
@@ -96,3 +105,31 @@ def test_acme_name_without_possible_challenge_is_rejected(
     sites["harbour"] |= {"server_names": ["a.test", *names], "tls": {"mode": "acme", **tls}}
     lines = [f'sites.harbour.server_names[{index}]: found "{names[-1]}", expected {expected}']
     assert sites_check.site_errors(sites, root) == (lines if index else [])
+
+
+@pytest.mark.parametrize(
+    ("count", "tls", "names", "line"),
+    [
+        (100, {"mode": "acme"}, [], ""),
+        (
+            101,
+            {"mode": "acme"},
+            [],
+            "101 names for the certificate, expected at most 100 where tls.mode is acme",
+        ),
+        (101, {"mode": "ca"}, [], ""),
+        (25, {"mode": "acme", "profile": "shortlived"}, [], ""),
+        (
+            *(26, {"mode": "acme", "profile": "tlsserver"}, []),
+            "26 names for the certificate, expected at most 25 with the profile tlsserver",
+        ),
+        (120, {"mode": "acme", "challenge": "route53"}, ["*.a.test"], ""),
+    ],
+)
+def test_names_of_an_acme_certificate_are_limited(
+    count: int, tls: dict[str, str], names: list[str], line: str, root: str
+) -> None:
+    sites = minimal()
+    sites["harbour"] |= {"server_names": [*(f"n{n}.a.test" for n in range(count)), *names], "tls": tls}
+    lines = [f"sites.harbour.server_names: found {line}, or wildcards"] if line else []
+    assert sites_check.site_errors(sites, root) == lines
