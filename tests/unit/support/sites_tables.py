@@ -75,7 +75,7 @@ def accepted(values: list[tuple[str, Any]]) -> Callable[..., None]:
 def rejected(invalid: list[tuple[str, Any, str]]) -> Callable[..., None]:
     """Return a test that a site with each value has the one error of its row, and that an editor marks it.
 
-    An editor does not know rules that compare keys or read files.
+    The schema of editors cannot express rules that compare keys or read files.
     """
 
     @pytest.mark.parametrize(("dotted", "value", "line"), invalid, ids=[line for _, _, line in invalid])
