@@ -24,7 +24,7 @@ def unit_contents(entries: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, 
     files = {entry["path"]: entry["content"] for entry in entries if entry["state"] == "file"}
     found = {}
     for entry in entries:
-        source = entry["path"] if entry["state"] == "file" else entry.get("src")
+        source = entry["path"] if entry["state"] == "file" else str(entry.get("src"))
         if source in files and (match := re.search(r"/systemd/system/(.+)$", entry["path"])):
             found[match[1]] = (source, files[source])
     return found
@@ -59,4 +59,5 @@ def unit_faults(units: Mapping[str, tuple[str, str]]) -> list[str]:
         # Longer paths first, because the path of a drop-in starts with that of its unit.
         for path, (source, _) in sorted(units.items(), reverse=True):
             lines = [line.replace(f"{folder}/{path}", source) for line in lines]
-        return lines
+        # Units that share a drop-in repeat its faults.
+        return list(dict.fromkeys(lines))

@@ -81,7 +81,7 @@ RETURN = r"""
 paths:
   {description: "Paths that were created, changed or removed.", type: list, elements: str, returned: always}
 rejected:
-  description: Sites whose files below the folder of O(staged) were not changed.
+  description: Sites with rejected files: their files below the folder of O(staged) keep their content.
   type: list
   elements: dict
   returned: always
@@ -97,30 +97,34 @@ def stage(
 ) -> tuple[list[Change], dict[str, str]]:
     """Make the changes that the command accepts in a copy of the folder.
 
-    Return these changes, and the reason for each site whose changes the command rejects. Raise Refused if the
-    command rejects the copy for another reason.
+    Return these changes, and the reason for each site with changes that the command rejects. Raise Refused
+    if the command rejects the copy for another reason.
     """
     rejected: dict[str, str] = {}
     while True:
-        copy, done = staging.stage(folder), []
+        copy = staging.stage(folder)
+        done: list[Change] = []
         make(module, [entry for entry in entries if entry.get("site") not in rejected], done, folder, copy)
         if not done or not (output := staging.fault(folder, command)):
             return done, rejected
         # nginx prints warnings, which may name other sites, before the error.
-        reason = next((line for line in output.splitlines() if "[emerg]" in line), output)
+        error = re.search(r"\[emerg\] (?:\d+#\d+: )?(.+)", output)
+        reason = error[1] if error else output
         site = named_site(reason, done)
         if site is None:
             raise Refused(f"{folder}: the new content is invalid. The folder was not changed.\n{output}")
-        rejected[site] = reason
+        rejected[site] = f"`{command}` rejects its new files: {reason}"
 
 
 def named_site(reason: str, changes: list[Change]) -> str | None:
     """Return the changed site with a file, or with a folder such as that of its certificate, in a message."""
-    sites = {change.entry["site"]: None for change in changes if change.entry.get("site")}
+    changes = [change for change in changes if change.entry.get("site")]
+    # If a message names two sites, the new one conflicts with the one that is served.
+    changes.sort(key=lambda change: change.before["state"] != "absent")
     for change in changes:
-        if change.entry.get("site") and re.search(rf"{re.escape(change.entry['path'])}(?![\w.-])", reason):
+        if re.search(rf"{re.escape(change.entry['path'])}(?![\w.-])", reason):
             return change.entry["site"]
-    return next((site for site in sites if f"/{site}/" in reason), None)
+    return next((change.entry["site"] for change in changes if f"/{change.entry['site']}/" in reason), None)
 
 
 def check_units(entries: list[dict[str, Any]]) -> None:
@@ -161,8 +165,7 @@ def main() -> None:
         rejected, result["msg"] = {}, str(error)
     result |= {"changed": bool(done), "paths": [str(Path(change.entry["path"])) for change in done]}
     result["rejected"] = [
-        {"item": site, "failed": True, "msg": f"{site}: the new configuration was left out: {reason}"}
-        for site, reason in rejected.items()
+        {"item": site, "failed": True, "msg": f"{site}: {reason}"} for site, reason in rejected.items()
     ]
     if module._diff:
         result["diff"] = [change.shown() for change in done]
@@ -192,7 +195,7 @@ def install(module: AnsibleModule, entries: list[dict[str, Any]], done: list[Cha
     finally:
         staging.discard(folder)
     for site, reason in rejected.items():
-        module.warn(f"{site}: the new configuration was left out: {reason}")
+        module.warn(f"{site}: {reason}")
     return rejected
 
 

@@ -132,7 +132,8 @@ def test_rejected_sites_keep_their_content_and_others_are_applied(service):
     rejected = {each["item"]: each["msg"] for each in done.result["rejected"]}
     assert sorted(rejected) == ["new", "shop"], done
     expected = (
-        f"shop: the new configuration was left out: [emerg] invalid value in {service.folder}/sites/shop.conf"
+        f"shop: `{service.program} {service.folder}` rejects its new files: "
+        f"invalid value in {service.folder}/sites/shop.conf"
     )
     assert rejected["shop"].startswith(expected), f"expected {expected!r}, got {rejected['shop']!r}"
     inode = service.folder.stat().st_ino
@@ -154,6 +155,30 @@ def test_fault_in_a_file_of_another_program_is_not_that_of_a_site(service):
     done = service.put(("sites/shop.conf", "valid"))
     assert done.code == 1 and "sites/manual.conf" in done.result["msg"], done
     assert service.content() == before
+
+
+def rejection_of(site: Path, error: str) -> str:
+    """Return a command that fails with an error if the file of a site exists."""
+    return f"""sh -c "[ ! -e {site} ] || {{ echo '[emerg] 1#1: {error}' >&2; false; }}\""""
+
+
+def test_new_site_that_conflicts_with_another_is_left_out(service):
+    service.put(("sites/blog.conf", "old"))
+    sites = service.folder / "sites"
+    command = rejection_of(sites / "shop.conf", f"{sites}/blog.conf conflicts with {sites}/shop.conf")
+    done = service.put(("sites/blog.conf", "new"), ("sites/shop.conf", "new"), command=command)
+    assert [each["item"] for each in done.result["rejected"]] == ["shop"], done
+    assert (sites / "blog.conf").read_text() == "new" and not (sites / "shop.conf").exists()
+
+
+def test_site_with_an_invalid_certificate_is_left_out(service):
+    sites = service.folder / "sites"
+    command = rejection_of(
+        sites / "shop.conf", "cannot load certificate /etc/decanter/tls/shop/fullchain.pem"
+    )
+    done = service.put(("sites/blog.conf", "new"), ("sites/shop.conf", "new"), command=command)
+    assert [each["item"] for each in done.result["rejected"]] == ["shop"], done
+    assert names(sites) == ["blog.conf"]
 
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])
