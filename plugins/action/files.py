@@ -54,15 +54,12 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
             # The path of a template in the role is the path of its file on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
         for site in sites if "{site}" in path else [None]:
-            yield (
-                {
-                    key: value.replace("{site}", site["name"]) if site and isinstance(value, str) else value
-                    for key, value in file.items()
-                    if not (key == "src" and state == "file")
-                }
-                | ({"template": file["src"]} if state == "file" and "src" in file else {})
-                | ({"site": site} if site else {})
-            )
+            template = {"template": file["src"]} if state == "file" and "src" in file else {}
+            yield {
+                key: value.replace("{site}", site["name"]) if site and isinstance(value, str) else value
+                for key, value in file.items()
+                if not (key == "src" and state == "file")
+            } | {"site": site, **template}
 
 
 def check_copied(file: Mapping[str, Any], path: str) -> None:
@@ -111,7 +108,7 @@ class ActionModule(ActionBase):
         except ValueError as error:
             raise AnsibleActionFail(f"files: {error}") from None
         for file in files:
-            site, template = file.get("site"), file.pop("template", None)
+            site, template = file.pop("site", None), file.pop("template", None)
             if "copy" in file:
                 file["content"] = self._loader.get_text_file_contents(file.pop("copy"))
             if template:

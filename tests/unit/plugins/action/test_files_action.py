@@ -32,7 +32,9 @@ def expand(*files: Any) -> list[dict[str, Any]]:
 
 
 def test_path_alone_names_its_template():
-    assert expand("/etc/a.conf") == [{"path": "/etc/a.conf", "state": "file", "template": "etc/a.conf.j2"}]
+    assert expand("/etc/a.conf") == [
+        {"path": "/etc/a.conf", "state": "file", "template": "etc/a.conf.j2", "site": None}
+    ]
 
 
 def test_path_with_site_is_expanded_for_each_site():
@@ -47,7 +49,9 @@ def test_path_with_site_is_expanded_for_each_site():
 
 
 def test_content_needs_no_template():
-    assert expand({"path": "/f", "content": ""}) == [{"path": "/f", "content": "", "state": "file"}]
+    assert expand({"path": "/f", "content": ""}) == [
+        {"path": "/f", "content": "", "state": "file", "site": None}
+    ]
 
 
 def test_directory_entry_copies_a_folder_and_shared_files(tmp_path):
