@@ -54,11 +54,12 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
             # The path of a template in the role is the path of its file on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
         for site in sites if "{site}" in path else [None]:
+            template = {"template": file["src"]} if state == "file" and "src" in file else {}
             yield {
                 key: value.replace("{site}", site["name"]) if site and isinstance(value, str) else value
                 for key, value in file.items()
                 if not (key == "src" and state == "file")
-            } | ({"template": file["src"], "site": site} if state == "file" and "src" in file else {})
+            } | {"site": site, **template}
 
 
 def check_copied(file: Mapping[str, Any], path: str) -> None:
@@ -98,8 +99,9 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = self._task.args
-        if "files" not in arguments or arguments.keys() - {"files", "sites"}:
-            raise AnsibleActionFail(f"files: found {', '.join(sorted(arguments))}, expected files and sites")
+        if "files" not in arguments or arguments.keys() - {"files", "sites", "staged"}:
+            found = ", ".join(sorted(arguments))
+            raise AnsibleActionFail(f"files: found {found}, expected files, sites and staged")
         try:
             entries = list(expand(arguments["files"], arguments.get("sites", [])))
             files = [file for entry in entries for file in self._with_copies(entry)]
@@ -111,9 +113,12 @@ class ActionModule(ActionBase):
                 file["content"] = self._loader.get_text_file_contents(file.pop("copy"))
             if template:
                 file["content"] = self._rendered(template, task_vars | ({"site": site} if site else {}))
+            if site:
+                file["site"] = site["name"]
         # Compressed and encoded, so that the log of the module call does not contain the files' contents.
         packed = base64.b64encode(zlib.compress(json.dumps(files).encode())).decode()
-        return self._execute_module("decanter.stack.files", {"packed": packed}, task_vars=task_vars)
+        given = {"packed": packed} | {key: arguments[key] for key in ("staged",) if key in arguments}
+        return self._execute_module("decanter.stack.files", given, task_vars=task_vars)
 
     def _with_copies(self, entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield an entry, and the entries of the files that `folder` and `shared` copy into its directory."""

@@ -10,8 +10,10 @@ from ansible.utils.helpers import pct_to_int
 
 Results = Sequence[Mapping[str, Any]]
 
-# Registered variables of the role `release`, in the order of its tasks. Each task loops over sites.
+# Registered variables of the roles `nginx` and `release`, in the order of their tasks. Tasks of `release`
+# loop over sites. The task of `nginx` returns a list of the sites with rejected files.
 STEPS = (
+    "__nginx_vhosts",
     "__release_credentials",
     "__release_states",
     "__release_history",
@@ -133,7 +135,8 @@ def _registered(hostvars: Mapping[str, Any], host: str, step: str) -> Mapping[st
 
 
 def _results(hostvars: Mapping[str, Any], host: str, step: str) -> Results:
-    return _registered(hostvars, host, step).get("results") or []
+    registered = _registered(hostvars, host, step)
+    return registered.get("results") or registered.get("rejected") or []
 
 
 def _of(site: str, results: Results) -> Mapping[str, Any]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-import grp
 import json
-import os
-import pwd
-import shlex
-import shutil
-import stat
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, replacement
+from ansible_collections.decanter.stack.plugins.module_utils import staging, unit_check
+from ansible_collections.decanter.stack.plugins.module_utils.file_changes import (
+    Change,
+    Refused,
+    make,
+    with_removals,
+)
 
 DOCUMENTATION = r"""
 module: files
@@ -25,6 +26,8 @@ description:
     takes two round trips for each of them.
   - Replaces files atomically, with their owner and mode. A reader, or the host after a power failure, finds
     the old or the new file whole.
+  - Checks unit files with C(systemd-analyze verify). If systemd would reject one or ignore a directive, the
+    module fails before it changes a file.
 options:
   files:
     description:
@@ -61,164 +64,139 @@ options:
       validate: {description: A command that validates the new file at %s before it is installed., type: str}
       exclusive: {description: Whether to remove other files in the directory., type: bool, default: false}
   sites: {description: Dictionaries with a C(name)., type: list, elements: dict, default: []}
+  staged:
+    description:
+      - Has a program check new content of a folder before it replaces the current one. The files are written
+        to a copy of the folder, the command sees the copy at the path of the folder, and one rename exchanges
+        the two.
+      - If the command rejects the copy, the folder keeps its content. If its output names a file of one of
+        O(sites), only the files of this site keep their content, and RV(rejected) has the reason.
+      - M(decanter.stack.unit_apply) has to follow, with its option C(restore).
+    type: dict
+    suboptions:
+      folder: {description: The folder., type: path, required: true}
+      test: {description: A command that fails if the content is invalid., type: str, required: true}
 """
 RETURN = r"""
 paths:
   {description: "Paths that were created, changed or removed.", type: list, elements: str, returned: always}
+rejected:
+  description: Sites with rejected files: their files below the folder of O(staged) keep their content.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    item: {description: The name of the site., type: str}
+    failed: {description: Always true., type: bool}
+    msg: {description: The reason., type: str}
 """
 
 
-class Refused(Exception):
-    """A file cannot be installed; the message is the reason."""
+def stage(
+    module: AnsibleModule, entries: list[dict[str, Any]], folder: Path, command: str
+) -> tuple[list[Change], dict[str, str]]:
+    """Make the changes that the command accepts in a copy of the folder.
+
+    Return these changes, and the reason for each site with changes that the command rejects. Raise Refused
+    if the command rejects the copy for another reason.
+    """
+    rejected: dict[str, str] = {}
+    while True:
+        copy = staging.stage(folder)
+        done: list[Change] = []
+        make(module, [entry for entry in entries if entry.get("site") not in rejected], done, folder, copy)
+        if not done or not (output := staging.fault(folder, command)):
+            return done, rejected
+        # nginx prints warnings, which may name other sites, before the error.
+        error = re.search(r"\[emerg\] (?:\d+#\d+: )?(.+)", output)
+        reason = error[1] if error else output
+        site = named_site(reason, done)
+        if site is None:
+            raise Refused(f"{folder}: the new content is invalid. The folder was not changed.\n{output}")
+        rejected[site] = f"`{command}` rejects its new files: {reason}"
 
 
-class Change:
-    """The change of one path, computed before anything is changed."""
-
-    def __init__(self, entry: dict[str, Any]) -> None:
-        self.entry, self.path, self.state = entry, Path(entry["path"]), entry["state"]
-        self.mode = int(entry.get("mode", "0755" if self.state == "directory" else "0644"), 8)
-        self.before = self.read()
-        self.after = {"state": self.state}
-        if self.state in ("file", "directory"):
-            self.after |= {
-                "mode": f"{self.mode:04o}",
-                "owner": entry.get("owner", "root"),
-                "group": entry.get("group", "root"),
-            }
-        if self.state == "file":
-            self.after["content"] = entry["content"]
-        elif self.state == "link":
-            self.after["to"] = entry["src"]
-
-    @property
-    def needed(self) -> bool:
-        return self.before != self.after
-
-    def read(self) -> dict[str, Any]:
-        """Return the current state of the path, in the format of `after`."""
-        try:
-            found = self.path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return {"state": "absent"}
-        if stat.S_ISLNK(found.st_mode):
-            return {"state": "link", "to": os.readlink(self.path)}
-        what: dict[str, Any] = {
-            "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-            "owner": name_of(pwd.getpwuid, found.st_uid),
-            "group": name_of(grp.getgrgid, found.st_gid),
-        }
-        if stat.S_ISDIR(found.st_mode):
-            return {"state": "directory"} | what
-        if not stat.S_ISREG(found.st_mode):
-            return {"state": "neither file nor folder"} | what
-        # Bytes, because text mode would convert line endings.
-        content = ""
-        if self.state == "file":
-            content = self.path.read_bytes().decode(errors="replace")
-        return {"state": "file", "content": content} | what
-
-    def make(self, module: AnsibleModule) -> None:
-        found = self.before["state"]
-        if found == "directory" and self.state in ("file", "link"):
-            raise Refused(f"{self.path}: found a directory, expected a {self.state}")
-        if self.state == "absent" or (self.state == "directory" and found not in ("absent", "directory")):
-            remove(self.path)
-        if self.state == "directory":
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self.own(self.path)
-        elif self.state == "link":
-            replace_symlink(self.path, self.entry["src"])
-        elif self.state == "file" and self.before.get("content") == self.after["content"]:
-            self.own(self.path)
-        elif self.state == "file":
-            self.write(module)
-
-    def write(self, module: AnsibleModule) -> None:
-        with replacement(self.path, self.mode) as file:
-            file.write(self.entry["content"].encode())
-            file.flush()
-            if command := self.entry.get("validate"):
-                arguments = [word.replace("%s", file.name) for word in shlex.split(command)]
-                code, out, err = module.run_command(arguments, handle_exceptions=False)
-                if code != 0:
-                    raise Refused(
-                        f"{self.path}: the new content is invalid. The file was not changed.\n{err or out}"
-                    )
-            self.own(Path(file.name))
-
-    def own(self, path: Path) -> None:
-        try:
-            shutil.chown(path, self.after["owner"], self.after["group"])
-        except LookupError as error:
-            raise Refused(f"{self.path}: {error}") from error
-        path.chmod(self.mode)
-
-    def shown(self) -> dict[str, Any]:
-        """Return the change in the format of --diff."""
-        header = {"before_header": str(self.path), "after_header": str(self.path)}
-        texts = [side.pop("content", "") for side in (self.before, self.after)]
-        if texts[0] != texts[1]:
-            return header | {"before": texts[0], "after": texts[1]}
-        return header | {"before": self.before, "after": self.after}
+def named_site(reason: str, changes: list[Change]) -> str | None:
+    """Return the changed site with a file, or with a folder such as that of its certificate, in a message."""
+    changes = [change for change in changes if change.entry.get("site")]
+    # If a message names two sites, the new one conflicts with the one that is served.
+    changes.sort(key=lambda change: change.before["state"] != "absent")
+    for change in changes:
+        if re.search(rf"{re.escape(change.entry['path'])}(?![\w.-])", reason):
+            return change.entry["site"]
+    return next((change.entry["site"] for change in changes if f"/{change.entry['site']}/" in reason), None)
 
 
-def name_of(read: Any, number: int) -> str:
-    """Return the name of a user or group, or its number if it has no name."""
-    try:
-        return read(number)[0]
-    except KeyError:
-        return str(number)
-
-
-def remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def with_removals(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries, and the removal of other files in exclusive directories."""
-    paths = [Path(os.path.normpath(entry["path"])) for entry in entries]
-    # Parent folders of an entry stay.
-    known = {str(path) for each in paths for path in (each, *each.parents)}
-    removals = [
-        {"path": path, "state": "absent"}
-        for entry in entries
-        if entry.get("exclusive") and os.path.isdir(entry["path"])
-        for path in sorted(
-            os.path.join(os.path.normpath(entry["path"]), name) for name in os.listdir(entry["path"])
-        )
-        if path not in known
-    ]
-    return entries + removals
+def check_units(entries: list[dict[str, Any]]) -> None:
+    """Raise Refused if systemd rejects a unit file that needs a change."""
+    units = unit_check.unit_contents(entries)
+    sources = {source for source, _ in units.values()}
+    changed = {entry["path"] for entry in entries if entry["path"] in sources and Change(entry).needed}
+    names = {
+        path.split("/")[0].removesuffix(".d") for path, (source, _) in units.items() if source in changed
+    }
+    # A changed drop-in is checked with its unit, and a changed unit with its drop-ins.
+    units = {path: unit for path, unit in units.items() if path.split("/")[0].removesuffix(".d") in names}
+    if faults := unit_check.unit_faults(units):
+        raise Refused("\n".join(["systemd rejects the new unit files. No file was changed.", *faults]))
 
 
 def main() -> None:
     module = AnsibleModule(
         # The action plugin encodes `files`, because Ansible logs arguments to the host's journal.
-        argument_spec={"packed": {"type": "str", "required": True, "no_log": True}},
+        argument_spec={
+            "packed": {"type": "str", "required": True, "no_log": True},
+            "staged": {
+                "type": "dict",
+                "options": {
+                    "folder": {"type": "path", "required": True},
+                    "test": {"type": "str", "required": True},
+                },
+            },
+        },
         supports_check_mode=True,
     )
-    entries = json.loads(zlib.decompress(base64.b64decode(module.params["packed"])))
+    entries = with_removals(json.loads(zlib.decompress(base64.b64decode(module.params["packed"]))))
     done: list[Change] = []
     result: dict[str, Any] = {}
     try:
-        for entry in with_removals(entries):
-            change = Change(entry)
-            if change.needed:
-                if not module.check_mode:
-                    change.make(module)
-                done.append(change)
+        rejected = install(module, entries, done)
     except (OSError, Refused) as error:
-        result["msg"] = str(error)
-    result |= {"changed": bool(done), "paths": [str(change.path) for change in done]}
+        rejected, result["msg"] = {}, str(error)
+    result |= {"changed": bool(done), "paths": [str(Path(change.entry["path"])) for change in done]}
+    result["rejected"] = [
+        {"item": site, "failed": True, "msg": f"{site}: {reason}"} for site, reason in rejected.items()
+    ]
     if module._diff:
         result["diff"] = [change.shown() for change in done]
     if "msg" in result:
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def install(module: AnsibleModule, entries: list[dict[str, Any]], done: list[Change]) -> dict[str, str]:
+    """Make all changes and add them to `done`. Return the rejected sites with the reasons."""
+    root, staged = Path("/"), module.params["staged"]
+    if module.check_mode:
+        make(module, entries, done, root, root)
+        return {}
+    check_units(entries)
+    if not staged:
+        make(module, entries, done, root, root)
+        return {}
+    folder = Path(staged["folder"])
+    inside = [entry for entry in entries if Path(entry["path"]).is_relative_to(folder)]
+    try:
+        changes, rejected = stage(module, inside, folder, staged["test"])
+        make(module, [entry for entry in entries if entry not in inside], done, root, root)
+        if changes and not staging.install(folder):
+            make(module, [change.entry for change in changes], [], root, root)
+        done += changes
+    finally:
+        staging.discard(folder)
+    for site, reason in rejected.items():
+        module.warn(f"{site}: {reason}")
+    return rejected
 
 
 if __name__ == "__main__":

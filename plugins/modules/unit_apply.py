@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import staging
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import (
     SystemdError,
     show,
@@ -29,6 +31,11 @@ options:
   reload: {description: Whether a reload makes the unit read them again., type: bool, default: false}
   enabled: {description: Whether the unit starts at boot., type: bool, default: true}
   test: {description: A command that validates the configuration before the unit reads it., type: str}
+  restore:
+    description:
+      - A folder that M(decanter.stack.files) exchanged (its option C(staged)). If the action fails, the
+        previous content of the folder is restored and applied.
+    type: path
 """
 RETURN = r"""
 action: {description: "The change: none, start, reload or restart.", type: str, returned: always}
@@ -53,6 +60,17 @@ def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tup
     return "none", ""
 
 
+def restored(name: str, action: str, folder: str | None) -> str:
+    """Apply the previous content of a folder. Return a sentence for the message, or an empty string."""
+    if not folder or not staging.restore(Path(folder)):
+        return ""
+    try:
+        systemctl(action, name)
+    except SystemdError as error:
+        return f"\n{folder} has its previous content again, but the {action} failed again: {error.output}"
+    return f"\n{folder} has its previous content again, and {name} runs with it."
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -61,6 +79,7 @@ def main() -> None:
             "reload": {"type": "bool", "default": False},
             "enabled": {"type": "bool", "default": True},
             "test": {"type": "str"},
+            "restore": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -107,7 +126,9 @@ def main() -> None:
             systemctl(action, name)
         except SystemdError as error:
             text = f"{name}: the {action} failed: {error.output}\n{log(name, start_time)}"
-            module.fail_json(msg=text, **result)
+            module.fail_json(msg=text + restored(name, action, module.params["restore"]), **result)
+    if module.params["restore"]:
+        staging.confirm(Path(module.params["restore"]))
     module.exit_json(**result)
 
 

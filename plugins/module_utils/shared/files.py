@@ -1,13 +1,17 @@
-"""Read state files; replace files and symlinks atomically."""
+"""Read state files; replace files, folders and symlinks atomically."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -59,3 +63,16 @@ def replace_symlink(path: Path, target: str) -> bool:
     new.symlink_to(target)
     new.rename(path)
     return True
+
+
+def exchange(new: Path, old: Path) -> bool:
+    """Exchange two folders atomically. Return False if the file system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    paths = (AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old))
+    if libc.renameat2(*paths, RENAME_EXCHANGE) == 0:
+        return True
+    error = ctypes.get_errno()
+    # EXDEV: overlayfs does not rename folders of its lower layer, such as those of a container's image.
+    if error in (errno.EINVAL, errno.ENOSYS, errno.EXDEV):
+        return False
+    raise OSError(error, os.strerror(error), str(old))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,13 +11,12 @@ from pathlib import Path
 
 from failures import CertificateError
 from shared.certificate import fits
-from shared.files import read_json, write_file
+from shared.files import exchange, read_json, write_file
 from shared.journal import log
 from shared.systemd import SystemdError, show, systemctl, timestamp_seconds
 from state import Site, State
 
 FILES = ("fullchain.pem", "privkey.pem")
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 
 
 def install_all(state: State) -> None:
@@ -53,26 +49,15 @@ def install_pair(chain: Path, key: Path, folder: Path) -> bool:
     try:
         for name, content in contents.items():
             write_file(new / name, content, 0o600)
-        if folder.exists():
-            exchange(new, folder)
-        else:
+        if not folder.exists():
             new.rename(folder)
+        # In one step, because the folder must never contain the key of another chain.
+        elif not exchange(new, folder):
+            for name in FILES:
+                (new / name).replace(folder / name)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return True
-
-
-def exchange(new: Path, old: Path) -> None:
-    """Exchange two folders atomically, so that a folder never contains the key of another chain."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    paths = (AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old))
-    if libc.renameat2(*paths, RENAME_EXCHANGE) == 0:
-        return
-    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(old))
-    # The file system has no RENAME_EXCHANGE.
-    for file in new.iterdir():
-        file.replace(old / file.name)
 
 
 def reload_services(state: State) -> None:

@@ -45,11 +45,13 @@ def test_path_with_site_is_expanded_for_each_site():
     assert [file["path"] for file in got] == ["/etc/a/x", "/etc/b/x", "/l/a", "/l/b"]
     assert [file.get("template") for file in got] == ["etc/site/x.j2"] * 2 + [None] * 2
     assert [file["owner"] for file in got[:2]] == ["a", "b"] and got[2]["src"] == "/s/a"
-    assert [file["site"]["name"] for file in got[:2]] == ["a", "b"]
+    assert [file["site"]["name"] for file in got] == ["a", "b"] * 2
 
 
 def test_content_needs_no_template():
-    assert expand({"path": "/f", "content": ""}) == [{"path": "/f", "content": "", "state": "file"}]
+    assert expand({"path": "/f", "content": ""}) == [
+        {"path": "/f", "content": "", "state": "file", "site": None}
+    ]
 
 
 def test_directory_entry_copies_a_folder_and_shared_files(tmp_path):
@@ -60,7 +62,7 @@ def test_directory_entry_copies_a_folder_and_shared_files(tmp_path):
     (source / "sub/__pycache__/b.cpython-311.pyc").write_bytes(b"\xff")
     given = {"folder": "program", "mode": "0750"}
     entry, _ = expand({"path": "/lib/{site}", "group": "{site}", **given})
-    assert entry == {"path": "/lib/a", "state": "directory", "group": "a", **given}
+    assert entry == {"path": "/lib/a", "state": "directory", "group": "a", "site": SITES[0], **given}
     assert list(action.copies(entry, source)) == [
         {"path": "/lib/a/__main__.py", "state": "file", "content": "a\r\n\n", "group": "a"},
         {"path": "/lib/a/sub", "state": "directory", "group": "a", "mode": "0750"},

@@ -135,6 +135,19 @@ def test_batches_are_those_of_serial(sizes, expected):
 # --- The table ---------------------------------------------------------------------------------
 
 
+def test_site_with_a_rejected_vhost_is_a_failed_site():
+    reason = "`nginx -t -q` rejects its new files: nginx: [emerg] invalid value"
+    vhosts = {"changed": True, "rejected": [failed("shop", f"shop: {reason}")]}
+    hostvars = {"web1": {"__nginx_vhosts": vhosts, "__release_states": results("shop", "blog")}}
+    expected = [{"site": "shop", "host": "web1", "step": "__nginx_vhosts", "reason": reason}]
+    assert outcome.release_failures(hostvars, ["web1"]) == expected
+    assert outcome.release_remaining({"shop": {}, "blog": {}}, expected) == {"blog": {}}
+    assert outcome.release_table(hostvars, ["web1"])[1:] == [
+        f"shop  web1  failed: {reason}",
+        "blog  web1  unchanged",
+    ]
+
+
 def test_table_has_a_row_for_each_site_and_host():
     states = results({"item": {"name": "shop"}}, {"item": {"name": "weblog"}})
     live = {"changed": True, "live": NEW}

@@ -90,10 +90,11 @@ def test_key_of_another_certificate_is_rejected(host):
     assert [path.name for path in host.tls.iterdir() if path.name[0] == "."] == []
 
 
-def test_folder_is_exchanged_atomically(tmp_path):
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "content").write_text(name)
-    (tmp_path / "old/request.pem").touch()
-    installation.exchange(tmp_path / "new", tmp_path / "old")
-    assert (tmp_path / "old/content").read_text() == "new"
+def test_pair_is_installed_on_a_file_system_without_exchange(host, monkeypatch):
+    host.run(a={})
+    lineage(host.folder / "certbot", "a", ["a.test"])
+    monkeypatch.setattr(installation, "exchange", lambda *_: False)
+    live = host.folder / "certbot/live/a"
+    assert installation.install_pair(live / "fullchain.pem", live / "privkey.pem", host.tls / "a")
+    assert host.served("a") == (live / "fullchain.pem").read_bytes()
+    assert [path.name for path in host.tls.iterdir() if path.name[0] == "."] == []

@@ -47,6 +47,16 @@ def test_acme_challenges_are_requested_from_other_hosts(case, expected):
     assert ("proxy_pass" in challenges.text) == bool(expected), challenges.text
 
 
+def test_common_files_need_no_upstream_of_a_site():
+    """A site that nginx rejects is left out with its upstream."""
+    for name in CASES["behind-alb"].sites:
+        for file in matching("debian13", "behind-alb", rf"/etc/nginx/(?!.*/{name}[./]).*\.conf$"):
+            found = re.findall(rf"proxy_pass http://{name}.*", file.text)
+            assert not found, f"{file.path}: expected no upstream of {name}, got {found}"
+        (health,) = matching("debian13", "behind-alb", rf"/decanter/{name}/health\.conf$")
+        assert f"location = /.decanter/health/{name} {{" in health.text, health.text
+
+
 @functools.cache
 def certificate() -> tuple[str, str]:
     """Return the PEM of a certificate that is valid for one day, and of its key."""

@@ -81,3 +81,42 @@ def test_read_json_returns_a_dictionary(tmp_path, content, expected):
     if content is not None:
         (tmp_path / "f").write_text(content)
     assert files.read_json(tmp_path / "f") == expected
+
+
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content").write_text(name)
+    return tmp_path / "new", tmp_path / "old"
+
+
+def test_folders_are_exchanged_in_one_step(tmp_path):
+    new, old = folders(tmp_path)
+    (old / "request.pem").touch()
+    assert files.exchange(new, old), "expected a file system with RENAME_EXCHANGE in the folder of the tests"
+    assert ((old / "content").read_text(), names(new)) == ("new", ["content", "request.pem"])
+
+
+class Kernel:
+    """A C library with a renameat2 that fails."""
+
+    def __init__(self, error: int) -> None:
+        self.error = error
+
+    def renameat2(self, *_: object) -> int:
+        files.ctypes.set_errno(self.error)
+        return -1
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOSYS, errno.EXDEV])
+def test_exchange_that_is_not_supported_changes_nothing(tmp_path, monkeypatch, error):
+    new, old = folders(tmp_path)
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: Kernel(error))
+    assert files.exchange(new, old) is False and (old / "content").read_text() == "old"
+
+
+def test_failed_exchange_names_the_folder(tmp_path, monkeypatch):
+    new, old = folders(tmp_path)
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: Kernel(errno.EACCES))
+    with pytest.raises(PermissionError, match=str(old)):
+        files.exchange(new, old)
