@@ -25,6 +25,8 @@ from templates_cases import HOSTS
 from templates_rendering import File, render, root_of
 
 COUNT = int(os.environ.get("DECANTER_INVENTORIES", "200"))
+# Roles with files that depend on `sites`. Tests of each topology render the files of all roles.
+SITE_ROLES = ("balancer", "certbot", "credentials", "nginx", "python_app", "services")
 SEED = int(os.environ.get("DECANTER_SEED", "1"))
 
 
@@ -48,7 +50,7 @@ def test_programs_accept_generated_inventories(host, root, tmp_path, monkeypatch
     @given(inventories(Path(root)))
     def check(case: Inventory) -> None:
         (tmp_path / "sites.json").write_text(case.text())
-        files = render(host, case, **as_installed(host))
+        files = render(host, case, SITE_ROLES, **as_installed(host))
         for folder in root_of(files):
             add_units(folder, case.sites)
             check_systemd(folder, host)

@@ -107,6 +107,10 @@ def special(root: Path) -> dict[str, Strategy]:
             lambda text: not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
         ),
         "database.scheme": st.sampled_from(["mysql+pymysql", "mysql+mysqldb"]),
+        # With auth `password`, a variable becomes a secret.
+        "database.variables.name": values(
+            KEYS["database"]["properties"]["variables"]["propertyNames"], {}
+        ).map(lambda name: name[:255]),
         "database.variables.*": st.sampled_from(["url", "host", "name", "user"]),
         # site_errors accepts calendars that systemd rejects.
         "timers.*.calendar": st.sampled_from(

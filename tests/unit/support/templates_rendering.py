@@ -131,10 +131,10 @@ def rendered(host: str, case: str) -> list[File]:
     return render(host, CASES[case])
 
 
-def render(host: str, case: Case, **extra: Any) -> list[File]:
+def render(host: str, case: Case, roles: Iterable[str] = HOST_ROLES, **extra: Any) -> list[File]:
     """Return all files that the roles write on a host. Raise for an undefined variable."""
     files = []
-    for role in HOST_ROLES:
+    for role in roles:
         variables = role_variables(role, host, case, **extra)
         folder = ROLES[role] / "templates"
         for task, _ in role_files(role):
