@@ -6,7 +6,6 @@ plugins/plugin_utils/sites/ computes the values.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -179,9 +178,21 @@ def python_literal(value: Any) -> str:
     return repr(str(value) if isinstance(value, str) else value)
 
 
+# The maximum length of a parameter of nginx is 4095 bytes (NGX_CONF_BUFFER in src/core/ngx_conf_file.c). A
+# part has half of them, because a character may need a backslash, and variables follow the first part.
+NGINX_PART_LENGTH = 2000
+
+
+def nginx_strings(text: str) -> list[str]:
+    """Return a text as the contents of one or more double-quoted strings of nginx."""
+    parts = [text[start : start + NGINX_PART_LENGTH] for start in range(0, len(text), NGINX_PART_LENGTH)]
+    return [part.replace("\\", "\\\\").replace('"', '\\"') for part in parts]
+
+
 def nginx_cookie(name: str) -> str:
     """Return an expression for the name of a cookie. One that ends with * matches all with this prefix."""
-    return re.escape(name.removesuffix("*")) + (r"[\w.-]*" if name.endswith("*") else "")
+    # \Q is shorter than a backslash before each character, because nginx limits the length of an expression.
+    return rf"\Q{name.removesuffix('*')}\E" + (r"[\w.-]*" if name.endswith("*") else "")
 
 
 def nginx_prefix(site: str) -> str:
@@ -199,6 +210,7 @@ class FilterModule:
             *(resolve_sites, absent_sites, select_sites, select_site, companion_units, missing_interpreters),
             *(service_instances, absent_service_instances, site_packages),
             *(site_sources, with_sources, site_files, build_secrets, site_credential_files, site_passwords),
-            *(site_databases, database_users, python_literal, nginx_cookie, nginx_prefix, url_host),
+            *(site_databases, database_users, python_literal, url_host),
+            *(nginx_cookie, nginx_prefix, nginx_strings),
         )
         return {function.__name__: function for function in functions}

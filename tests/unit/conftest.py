@@ -16,7 +16,9 @@ pytest.register_assert_rewrite(
     "lock_files",
     "managed_python_host",
     "new_site_inventory",
+    "nginx_configuration",
     "sites_tables",
+    "systemd_units",
     "takeover_trees",
     "templates_rendering",
 )

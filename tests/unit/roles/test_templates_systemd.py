@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
-from repository import ROLES
+from systemd_units import add_units, check_systemd, unit_names
 from templates_cases import CASES, PLATFORMS
 from templates_rendering import (
     directives,
     everywhere,
     matching,
     program,
-    read,
     rendered_root,
     run,
 )
@@ -28,47 +26,9 @@ def root(host: str, case: str) -> Iterator[Path]:
     yield from rendered_root(host, case)
 
 
-SERVICES = read(ROLES["services"] / "vars/main.yml")["__services_properties"]
-# Units of the distribution that our units and drop-ins need.
-STUBS = {
-    **{
-        f"{name}.target": "[Unit]\nDescription=stub\n"
-        for name in ("basic", "sysinit", "shutdown", "sockets", "swap", "network", "multi-user", "umount")
-    },
-    "nginx.service": "[Service]\nType=forking\nExecStart=/bin/sh\n",
-    "mariadb.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
-    "mysql.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
-    "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
-    "ssh.service": "[Service]\nExecStart=/bin/sh\n",
-}
-# The rest of the transient unit of a build: plugins/module_utils/build_unit.py.
-BUILD = (
-    "User=build_{0}\nGroup=build_{0}\nBindPaths=/srv/{0}/.build/tree:/srv/{0}/releases/1\nExecStart=/bin/sh\n"
-)
-
-
 @pytest.fixture
 def units(root: Path, case: str) -> Path:
-    folder = root / "etc/systemd/system"
-    for name, text in STUBS.items():
-        (folder / name).write_text(text)
-    programs = [
-        *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
-        "opt/decanter/aws/current/bin/python",
-        *(service["program"].lstrip("/") for service in SERVICES.values()),
-    ]
-    for site in CASES[case].sites:
-        # The role python_app creates a link.
-        (folder / f"{site}@.service.d").mkdir()
-        shutil.copy(root / f"etc/decanter/{site}/unit.conf", folder / f"{site}@.service.d/site.conf")
-        programs.append(f"srv/{site}/blue/.venv/bin/python")
-        # The module release starts the transient unit.
-        text = (root / f"etc/decanter/{site}/build.conf").read_text()
-        (folder / f"{site}.build.service").write_text(f"{text}\n{BUILD.format(site)}")
-    for name in programs:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("#!/bin/sh\n")
-        (root / name).chmod(0o755)
+    add_units(root, CASES[case].sites)
     return root
 
 
@@ -76,16 +36,6 @@ def units_of(site: str, values: Mapping[str, Any]) -> list[str]:
     """Return the names of the services that run a site's code, without their instance."""
     companions = (*values.get("processes", {}), *values.get("timers", {}))
     return [site, f"{site}.task", *(f"{site}.{name}" for name in companions)]
-
-
-def unit_names(root: Path) -> list[str]:
-    """Return the units that have a file or a drop-in. Template units get an instance."""
-    folder, names = root / "etc/systemd/system", []
-    for path in sorted(folder.iterdir()):
-        if path.name in STUBS:
-            continue
-        names.append(path.name.removesuffix(".d"))
-    return sorted({re.sub(r"@\.", "@blue.", name) for name in names})
 
 
 @everywhere
@@ -100,10 +50,7 @@ def test_systemd_accepts_its_units(host, case, units):
         expected |= {f"{site}.{name}@blue.timer" for name in values.get("timers", {})}
         got = {name for name in names if re.match(rf"{site}[@.]", name)}
         assert got == expected, f"expected {sorted(expected)}, got {sorted(got)}"
-    command = [program("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={units}", *names]
-    code, output = run(*command)
-    output = "\n".join(line for line in output.splitlines() if "does not match any known unit" not in line)
-    assert (code, output) == (0, ""), f"systemd rejects the units of {host}:\n{output}"
+    check_systemd(units, host)
 
 
 # Directives that the oldest supported systemd does not have, by "Added in version" in the man pages of

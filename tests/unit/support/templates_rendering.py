@@ -13,13 +13,16 @@ import shutil
 import subprocess
 import tempfile
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
 import pytest
 import yaml
+from ansible._internal._templating import _jinja_bits
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader, test_loader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.decanter.stack.plugins.action.files import expand
 from repository import ROLES, ROOT
@@ -39,8 +42,24 @@ class File(NamedTuple):
 
 
 LOADER = DataLoader()
+CODE: dict[tuple[Any, ...], Any] = {}
 
 
+def compile_once(environment: Any, source: Any, *arguments: Any) -> Any:
+    """Return the code of a template. Ansible compiles it for each use, which takes most of the time."""
+    context = _jinja_bits._TemplateCompileContext.current(optional=True)
+    key = (str(source), arguments, bool(context and context.escape_backslashes))
+    if key not in CODE:
+        CODE[key] = jinja2.Environment.compile(environment, source, *arguments)
+    return CODE[key]
+
+
+_jinja_bits.AnsibleEnvironment.compile = compile_once
+for plugins in (filter_loader, test_loader):
+    plugins.get = functools.cache(plugins.get)
+
+
+@functools.cache
 def read(path: Path) -> Any:
     return LOADER.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
 
@@ -65,8 +84,8 @@ def role_files(role: str) -> list[tuple[dict[str, Any], Path]]:
     ]
 
 
-def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
-    """Return the variables of the role in a play, by Ansible's precedence."""
+def role_variables(role: str, host: str, case: Case, **extra: Any) -> dict[str, Any]:
+    """Return the variables of the role in a play, by Ansible's precedence. `extra` overrides all others."""
     folder = ROLES[role]
     facts = {**FACTS, **HOSTS[host], **case.facts}
     return {
@@ -85,6 +104,7 @@ def role_variables(role: str, host: str, case: Case) -> dict[str, Any]:
         **read(folder / "vars/main.yml"),
         "__base_preflight_output": {"stdout": yaml.safe_dump({**LOOK, **case.look})},
         **REGISTERED,
+        **extra,
     }
 
 
@@ -108,10 +128,14 @@ def written(role: str, arguments: dict[str, Any], variables: dict[str, Any]) -> 
 
 @functools.cache
 def rendered(host: str, case: str) -> list[File]:
+    return render(host, CASES[case])
+
+
+def render(host: str, case: Case, roles: Iterable[str] = HOST_ROLES, **extra: Any) -> list[File]:
     """Return all files that the roles write on a host. Raise for an undefined variable."""
     files = []
-    for role in HOST_ROLES:
-        variables = role_variables(role, host, CASES[case])
+    for role in roles:
+        variables = role_variables(role, host, case, **extra)
         folder = ROLES[role] / "templates"
         for task, _ in role_files(role):
             scope = ChainMap(task.get("vars", {}), variables)
@@ -161,9 +185,13 @@ def run(*command: str) -> tuple[int, str]:
 
 
 def rendered_root(host: str, case: str) -> Iterator[Path]:
-    """Yield a folder with the rendered files at their paths on a host."""
+    yield from root_of(rendered(host, case))
+
+
+def root_of(files: Iterable[File]) -> Iterator[Path]:
+    """Yield a folder with the files at their paths on a host."""
     with tempfile.TemporaryDirectory(prefix="decanter-") as folder:  # short: paths of sockets are limited
-        for file in rendered(host, case):
+        for file in files:
             path = Path(folder + file.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(file.text)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import functools
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from repository import ROOT
-from templates_cases import CASES, HOSTS, PLATFORMS
-from templates_rendering import (
-    everywhere,
-    matching,
-    program,
-    rendered,
-    rendered_root,
-    run,
-)
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import structure_errors
+from nginx_configuration import as_installed, check_nginx, missing_versions
+from templates_cases import CASES, HOSTS, MINIMAL, PLATFORMS
+from templates_rendering import everywhere, matching, render, rendered, rendered_root, root_of
 
 
 @pytest.fixture
@@ -57,82 +45,69 @@ def test_common_files_need_no_upstream_of_a_site():
         assert f"location = /.decanter/health/{name} {{" in health.text, health.text
 
 
-@functools.cache
-def certificate() -> tuple[str, str]:
-    """Return the PEM of a certificate that is valid for one day, and of its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "decanter.test")])
-    unsigned = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    unsigned = unsigned.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = unsigned.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return public.decode(), private.decode()
-
-
-def version(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split("."))
-
-
-def module(name: str) -> str:
-    """Return the line that loads a module of nginx. The module has its own package."""
-    relative = f"usr/lib/nginx/modules/ngx_{name}_module.so"
-    found = [path for path in (Path("/") / relative, ROOT / ".venv/tools" / relative) if path.exists()]
-    if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
-        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS=1 requires it")
-    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not installed")
-
-
-def nginx_problem(host: str) -> str | None:
-    """Return why the nginx of this machine cannot test the configuration of a host, or None."""
-    platform = PLATFORMS[host]["nginx"]
-    output = run(program("nginx"), "-V")[1]
-    for name, pattern in (("nginx", r"nginx/([\d.]+)"), ("openssl", r"built with OpenSSL ([\d.]+)")):
-        installed = re.search(pattern, output)[1]
-        required = platform["version" if name == "nginx" else "openssl_version"]
-        if version(installed) < version(required):
-            return f"{name}: found {installed}, expected at least {required} as on {host}"
-    return None
-
-
 @everywhere
 def test_nginx_accepts_its_configuration(host, case, root):
-    nginx = program("nginx")
-    if reason := nginx_problem(host):
-        pytest.skip(reason)
-    for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
-    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # except sockets, which follow unix:
-    certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
-    for path in (root / "etc/nginx").rglob("*.conf"):
-        text = paths.sub(f"{root}/", path.read_text())
-        for private, pem in certificate_path.findall(text):
-            Path(pem).parent.mkdir(parents=True, exist_ok=True)
-            Path(pem).write_text(certificate()[bool(private)])
-        # Low ports need root, and can be in use on this machine.
-        text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
-        # nginx creates its sockets also with -t.
-        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
-        path.write_text(text.replace("user www-data;", ""))
-    main = root / "etc/nginx/nginx.conf"
-    modules = root / "etc/nginx/modules-enabled"
-    if "brotli on" in main.read_text():
-        lines = module("http_brotli_filter") + module("http_brotli_static")
-        (modules / "brotli.conf").write_text(lines)
-    if "balancer" in CASES[case].groups:
-        (modules / "stream.conf").write_text(module("stream"))
-    else:
-        shutil.rmtree(root / "etc/nginx/stream-enabled")
-    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
-    main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
-    code, output = run(nginx, "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
-    assert code == 0, f"nginx rejects the configuration of {host}:\n{output}"
-    # A newer nginx warns about directives that older versions need.
-    warnings = [line for line in output.splitlines() if "[warn]" in line and "deprecated" not in line]
-    assert not warnings, f"nginx warns about the configuration of {host}: {warnings}"
+    if missing := missing_versions(host):
+        pytest.skip(f"found nginx with {missing}, expected at least {PLATFORMS[host]['nginx']}")
+    check_nginx(root, CASES[case].groups, host)
+
+
+NAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
+COOKIES = [f"{number:02}{'.-' * 31}*" for number in range(50)]
+# Sites with values of nginx at their limits, and site ids that are also names inside nginx.
+LIMITS: dict[str, dict[str, Any]] = {
+    "a burst without a third": {"a": {"nginx": {"limits": {"burst": 2}}}},
+    "the longest server name": {"a": {"server_names": [NAME]}},
+    "many long server names": {
+        f"a{site}": {"server_names": [f"n{site}-{number}.{NAME[8:]}" for number in range(100)]}
+        for site in range(50)
+    },
+    "the longest health path": {
+        "a": {
+            "health": {"path": f"/{'h' * 3999}"},
+            "nginx": {"cache": True, "basic_auth": {"ada": "correct horse"}},
+        }
+    },
+    "a header of backslashes": {"a": {"nginx": {"headers": {"X-A": "\\" * 3000}}}},
+    "a header of quotes": {"a": {"nginx": {"headers": {"X-A": '"' * 3000}}}},
+    "the longest cookies": {"a": {"nginx": {"cache": {"harmless_cookies": COOKIES}}}},
+    "the longest exceptions": {"a": {"nginx": {"cache": {"except": ["/" + ".-" * 1999, "/b", "/b.c"]}}}},
+    "the largest body": {"a": {"nginx": {"client_max_body_size": "999999999g"}}},
+    "the longest static url": {"a": {"static": [{"url": f"/{'s' * 255}" * 11 + "/", "path": "static"}]}},
+    "many headers": {
+        f"a{site}": {"nginx": {"headers": {f"X-{number}-{'h' * 58}": "a" for number in range(50)}}}
+        for site in range(50)
+    },
+    "names inside nginx": {
+        name: {
+            "health": {"path": "/healthz"},
+            "nginx": {
+                "cache": True,
+                "basic_auth": {"ada": "correct horse"},
+                "headers": dict.fromkeys(("Realm", "Cache", "Path", "Visitor", "B-C", "C", "Method"), "a"),
+            },
+        }
+        for name in ("tls", "a", "a-b", "request", "http", "upstream", "ssl", "limit-req", "visitor", "main")
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "topology"),
+    [
+        *((values, "minimal") for values in LIMITS),
+        *((values, "balancer-passes") for values in ("many long server names", "names inside nginx")),
+        *((values, "balancer") for values in ("the longest server name", "names inside nginx")),
+    ],
+)
+def test_nginx_accepts_values_at_their_limits(values, topology):
+    sites = {
+        name: {**MINIMAL, "server_names": [f"{name}.test"], **site} for name, site in LIMITS[values].items()
+    }
+    assert not list(structure_errors(sites)), "expected accepted sites"
+    case = CASES[topology]._replace(sites=sites)
+    for root in root_of(render("debian12", case, **as_installed("debian12"))):
+        check_nginx(root, case.groups, "debian12")
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -18,7 +18,7 @@ VALID = [
 test_valid_value_is_accepted = accepted(VALID)
 
 STATIC_PATH = 'a folder inside the source, relative to it and without ".."'
-STATIC_URL = "a path that begins and ends with /, such as /static/"
+STATIC_URL = "a path that begins and ends with /, such as /static/, of at most 3000 characters"
 INVALID = [
     *rows(
         "requirements",

@@ -14,7 +14,7 @@ VALID = [
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
-HEALTH_PATH = "a path that begins with / and has no spaces"
+HEALTH_PATH = "a path that begins with /, of at most 4000 characters and without spaces"
 INVALID = [
     *rows("health.path", HEALTH_PATH, "readyz", "/a b"),
     *rows("health.timeout", "an integer from 1 to 600", 0, 601, 30.0, True, "30"),

@@ -11,6 +11,7 @@ from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("nginx.client_max_body_size", "1g"),
+    ("nginx.cache.except", [f"/{'a' * 3999}"]),
     (
         "nginx.headers",
         {"Report-To": '{"group": "a", "max_age": 1}', "x-own": "a\\b", "X-Frame-Options": False},
@@ -23,7 +24,11 @@ VALID = [
 test_valid_value_is_accepted = accepted(VALID)
 
 INVALID = [
-    *rows("nginx.client_max_body_size", "a number followed by k, m or g, such as 10m", "10 MB", "\u0661m"),
+    *rows(
+        "nginx.client_max_body_size",
+        "a number of at most 9 digits followed by k, m or g, such as 10m",
+        *("10 MB", "\u0661m", "99999999999g"),
+    ),
     *rows(
         "nginx.headers.A",
         "false, or a value of 1 to 3000 printable ASCII characters without $",
@@ -68,10 +73,11 @@ INVALID = [
     *rows("nginx.limits.rate", "an integer from 1 to 10000", 0, "5r/s"),
     *rows(
         "nginx.cache.except[0]",
-        "a path that begins with /, of letters, digits and . _ ~ - /",
+        "a path that begins with /, of at most 4000 letters, digits and . _ ~ - /",
         ["log-in"],
         ["/a b"],
         ['/a"'],
+        ([f"/{'a' * 4000}"], f'"/{"a" * 58}…"'),
         at="nginx.cache.except",
     ),
     *rows(

@@ -1,0 +1,106 @@
+"""Check a rendered configuration of nginx with the program."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import os
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from repository import ROOT
+from templates_cases import PLATFORMS
+from templates_rendering import program, run
+
+
+@functools.cache
+def certificate() -> tuple[str, str]:
+    """Return the PEM of a certificate that is valid for one day, and of its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "decanter.test")])
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    unsigned = unsigned.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = unsigned.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return public.decode(), private.decode()
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split("."))
+
+
+def module(name: str) -> str:
+    """Return the line that loads a module of nginx. The module has its own package."""
+    relative = f"usr/lib/nginx/modules/ngx_{name}_module.so"
+    found = [path for path in (Path("/") / relative, ROOT / ".venv/tools" / relative) if path.exists()]
+    if not found and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
+        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS=1 requires it")
+    return f"load_module {found[0]};\n" if found else pytest.skip(f"nginx's module {name} is not installed")
+
+
+@functools.cache
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the nginx of this machine and of its OpenSSL, by their keys in vars/platform."""
+    output = run(program("nginx"), "-V")[1]
+    patterns = {"version": r"nginx/([\d.]+)", "openssl_version": r"built with OpenSSL ([\d.]+)"}
+    return {key: re.findall(pattern, output)[0] for key, pattern in patterns.items()}
+
+
+def missing_versions(host: str) -> dict[str, str]:
+    """Return the installed versions that are older than those of a host."""
+    required = PLATFORMS[host]["nginx"]
+    return {
+        key: installed
+        for key, installed in installed_versions().items()
+        if version(installed) < version(required[key])
+    }
+
+
+def as_installed(host: str) -> dict[str, Any]:
+    """Return variables of the role nginx for a host with the nginx of this machine, if that is older."""
+    return {f"__nginx_{key}": installed for key, installed in missing_versions(host).items()}
+
+
+def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
+    """Fail if nginx rejects the configuration of a host below a folder, or prints a warning."""
+    for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # except sockets, which follow unix:
+    certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
+    for path in (root / "etc/nginx").rglob("*.conf"):
+        text = paths.sub(f"{root}/", path.read_text())
+        for private, pem in certificate_path.findall(text):
+            Path(pem).parent.mkdir(parents=True, exist_ok=True)
+            Path(pem).write_text(certificate()[bool(private)])
+        # Low ports need root, and can be in use on this machine.
+        text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
+        # nginx creates its sockets also with -t.
+        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
+        path.write_text(text.replace("user www-data;", ""))
+    main = root / "etc/nginx/nginx.conf"
+    modules = root / "etc/nginx/modules-enabled"
+    if "brotli on" in main.read_text():
+        lines = module("http_brotli_filter") + module("http_brotli_static")
+        (modules / "brotli.conf").write_text(lines)
+    if "balancer" in groups:
+        (modules / "stream.conf").write_text(module("stream"))
+    else:
+        shutil.rmtree(root / "etc/nginx/stream-enabled")
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
+    main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
+    code, output = run(program("nginx"), "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
+    assert code == 0, f"nginx rejects the configuration of {host}:\n{output}"
+    # A newer nginx warns about directives that older versions need.
+    warnings = [line for line in output.splitlines() if "[warn]" in line and "deprecated" not in line]
+    assert not warnings, f"nginx warns about the configuration of {host}: {warnings}"
