@@ -37,15 +37,26 @@ def ca_address(host) -> str:
 
 
 @pytest.fixture
-def script(variables, ca_address, tmp_path) -> str:
+def roots(variables, ca_address, tmp_path) -> Path:
+    """Return a file with the root certificates of the CA, which browsers would have."""
+    url, ca = f"https://{ca_address}:15000/roots/0", f"{variables['lab_directory']}/ca.crt"
+    file = tmp_path / "roots.pem"
+    file.write_text(requests.get(url, verify=ca, timeout=20).text)
+    return file
+
+
+@pytest.fixture
+def script(variables, ca_address, roots, tmp_path) -> str:
     """Return the commands of the page, with the values of the lab."""
     blocks = COMMANDS.findall(PAGE.read_text())
-    # An operator uses Let's Encrypt and the ports of the internet.
+    # An operator uses Let's Encrypt, public DNS and the ports of the internet.
     settings = tmp_path / "lab.yml"
     settings.write_text(
         f"certbot_server: https://{ca_address}:14000/dir\n"
         f"certbot_ca_bundle: {variables['lab_directory']}/ca.crt\n"
         f"nginx_public_https_port: {variables['lab_https_port']}\n"
+        f"verify_address: {variables['ansible_host']}\n"
+        f"verify_acme_ca: {roots}\n"
     )
     position = next(number for number, block in enumerate(blocks) if INSTALLED in block)
     blocks.insert(position + 1, f"cp {settings} inventories/production/group_vars/all/lab.yml\n")
@@ -57,7 +68,7 @@ def script(variables, ca_address, tmp_path) -> str:
 
 
 @pytest.fixture
-def environment(variables, ca_address, tmp_path) -> dict[str, str]:
+def environment(variables, roots, tmp_path) -> dict[str, str]:
     """Return environment variables with which ssh and curl reach the lab, as they reach a public server."""
     options = shlex.split(variables["ansible_ssh_common_args"])
     options += ["-i", variables["ansible_ssh_private_key_file"], "-p", str(variables.get("ansible_port", 22))]
@@ -65,11 +76,9 @@ def environment(variables, ca_address, tmp_path) -> dict[str, str]:
     ssh = tmp_path / "bin/ssh"
     ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh {shlex.join(options)} "$@"\n')
     ssh.chmod(0o755)
-    roots = requests.get(f"https://{ca_address}:15000/roots/0", verify=f"{variables['lab_directory']}/ca.crt")
-    (tmp_path / "roots.pem").write_text(roots.text)
     server = f"{variables['ansible_host']}:{variables['lab_https_port']}"
     (tmp_path / ".curlrc").write_text(
-        f"cacert = {tmp_path}/roots.pem\n"
+        f"cacert = {roots}\n"
         f"connect-to = {variables['scenario_name']}:443:{server}\n"
         'noproxy = "*"\nfail\nsilent\nshow-error\n'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.hosts.fixtures.load_generator import Connection, LoadGenerator
 NECESSARY = {
     "base : Write the configuration",
     "firewall : Write the settings of ufw",
+    "firewall : Apply the firewall rules",
     "python_app : Install uv in its own virtual environment",
     "python_app : Create the service user and the build user of each site",
     "python_app : configure | Write the files that each site's units read",
@@ -27,14 +29,27 @@ NECESSARY = {
 
 @dataclass
 class HarbourLoad(LoadGenerator):
-    """A load generator that reads pages of Harbour."""
+    """A load generator that reads pages of Harbour.
+
+    The upgrade reloads nginx, which closes idle connections. A request on such a connection is sent again on
+    a new one, as browsers do (RFC 9110, section 9.2.2).
+    """
 
     name: str = "harbour.test"
     posting: bool = False
 
     def send(self, connection: Connection, session: None, count: int, posted: str) -> tuple[int, str, bool]:
-        connection.request("GET", ("/listings/", "/", "/static/style.css")[count % 3])
-        response = connection.getresponse()
+        path = ("/listings/", "/", "/static/style.css")[count % 3]
+        is_reused = connection.sock is not None
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            if not is_reused:
+                raise
+            connection.close()
+            connection.request("GET", path)
+            response = connection.getresponse()
         response.read()
         return response.status, response.headers.get("X-Release") or "", response.status == 200
 
