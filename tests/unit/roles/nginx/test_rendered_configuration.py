@@ -87,7 +87,7 @@ LIMITS: dict[str, dict[str, Any]] = {
                 "headers": dict.fromkeys(("Realm", "Cache", "Path", "Visitor", "B-C", "C", "Method"), "a"),
             },
         }
-        for name in ("tls", "a", "a-b", "request", "http", "upstream", "ssl", "limit-req", "visitor", "main")
+        for name in ("a", "a-b", "request", "http", "upstream", "ssl", "limit-req", "visitor", "main")
     },
 }
 
