@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import expected_words
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA, subjects
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import refusal
 
 from tools import message_reference
 from tools.editor_schema import variables_schema
@@ -33,26 +35,60 @@ def cell(text: Any) -> str:
     return " ".join(str(text).split()).replace("|", r"\|")
 
 
+def literal(text: str) -> str:
+    """Return a text for a table or a list, with its characters of Markdown and HTML escaped."""
+    return cell(text).replace("<", "&lt;").replace("*", r"\*").replace("`", r"\`")
+
+
 def code(value: Any) -> str:
     if isinstance(value, str) and value:
         return f"`{cell(value)}`"
     return f"`{cell(json.dumps(value, ensure_ascii=False))}`"
 
 
-def schema_rows(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Yield a row for each key of a schema: its path, type, default and description."""
+def schema_nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Yield the path and the schema of each key and of list items, and whether the key is required."""
     for name, child in node.get("properties", {}).items():
         where = f"{path}.{name}" if path else name
+        yield where, child, name in node.get("required", [])
+        yield from schema_nodes(child, where)
+        if child["type"] == "array":
+            yield f"{where}[]", child["items"], False
+            yield from schema_nodes(child["items"], f"{where}[]")
+
+
+def schema_rows(node: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each key of a schema: its path, type, default and description."""
+    for where, child, is_required in schema_nodes(node):
+        if where.endswith("[]"):
+            continue
         kinds = child["type"] if isinstance(child["type"], list) else [child["type"]]
         kind = " or ".join(str(TYPES.get(kind, kind)) for kind in kinds)
         if "enum" in child:
             kind = " or ".join(code(value) for value in child["enum"])
-        required = "**required**" if name in node.get("required", []) else ""
-        default = required or (code(child["default"]) if child.get("default") not in (None, {}) else "")
-        yield where, kind, default, child["description"]
-        yield from schema_rows(child, where)
-        if child["type"] == "array":
-            yield from schema_rows(child["items"], f"{where}[]")
+        default = code(child["default"]) if child.get("default") not in (None, {}) else ""
+        yield where, kind, "**required**" if is_required else default, child["description"]
+
+
+def expected_rows(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the path of each key of a schema, and the words that its error has after `expected`."""
+    nodes = list(schema_nodes(node))
+    for where, child, _ in nodes:
+        if not where.endswith("[]") or {"expected", "enum"} & child.keys():
+            yield where, expected_words(child)
+    for where, child in [("", node), *((where, child) for where, child, _ in nodes)]:
+        for name, rule in child.get("refused", {}).items():
+            yield f"{where}.{name}".lstrip("."), refusal(rule)["expected"]
+
+
+def message_lists() -> str:
+    """Return the values that errors of `sites` expect, and the messages of the code by subject."""
+    rows = expected_rows(SCHEMA["additionalProperties"])
+    lines = [f"| `{key}` | {literal(words)} |" for key, words in rows]
+    parts = ["## Values of sites\n", "| key of a site | expected |", "| --- | --- |", *lines]
+    for title, patterns in message_reference.SECTIONS.items():
+        parts += [f"\n## {title}\n", *(f"- {literal(text)}" for text in message_reference.messages(patterns))]
+    return "\n".join(parts) + "\n"
 
 
 def spec_rows(options: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str, str]]:
@@ -127,7 +163,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield sites, written(sites, KEYS_MARK) + key_tables()
     yield ROOT / "docs/sites.schema.json", json.dumps(variables_schema(), indent=2, ensure_ascii=False) + "\n"
     reference = ROOT / "docs/messages.md"
-    yield reference, message_reference.page(written(reference, MESSAGES_MARK))
+    yield reference, written(reference, MESSAGES_MARK) + message_lists()
     commands = ROOT / "docs/commands.md"
     yield commands, written(commands, COMMANDS_MARK) + command_tables()
     for readme in sorted([*ROOT.glob("roles/*/README.md"), *ROOT.glob("tests/lab/roles/*/README.md")]):

@@ -1,4 +1,4 @@
-"""The reference of error messages: docs/messages.md, from the schema of `sites` and from the code."""
+"""Error messages in the code, for docs/messages.md (tools/docs.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.messages import expected_words
-from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 
 from tools.library import ROOT
 
@@ -106,35 +102,3 @@ def messages(patterns: tuple[str, ...]) -> list[str]:
         for text in texts(node)
     }
     return sorted((text for text in found if len(re.findall(r"[a-z]+", text)) >= MINIMUM), key=str.lower)
-
-
-def schema_rows(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path of each key, and the words that its error has after `expected`."""
-    for name, child in node.get("properties", {}).items():
-        where = f"{path}.{name}" if path else name
-        yield where, expected_words(child)
-        yield from schema_rows(child, where)
-        if child["type"] == "array":
-            items = child["items"]
-            if "expected" in items or "enum" in items:
-                yield f"{where}[]", expected_words(items)
-            yield from schema_rows(items, f"{where}[]")
-    for name, rule in node.get("refused", {}).items():
-        yield f"{path}.{name}" if path else name, rule if isinstance(rule, str) else rule["renamed"]
-
-
-def escape(text: str) -> str:
-    """Return a text for a cell of a table."""
-    return text.replace("|", r"\|").replace("<", "&lt;").replace("*", r"\*").replace("`", r"\`")
-
-
-def page(introduction: str) -> str:
-    """Return the page after its introduction."""
-    rows = "".join(
-        f"| `{key}` | {escape(words)} |\n" for key, words in schema_rows(SCHEMA["additionalProperties"])
-    )
-    parts = [introduction, f"## Values of sites\n\n| key of a site | expected |\n| --- | --- |\n{rows}"]
-    for title, patterns in SECTIONS.items():
-        lines = "".join(f"- {escape(text)}\n" for text in messages(patterns))
-        parts.append(f"## {title}\n\n{lines}")
-    return "\n".join(parts)

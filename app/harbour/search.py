@@ -113,7 +113,7 @@ class Search:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the search has a condition."""
+        """Return whether the search has a condition."""
         return bool({"q", "kind", "min_price", "max_price", "bedrooms"} & self.args().keys())
 
     def select(self) -> Select[tuple[Listing]]:

@@ -24,7 +24,7 @@ def path_hint(text: str, working_directory: str) -> list[tuple[int, str]]:
     for match in DENIED.finditer(text):
         path = match[2] or match[3]
         frames = text[max(0, match.start() - FRAMES) : match.start()]
-        # A file that does not exist is a failed write only where a log file is opened.
+        # ENOENT is a failed write only if the traceback opens a log file, which logging would create.
         if match[1].startswith("No such") and "logging/" not in frames:
             continue
         found.append((match.start(), remedy(path, working_directory, is_folder(path, frames))))

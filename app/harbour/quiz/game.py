@@ -188,12 +188,12 @@ class Game:
 
     @property
     def won(self) -> bool:
-        """Whether the film was guessed."""
+        """Return whether the film was guessed."""
         return any(guess.id == self.film.id for guess in self.guesses)
 
     @property
     def over(self) -> bool:
-        """Whether the game is over, so that the answer may be shown."""
+        """Return whether the game is over and the answer can be shown."""
         return self.won or len(self.guesses) >= TRIES
 
     @property

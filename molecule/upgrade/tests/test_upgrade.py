@@ -17,8 +17,7 @@ NECESSARY = {
     "firewall : Apply the firewall rules",
     "python_app : Install uv in its own virtual environment",
     "python_app : Create the service user and the build user of each site",
-    "python_app : configure | Write the files that each site's units read",
-    "python_app : configure | Write the program that builds releases",
+    "python_app : configure | Write each site's units and their files, and the build program",
     "python_app : configure | Write the service units of each site's processes and timers",
     "python_app : configure | Write each site's timers",  # Only a comment differs.
     "certbot : program | Install the program that renews and monitors certificates",
