@@ -11,6 +11,9 @@ from typing import Any
 
 from ansible.template import accept_args_markers, accept_lazy_markers
 from ansible_collections.decanter.stack.plugins.plugin_utils.plain_data import plain, plain_scalar
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.characters import (
+    character_errors,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.cross_site import (
     database_name_errors,
     server_name_errors,
@@ -67,7 +70,8 @@ def site_errors(sites: Any, source_root: Any, database_host: str = "") -> list[s
         lines.add(f"source_root: found {found_words(root, True)}, expected a folder on the controller")
         root = "."
     if isinstance(data, dict):
-        lines.update(server_name_errors(data), database_name_errors(data), placeholder_errors(data))
+        lines.update(character_errors(data), placeholder_errors(data))
+        lines.update(server_name_errors(data), database_name_errors(data))
         for site_id, site in data.items():
             lines.update(rule_errors(site_id, site, Path(root), database_host))
     return sorted(lines)

@@ -45,7 +45,7 @@ SINGLE = {
         ),
     ),
 }
-# Lists, which ~ at the start inverts, and the values that stand alone.
+# Lists, and the values that stand alone. ~ at the start inverts a list.
 LISTS = {
     "RestrictAddressFamilies": (
         *("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_ALG", "AF_BLUETOOTH", "AF_CAN"),
@@ -55,6 +55,7 @@ LISTS = {
     "SystemCallArchitectures": ("native", "x86", "x86-64", "x32", "arm", "arm64"),
 }
 ALONE = {"RestrictNamespaces": BOOLEANS, "RestrictAddressFamilies": ("none",)}
+NOT_INVERTIBLE = {"SystemCallArchitectures"}
 PATH = re.compile(r"-?\+?(/[^\s%\"'\\]+)")
 
 
@@ -76,7 +77,7 @@ def sandbox_errors(site_id: Any, site: Any) -> Iterator[str]:
 
 def expected_value(name: Any, text: str, site_id: Any) -> str:
     """Return what is expected instead of an invalid value of a directive, or an empty string."""
-    words = set(text.removeprefix("~").split())
+    words = set((text if name in NOT_INVERTIBLE else text.removeprefix("~")).split())
     valid, expected = True, ""
     if name == "ReadWritePaths":
         valid = all(is_writable(path, site_id) for path in text.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +18,15 @@ def part(site: Any, *keys: str, kind: type = dict) -> Any:
     for key in keys:
         site = site.get(key) if isinstance(site, dict) else None
     return site if isinstance(site, kind) else kind()
+
+
+def texts(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield the path and the text of each string below a value."""
+    if isinstance(value, str):
+        yield steps, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from texts(item, (*steps, key))
 
 
 def overlap(one: str, other: str) -> bool:

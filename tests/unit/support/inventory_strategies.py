@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import keyword
@@ -10,6 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.filter.sites_check import site_errors
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.calendars import (
+    SHORTHANDS,
+    is_calendar,
+    occurs,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.sandbox import (
+    ALONE,
+    BOOLEAN,
+    BOOLEANS,
+    LISTS,
+    NOT_INVERTIBLE,
+    SINGLE,
+    system_calls,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.source import RESERVED_IN_BUILDS
 from consistent_sites import consistent
@@ -24,26 +39,19 @@ TOPOLOGIES = (
     *("minimal", "full", "address", "elsewhere", "behind", "behind-passes", "behind-alb"),
     *("balancer", "balancer-passes", "acme", "route53"),
 )
-# Values that systemd accepts. site_errors accepts others as well.
-SANDBOX: dict[str, list[str | bool]] = {
-    **{
-        name: [False, True, "no", "yes"]
-        for name in (
-            *("LockPersonality", "MemoryDenyWriteExecute", "PrivateDevices", "ProtectClock"),
-            *("ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
-            *("ProtectKernelTunables", "RestrictRealtime"),
-        )
-    },
-    "DevicePolicy": ["auto", "closed", "strict"],
-    "ProcSubset": ["all", "pid"],
-    "ProtectProc": ["default", "invisible", "ptraceable", "noaccess"],
-    "ReadWritePaths": ["/var/lib/maps", "-/opt/data +/mnt/x"],
-    "RestrictAddressFamilies": ["AF_NETLINK", "AF_UNIX AF_INET"],
-    "RestrictNamespaces": [False, True, "user pid"],
-    "SystemCallArchitectures": ["native", "x86-64"],
-    "SystemCallErrorNumber": ["EPERM", "ENOSYS"],
-    "SystemCallFilter": ["@resources", "mbind @setuid", "~@mount"],
+# The words of each sandbox directive, of which some read a list.
+WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(BOOLEAN, BOOLEANS),
+    **SINGLE,
+    **LISTS,
+    "ReadWritePaths": ("/var/lib/maps", "-/opt/data", "+/mnt/x"),
+    "SystemCallFilter": tuple(sorted(set.union(*system_calls()))),
 }
+HASHES = (
+    "$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g.",
+    "$apr1$salt$MjHvNm8pSB1wB2QzkHRcQ.",
+)
+TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 LITERALS = st.text(CHARACTERS, max_size=20) | st.integers() | st.booleans() | st.none()
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,30}", fullmatch=True)
 PYTHON_NAMES = NAMES.filter(lambda name: not keyword.iskeyword(name))
@@ -58,11 +66,45 @@ def wsgi(modules: list[str], name: str, arguments: list[Any] | None) -> str:
     return f"{'.'.join(modules)}:{name}{call}"
 
 
-def sandbox(directives: dict[str, tuple[int, str]]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"value": SANDBOX[name][number % len(SANDBOX[name])], "because": because}
-        for name, (number, because) in directives.items()
-    }
+@st.composite
+def sandbox_values(draw: st.DrawFn, name: str) -> str | bool:
+    """Return a value of a sandbox directive: one word, or several where systemd reads a list."""
+    words = draw(st.lists(st.sampled_from(WORDS[name]), min_size=1, max_size=4, unique=True))
+    if name in BOOLEAN:
+        return draw(st.sampled_from([True, False, words[0]]))
+    if name in SINGLE:
+        return words[0]
+    never_inverted = name == "ReadWritePaths" or name in NOT_INVERTIBLE
+    inverted = "" if never_inverted else draw(st.sampled_from(["", "~"]))
+    return draw(st.sampled_from([inverted + " ".join(words), *ALONE.get(name, ())]))
+
+
+@st.composite
+def sandboxes(draw: st.DrawFn, because: Strategy) -> dict[str, dict[str, Any]]:
+    names = draw(st.lists(st.sampled_from(sorted(WORDS)), max_size=4, unique=True))
+    return {name: {"value": draw(sandbox_values(name)), "because": draw(because)} for name in names}
+
+
+def spans(least: int, most: int) -> Strategy:
+    """Return a strategy for a component of a calendar: numbers, ranges, repetitions and lists."""
+    numbers = st.integers(least, most).map("{:02}".format)
+    steps = st.integers(1, most - least).map("/{}".format)
+    ranges = st.builds("{}..{}".format, numbers, numbers)
+    item = st.builds("{}{}".format, numbers | ranges, st.just("") | steps)
+    return st.just("*") | item | st.lists(item, min_size=2, max_size=9).map(",".join)
+
+
+def calendars() -> Strategy:
+    """Return a strategy for calendars that is_calendar accepts and that occur."""
+    days = st.builds("{}..{} ".format, *[st.sampled_from(["Mon", "tuesday", "FRI", "Sunday"])] * 2)
+    dates = st.builds(
+        "{}-{}{}{} ".format, spans(1970, 2199), spans(1, 12), st.sampled_from("-~"), spans(1, 31)
+    )
+    times = st.builds("{}:{}{}".format, spans(0, 23), spans(0, 59), st.just("") | st.just(":00/2.5"))
+    zones = st.sampled_from(["", " UTC", " Europe/Berlin", " America/Argentina/Buenos_Aires"])
+    texts = st.builds("{}{}{}{}".format, st.just("") | days, st.just("") | dates, times, zones)
+    accepted = texts.filter(lambda text: is_calendar(text) and occurs(text, TODAY))
+    return accepted | st.sampled_from(sorted(SHORTHANDS))
 
 
 @functools.cache
@@ -98,33 +140,19 @@ def special(root: Path) -> dict[str, Strategy]:
         ),
         "files.*": st.one_of(*(st.fixed_dictionaries(file) for file in files)),
         "static.[].path": st.just("src/harbour/static"),
-        # A secret is a file of this name, of at most 255 bytes. site_errors accepts longer names.
-        "secrets.name": values(KEYS["secrets"]["propertyNames"], {}).map(lambda name: name[:255]),
         "secrets.*": secrets.filter(lambda text: not text.startswith(("ssm:", "kms:")))
         | st.sampled_from(["ssm:/staging/KEY", "kms:" + "AQIC" * 12]),
-        # systemd ignores a variable with another control character. site_errors accepts it.
-        "env.*": values(KEYS["env"]["additionalProperties"], {}).filter(
-            lambda text: not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
-        ),
         "database.scheme": st.sampled_from(["mysql+pymysql", "mysql+mysqldb"]),
-        # With auth `password`, a variable becomes a secret.
-        "database.variables.name": values(
-            KEYS["database"]["properties"]["variables"]["propertyNames"], {}
-        ).map(lambda name: name[:255]),
         "database.variables.*": st.sampled_from(["url", "host", "name", "user"]),
-        # site_errors accepts calendars that systemd rejects.
-        "timers.*.calendar": st.sampled_from(
-            ["hourly", "Mon..Fri 06:30", "*-*-* 00/2:00:00", "*:*:0/5", "Mon *-*-1..7 06:30:00 Europe/Berlin"]
-        ),
+        "timers.*.calendar": calendars(),
         "tls.certificate": st.just(certificate),
         "tls.key": st.just(key),
         # A password that begins with $ or { is a hash.
-        "nginx.basic_auth.*": st.from_regex(r"[ -#%-z|}~][ -~]{7,127}", fullmatch=True),
+        "nginx.basic_auth.*": st.from_regex(r"[ -#%-z|}~][ -~]{7,127}", fullmatch=True)
+        | st.sampled_from(HASHES),
         "outbound.*.to.[]": NETWORKS,
         "build_outbound.*.to.[]": NETWORKS,
-        "sandbox": st.dictionaries(
-            st.sampled_from(sorted(SANDBOX)), st.tuples(st.integers(0, 11), because), max_size=4
-        ).map(sandbox),
+        "sandbox": sandboxes(because),
     }
 
 

@@ -137,5 +137,6 @@ def test_subclasses_of_plain_types_are_read_as_plain_types(root: str) -> None:
     sites = changed(changed(minimal(), "env.A", Number(5)), "env.B", Text("x\ny"))
     assert sites_check.site_errors(sites, root) == [
         f"sites.harbour.env.A: found 5, expected {QUOTES}",
-        'sites.harbour.env.B: found "x\\ny", expected a string on one line',
+        'sites.harbour.env.B: found "x\\ny", '
+        "expected a string on one line, without control characters except tabs",
     ]

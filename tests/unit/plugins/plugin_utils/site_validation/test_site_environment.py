@@ -21,14 +21,14 @@ VALID = [
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
-ENV_NAME = "upper-case letters, digits and underscores, a letter first"
+ENV_NAME = "1 to 255 upper-case letters, digits and underscores, a letter first"
 NOT_EMPTY = "a string that is not empty (put numbers in quotes)"
 INVALID = [
     *rows("env", "a dictionary of environment variables", (["A"], "a list")),
     *rows("env.A", QUOTES, 5),
     *rows("env.A", f"{QUOTES}; {BOOLEAN}", True),
     *rows("env.A", f"{QUOTES}; YAML reads 3.10 and 3.1 without quotes as the same number", 3.1),
-    *rows("env.A", "a string on one line", "a\nb"),
+    *rows("env.A", "a string on one line, without control characters except tabs", "a\nb", "a\x1bb"),
     *rows("env.a", ENV_NAME, ("x", 'the name "a"')),
     *rows("env[5]", ENV_NAME, ({5: "x"}, "the name 5"), at="env"),
     *rows('env["A B\\u2028"]', ENV_NAME, ({"A B\u2028": "x"}, 'the name "A B\\u2028"'), at="env"),
@@ -43,7 +43,7 @@ INVALID = [
     *rows("secrets.A", f"{NOT_EMPTY}; {BOOLEAN}", (True, "a boolean")),
     *rows(
         "secrets._a",
-        "letters, digits and underscores, a letter first",
+        "1 to 255 letters, digits and underscores, a letter first",
         ({"_a": SECRET}, 'the name "_a"'),
         at="secrets",
     ),

@@ -1,4 +1,4 @@
-"""Texts of a site: no file, environment or credential contains a NUL byte."""
+"""Characters that no text of a site may contain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import SCHEMA
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import validator
+from sites_tables import errors_of
 
 # Paths of the controller, which no file can have; site_errors requires that the file exists.
 PATHS = {"source.path", "files.*.path", "files.*.template"}
@@ -37,3 +38,17 @@ def test_text_with_a_nul_byte_is_rejected(path: str) -> None:
     rules = validator().evolve(schema=TEXTS[path])
     rejected = [value for value in ("correct-horse\0", "\0", "a\0b.test") if rules.is_valid(value)]
     assert rejected == [], f"{path}: expected that values with a NUL byte are rejected"
+
+
+@pytest.mark.parametrize("character", ["\ufdd0", "\ufffe", "\U0010ffff"])
+@pytest.mark.parametrize("path", ["env.TITLE", "migrate", "build.0", "secrets.KEY"])
+def test_text_with_a_noncharacter_is_rejected(path: str, character: str, root: str) -> None:
+    value = [f"a{character}"] if path == "build.0" else f"a{character}"
+    shown = path.replace(".0", "[0]")
+    found = f"the character U+{ord(character):04X}"
+    expected = [f"sites.harbour.{shown}: found {found}, expected a text without Unicode noncharacters"]
+    assert errors_of(path.removesuffix(".0"), value, root) == expected
+
+
+def test_text_with_rare_characters_is_accepted(root: str) -> None:
+    assert errors_of("env.TITLE", "\ufffd\U0010fffd\ue000\u200d", root) == []
