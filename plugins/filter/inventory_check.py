@@ -27,6 +27,9 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validatio
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.python_builds import (
     python_build_errors,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.role_values import (
+    role_value_errors,
+)
 from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validation.topology import (
     address_errors,
     cloud_errors,
@@ -54,6 +57,7 @@ def inventory_errors(
         *cloud_errors(hostvars, hosts, sources),
         *address_errors(hostvars, hosts),
         *variable_errors(hostvars, hosts),
+        *role_value_errors(hostvars, hosts),
         *mail_errors(hostvars, hosts),
         *python_build_errors(hostvars, web),
         *group_errors(hostvars, groups, sites),

@@ -73,7 +73,7 @@ def occurs(text: str, today: datetime.date) -> bool:
 def _parts(text: str) -> dict[str, str | None] | None:
     """Return the parts of a calendar by name, or None if it is invalid. A shorthand has no parts."""
     head, _, zone = text.rpartition(" ")
-    text = head if zone.upper() == "UTC" or _is_zone(zone) else text
+    text = head if zone.upper() == "UTC" or is_time_zone(zone) else text
     if text.lower() in SHORTHANDS:
         return {}
     match = CALENDAR.fullmatch(text)
@@ -90,7 +90,8 @@ def _parts(text: str) -> dict[str, str | None] | None:
     return parts if _weekdays(parts["weekdays"] or "") else None
 
 
-def _is_zone(name: str) -> bool:
+def is_time_zone(name: str) -> bool:
+    """Return whether all supported hosts have a time zone of this area."""
     if name.partition("/")[0] not in AREAS:
         return False
     try:

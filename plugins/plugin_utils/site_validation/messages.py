@@ -19,6 +19,7 @@ TIGHT_KEY = re.compile(r"([a-z_]+):\S.*")
 TYPES = {
     "string": "a string",
     "integer": "an integer",
+    "number": "a number",
     "boolean": "true or false",
     "array": "a list",
     "object": "a dictionary",
@@ -50,8 +51,8 @@ def schema_at(steps: Steps) -> tuple[Mapping[str, Any], bool]:
     return node, secret or node["type"] == "object"
 
 
-def dotted_path(steps: Steps) -> str:
-    return "sites" + "".join(
+def dotted_path(steps: Steps, root: str = "sites") -> str:
+    return root + "".join(
         f".{step}" if isinstance(step, str) and KEY.fullmatch(step) else f"[{shown(step)}]" for step in steps
     )
 
@@ -89,7 +90,7 @@ def expected_words(schema: Mapping[str, Any]) -> str:
     if "expected" in schema:
         return schema["expected"]
     if "enum" in schema:
-        return f"one of: {', '.join(schema['enum'])}"
+        return f"one of: {', '.join(map(str, schema['enum']))}"
     if "minimum" in schema:
         return f"an integer from {schema['minimum']} to {schema['maximum']}"
     return TYPES[schema["type"]]

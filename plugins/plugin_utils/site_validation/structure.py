@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_network
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.calendars import (
     is_calendar,
+    is_time_zone,
     occurs,
 )
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.cron import from_cron
@@ -92,6 +93,7 @@ def validator() -> Draft202012Validator:
     formats = FormatChecker(formats=())
     formats.checks("server-name", raises=ValueError)(is_server_name)
     formats.checks("network")(is_network)
+    formats.checks("time-zone")(lambda name: not isinstance(name, str) or name == "UTC" or is_time_zone(name))
     formats.checks("wsgi", raises=ValueError)(is_wsgi)
     formats.checks("calendar", raises=ValueError)(is_timer_calendar)
     # JSON Schema accepts 30.0 as an integer, but templates would write it as 30.0.

@@ -25,7 +25,7 @@ def yaml_hint(value: Any, schema: Mapping[str, Any]) -> str:
     match value:
         case bool():
             return f"; {BOOLEAN}" if "boolean" not in kinds else ""
-        case int() if schema.get("format") == "calendar":
+        case int() if schema.get("format") in ("calendar", "clock"):
             hour, minute = divmod(value if value < 24 * 60 else value // 60, 60)
             return f"; YAML reads {hour}:{minute:02} without quotes as the number {value}"
         case float():

@@ -18,7 +18,6 @@ GROUPS = {"all": ["web1", "db1"], "web": ["web1"]}
         ({"base_admins": [{"name": "ada"}, {"name": "shop"}]}, "base_admins[1].name"),
         ({"base_admins": [{"name": "shop", "state": "absent"}]}, "base_admins[0].name"),
         ({"ansible_user": "shopper", "base_admins": [{"name": "ada"}]}, ""),
-        ({"base_admins": "shop"}, ""),
     ],
 )
 def test_site_with_the_name_of_an_account_is_rejected(variables: dict[str, Any], owner: str) -> None:

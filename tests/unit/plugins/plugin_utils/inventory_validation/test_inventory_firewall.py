@@ -24,11 +24,8 @@ class Unresolved(dict):
         {"firewall_rules": [], "firewall_extra_rules": WEB_RULES},
         {"firewall_extra_rules": [{"port": 8000}]},
         {"firewall_rules": [], "firewall_enabled": False},
-        {"firewall_rules": [], "firewall_enabled": "false"},
         {"firewall_rules": [{"port": 80, "from": []}, {"port": 443, "from": ["10.0.0.0/8"]}]},
-        {"firewall_rules": [Unresolved()]},
-        {"firewall_rules": "8000"},
-        {"firewall_rules": [8000]},
+        {"firewall_rules": [Unresolved(port=1)]},
     ],
 )
 def test_firewall_rules_with_the_ports_of_sites_are_accepted(variables):

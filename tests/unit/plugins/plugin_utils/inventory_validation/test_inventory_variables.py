@@ -72,10 +72,8 @@ def test_old_name_of_web_hosts_independent_is_the_only_error():
 
 ACCEPTED = [
     *(
-        "nginx_worker_connections",
         "mysql_admin_password",
-        "lab_https_port",
-        "release_kept",
+        "mysql_ca_path",
     ),  # declared by roles
     *(
         "mysqlx_foo",
