@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.decanter.stack.plugins.module_utils import companions, live
+from ansible_collections.decanter.stack.plugins.module_utils import companions, live, settings
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, Wanted, read_json, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.start_log import READ_LINES, report
 from ansible_collections.decanter.stack.plugins.module_utils.units import log
@@ -21,6 +21,7 @@ def switch(site: Site, identifier: str, wanted: Wanted) -> None:
     fault = live.start(site, new, identifier, wanted)
     if fault:
         live.stop(site, new)
+        settings.restore(site)
         stays = f"Still live is {before}" if before else "Nothing is live"
         raise Refused(
             f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, start_time)}"
@@ -36,6 +37,7 @@ def switch(site: Site, identifier: str, wanted: Wanted) -> None:
     if not before:
         raise Refused(f"{fault}. Nothing was live before, so it stays.\n{output}")
     live.flip(site, old)
+    settings.restore(site)
     companions.move_companions(site, before, wanted)
     live.drain(site, new)
     raise Refused(f"{fault}. {before} was put back.\n{output}")

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ansible_collections.decanter.stack.plugins.module_utils import companions
+from ansible_collections.decanter.stack.plugins.module_utils import companions, settings
 from ansible_collections.decanter.stack.plugins.module_utils.companions import unit_reason
 from ansible_collections.decanter.stack.plugins.module_utils.health import check
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
@@ -39,6 +39,8 @@ def unfinished(site: Site, identifier: str, wanted: Wanted) -> str:
         return "the run that activated it was interrupted before all hosts had it"
     colour = site.live_colour()
     path, line = boot_file(site, colour)
+    if not settings.are_kept(site):
+        return "its settings are not archived"
     other = show(site.unit(idle(colour)))
     if not path.exists() or path.read_text() != line or show(site.unit(colour))["UnitFileState"] != "enabled":
         return "it would not be live after a reboot"

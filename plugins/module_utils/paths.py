@@ -34,5 +34,7 @@ class SitePaths:
         self.build_cache = f"/var/cache/decanter/{name}"
         # While the file `closed` exists here, nginx responds with the maintenance page.
         self.maintenance = f"/var/lib/decanter/maintenance/{name}"
+        # The settings that the live release runs with: module_utils/settings.py.
+        self.settings_archive = f"/var/lib/decanter/settings/{name}.tar"
         # One line for each release that was activated, or failed.
         self.release_log = f"/var/log/decanter/{name}.log"

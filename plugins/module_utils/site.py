@@ -67,6 +67,8 @@ class Site:
         self.once = self.root / "once.json"
         self.provisional = self.root / "provisional.json"
         self.closed = Path(paths.maintenance) / "closed"
+        self.configuration = Path(paths.configuration)
+        self.settings = Path(paths.settings_archive)
         self.log = Path(paths.release_log)
 
     def prepare(self) -> None:

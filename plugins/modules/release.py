@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import settings
 from ansible_collections.decanter.stack.plugins.module_utils.build import Build, finish
 from ansible_collections.decanter.stack.plugins.module_utils.build_inputs import Wanted
 from ansible_collections.decanter.stack.plugins.module_utils.compression import compress
@@ -244,6 +245,7 @@ def main() -> None:
             with site.exclusive():
                 identifier = build(site, params, wanted, inputs, files)
         except (BuildError, FilesError) as error:
+            settings.restore(site)
             text = f"{site.name}: no release was built. {error}"
             module.fail_json(**failure(f"{text}\nStill live is {site.live_release() or 'nothing'}."))
     module.exit_json(**result | {"changed": True, "id": identifier})

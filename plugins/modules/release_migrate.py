@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import settings
 from ansible_collections.decanter.stack.plugins.module_utils.databases import dump, schema
 from ansible_collections.decanter.stack.plugins.module_utils.databases.engine import differences
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
@@ -74,6 +75,7 @@ def main() -> None:
             try:
                 run(site, identifier, wanted["migrate"])
             except Failed as error:
+                settings.restore(site)
                 site.fail(identifier, "its migration failed")
                 kept = f" The dump from before the migration is {path}." if database else ""
                 output = report(str(error), str(site.release(identifier)))

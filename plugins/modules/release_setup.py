@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.decanter.stack.plugins.module_utils import settings
 from ansible_collections.decanter.stack.plugins.module_utils.failure import failure
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, read_json, write_json
 from ansible_collections.decanter.stack.plugins.module_utils.start_log import report
@@ -47,6 +48,7 @@ def main() -> None:
             try:
                 outputs.append(run(site, identifier, command))
             except Failed as error:
+                settings.restore(site)
                 site.fail(identifier, f"`{command}` failed")
                 output = report(str(error), str(site.release(identifier)))
                 text = f"{site.name}: `{command}` failed in release {identifier}.\n{output}"

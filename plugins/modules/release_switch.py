@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.decanter.stack.plugins.module_utils import companions, live, pruning, static_files
+from ansible_collections.decanter.stack.plugins.module_utils import (
+    companions,
+    live,
+    pruning,
+    settings,
+    static_files,
+)
 from ansible_collections.decanter.stack.plugins.module_utils.activation import (
     Refused,
     keep_instance,
@@ -33,6 +39,7 @@ description:
   - A release that does not become healthy is stopped and marked as failed; the live one stays. If it becomes
     unhealthy while it is watched, the previous instance, which still runs, is activated again.
   - An instance of the right release is replaced in the same way if its files have changed since its start.
+  - Archives the settings of the site after the activation, and restores the archive if a release fails.
   - Records the previous release, which M(release_withdraw) activates if the new one fails on another host.
 options:
   site: {description: The site., type: dict, required: true}
@@ -78,6 +85,7 @@ def main() -> None:
     with site.exclusive():
         before = site.live_release()
         if fault := companions.unreadable(site, identifier, wanted):
+            settings.restore(site)
             module.fail_json(msg=f"{site.name}: {fault}. Still live is {before or 'nothing'}.", live=before)
         if module.params["elsewhere"]:
             note(site, identifier, wanted)
@@ -100,6 +108,7 @@ def main() -> None:
         else:
             companions.move_companions(site, identifier, wanted)
         keep_instance(site)
+        settings.keep(site)
         if before != identifier or site.record(identifier).get("state") != "good":
             # A rollback keeps the time of the first activation, so that the next rollback goes further back.
             moment = site.record(identifier).get("went_live", "") if module.params["pin"] else ""

@@ -31,7 +31,9 @@ def files(name: str) -> list[Path]:
     units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
     notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
     paths = SitePaths(name)
-    return [*units, *notes, Path(paths.sockets), Path(paths.configuration)]
+    # The archive first, because the next boot would restore the units.
+    folders = [Path(paths.sockets), Path(paths.configuration)]
+    return [Path(paths.settings_archive), *units, *notes, *folders]
 
 
 def main() -> None:

@@ -23,6 +23,8 @@ def with_site(variable: str, site: str, keys: dict) -> dict[str, str]:
     return {variable: f"{{{{ {others} + [{changed}] }}}}"}
 
 
+# gunicorn does not start with it.
+INVALID_SETTING = with_site("python_app_sites", "mirror", {"gunicorn": {"settings": {"umask": "plenty"}}})
 # The tag, the variables, and words of the message.
 REJECTED = {
     "nginx": (
@@ -48,6 +50,7 @@ REJECTED = {
         ),
         "systemd rejects the new unit files. No file was changed.",
     ),
+    "site": ("python_app,release", INVALID_SETTING, "it did not go live, it ended. Still live is"),
 }
 
 
@@ -130,3 +133,14 @@ def test_run_killed_before_the_reload_is_not_served_after_a_reboot(host, visitor
     status = visitor.get(PAGES[1]).status_code
     assert status == 200, f"expected {PAGES[1]} with 200 after the reboot, got {status}"
     assert not copies(host), f"expected no copies of folders, got {copies(host)}"
+
+
+def test_settings_that_no_release_runs_with_are_not_served_after_a_reboot(host, visitor, converge, reboot):
+    """The run ended between the files of a site and the activation of its release."""
+    before = configuration(host)
+    run = converge("python_app", **INVALID_SETTING)
+    assert run.returncode == 0 and configuration(host) != before, f"expected new files, got {run.stdout}"
+    reboot(PAGES[0])
+    assert configuration(host) == before, "expected the files of before"
+    status = visitor.get(PAGES[1]).status_code
+    assert status == 200, f"expected {PAGES[1]} with 200 after the reboot, got {status}"

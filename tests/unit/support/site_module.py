@@ -18,6 +18,7 @@ def temporary_site(folder: Path, name: str = "plain") -> Any:
         setattr(site, attribute, folder / attribute)
     for attribute in ("lock", "pin", "once", "provisional"):
         setattr(site, attribute, folder / f"{attribute}.json")
+    site.configuration, site.settings = folder / "etc", folder / "settings.tar"
     site.live_socket, site.log = folder / "live.sock", folder / f"log/{name}.log"
     return site
 

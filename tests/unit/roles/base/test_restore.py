@@ -9,8 +9,8 @@ import pytest
 from repository import ROLES
 
 
-def restore(*folders: Path) -> None:
-    subprocess.run(["sh", ROLES["base"] / "files/restore", *folders], check=True)
+def restore(*folders: Path, settings: Path = Path("/nonexistent")) -> None:
+    subprocess.run(["sh", ROLES["base"] / "files/restore", settings, *folders], check=True)
 
 
 def configuration(folder: Path, name: str, content: str) -> None:
