@@ -11,6 +11,7 @@
 /srv/SITE/once.json        commands of `setup` that have run
 /srv/SITE/pin.json         the pinned release of a rollback, which a converge keeps
 /srv/SITE/provisional.json the release to return to while a run activates another on all hosts of the site
+/var/lib/decanter/settings/SITE.tar the settings that the live release runs with
 /var/log/decanter/SITE.log one line for each release that was activated, or failed
 /run/decanter/SITE/        blue.sock, green.sock and live.sock, a symlink to one of them
 """
