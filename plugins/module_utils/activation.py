@@ -23,9 +23,8 @@ def switch(site: Site, identifier: str, wanted: Wanted) -> None:
         live.stop(site, new)
         settings.restore(site)
         stays = f"Still live is {before}" if before else "Nothing is live"
-        raise Refused(
-            f"it did not go live, {fault}. {stays}.\n{log_report(site, site.unit(new), new, start_time)}"
-        )
+        output = log_report(site, site.unit(new), new, start_time)
+        raise Refused(f"it did not go live, {fault.rstrip('.')}. {stays}.\n{output}")
     live.flip(site, new)
     companions.move_companions(site, identifier, wanted)
     # Do not watch the first release, because no previous release exists.

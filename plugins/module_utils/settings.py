@@ -20,11 +20,12 @@ TAR = ("tar", "--numeric-owner", "--absolute-names")
 
 
 def paths(site: Site) -> list[str]:
-    """Return the files and symlinks of the settings."""
+    """Return the files, the symlinks and the folders of drop-ins of the settings."""
     found = [path for path in site.configuration.rglob("*") if path.name != "build.conf"]
     for pattern in (f"{site.name}@*", f"{site.name}@*/*", f"{site.name}.*@.*"):
         found += UNITS.glob(pattern)
-    return sorted(str(path) for path in found if path.is_symlink() or path.is_file())
+    # A unit is restarted if the time of a folder has changed (companions.unit_reason).
+    return sorted(str(path) for path in found if path.is_file() or path.is_symlink() or path.suffix == ".d")
 
 
 def archive(site: Site) -> bytes:

@@ -50,7 +50,7 @@ REJECTED = {
         ),
         "systemd rejects the new unit files. No file was changed.",
     ),
-    "site": ("python_app,release", INVALID_SETTING, "it did not go live, it ended. Still live is"),
+    "site": ("python_app,release", INVALID_SETTING, "it did not go live, .* Still live is"),
 }
 
 

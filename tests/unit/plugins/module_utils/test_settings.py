@@ -26,6 +26,7 @@ def site(tmp_path, monkeypatch):
         write(site, name, "good")
     (tmp_path / "units" / DROP_IN).parent.mkdir()
     (tmp_path / "units" / DROP_IN).symlink_to(tmp_path / "etc/unit.conf")
+    os.utime(tmp_path / "units/plain@.service.d", (1, 1))
     write(site, "units/other@.service", "good")
     return site
 
@@ -65,8 +66,9 @@ def test_failed_settings_are_replaced_with_those_of_the_live_release(site):
     assert settings.restore(site)
     assert texts(site) == before, f"expected {before}, got {texts(site)}"
     # Otherwise the next run would restart the live instance.
-    modified = (site.root / ENVIRONMENT).stat().st_mtime
-    assert modified == 1, f"expected the time of the last change to be 1, got {modified}"
+    for path in (ENVIRONMENT, "units/plain@.service.d"):
+        modified = (site.root / path).stat().st_mtime
+        assert modified == 1, f"{path}: expected the time of the last change to be 1, got {modified}"
     assert site.calls == [("daemon-reload",)] and settings.are_kept(site)
     assert (site.root / "units" / DROP_IN).is_symlink()
 
