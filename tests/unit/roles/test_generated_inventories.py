@@ -71,7 +71,9 @@ def check_environments(files: list[File], case: Inventory) -> None:
     for name, site in with_defaults(case.sites).items():
         if site["state"] == "absent":
             continue
-        lines = texts[f"/etc/decanter/{name}/environment"].splitlines()
+        lines = texts[f"/etc/decanter/{name}/environment"].split(
+            "\n"
+        )  # values may have other line separators
         # In double quotes, systemd reads backslashes as a shell does.
         words = (shlex.split(line)[0] for line in lines if line and not line.startswith("#"))
         got = dict(word.split("=", 1) for word in words)
