@@ -78,11 +78,11 @@ def write_configuration(root: Path, groups: Collection[str], ports: dict[str, st
     for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
-    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|usr|var)/)|(?<=unix:)/")
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|usr|var)/)|(?<=unix:)/(?=run/)")
     certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
     for path in (root / "etc/nginx").rglob("*.conf"):
-        # nginx creates its sockets also with -t, and the length of their paths is limited.
-        text = path.read_text().replace("unix:/run/decanter/balancer", "unix:/b")
+        # nginx creates its sockets also with -t.
+        text = path.read_text().replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
         text = paths.sub(f"{root}/", text)
         for private, pem in certificate_path.findall(text):
             Path(pem).parent.mkdir(parents=True, exist_ok=True)
