@@ -39,7 +39,12 @@ def resolve_sites(sites: Sites, host: Mapping[str, Any] | None = None) -> list[d
     `host` has the fields of its class Host.
     """
     there = Host.from_variables(host or {})
-    return [resolve(name, site, there) for name, site in _present(sites)]
+    present = dict(_present(sites))
+    owners = {site["server_names"][0]: (name, site) for name, site in present.items() if "path" not in site}
+    return [
+        resolve(name, site, there, owners.get(site["server_names"][0]) if "path" in site else None)
+        for name, site in present.items()
+    ]
 
 
 def absent_sites(sites: Sites) -> list[str]:

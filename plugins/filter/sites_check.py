@@ -32,6 +32,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.san
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import (
     with_defaults,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.site_paths import path_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.source import source_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.structure import structure_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.tls import tls_errors
@@ -71,7 +72,7 @@ def site_errors(sites: Any, source_root: Any, database_host: str = "") -> list[s
         root = "."
     if isinstance(data, dict):
         lines.update(character_errors(data), placeholder_errors(data))
-        lines.update(server_name_errors(data), database_name_errors(data))
+        lines.update(server_name_errors(data), database_name_errors(data), path_errors(data))
         for site_id, site in data.items():
             lines.update(rule_errors(site_id, site, Path(root), database_host))
     return sorted(lines)

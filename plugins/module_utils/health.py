@@ -28,6 +28,8 @@ def check(path: Path, wanted: Wanted) -> str:
     try:
         headers = {
             "Host": wanted["server_names"][0],
+            # As nginx sends them. The client is this host.
+            "X-Forwarded-For": "127.0.0.1",
             "X-Forwarded-Proto": "https",
             "User-Agent": "decanter-health",
         }

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hosts.fixtures.cached_pages import MIRROR, cache_status, number, page_url, requests_session
+from tests.hosts.fixtures.raw_requests import raw_request
 
 # A request with one of these headers bypasses the cache.
 BYPASS_HEADERS = [
@@ -203,9 +204,15 @@ def test_cache_skips_excepted_paths(visitor):
         assert len(got) == 2, f"{path}: expected two different pages, got {got}"
 
 
+@pytest.mark.parametrize("target", ["/page/x/../form", "/page//form", "/page/form/..%2fx", "/page/./x"])
+def test_cache_skips_paths_that_nginx_normalizes(visitor, target):
+    got = [raw_request(visitor, "GET", target)[1] for _ in range(2)]
+    assert got[0] != got[1] or "number" not in got[0], f"{target}: expected two different pages, got {got}"
+
+
 def test_cache_disabled_sends_no_cache_header(visitor):
     for _ in range(2):
-        assert "X-Cache" not in visitor.get("https://myproject.test/").headers
+        assert "Cache-Status" not in visitor.get("https://myproject.test/").headers
 
 
 def test_cache_separates_concurrent_clients(visitor):

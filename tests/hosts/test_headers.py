@@ -120,6 +120,7 @@ FORGED = {
     "X-Request-ID": "evil",
     "Forwarded": "for=203.0.113.7;host=evil.test",
     "Proxy": "http://evil.test/",
+    "X-Decanter-Edge": "evil",
     "X_Forwarded_For": "203.0.113.7",
 }
 
@@ -149,6 +150,27 @@ def test_proxy_headers_forged_by_client_are_replaced(visitor, variables, own_add
     assert got["x-forwarded-for"] == [own_address], f"expected {own_address}, got {got['x-forwarded-for']}"
     assert (got["x-forwarded-proto"], got["x-forwarded-host"]) == (["https"], [f"mirror.test{port}"]), got
     assert re.fullmatch("[0-9a-f]{32}", got["x-request-id"][0]), got["x-request-id"]
+
+
+@pytest.mark.parametrize("proxy_fix", ["", "?with=ProxyFix"])
+def test_wsgi_environment_has_the_client_and_its_scheme(visitor, variables, own_address, proxy_fix):
+    """The headers that the client forges change nothing, with and without ProxyFix in the application."""
+    forged = FORGED | {"Script-Name": "/evil", "Remote-Addr": "203.0.113.7", "X-Client-Port": "1"}
+    got = visitor.get(f"{MIRROR}/environ{proxy_fix}", headers=forged).json()
+    port = variables["lab_https_port"]
+    expected = {
+        "REMOTE_ADDR": own_address,
+        "wsgi.url_scheme": "https",
+        "SERVER_NAME": "mirror.test",
+        "SERVER_PORT": str(port),
+        "HTTP_HOST": "mirror.test" if port == 443 else f"mirror.test:{port}",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/environ",
+    }
+    shown = {key: got.get(key) for key in expected}
+    assert shown == expected, f"expected {expected}, got {shown}"
+    assert 1 < int(got["REMOTE_PORT"]) < 65536, f"expected the client's port, got {got['REMOTE_PORT']}"
+    assert "HTTP_X_CLIENT_PORT" not in got and "HTTP_X_DECANTER_EDGE" not in got, got
 
 
 # --- Static files ------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_rejected_vhost_is_left_out_and_others_are_served(host, variables, visit
     for words in (
         f"myproject {name} failed: `nginx -t -q` rejects its new files: ",
         f"mirror {name} unchanged",
-        '"client_max_body_size" directive invalid value in /etc/nginx/sites-enabled/myproject.conf:',
+        '"client_max_body_size" directive invalid value in /etc/nginx/decanter/myproject/locations.conf:',
     ):
         assert words in output, f"expected {words!r}, got {run.stdout}"
     frames = visitor.get("https://mirror.test/healthz").headers["X-Frame-Options"]

@@ -151,11 +151,11 @@ def measure(keep: bool) -> Record:
         try:
             compared, page = targets(front)
             front.fetch(SITE, PAGE)
-            status = re.search(r"^x-cache: (\w+)", front.fetch(SITE, PAGE)[0], re.I | re.M)
+            status = re.search(r"^cache-status: .*detail=(\w+)", front.fetch(SITE, PAGE)[0], re.I | re.M)
             results: Record = {
                 "others_percent": [load],
                 "page_bytes": len(page.encode()),
-                "x_cache": status[1] if status else None,
+                "cache_status": status[1] if status else None,
                 "rounds": measure_rounds(front, compared),
             }
             return results | measure_flood(front)
@@ -185,4 +185,4 @@ def figures(results: Record) -> list[Record]:
 
 def details(results: Record) -> str:
     """Return the size of the page and the state of the cache."""
-    return f"The page has {results['page_bytes']} bytes; second X-Cache: {results['x_cache']}."
+    return f"The page has {results['page_bytes']} bytes; second Cache-Status: {results['cache_status']}."

@@ -5,6 +5,7 @@ import secrets
 import time
 
 from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 app = Flask(__name__)
 
@@ -20,6 +21,18 @@ def request_headers():
     response = Response(response=app.json.dumps(request.headers.to_wsgi_list()), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+@app.get("/environ")
+def environ():
+    """Return the WSGI environment, with=ProxyFix after this middleware."""
+    seen = {}
+    application = lambda environ, start_response: seen.update(environ) or []  # noqa: E731
+    if request.args.get("with"):
+        application = ProxyFix(application, x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1)
+    application(dict(request.environ), None)
+    values = {key: value for key, value in seen.items() if isinstance(value, str)}
+    return values, {"Cache-Control": "no-store"}
 
 
 @app.route("/page/<path:name>", methods=["GET", "HEAD", "POST", "PUT", "PROPFIND"])

@@ -24,8 +24,8 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.val
 def server_name_errors(sites: dict[Any, Any]) -> Iterator[str]:
     owners: dict[Any, Steps] = {}
     for site_id, site in sites.items():
-        # Another site may use the names of an absent site.
-        served = part(site, "state", kind=str) != "absent"
+        # Another site may use the names of an absent site. path_errors checks the name of a site with a path.
+        served = is_present(site) and not part(site, "path", kind=str)
         for index, name in enumerate(part(site, "server_names", kind=list)):
             if not isinstance(name, str):
                 continue
@@ -34,6 +34,10 @@ def server_name_errors(sites: dict[Any, Any]) -> Iterator[str]:
                 yield from owner_lines(owners, server_address(name) or name.lower(), steps, name)
             if is_placeholder_name(name):
                 yield placeholder_line(steps, name, "your own name")
+
+
+def is_present(site: Any) -> bool:
+    return part(site, "state", kind=str) != "absent"
 
 
 def database_name_errors(sites: dict[Any, Any]) -> Iterator[str]:

@@ -3,16 +3,20 @@
 The object has the inventory's own keys, with their defaults, and these additions:
 
     name            the site's id
-    server_names    unchanged; the first one is canonical, and the others redirect to it
+    path            the path below which the site lives; "" if it has its names for itself
+    server_names    the first one is canonical, and the others redirect to it. With `path`, those of the
+                    other site
     url             the canonical address, with https:// and the public port
     paths           see module_utils/paths.py
     units           see Units
     interpreter     see interpreter.Interpreter
     environment     see environment.Environment
     database        see database.Database; None if the site has none
-    health          with `url`, and `location`: the path as an exact location of nginx, "" if it cannot be one
+    health          with `url`, and `location`: the path as an exact location of nginx, "" if it cannot be
+                    one. All three include the site's `path`
     timers          those that run on this host
-    static          each with `directory`, the folder on the host that has the files of the last releases
+    static          each with `location`, the URL path with the site's `path`, and `directory`, the folder
+                    on the host that has the files of the last releases
     nginx           see resolve_nginx
     tls             see resolve_tls
 
@@ -74,32 +78,49 @@ class Units:
     reads: Sequence[str]
 
 
-def resolve(name: str, site: Mapping[str, Any], host: Host) -> dict[str, Any]:
-    """Return a site with its defaults as the object that roles and templates read on a host."""
+def resolve(
+    name: str, site: Mapping[str, Any], host: Host, owner: tuple[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return a site with its defaults as the object that roles and templates read on a host.
+
+    `owner` is the site of the name, with its id, if the site has a `path`.
+    """
     paths = SitePaths(name)
+    if owner:
+        owner_paths = SitePaths(owner[0])
+        paths.certificate, paths.certificate_key = owner_paths.certificate, owner_paths.certificate_key
+        nginx = {**site["nginx"], "hsts": owner[1]["nginx"]["hsts"]}
+        site = {**site, "tls": owner[1]["tls"], "server_names": owner[1]["server_names"], "nginx": nginx}
     environment = resolve_environment(site, name, host.database)
     database = resolve_database(site)
     port = "" if int(host.https_port) == 443 else f":{host.https_port}"
+    below = site.get("path", "")
     url = f"https://{url_host(site['server_names'][0])}{port}"
-    path = site["health"]["path"]
+    path = f"{below}{site['health']['path']}"
     return {
         **{key: value for key, value in site.items() if key not in REPLACED},
         "name": name,
-        "url": f"{url}/",
+        "path": below,
+        "url": f"{url}{below}/",
         "indexes": [{key: index[key] for key in ("name", "url", "default")} for index in site["indexes"]],
         "paths": vars(paths),
         "units": vars(resolve_units(name, site, environment, paths)),
         "interpreter": vars(resolve_interpreter(site)),
         "environment": vars(environment),
         "database": vars(database) if database else None,
-        "health": site["health"] | {"url": f"{url}{path}", "location": _location(path)},
+        "health": site["health"] | {"path": path, "url": f"{url}{path}", "location": _location(below, path)},
         "timers": {
             timer: value
             for timer, value in sorted(site["timers"].items())
             if host.first or value["on"] == "all"
         },
         "static": [
-            folder | {"directory": f"{paths.assets}/{folder['url'].strip('/')}"} for folder in site["static"]
+            folder
+            | {
+                "location": f"{below}{folder['url']}",
+                "directory": f"{paths.assets}/{folder['url'].strip('/')}",
+            }
+            for folder in site["static"]
         ],
         "nginx": resolve_nginx(site["nginx"]),
         "tls": resolve_tls(site),
@@ -149,6 +170,6 @@ def resolve_tls(site: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _location(path: str) -> str:
+def _location(below: str, path: str) -> str:
     location = path.split("?")[0]
-    return location if EXACT_LOCATION.fullmatch(location) else ""
+    return location if EXACT_LOCATION.fullmatch(location.removeprefix(below)) else ""

@@ -75,22 +75,25 @@ def as_installed(host: str) -> dict[str, Any]:
     return {f"__nginx_{key}": installed for key, installed in missing_versions(host).items()}
 
 
-def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
-    """Fail if nginx rejects the configuration of a host below a folder, or prints a warning."""
+def write_configuration(root: Path, groups: Collection[str], ports: dict[str, str]) -> Path:
+    """Change the configuration below a folder so that nginx runs there. Return its main file.
+
+    `ports` replaces the addresses of `listen`: low ports need root, and can be in use on this machine.
+    """
     for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "etc/nginx/mime.types").write_text("types { text/html html; }\n")
-    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|var)/)")  # except sockets, which follow unix:
+    paths = re.compile(r"(?<=[ ;])/(?=(?:etc|run|srv|usr|var)/)|(?<=unix:)/(?=run/)")
     certificate_path = re.compile(r"ssl_(?:trusted_)?certificate(_key)? (\S+);")
     for path in (root / "etc/nginx").rglob("*.conf"):
-        text = paths.sub(f"{root}/", path.read_text())
+        # nginx creates its sockets also with -t.
+        text = path.read_text().replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
+        text = paths.sub(f"{root}/", text)
         for private, pem in certificate_path.findall(text):
             Path(pem).parent.mkdir(parents=True, exist_ok=True)
             Path(pem).write_text(certificate()[bool(private)])
-        # Low ports need root, and can be in use on this machine.
-        text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
-        # nginx creates its sockets also with -t.
-        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
+        for address, port in ports.items():
+            text = re.sub(rf"listen {re.escape(address)}(?=[ ;])", f"listen {port}", text)
         path.write_text(text.replace("user www-data;", ""))
     main = root / "etc/nginx/nginx.conf"
     modules = root / "etc/nginx/modules-enabled"
@@ -103,11 +106,22 @@ def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
     if "balancer" in groups:
         (modules / "stream.conf").write_text(required_module("stream"))
     else:
-        shutil.rmtree(root / "etc/nginx/stream-enabled")
+        shutil.rmtree(root / "etc/nginx/stream-enabled", ignore_errors=True)
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
     main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
-    code, output = run(program("nginx"), "-t", "-q", "-e", "stderr", "-p", str(root), "-c", str(main))
+    return main
+
+
+def nginx_command(root: Path, main: Path, *arguments: str) -> list[str]:
+    return [program("nginx"), *arguments, "-e", "stderr", "-p", str(root), "-c", str(main)]
+
+
+def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
+    """Fail if nginx rejects the configuration of a host below a folder, or prints a warning."""
+    ports = {"80": "2080", "[::]:80": "[::]:2080", "443": "20443", "[::]:443": "[::]:20443"}
+    main = write_configuration(root, groups, ports)
+    code, output = run(*nginx_command(root, main, "-t", "-q"))
     assert code == 0, f"nginx rejects the configuration of {host}:\n{output}"
     # A newer nginx warns about directives that older versions need.
     warnings = [line for line in output.splitlines() if "[warn]" in line and "deprecated" not in line]

@@ -78,6 +78,13 @@ FULL = {
     "outbound": False,
 }
 
+# A site below a path of the name of FULL.
+BELOW = {
+    **{key: FULL[key] for key in ("source", "health", "static")},
+    **{"server_names": ["harbour.test"], "path": "/a-b/c.d", "wsgi": "shop:app"},
+    "nginx": {"cache": True, "basic_auth": {"ada": "correct horse"}},
+}
+
 
 class Case(NamedTuple):
     """Sites, other variables of the inventory, and differences of the host."""
@@ -159,13 +166,13 @@ CASES = {
         {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
     ),
     "balancer": Case(
-        {"harbour": FULL, "plain": MINIMAL},
+        {"harbour": FULL, "plain": MINIMAL, "shop": BELOW},
         {"certbot_ca_certificate": __file__},
         groups=("balancer",),
         balancers=("balancer1",),
     ),
     "balancer-passes": Case(
-        {"harbour": {**FULL, "tls": {"mode": "acme"}}, "plain": MINIMAL},
+        {"harbour": {**FULL, "tls": {"mode": "acme"}}, "plain": MINIMAL, "shop": BELOW},
         {"balancer_tls_mode": "passthrough"},
         groups=("balancer",),
         balancers=("balancer1",),
@@ -220,7 +227,7 @@ CASES = {
             **{"cloudwatch_enabled": True, "cloudwatch_interval": 300},
         },
     ),
-    "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL}),
+    "two": Case({"harbour": {**FULL, "server_names": ["harbour.test"]}, "plain-2": MINIMAL, "shop": BELOW}),
 }
 # Variables that tasks register, which a test cannot run.
 REGISTERED = {

@@ -49,7 +49,7 @@ ROUND = {
 FRONT: Record = {
     "others_percent": [3],
     "page_bytes": 30000,
-    "x_cache": "HIT",
+    "cache_status": "HIT",
     "rounds": [ROUND],
     "quiet": {"p99_ms": 10.0},
     "flooded": {"p99_ms": 15.0, "requests": 200, "outcomes": {"200": 200}},

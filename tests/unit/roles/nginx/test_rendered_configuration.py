@@ -117,7 +117,7 @@ def test_wildcard_server_serves_the_application(host):
     got = [
         (
             re.search(r"server_name (.+);", server)[1],
-            re.findall(r"return 30\d ([^;]+);|(application\.conf)", server)[-1],
+            re.findall(r"return 30\d ([^;]+);|(locations\.conf)", server)[-1],
         )
         for server in servers
     ]
@@ -126,7 +126,7 @@ def test_wildcard_server_serves_the_application(host):
         ("harbour.test www.harbour.test", (first, "")),
         ("*.harbour.test *.homes.test", ("https://$host$request_uri", "")),
         ("www.harbour.test", (first, "")),
-        ("harbour.test *.harbour.test *.homes.test", ("", "application.conf")),
+        ("harbour.test *.harbour.test *.homes.test", ("", "locations.conf")),
     ], got
 
 
