@@ -15,7 +15,7 @@ async def home():
 
 @app.get("/connection")
 async def connection():
-    """Return what the application knows about the client's connection."""
+    """Return the client's connection as the scope contains it."""
     scope = request.scope
     return {
         "client": scope["client"][0],
