@@ -16,7 +16,11 @@ from ansible_collections.decanter.stack.plugins.module_utils import companions, 
 from ansible_collections.decanter.stack.plugins.module_utils.companions import unit_reason
 from ansible_collections.decanter.stack.plugins.module_utils.health import check
 from ansible_collections.decanter.stack.plugins.module_utils.shared.files import replace_symlink, write_file
-from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
+from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import (
+    show,
+    systemctl,
+    timestamp_seconds,
+)
 from ansible_collections.decanter.stack.plugins.module_utils.site import Site, Wanted
 
 # --- Comparison with the wanted state ----------------------------------------------------------
@@ -69,6 +73,7 @@ def start(site: Site, colour: str, identifier: str, wanted: Wanted) -> str:
     units = [show(site.unit(colour, kind)) for kind in ("socket", "service")]
     if any(unit["NeedDaemonReload"] == "yes" or unit["LoadState"] != "loaded" for unit in units):
         systemctl("daemon-reload")
+    end_drain(site, colour, wanted["gunicorn"]["timeout"])
     stop(site, colour)
     empty_page_cache(site)
     replace_symlink(site.slot(colour), f"releases/{identifier}")
@@ -142,6 +147,20 @@ def drain(site: Site, colour: str, timeout: float = 10) -> None:
     # A connection that was just accepted may not have a thread yet.
     time.sleep(0.5)
     systemctl("stop", "--no-block", site.unit(colour, "socket"), site.unit(colour))
+
+
+def end_drain(site: Site, colour: str, timeout: float) -> None:
+    """End the drain of an instance that a new release needs, at most `timeout` seconds after its start.
+
+    Until then it finishes requests. WebSockets and streams, for which it may wait longer, are closed.
+    """
+    name = site.unit(colour)
+    while (unit := show(name))["ActiveState"] == "deactivating":
+        if time.time() > timestamp_seconds(unit["StateChangeTimestamp"]) + timeout:
+            # gunicorn stops its workers at once. The unit may just have ended.
+            systemctl("kill", "--kill-who=main", "--signal=QUIT", name, check=False)
+            return
+        time.sleep(0.1)
 
 
 def boot_file(site: Site, colour: str) -> tuple[Path, str]:

@@ -36,18 +36,26 @@ class AuditLab(Lab):
         command = playbook_command([ROOT / "tools/audit/inventory", self.hosts_file], *arguments, playbook)
         self.step(title, Path(playbook.removeprefix("decanter.stack.")).stem, command, MITOGEN)
 
-    def converge(self, settings: Record, names: tuple[str, ...] = (), scanners: bool = True) -> None:
+    def converge(
+        self,
+        settings: Record,
+        names: tuple[str, ...] = (),
+        scanners: bool = True,
+        others: Record | None = None,
+    ) -> None:
         """Converge Harbour on the host, and install the tools of its clients.
 
         Args:
             settings: variables of the inventory that differ from the lab's.
             names: names that resolve to the host, in addition to Harbour's own.
             scanners: install the scanners on `auditor`, and not only the clients.
+            others: sites next to Harbour.
         """
         sites = lab_sites()
         # A name, as in production: `make up` serves the lab by an address, for which browsers store no HSTS.
         sites["sites"]["harbour"] |= {"server_names": [SITE, f"www.{SITE}"]}
         sites["sites"]["harbour"] |= {"source": {"path": str(ROOT / "app")}}
+        sites["sites"] |= others or {}
         (self.work / "settings.json").write_text(json.dumps(sites | settings))
         self.play("Harbour", "decanter.stack.site", "-e", f"@{self.work}/settings.json")
         clients = {

@@ -1,4 +1,4 @@
-"""Measure the responses of nginx for Harbour: cached, of a session, and to a client during a flood.
+"""Measure the responses of nginx for Harbour: cached, of a session, during a flood, with idle WebSockets.
 
 The cached page is compared with the same bytes from a file and with the set-up of a tutorial. One host serves
 all of them. Another host requests them with wrk one after the other, so that the load of the machine affects
@@ -29,6 +29,16 @@ ROUNDS = 5
 SECONDS = 4  # of one measurement
 CONNECTIONS = 32  # keep-alive, in one thread: one core is left for the host
 FLOOD_SECONDS = 20
+WEBSOCKETS = 200  # idle
+WEBSOCKETS_SITE = {
+    "server_names": ["sockets.test"],
+    "source": {"path": str(ROOT / "molecule/releases/sockets/sock")},
+    "wsgi": "app:app",
+    "gunicorn": {"workers": 2, "threads": 150},
+    "nginx": {"websockets": ["/ws"]},
+    "tls": {"mode": "ca"},
+}
+IDLE = "/run/idle_websockets.py"  # on the flooder during the measurements
 RATE = 10  # requests of the client per second
 TARGETS = [  # the figure, the smallest ratio, and the targets of wrk that are compared
     ("page out of the cache, by the same file", 0.8, "cached", "file"),
@@ -41,7 +51,8 @@ One host and one load generator, containers of this machine that share its cores
 figure is the median of the rounds' ratios. The tutorial's set-up is tools/bench/tutorial.sh. Logged in: with
 the session's cookie, which bypasses the cache. The visitor: {RATE} pages and files per second, a new
 handshake for every tenth. The flood: 200 connections from another address with the lowest CPU priority of
-this machine, because an attacker has a machine of its own."""
+this machine, because an attacker has a machine of its own. The WebSockets: {WEBSOCKETS}, of a second site on
+the host with flask-sock and gthread, opened from another address, without messages."""
 
 
 class Front:
@@ -136,6 +147,29 @@ def measure_flood(front: Front) -> Record:
     return {"quiet": quiet, "flooded": flooded, "flood": flood}
 
 
+def measure_websockets(front: Front) -> Record:
+    """Return the measurements of a client without and with idle WebSockets to another site of the host."""
+    print("  a visitor, without and with idle WebSockets… ", end="", flush=True)
+    front.lab.output("flooder", f"cat > {IDLE}", stdin=(ROOT / "tools/bench/idle_websockets.py").read_text())
+    without = front.visit(FLOOD_SECONDS)
+    command = [
+        "python3",
+        IDLE,
+        *WEBSOCKETS_SITE["server_names"],
+        CA,
+        str(WEBSOCKETS),
+        str(FLOOD_SECONDS + 10),
+    ]
+    running = front.lab.start("flooder", shlex.join(command))
+    opened = running.stdout.readline().strip() if running.stdout else ""
+    if opened != str(WEBSOCKETS):
+        raise Failure(f"found {opened} WebSockets, expected {WEBSOCKETS}: {running.communicate()}")
+    idle = front.visit(FLOOD_SECONDS)
+    still_open = int(running.communicate(timeout=60)[0])
+    print("done")
+    return {"without": without, "idle": idle, "open": still_open}
+
+
 def measure(keep: bool) -> Record:
     """Return the requests per second of each target by round, and the measurements of a flood."""
     lab = AuditLab(NAME)
@@ -146,7 +180,12 @@ def measure(keep: bool) -> Record:
             # The load generator has no rate limit, the flood has one.
             "nginx_admin_networks": ["127.0.0.0/8", "::1/128", lab.address("auditor")],
         }
-        lab.converge(settings, names=(TUTORIAL, FILE), scanners=False)
+        lab.converge(
+            settings,
+            names=(TUTORIAL, FILE, *WEBSOCKETS_SITE["server_names"]),
+            scanners=False,
+            others={"sockets": WEBSOCKETS_SITE},
+        )
         front = Front(lab)
         try:
             compared, page = targets(front)
@@ -158,7 +197,8 @@ def measure(keep: bool) -> Record:
                 "cache_status": status[1] if status else None,
                 "rounds": measure_rounds(front, compared),
             }
-            return results | measure_flood(front)
+            # Before the flood, after which the host may still be busy.
+            return results | {"websockets": measure_websockets(front)} | measure_flood(front)
         finally:
             lab.output("web1", f"sh {SCRIPT} down && rm {SCRIPT}")
 
@@ -180,6 +220,15 @@ def figures(results: Record) -> list[Record]:
     )
     value = flooded["p99_ms"] / quiet["p99_ms"]
     rows.append(report.figure("a visitor's p99 in a flood, by quiet", value, 2.0, note, valid=not lost))
+    sockets = results["websockets"]
+    without, idle = sockets["without"], sockets["idle"]
+    failed = idle["requests"] - idle["outcomes"].get("200", 0)
+    is_valid = not failed and sockets["open"] == WEBSOCKETS
+    note = f"{idle['p99_ms']} ms, {without['p99_ms']} ms; {failed} failed; {sockets['open']} still open"
+    value = idle["p99_ms"] / without["p99_ms"]
+    rows.append(
+        report.figure("a visitor's p99 with idle WebSockets, by without", value, 1.2, note, valid=is_valid)
+    )
     return rows
 
 

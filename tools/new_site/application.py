@@ -1,4 +1,4 @@
-"""The WSGI application of a source: the object that gunicorn imports."""
+"""The WSGI or ASGI application of a source: the object that gunicorn imports."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Application:
     note: str = ""
     module: Module | None = None
     start: Start | None = None  # the command that names it
+    is_asgi: bool = False
 
 
 @dataclass
@@ -132,22 +133,21 @@ def choose(code: Code, starts: Starts, folder: Path) -> Application:
 
 
 def checked(code: Code, target: str, start: Start | None = None) -> Application:
-    """Return a target that a command names, corrected by the code; a note where it is not WSGI."""
+    """Return a target that a command names, corrected by the code; a note where gunicorn cannot run it."""
     name, _, inside = target.partition(":")
     module = code.by_name.get(name)
-    if start and start.server.is_asgi and not module:
-        problem = f"{start.origin} starts {target} with an ASGI server"
-        return Application(note=asgi_note(problem), start=start)
+    is_asgi = bool(start and start.server.is_asgi)
     if not module:
-        return Application(target, start=start)
+        return Application(target, start=start, is_asgi=is_asgi)
     plain = inside.partition("(")[0]
     if plain in module.functions and "(" not in inside and not module.functions[plain].needs_arguments:
         inside += "()"
     maker = module.objects.get(plain) or (f"{name}.{plain}" if plain in module.functions else "")
     kind = code.kind(maker) if maker else "unknown"
-    if kind in {"asgi", "dash"}:
-        return not_wsgi(code, module, inside, kind, start)
-    return Application(f"{name}:{inside}", module=module, start=start)
+    if kind == "dash":
+        return dash_server(code, module, inside, start)
+    is_asgi = kind == "asgi" or (kind == "unknown" and is_asgi)
+    return Application(f"{name}:{inside}", module=module, start=start, is_asgi=is_asgi)
 
 
 def flask_app(code: Code, value: str) -> Application:
@@ -162,15 +162,17 @@ def flask_app(code: Code, value: str) -> Application:
 
 
 def guessed(code: Code) -> Application:
-    note = ""
+    """Return the likeliest application. An ASGI application next to a WSGI application may wrap it."""
+    asgi, note = None, ""
     for module in code.modules:
         if not is_importable(module) or module.rank > 6:
             continue
         application = in_module(code, module)
-        if application.wsgi:
+        if application.wsgi and not application.is_asgi:
             return application
+        asgi = asgi or (application if application.wsgi else None)
         note = note or application.note
-    return Application(note=note)
+    return asgi or Application(note=note)
 
 
 def in_module(code: Code, module: Module) -> Application:
@@ -181,20 +183,19 @@ def in_module(code: Code, module: Module) -> Application:
     )
     is_script = module.is_script and not makes_flask and module.path.stem not in FIRST
     for name, kind in code.targets(module):
-        if kind in {"asgi", "dash"}:
+        if kind == "asgi" and not other.wsgi:
+            other = Application(f"{module.name}:{name}", module=module, is_asgi=True)
+        elif kind == "dash":
             server = f"{module.objects.get(name, '')}.server"
             if server not in module.objects.values():
-                other = other if other.note else not_wsgi(code, module, name, kind)
-        elif kind and not (is_script and name in module.objects):
+                other = other if other.note or other.wsgi else dash_server(code, module, name)
+        elif kind != "asgi" and kind and not (is_script and name in module.objects):
             return Application(f"{module.name}:{name}", module=module)
     return other
 
 
-def not_wsgi(code: Code, module: Module, name: str, kind: str, start: Start | None = None) -> Application:
-    if kind == "asgi":
-        return Application(
-            note=asgi_note(f"{module.path}: {name} is an ASGI application"), module=module, start=start
-        )
+def dash_server(code: Code, module: Module, name: str, start: Start | None = None) -> Application:
+    """Return the object of a module that has the WSGI application of a Dash object."""
     for other, maker in module.objects.items():
         if maker == f"{module.objects.get(name)}.server":
             return Application(f"{module.name}:{other}", module=module, start=start)
@@ -204,11 +205,4 @@ def not_wsgi(code: Code, module: Module, name: str, kind: str, start: Start | No
         note=f"{problem} Add `{other} = {name}.server` to this file, and give {module.name}:{other} instead.",
         module=module,
         start=start,
-    )
-
-
-def asgi_note(problem: str) -> str:
-    return (
-        f"{problem}. Decanter serves WSGI applications, and does not support ASGI (such as Quart, FastAPI) "
-        "yet. Give a WSGI application, such as shop:app."
     )

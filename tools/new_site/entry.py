@@ -32,6 +32,7 @@ GUESSED = (
     "build",
     "uploads",
     "gunicorn",
+    "nginx",
     "tls",
 )
 SECRET = re.compile(r"(.*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASS|KEY|DSN|SALT)(_KEY)?")
@@ -195,9 +196,23 @@ def make_entry(
         entry["static"] = answers["static"]
     if source.uploads and has_key("uploads"):
         entry["uploads"] = source.uploads
-    if source.worker_class and has_key("gunicorn", "worker_class", value=source.worker_class):
-        entry["gunicorn"] = {"worker_class": source.worker_class}
+    entry |= {key: value for key, value in connections(source).items() if value}
     return entry | ({"tls": tls} if tls else {})
+
+
+def connections(source: Source) -> dict[str, Any]:
+    """Return `gunicorn` and `nginx` for the workers and the WebSockets of the application."""
+    gunicorn: dict[str, Any] = {}
+    websockets: list[str] | bool = "flask-sock" in source.uses or source.websockets
+    worker_class = source.worker_class
+    if "flask-socketio" in source.uses:
+        # A session of Socket.IO is in the memory of one worker.
+        gunicorn["workers"] = 1
+        websockets = ["/socket.io/"]
+        worker_class = worker_class or ("gevent" if "gevent" in source.uses else "")
+    if worker_class and has_key("gunicorn", "worker_class", value=worker_class):
+        gunicorn["worker_class"] = worker_class
+    return {"gunicorn": gunicorn, "nginx": {"websockets": websockets} if websockets else {}}
 
 
 def needs_vault(entry: dict[str, Any]) -> bool:

@@ -48,6 +48,8 @@ PLUGINS = {
     "plugins",
     "providers",
 }
+# A route of Quart, FastAPI or Starlette.
+WEBSOCKET = re.compile(r"\.websocket(_route)?\(|\bWebSocketRoute\(")
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Source:
     health: str = ""
     processes: dict[str, str] = field(default_factory=dict)
     worker_class: str = ""
+    websockets: bool = False  # whether an ASGI application has WebSockets
     uploads: list[str] = field(default_factory=list)
     requirements: str = ""  # the file, where Decanter does not find it without help
     uses: set[str] = field(default_factory=set)  # distributions, by their normalised names
@@ -122,7 +125,8 @@ def read_folder(folder: Path) -> tuple[Source, Application, Code]:
     source.urls = {url for module in modules for url in module.database_urls}
     source.write_ahead = any("journal_mode" in text_of(folder / module.path) for module in modules)
     read_uses(source, modules, requirements.required)
-    source.worker_class = option(starts, "--worker-class")
+    source.worker_class = "asgi" if application.is_asgi else option(starts, "--worker-class")
+    source.websockets = any(WEBSOCKET.search(text_of(folder / module.path)) for module in modules)
     source.processes = {name: line for name, line in starts.processes.items() if PROCESS.fullmatch(name)}
     source.static = folders.static_folders(folder, modules, source.wsgi)
     instance = "flask-sqlalchemy" in source.uses and any(

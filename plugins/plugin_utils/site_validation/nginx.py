@@ -42,3 +42,10 @@ def nginx_errors(site_id: Any, site: Any) -> Iterator[str]:
             "health.path to be a separate path such as /healthz, because health checks send no password"
         )
         yield error_line((*steps, "basic_auth"), found=shown(health or "/"), expected=expected)
+    worker = part(site, "gunicorn", "worker_class", kind=str)
+    for key in ("websockets", "streams"):
+        if worker == "sync" and nginx.get(key):
+            expected = "gthread, gevent or asgi, because an open connection would occupy a worker"
+            found = f'"sync" and nginx.{key}'
+            yield error_line((site_id, "gunicorn", "worker_class"), found=found, expected=expected)
+            return

@@ -17,6 +17,7 @@ The object has the inventory's own keys, with their defaults, and these addition
     timers          those that run on this host
     static          each with `location`, the URL path with the site's `path`, and `directory`, the folder
                     on the host that has the files of the last releases
+    gunicorn        with `graceful_timeout` of at least `timeout`
     nginx           see resolve_nginx
     tls             see resolve_tls
 
@@ -122,6 +123,7 @@ def resolve(
             }
             for folder in site["static"]
         ],
+        "gunicorn": resolve_gunicorn(site["gunicorn"]),
         "nginx": resolve_nginx(site["nginx"]),
         "tls": resolve_tls(site),
     }
@@ -140,11 +142,18 @@ def resolve_units(name: str, site: Mapping[str, Any], environment: Environment, 
     )
 
 
+def resolve_gunicorn(gunicorn: Mapping[str, Any]) -> dict[str, Any]:
+    timeout = gunicorn["timeout"]
+    return {**gunicorn, "graceful_timeout": max(timeout, gunicorn.get("graceful_timeout", timeout))}
+
+
 def resolve_nginx(nginx: Mapping[str, Any]) -> dict[str, Any]:
     """Return the key `nginx` with one spelling of each header.
 
-    `limits` and `cache` are dictionaries, empty if the site has none.
+    `limits` and `cache` are dictionaries, empty if the site has none. `websockets` is a list of prefixes.
+    `long_lived`: whether the site has WebSockets or streams.
     """
+    websockets = ["/"] if nginx["websockets"] is True else nginx["websockets"] or []
     cache = dict(nginx["cache"]) if isinstance(nginx["cache"], Mapping) else {}
     return {
         **nginx,
@@ -152,6 +161,8 @@ def resolve_nginx(nginx: Mapping[str, Any]) -> dict[str, Any]:
         "limits": nginx["limits"] or {},
         "cache": {"seconds": 1, "harmless_cookies": [], "except": []} | cache if nginx["cache"] else {},
         "basic_auth": "basic_auth" in nginx,
+        "websockets": websockets,
+        "long_lived": bool(websockets or nginx["streams"]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.util
 import re
@@ -24,14 +25,20 @@ def test_gunicorn_accepts_its_configuration(host, case, monkeypatch, tmp_path):
         assert type(settings["workers"]) is int and settings["workers"] >= 1, settings["workers"]
         assert settings["worker_class"] == site.get("gunicorn", {}).get("worker_class", "gthread")
         assert ("threads" in settings) == (settings["worker_class"] == "gthread")
-        assert (
-            settings["timeout"] == settings["graceful_timeout"] == site.get("gunicorn", {}).get("timeout", 30)
-        )
+        options, nginx = site.get("gunicorn", {}), site.get("nginx", {})
+        timeout = options.get("timeout", 30)
+        assert settings["timeout"] == timeout, f"expected {timeout}, got {settings['timeout']}"
+        # Workers end before their master kills them.
+        graceful = max(timeout, options.get("graceful_timeout", timeout))
+        found = settings["WORKER_GRACEFUL_TIMEOUT"], settings["graceful_timeout"]
+        assert found == (graceful, graceful + 5), f"expected {(graceful, graceful + 5)}, got {found}"
         assert (settings["worker_tmp_dir"], settings["control_socket_disable"]) == (str(tmp_path), True)
         for name in ("accesslog", "errorlog"):
             assert settings[name] in (None, "-"), f"{name}: {settings[name]!r}"
-        options = site.get("gunicorn", {})
-        assert settings.get("worker_connections") == options.get("worker_connections")
+        # An open connection occupies a thread, so that a worker accepts as many as it has threads.
+        occupies = settings["worker_class"] == "gthread" and (nginx.get("websockets") or nginx.get("streams"))
+        connections = options.get("worker_connections", settings["threads"] if occupies else None)
+        assert settings.get("worker_connections") == connections, f"expected {connections}"
         wrong = {key for key, value in options.get("settings", {}).items() if settings.get(key) != value}
         assert not wrong, f"{file.path}: expected {options['settings']}, got other values for {wrong}"
         if importlib.util.find_spec("gunicorn"):
@@ -66,6 +73,46 @@ def test_response_header_names_the_release(case, monkeypatch, tmp_path):
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
     monkeypatch.delattr(gc, "freeze")
     settings["post_worker_init"](Worker())  # PyPy has no gc.freeze()
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "expected"),
+    [
+        (
+            "http",
+            {"host": "plain.test:8443", "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https"},
+            {"client": ("192.0.2.1", 0), "scheme": "https", "server": ("plain.test", 8443)},
+        ),
+        (
+            "websocket",
+            {"host": "[fd00::1]", "x-forwarded-for": "fd00::2", "x-forwarded-proto": "https"},
+            {"client": ("fd00::2", 0), "scheme": "wss", "server": ("fd00::1", 443)},
+        ),
+        # A health check through the socket.
+        ("http", {"host": "plain.test"}, {"client": None, "scheme": "http", "server": ("plain.test", 80)}),
+        ("lifespan", {}, {}),
+    ],
+)
+def test_asgi_scope_has_the_connection_of_the_client(kind, headers, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    settings: dict[str, Any] = {}
+    exec(matching("debian13", "route53-role", r"/gunicorn\.conf\.py$")[0].text, settings)
+    scopes, sent = [], []
+
+    async def application(scope, receive, send):
+        scopes.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind} | ({"headers": raw} if headers else {})
+    asyncio.run(settings["behind_nginx"](application)(scope, None, send))
+    assert scopes == [scope | expected], f"expected {scope | expected}, got {scopes}"
+    release = [] if kind == "lifespan" else [(b"x-release", tmp_path.name.encode())]
+    assert sent[0]["headers"] == release, f"expected {release}, got {sent}"
 
 
 @everywhere

@@ -73,6 +73,9 @@ FULL = {
         "limits": {"rate": 5, "burst": 10, "connections": 3},
         "basic_auth": {"ada": "correct horse"},
         "cache": {"except": ["/log-in", "/a.b/~c"], "harmless_cookies": ["_ga", "_ga_*", "a.b-c"]},
+        "websockets": ["/ws", "/a.b/~c"],
+        "streams": ["/events"],
+        "idle_timeout": 60,
     },
     "tls": {"mode": "ca"},
     "outbound": False,
@@ -115,6 +118,7 @@ CASES = {
             "mysql_flavour": "mysql",
             "mysql_slow_query_log_enabled": True,
             "nginx_public_https_port": 8443,
+            "http3_enabled": True,
         },
         look={"ssh_port": 2022},
     ),
@@ -160,7 +164,11 @@ CASES = {
     ),
     # A web host behind balancers, and the balancer; each in both modes.
     "behind": Case({"harbour": FULL}, balancers=("balancer1", "balancer2")),
-    "behind-passes": Case({"harbour": FULL}, {"balancer_tls_mode": "passthrough"}, balancers=("balancer1",)),
+    "behind-passes": Case(
+        {"harbour": FULL},
+        {"balancer_tls_mode": "passthrough", "http3_enabled": True},
+        balancers=("balancer1",),
+    ),
     "behind-alb": Case(
         {"harbour": FULL, "plain": {**MINIMAL, "tls": {"mode": "acme"}}},
         {"balancer_kind": "alb", "balancer_networks": ["10.1.0.0/24", "10.1.1.0/24"]},
@@ -199,7 +207,14 @@ CASES = {
         {"certbot_aws_access_key_id": "AKIAEXAMPLE", "certbot_aws_secret_access_key": "a%b=c/d+e"},
     ),
     "route53-role": Case(
-        {"plain": {**MINIMAL, "tls": {"mode": "acme", "challenge": "route53"}}},
+        {
+            "plain": {
+                **MINIMAL,
+                "tls": {"mode": "acme", "challenge": "route53"},
+                "gunicorn": {"worker_class": "asgi", "graceful_timeout": 120},
+                "nginx": {"websockets": True},
+            }
+        },
         {"certbot_aws_region": "cn-north-1"},
     ),
     "balancer-wildcard": Case(

@@ -23,7 +23,8 @@ def test_extra_rules_leave_the_ports_of_sites_open():
     (arguments,) = (value for name, value in task.items() if name.endswith("ufw_apply"))
     variables = defaults | {"firewall_extra_rules": [{"port": 8000}]}
     rules = Templar(DataLoader(), variables=variables).template(trust_as_template(arguments["rules"]))
-    got = [str(rule["port"]) for rule in rules]
+    # A rule with an empty list of networks, as that of HTTP/3 by default, opens nothing.
+    got = [str(rule["port"]) for rule in rules if rule.get("from") != []]
     assert got == ["80", "443", "8000"], f"expected the default rules and the extra one, got ports {got}"
 
 

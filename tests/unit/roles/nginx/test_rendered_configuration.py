@@ -45,6 +45,23 @@ def test_common_files_need_no_upstream_of_a_site():
         assert f"location = /.decanter/health/{name} {{" in health.text, health.text
 
 
+@pytest.mark.parametrize(
+    ("host", "case", "expected"),
+    [
+        ("debian13", "full", True),
+        ("debian12", "full", False),  # nginx without the module
+        ("debian13", "minimal", False),
+        ("debian13", "behind-passes", False),
+    ],
+)
+def test_http3_requires_its_variable_and_a_direct_connection(host, case, expected):
+    texts = [file.text for file in matching(host, case, r"/etc/nginx/.*\.conf$")]
+    found = ["\n    listen 443 quic" in text for text in texts], ["Alt-Svc" in text for text in texts]
+    assert [any(each) for each in found] == [expected, expected], f"expected {expected}, got {found}"
+    defaults = sum(text.count("listen 443 quic reuseport default_server;") for text in texts)
+    assert defaults == expected, f"expected {int(expected)} default servers, got {defaults}"
+
+
 @everywhere
 def test_nginx_accepts_its_configuration(host, case, root):
     if missing := missing_versions(host):
@@ -72,6 +89,14 @@ LIMITS: dict[str, dict[str, Any]] = {
     "a header of quotes": {"a": {"nginx": {"headers": {"X-A": '"' * 3000}}}},
     "the longest cookies": {"a": {"nginx": {"cache": {"harmless_cookies": COOKIES}}}},
     "the longest exceptions": {"a": {"nginx": {"cache": {"except": ["/" + ".-" * 1999, "/b", "/b.c"]}}}},
+    "the longest paths of WebSockets and streams": {
+        "a": {
+            "nginx": {
+                "websockets": [f"/{'.-' * 498}{number}" for number in range(10, 60)],
+                "streams": [f"/{'a' * 999}", "/b", "/"],
+            }
+        }
+    },
     "the largest body": {"a": {"nginx": {"client_max_body_size": "999999999g"}}},
     "the longest static url": {"a": {"static": [{"url": f"/{'s' * 255}" * 11 + "/", "path": "static"}]}},
     "many headers": {
@@ -83,6 +108,8 @@ LIMITS: dict[str, dict[str, Any]] = {
             "health": {"path": "/healthz"},
             "nginx": {
                 "cache": True,
+                "websockets": True,
+                "streams": ["/events"],
                 "basic_auth": {"ada": "correct horse"},
                 "headers": dict.fromkeys(("Realm", "Cache", "Path", "Visitor", "B-C", "C", "Method"), "a"),
             },

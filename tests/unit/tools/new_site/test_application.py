@@ -146,38 +146,38 @@ OTHERS = {
         "app:server",
         "",
     ),
-    "Quart": ({"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "", "ASGI"),
-    "FastAPI": ({"main.py": "import fastapi\napp = fastapi.FastAPI()\n"}, "", "ASGI"),
+    "Quart": ({"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "app:app", ""),
+    "FastAPI": ({"main.py": "import fastapi\napp = fastapi.FastAPI()\n"}, "main:app", ""),
     "Starlette": (
         {"main.py": "from starlette.applications import Starlette\napp = Starlette()\n"},
+        "main:app",
         "",
-        "ASGI",
     ),
     "a factory of Quart": (
         {
             "shop/__init__.py": "from quart import Quart\ndef create_app():\n    return Quart('x')\n",
             "wsgi.py": "from shop import create_app\napp = create_app()\n",
         },
+        "wsgi:app",
         "",
-        "ASGI",
     ),
     "Quart for uvicorn": (
         {"Procfile": "web: uvicorn app:app\n", "app.py": "from quart import Quart\napp = Quart('x')\n"},
+        "app:app",
         "",
-        "ASGI",
     ),
     "an ASGI worker": (
         {
             "Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker app:app\n",
             "app.py": "from litestar import Litestar\napp = Litestar([])\n",
         },
+        "app:app",
         "",
-        "ASGI",
     ),
     "a subclass of Quart": (
         {"app.py": "from quart import Quart\nclass Shop(Quart): ...\napp = Shop('x')\n"},
+        "app:app",
         "",
-        "ASGI",
     ),
     "a desktop application": (
         {"app.py": "from PyQt6.QtWidgets import QApplication\napp = QApplication([])\n"},
@@ -203,11 +203,26 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("contents", "wsgi", "words"), OTHERS.values(), ids=OTHERS)
-def test_object_named_app_is_proposed_only_for_wsgi(tmp_path, contents, wsgi, words):
+def test_object_named_app_is_proposed_only_for_gunicorn(tmp_path, contents, wsgi, words):
     found = read_source(files(tmp_path, contents | {"requirements.txt": "flask\n"}))
     assert found.wsgi == wsgi, f"expected {wsgi!r}, got {found.wsgi!r}"
     lines = command.noticed(found)
     assert words in "\n".join(lines) and bool(words) == bool(lines), f"expected {words!r}, got {lines}"
+
+
+@pytest.mark.parametrize(
+    ("contents", "wsgi", "worker_class"),
+    [
+        ({"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "app:app", "asgi"),
+        ({"Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker a:app\n", "a.py": ""}, "a:app", "asgi"),
+        ({"Procfile": "web: uvicorn image.main:app\n"}, "image.main:app", "asgi"),
+        ({"asgi.py": "from quart import Quart\napp = Quart('x')\n", "wsgi.py": APP}, "wsgi:app", ""),
+    ],
+)
+def test_asgi_application_gets_the_asgi_worker(tmp_path, contents, wsgi, worker_class):
+    found = read_source(files(tmp_path, contents | {"requirements.txt": "quart\n"}))
+    got = (found.wsgi, found.worker_class)
+    assert got == (wsgi, worker_class), f"expected {(wsgi, worker_class)}, got {got}"
 
 
 # --- An application in a folder ----------------------------------------------------------------

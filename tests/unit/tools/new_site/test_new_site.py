@@ -123,13 +123,14 @@ def test_reserved_folder_name_gets_a_suffix(inventory, tmp_path, capsys):
     assert names[-1] == "admin-site", f"expected admin-site, got {names}"
 
 
-def test_asgi_application_is_explained_and_nothing_is_written(inventory, shop, capsys):
-    files(shop, {"app.py": "from quart import Quart\napp = Quart(__name__)\n"})
-    status = run("--source", "shop", "--server-names", "a.test")
-    captured = capsys.readouterr()
-    assert status == 2 and "--wsgi" in captured.err, f"expected 2, got {status}: {captured.err}"
-    assert "ASGI" in captured.err and "does not support ASGI" in captured.out, f"got {captured}"
-    assert inventory.read_text() == BEFORE, "expected an unchanged file"
+def test_asgi_application_gets_worker_and_websockets(inventory, shop, capsys):
+    text = "from quart import Quart\napp = Quart(__name__)\n@app.websocket('/ws')\nasync def echo(): ...\n"
+    files(shop, {"app.py": text})
+    assert run("--source", "shop", "--server-names", "a.test") == 0, capsys.readouterr().err
+    entry = added(inventory)
+    found = {key: entry.get(key) for key in ("wsgi", "gunicorn", "nginx")}
+    expected = {"wsgi": "app:app", "gunicorn": {"worker_class": "asgi"}, "nginx": {"websockets": True}}
+    assert found == expected, f"expected {expected}, got {found}"
 
 
 def test_configuration_selector_keeps_its_value(inventory, shop, capsys):

@@ -96,3 +96,32 @@ def test_value_is_written_in_the_style_of_the_inventories(value, text):
     found = sites_file.flow(value)
     assert yaml.safe_load(found) == value, f"{found}: expected YAML of {value!r}"
     assert found.replace('"', "") == text.replace('"', ""), f"expected {text}, got {found}"
+
+
+@pytest.mark.parametrize(
+    ("uses", "worker_class", "gunicorn", "nginx"),
+    [
+        ({"flask"}, "", None, None),
+        ({"flask", "flask-sock"}, "", None, {"websockets": True}),
+        ({"flask-socketio"}, "", {"workers": 1}, {"websockets": ["/socket.io/"]}),
+        (
+            {"flask-socketio", "gevent"},
+            "",
+            {"workers": 1, "worker_class": "gevent"},
+            {"websockets": ["/socket.io/"]},
+        ),
+        (
+            {"flask-socketio", "gevent"},
+            "gthread",
+            {"workers": 1, "worker_class": "gthread"},
+            {"websockets": ["/socket.io/"]},
+        ),
+        ({"quart"}, "asgi", {"worker_class": "asgi"}, None),
+    ],
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else None,
+)
+def test_websocket_library_gets_workers_and_paths(uses, worker_class, gunicorn, nginx, monkeypatch):
+    source = command.Source(uses=uses, worker_class=worker_class)
+    entry = make_entry(monkeypatch, source, {})
+    found = (entry.get("gunicorn"), entry.get("nginx"))
+    assert found == (gunicorn, nginx), f"expected {(gunicorn, nginx)}, got {found}"

@@ -9,6 +9,8 @@ from sites_tables import accepted, rejected, rows
 
 VALID = [
     ("gunicorn.worker_class", "gevent"),
+    ("gunicorn.worker_class", "asgi"),
+    ("gunicorn.graceful_timeout", 300),
     ("gunicorn.settings", {}),
     ("health.path", "/"),
 ]
@@ -20,9 +22,10 @@ INVALID = [
     *rows("health.timeout", "an integer from 1 to 600", 0, 601, 30.0, True, "30"),
     *rows("health.watch", "an integer from 0 to 600", -1, 601, "2"),
     *rows("gunicorn.workers", "an integer from 1 to 64", 65),
-    *rows("gunicorn.threads", "an integer from 1 to 128", 129),
+    *rows("gunicorn.threads", "an integer from 1 to 1000", 1001),
     *rows("gunicorn.timeout", "an integer from 1 to 3600", 3601),
-    *rows("gunicorn.worker_class", "one of: gthread, sync, gevent", "tornado"),
+    *rows("gunicorn.graceful_timeout", "an integer from 1 to 3600", 0, 3601),
+    *rows("gunicorn.worker_class", "one of: gthread, sync, gevent, asgi", "tornado"),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
 
@@ -34,7 +37,7 @@ RESERVED = [
     ("certfile", "none, because nginx terminates TLS"),
     ("accesslog", "none, because nginx writes the access log and the journal has the errors"),
     ("post_worker_init", "none, because a hook is code that belongs in the application"),
-    ("graceful_timeout", "none, because nginx and systemd wait for timeout as well"),
+    ("graceful_timeout", "the key under gunicorn, not under settings"),
 ]
 
 

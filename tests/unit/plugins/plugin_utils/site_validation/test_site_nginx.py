@@ -20,6 +20,10 @@ VALID = [
     ("nginx.limits", False),
     ("nginx.cache", True),
     ("nginx.cache", {}),
+    ("nginx.websockets", True),
+    ("nginx.websockets", ["/socket.io/", "/ws"]),
+    ("nginx.streams", ["/events"]),
+    ("nginx.idle_timeout", 86400),
 ]
 test_valid_value_is_accepted = accepted(VALID)
 
@@ -80,6 +84,22 @@ INVALID = [
         ([f"/{'a' * 4000}"], f'"/{"a" * 58}…"'),
         at="nginx.cache.except",
     ),
+    *rows("nginx.websockets", "true, false or a list such as [/ws]", "/ws", 1),
+    *rows(
+        "nginx.websockets[0]",
+        "a path that begins with /, of at most 1000 letters, digits and . _ ~ - /",
+        ["ws"],
+        ["/ws?a"],
+        at="nginx.websockets",
+    ),
+    *rows("nginx.streams", "a list such as [/events]", True, "/events"),
+    *rows(
+        "nginx.streams[0]",
+        "a path that begins with /, of at most 1000 letters, digits and . _ ~ - /",
+        ["/a b"],
+        at="nginx.streams",
+    ),
+    *rows("nginx.idle_timeout", "an integer from 10 to 86400", 9, 86401, "10m"),
     *rows(
         "nginx.cache.harmless_cookies[0]",
         "1 to 64 letters, digits, dots, underscores and hyphens, optionally with * at the end",
@@ -90,6 +110,17 @@ INVALID = [
     ),
 ]
 test_invalid_value_is_rejected = rejected(INVALID)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("websockets", True), ("websockets", ["/ws"]), ("streams", ["/events"])]
+)
+def test_long_lived_connection_of_sync_worker_is_rejected(key: str, value: Any, root: str) -> None:
+    sites = changed(changed(minimal(), f"nginx.{key}", value), "gunicorn.worker_class", "sync")
+    assert sites_check.site_errors(sites, root) == [
+        f'sites.harbour.gunicorn.worker_class: found "sync" and nginx.{key}, expected gthread, gevent or '
+        "asgi, because an open connection would occupy a worker"
+    ]
 
 
 def with_users(users: Any, path: str = "/healthz") -> dict[str, Any]:
