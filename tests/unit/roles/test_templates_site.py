@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -66,6 +67,18 @@ def test_response_header_names_the_release(case, monkeypatch, tmp_path):
     assert got == [("200 OK", [("A", "b"), ("X-Release", tmp_path.name)])]
     monkeypatch.delattr(gc, "freeze")
     settings["post_worker_init"](Worker())  # PyPy has no gc.freeze()
+
+
+def test_gunicorn_log_has_no_query_strings(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    settings: dict[str, Any] = {}
+    exec(matching("debian13", "full", r"/gunicorn\.conf\.py$")[0].text, settings)
+    logger = logging.getLogger("gunicorn.error")
+    assert settings["without_query"] in logger.filters, logger.filters
+    record = logger.makeRecord(logger.name, 40, "", 0, "Error handling request %s", ("/a?key=hunter2",), None)
+    assert logger.filter(record)
+    got = record.getMessage()
+    assert got == "Error handling request /a?…", f"expected no query string, got {got}"
 
 
 @everywhere
