@@ -13,6 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+from ansible_collections.decanter.stack.plugins.module_utils.paths import slice_name
 
 KEYS = {
     *("path", "state", "src", "content", "copy", "folder", "shared"),
@@ -24,7 +25,7 @@ SHARED = Path(__file__).parents[1] / "module_utils/shared"
 
 
 def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the entries of files, and for a path with {site} one entry per site.
+    """Yield the entries of files, and for a path with {site} or {slice} one entry per site.
 
     A text is the path of a file from a template. Raise ValueError if an entry is invalid.
     """
@@ -53,13 +54,18 @@ def expand(files: Sequence[Any], sites: Sequence[Mapping[str, Any]]) -> Iterator
         if state == "file" and not {"content", "copy"} & file.keys():
             # The path of a template in the role is the path of its file on the host.
             file.setdefault("src", path.lstrip("/").replace("{site}", "site") + ".j2")
-        for site in sites if "{site}" in path else [None]:
+        for site in sites if "{site}" in path or "{slice}" in path else [None]:
             template = {"template": file["src"]} if state == "file" and "src" in file else {}
             yield {
-                key: value.replace("{site}", site["name"]) if site and isinstance(value, str) else value
+                key: named(value, site["name"]) if site and isinstance(value, str) else value
                 for key, value in file.items()
                 if not (key == "src" and state == "file")
             } | {"site": site, **template}
+
+
+def named(text: str, site: str) -> str:
+    """Return a text with the name and the slice of a site."""
+    return text.replace("{site}", site).replace("{slice}", slice_name(site))
 
 
 def check_copied(file: Mapping[str, Any], path: str) -> None:

@@ -21,6 +21,13 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment i
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.interpreter import missing_interpreter
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import url_host
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.resolver import Host, resolve
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.resources import (
+    HostSize,
+    memory_needs,
+)
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.resources import (
+    resource_limits as limits_on_host,
+)
 
 Sites = Mapping[str, Any]
 Resolved = Sequence[Mapping[str, Any]]
@@ -103,6 +110,11 @@ def absent_service_instances(
     pairs = [unit.split("@", 1) for unit in units]
     found = [{"service": service, "name": name} for service, name in pairs if service in SERVICES]
     return [instance for instance in found if instance not in instances]
+
+
+def resource_limits(site: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the workers and the limits of a site's slice. `host` has the fields of HostSize."""
+    return limits_on_host(site, HostSize(**{name: int(value) for name, value in host.items()}))
 
 
 def site_packages(resolved: Resolved) -> list[str]:
@@ -216,6 +228,6 @@ class FilterModule:
             *(service_instances, absent_service_instances, site_packages),
             *(site_sources, with_sources, site_files, build_secrets, site_credential_files, site_passwords),
             *(site_databases, database_users, python_literal, url_host),
-            *(nginx_cookie, nginx_prefix, nginx_strings),
+            *(nginx_cookie, nginx_prefix, nginx_strings, resource_limits, memory_needs),
         )
         return {function.__name__: function for function in functions}

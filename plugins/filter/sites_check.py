@@ -28,6 +28,7 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.ngi
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.placeholders import (
     placeholder_errors,
 )
+from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.resources import resource_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.sandbox import sandbox_errors
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import (
     with_defaults,
@@ -53,6 +54,7 @@ def rule_errors(site_id: Any, site: Any, root: Path, database_host: str) -> Iter
     yield from database_errors(site_id, site, database_host)
     yield from environment_errors(site_id, site)
     yield from sandbox_errors(site_id, site)
+    yield from resource_errors(site_id, site)
     yield from tls_errors(site_id, site, root)
     yield from nginx_errors(site_id, site)
 

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def slice_name(site: str) -> str:
+    """Return the slice of all units of a site.
+
+    With hyphens, the slice of a site `a-b` would be below the one of a site `a`.
+    """
+    return f"decanter-{site.replace('-', '_')}.slice"
+
+
 class SitePaths:
     """The paths of one site on its host, as strings; `vars()` returns them by name."""
 

@@ -15,7 +15,10 @@ CHAINS = [
     *("user-logging-input", "user-logging-output", "user-logging-forward"),
     *("after-logging-input", "after-logging-output", "after-logging-forward"),
     *("logging-deny", "logging-allow", "user-limit", "user-limit-accept"),
+    # Not of ufw: the limits of clients. `ufw allow` removes them until the next run.
+    *("client-limit", "client-limit-drop"),
 ]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Refused(Exception):
@@ -29,7 +32,7 @@ class Rule:
     action: str  # allow or limit
     port: str  # a number, or a range as 6000:6007
     proto: str
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    network: Network
     comment: str
 
     def lines(self, prefix: str) -> list[str]:
@@ -64,10 +67,61 @@ class Rule:
         ]
 
 
-def networks(names: list[str], where: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Return the networks of a list. Raise Refused if one is invalid."""
+@dataclass(frozen=True)
+class ClientLimits:
+    """Limits of the TCP connections of one IPv4 address, or of one /64 of IPv6, to some ports together."""
+
+    ports: tuple[str, ...] = ()
+    connections: int = 0  # at the same time; 0 is unlimited
+    rate: int = 0  # new ones per second; 0 is unlimited
+    exempt: tuple[Network, ...] = ()
+
+    def lines(self, prefix: str, version: int) -> list[str]:
+        """Return the rules as iptables-save prints them. Other packets continue with the next rule."""
+        if not self.ports or not (self.connections or self.rate):
+            return []
+        chain = f"{prefix}-client-limit"
+        mask = 32 if version == 4 else 64
+        lines = [f"-A {prefix}-user-input -p tcp -m multiport --dports {','.join(self.ports)} -j {chain}"]
+        exempt = [network for network in self.exempt if network.version == version]
+        lines += [f"-A {chain} -s {network} -j RETURN" for network in exempt]
+        if self.connections:
+            limit = f"--connlimit-above {self.connections} --connlimit-mask {mask} --connlimit-saddr"
+            lines.append(f"-A {chain} -m connlimit {limit} -j {chain}-drop")
+        if self.rate:
+            # A client may open all its connections at once.
+            limit = f"--hashlimit-above {self.rate}/sec --hashlimit-burst {max(self.connections, self.rate)}"
+            limit += f" --hashlimit-mode srcip --hashlimit-name {prefix}-client"
+            limit += " --hashlimit-srcmask 64" if version == 6 else ""
+            lines.append(f"-A {chain} -m hashlimit {limit} -j {chain}-drop")
+        return [
+            *lines,
+            f'-A {chain}-drop -m limit --limit 3/min -j LOG --log-prefix "[UFW CLIENT LIMIT] "',
+            # Not rejected: clients repeat the packet after a second, so a busy office waits without an error.
+            f"-A {chain}-drop -j DROP",
+        ]
+
+
+def client_limits(params: dict[str, Any]) -> ClientLimits:
+    """Return the limits of the module's parameters. Raise Refused if one is invalid."""
+    limits = params["client_limits"] or {}
+    return ClientLimits(
+        tuple(port(number, "client_limits") for number in limits.get("ports") or ()),
+        int(limits.get("connections") or 0),
+        int(limits.get("rate") or 0),
+        tuple(
+            dict.fromkeys(networks(limits.get("exempt") or [], "firewall_unlimited_networks", strict=False))
+        ),
+    )
+
+
+def networks(names: list[str], where: str, strict: bool = True) -> list[Network]:
+    """Return the networks of a list. Raise Refused if one is invalid.
+
+    strict: whether addresses with a mask, such as 10.0.0.5/8, are invalid. nginx accepts them.
+    """
     try:
-        return [ipaddress.ip_network(name) for name in names]
+        return [ipaddress.ip_network(name, strict) for name in names]
     except ValueError as error:
         raise Refused(f"{where}: found {error}; expected networks such as 203.0.113.0/24") from None
 
@@ -105,12 +159,13 @@ def declared(params: dict[str, Any], ssh_ports: list[int]) -> list[Rule]:
     return list(dict.fromkeys(rules))
 
 
-def user_rules(rules: list[Rule], version: int) -> str:
+def user_rules(rules: list[Rule], version: int, limits: ClientLimits | None = None) -> str:
     """Return user.rules or user6.rules as ufw writes it at log level low."""
     prefix = "ufw6" if version == 6 else "ufw"
     reject = "icmp6-port-unreachable" if version == 6 else "icmp-port-unreachable"
     limit = "-m limit --limit 3/min --limit-burst 10"
-    lines = ["*filter", *(f":{prefix}-{chain} - [0:0]" for chain in CHAINS), "### RULES ###"]
+    lines = ["*filter", *(f":{prefix}-{chain} - [0:0]" for chain in CHAINS)]
+    lines += [*(limits.lines(prefix, version) if limits else []), "### RULES ###"]
     for rule in rules:
         if rule.network.version == version:
             lines += ["", *rule.lines(prefix)]

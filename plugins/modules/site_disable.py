@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.decanter.stack.plugins.module_utils import companions
-from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths, slice_name
 from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd import show, systemctl
 from ansible_collections.decanter.stack.plugins.module_utils.site import COLOURS, SERVICES, Site
 
@@ -31,6 +31,7 @@ def files(name: str) -> list[Path]:
     units = [*system.glob(f"{name}@*"), *system.glob(f"{name}.*@.*")]
     notes = [Path(f"/etc/tmpfiles.d/decanter-{name}{part}.conf") for part in ("-live", "")]
     paths = SitePaths(name)
+    units.append(system / slice_name(name))
     # The archive first, because the next boot would restore the units.
     folders = [Path(paths.sockets), Path(paths.configuration)]
     return [Path(paths.settings_archive), *units, *notes, *folders]

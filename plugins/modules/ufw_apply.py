@@ -14,6 +14,7 @@ from ansible_collections.decanter.stack.plugins.module_utils.shared.systemd impo
 from ansible_collections.decanter.stack.plugins.module_utils.ufw_kernel import Kernel
 from ansible_collections.decanter.stack.plugins.module_utils.ufw_rules import (
     Refused,
+    client_limits,
     declared,
     networks,
     user_rules,
@@ -37,6 +38,13 @@ options:
   ssh_ports: {description: Ports of sshd., type: list, elements: int, required: true}
   ssh_networks: {description: Networks with limited access to ssh., type: list, elements: str, required: true}
   admin_networks: {description: Networks with access to ssh., type: list, elements: str, default: []}
+  client_limits:
+    description:
+      - Limits of the connections of one IPv4 address, or one /64 of IPv6, to TCP C(ports). C(connections) at
+        the same time, C(rate) new ones per second; 0 is unlimited. Networks in C(exempt) have no limits.
+      - ufw does not support them. C(ufw allow) writes its files without them, and the next run restores
+        them.
+    type: dict
 """
 RETURN = r"""
 action: {description: "The change in the kernel: none, load, start or stop.", type: str, returned: always}
@@ -87,6 +95,7 @@ def main() -> None:
             "ssh_ports": {"type": "list", "elements": "int", "required": True},
             "ssh_networks": {"type": "list", "elements": "str", "required": True},
             "admin_networks": {"type": "list", "elements": "str", "default": []},
+            "client_limits": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -94,7 +103,8 @@ def main() -> None:
     client, used = session()
     ssh_ports = list(dict.fromkeys(module.params["ssh_ports"] + ([used] if used else [])))
     try:
-        rules = declared(module.params, ssh_ports)
+        rules, limits = declared(module.params, ssh_ports), client_limits(module.params)
+        files = {version: user_rules(rules, version, limits) for version in (4, 6)}
         admitted = networks(module.params["admin_networks"] + module.params["ssh_networks"], "ssh")
         if (
             enabled
@@ -114,16 +124,14 @@ def main() -> None:
     kernels = {version: Kernel(module, version) for version in (4, 6)}
     # In this order, because a reboot between ufw.conf and the rules would reject all connections.
     wanted = {
-        f"{FOLDER}/user6.rules": (user_rules(rules, 6), 0o640),
-        f"{FOLDER}/user.rules": (user_rules(rules, 4), 0o640),
+        f"{FOLDER}/user6.rules": (files[6], 0o640),
+        f"{FOLDER}/user.rules": (files[4], 0o640),
         f"{FOLDER}/ufw.conf": (CONF.format(enabled="yes" if enabled else "no"), 0o644),
     }
     stale = [path for path, (contents, _) in wanted.items() if read(path) != contents]
     before = {version: kernel.user() for version, kernel in kernels.items()}
     on = all(kernel.on() for kernel in kernels.values())
-    expected = {
-        version: kernel.chains(user_rules(rules, version).splitlines()) for version, kernel in kernels.items()
-    }
+    expected = {version: kernel.chains(files[version].splitlines()) for version, kernel in kernels.items()}
     if enabled:
         action = "start" if not on else "load" if before != expected else "none"
     else:
@@ -142,7 +150,7 @@ def main() -> None:
         module.exit_json(**result)
 
     for version, kernel in kernels.items():
-        kernel.restore(user_rules(rules, version), "--test")
+        kernel.restore(files[version], "--test")
     if action == "stop":
         # ufw stops only while ufw.conf enables it.
         systemctl("start", "ufw.service")
@@ -167,7 +175,7 @@ def main() -> None:
             )
     if action == "load":
         for version, kernel in kernels.items():
-            kernel.restore(user_rules(rules, version))
+            kernel.restore(files[version])
         # If a version of iptables prints the rules in another form, loading equal rules is not a change.
         after = {version: kernel.user() for version, kernel in kernels.items()}
         result["changed"] = bool(stale) or unit.strip() != "enabled" or after != before

@@ -50,7 +50,8 @@ def plan(unit: dict[str, str], name: str, reads: list[str], reload: bool) -> tup
         return "start", f"it was {unit['ActiveState']}"
     started = timestamp_seconds(unit["ActiveEnterTimestamp"])
     changed, path = newest(own_files(name, unit))
-    if changed > started:
+    # A restart of a slice would stop all units in it. daemon-reload has applied its limits.
+    if changed > started and not name.endswith(".slice"):
         return "restart", f"{path} has changed"
     # The end of the last reload is the last change of the unit's state.
     read = timestamp_seconds(unit["StateChangeTimestamp"]) if reload else started

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import socket
+import time
 
 import pytest
 import requests
@@ -244,11 +245,33 @@ def test_access_log_is_json_without_query_and_referer(host, visitor, own_address
     assert float(got["upstream_seconds"]) >= 0 and got["request_id"] == request_id, got
 
 
-def test_access_log_is_rotated(host):
+def test_error_log_has_no_query_and_referer(host, visitor):
+    with visitor.handshake("mirror.test") as connection:
+        connection.sendall(
+            b"POST /page/rejected?secret=hunter2 HTTP/1.1\r\nHost: mirror.test\r\n"
+            b"Referer: https://mirror.test/?key=hunter2\r\nContent-Length: 999999999\r\n\r\n"
+        )
+        connection.recv(1000)
+    deadline = time.monotonic() + 10
+    with host.sudo():
+        while not (
+            line := host.run("grep -F 'POST /page/rejected' /var/log/nginx/error.log | tail -1").stdout
+        ):
+            assert time.monotonic() < deadline, "expected a line about the request within 10 s"
+            time.sleep(0.2)
+        assert host.run("grep -c hunter2 /var/log/nginx/error.log").stdout.strip() == "0", line
+    assert "too large body" in line and 'request: "POST /page/rejected?…", host: "mirror.test"' in line, line
+
+
+def test_large_logs_are_rotated(host):
     with host.sudo():
         output = host.run("logrotate --debug /etc/logrotate.d/nginx 2>&1").stdout
-    assert "/var/log/nginx/*.log" in output and "rotate" in output, output
-    assert host.run("systemctl is-enabled logrotate.timer").stdout.strip() == "enabled"
+    assert "/var/log/nginx/*.log" in output and "log files >= 104857600 are rotated earlier" in output, output
+    timer = host.check_output(
+        "systemctl show --property=UnitFileState,ActiveState,TimersCalendar logrotate.timer"
+    )
+    assert "UnitFileState=enabled" in timer and "ActiveState=active" in timer, timer
+    assert timer.count("OnCalendar=") == 1 and "OnCalendar=*-*-* *:00/5:00" in timer, timer
 
 
 # --- Requests without a hostname ---------------------------------------------------------------

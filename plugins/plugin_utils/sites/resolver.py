@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.databases import ENGINES
-from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths
+from ansible_collections.decanter.stack.plugins.module_utils.paths import SitePaths, slice_name
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.database import Server, resolve_database
 from ansible_collections.decanter.stack.plugins.plugin_utils.sites.environment import (
     Environment,
@@ -75,6 +75,8 @@ class Units:
     databases: Sequence[str]
     # The unit that fetches the site's secrets from AWS; "" if none has to be fetched.
     credentials: str
+    # The slice of all of them, which has their limits.
+    slice: str
     # Files and folders that the units read. A unit that is older than one of them is restarted.
     reads: Sequence[str]
 
@@ -138,6 +140,7 @@ def resolve_units(name: str, site: Mapping[str, Any], environment: Environment, 
         after=[f"{service}@{name}.service" for service in sorted(site["services"])],
         databases=[unit for engine in ENGINES.values() for unit in engine.units],
         credentials=f"decanter-credentials@{name}.service" if environment.fetched else "",
+        slice=slice_name(name),
         reads=reads,
     )
 

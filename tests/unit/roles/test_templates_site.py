@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_asgi_scope_has_the_connection_of_the_client(kind, headers, expected, mo
     assert scopes == [scope | expected], f"expected {scope | expected}, got {scopes}"
     release = [] if kind == "lifespan" else [(b"x-release", tmp_path.name.encode())]
     assert sent[0]["headers"] == release, f"expected {release}, got {sent}"
+
+
+def test_gunicorn_log_has_no_query_strings(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    settings: dict[str, Any] = {}
+    exec(matching("debian13", "full", r"/gunicorn\.conf\.py$")[0].text, settings)
+    logger = logging.getLogger("gunicorn.error")
+    assert settings["without_query"] in logger.filters, logger.filters
+    record = logger.makeRecord(logger.name, 40, "", 0, "Error handling request %s", ("/a?key=hunter2",), None)
+    assert logger.filter(record)
+    got = record.getMessage()
+    assert got == "Error handling request /a?…", f"expected no query string, got {got}"
 
 
 @everywhere

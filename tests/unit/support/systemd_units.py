@@ -23,6 +23,8 @@ STUBS = {
     "mysql.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
     "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
     "ssh.service": "[Service]\nExecStart=/bin/sh\n",
+    "logrotate.timer": "[Timer]\nOnCalendar=daily\n",
+    "logrotate.service": "[Service]\nExecStart=/bin/sh\n",
 }
 # The rest of the transient unit of a build: plugins/module_utils/build_unit.py.
 BUILD = (

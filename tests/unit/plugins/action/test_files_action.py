@@ -37,6 +37,12 @@ def test_path_alone_names_its_template():
     ]
 
 
+def test_path_with_slice_is_expanded_for_each_site():
+    files = list(action.expand([{"path": "/etc/{slice}", "content": "{slice} of {site}"}], [{"name": "a-b"}]))
+    got = [(file["path"], file["content"]) for file in files]
+    assert got == [("/etc/decanter-a_b.slice", "decanter-a_b.slice of a-b")], got
+
+
 def test_path_with_site_is_expanded_for_each_site():
     got = expand(
         {"path": "/etc/{site}/x", "owner": "{site}"},

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.decanter.stack.plugins.modules.unit_apply import plan
 from run_module import CompletedModule, run_module
 from stub_programs import program
 
@@ -80,3 +81,18 @@ def test_failed_restart_without_previous_configuration_reports_the_log(root):
 def test_check_mode_keeps_the_previous_configuration(root):
     assert apply(root, check=True).code == 0
     assert (root / ".service.previous").exists() and actions(root) == []
+
+
+def test_changed_slice_is_not_restarted(tmp_path):
+    """A restart of a slice stops all units in it."""
+    file = tmp_path / "decanter-shop.slice"
+    file.touch()
+    unit = {
+        "ActiveState": "active",
+        "ActiveEnterTimestamp": "Sat 2020-01-01 00:00:00.000000 UTC",
+        "StateChangeTimestamp": "Sat 2020-01-01 00:00:00.000000 UTC",
+        "FragmentPath": str(file),
+        "DropInPaths": "",
+    }
+    got = [plan(unit, f"decanter-shop.{kind}", [], False)[0] for kind in ("slice", "service")]
+    assert got == ["none", "restart"], got

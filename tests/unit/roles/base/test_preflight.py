@@ -97,15 +97,18 @@ def test_unit_templates_of_packages_are_reported(preflight):
     assert preflight(sites="shop getty")["templates"] == [str(template)]
 
 
-def test_errors_name_the_account_and_the_unit(preflight):
+def test_errors_name_the_memory_the_account_and_the_unit(preflight):
     variables = yaml.safe_load((ROOT / "roles/base/vars/main.yml").read_text())
     host = preflight(sites="deploy") | {"templates": ["/usr/lib/systemd/system/shop@.service"]}
     host |= {"distribution": "Debian GNU/Linux 13", "init": "systemd", "python": "3.13"}
     host |= {"memory_mb": 900, "disk_free_mb": 9000}
     scope = {"__base_host": host, "__base_python": "/usr/bin/python3", "__base_pythons_missing": []}
     scope |= {"base_memory_min_mb": 450, "base_disk_min_mb": 3000, "__base_pythons_remedy": ""}
+    scope |= {"base_memory_needs": {"the system": 250, "shop": 800}}
     errors = trust_as_template(variables["__base_preflight_errors"])
     assert Templar(LOADER, scope).template(errors) == [
+        "found 900 MiB of memory, expected at least 1050 (250 for the system, 800 for shop). Lower "
+        "gunicorn.workers or resources.memory of a site, or use a larger host",
         "found the account deploy (UID 1000, home /home/deploy, shell /bin/bash), expected no account with "
         "the name of a site except its own. Rename the site",
         "found the unit /usr/lib/systemd/system/shop@.service of a package, expected no unit with the name "
