@@ -95,10 +95,8 @@ class Hostile:
     def configure(self, **limits: int) -> None:
         """Set the limits of this site's builds; without arguments, restore the defaults."""
         self.pack("none")  # the validation of the inventory reads the source
-        variables = [
-            word for name, value in limits.items() for word in ("-e", f"python_app_build_{name}={value}")
-        ]
-        process = self.play("site.yml", {"hostile": self.site()}, "--tags", "python_app", *variables)
+        variables = json.dumps({f"python_app_build_{name}": value for name, value in limits.items()})
+        process = self.play("site.yml", {"hostile": self.site()}, "--tags", "python_app", "-e", variables)
         assert process.returncode == 0, process.stdout + process.stderr
 
     def report(self) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_invalid_setting_is_rejected_and_server_keeps_running(converge, sql, sta
     try:
         result = converge(mysql_collation="utf8mb4_of_nowhere")
         assert result.returncode == 2, f"expected 2, got {result.returncode}:\n{result.stdout[-2000:]}"
-        for message in ("the new configuration is invalid", "utf8mb4_of_nowhere"):
+        for message in ("the new content is invalid", "utf8mb4_of_nowhere"):
             # Ansible wraps the lines of messages.
             assert message in re.sub(r"\s+", " ", result.stdout), (
                 f"expected {message!r}, got {result.stdout[-2000:]}"

@@ -7,6 +7,7 @@ roles have already changed. plugins/schema/variables.yml has further limits.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +128,21 @@ def value_lines(name: str, error: ValidationError) -> Iterator[str]:
     elif "propertyNames" in error.schema_path:
         yield f"{path}: found the name {shown(value)}, expected {expected_words(schema)}"
     else:
-        expected = str(error.cause or expected_words(schema)) + yaml_hint(value, schema)
+        hint = yaml_hint(value, schema) or string_hint(name, value, schema)
+        expected = str(error.cause or expected_words(schema)) + hint
         yield f"{path}: found {found_words(value, secret)}, expected {expected}"
+
+
+def string_hint(name: str, value: Any, schema: Schema) -> str:
+    """Return words about the origin of a number or a boolean that is a string, or an empty string."""
+    if schema.get("type") not in ("integer", "number", "boolean") or not isinstance(value, str):
+        return ""
+    try:
+        json.loads(value)
+    except ValueError:
+        return ""
+    option = json.dumps({name: value}).replace(f'"{value}"', value)
+    return f"; without quotes, or with -e '{option}', because -e NAME=VALUE makes a string"
 
 
 def variable_lines(variables: Variables) -> Iterator[str]:

@@ -44,7 +44,11 @@ INVALID = [
     ("firewall_ssh_networks", ["10.0.0.0/33"], "[0]", '"10.0.0.0/33"', "a network such as 192.0.2.0/24"),
     ("mysql_flavour", "percona", "", '"percona"', "one of: auto, mariadb, mysql"),
     ("mysql_memory_share", 20, "", "20", "a number from 0 to 0.9"),
-    ("mysql_max_connections", "100", "", '"100"', "an integer from 10 to 100000"),
+    (
+        *("mysql_max_connections", "100", "", '"100"'),
+        "an integer from 10 to 100000; without quotes, or with -e '{\"mysql_max_connections\": 100}', "
+        "because -e NAME=VALUE makes a string",
+    ),
     ("mysql_admin_password", 5, "", "a number", "a string"),
     ("nginx_headers", {"X-A": "a\nb"}, ".X-A", '"a\\nb"', None),
     ("nginx_hsts_seconds", -1, "", "-1", "an integer from 0 to 126144000"),
