@@ -35,6 +35,12 @@ def test_acme_challenges_are_requested_from_other_hosts(case, expected):
     assert ("proxy_pass" in challenges.text) == bool(expected), challenges.text
 
 
+@pytest.mark.parametrize(("case", "expected"), [("full", 60), ("behind-alb", 75)])
+def test_idle_connections_are_closed_by_the_load_balancer_first(case, expected):
+    (main,) = matching("debian13", case, r"/nginx\.conf$")
+    assert re.findall(r"keepalive_timeout (\d+)s;", main.text) == [str(expected)], main.text
+
+
 def test_common_files_need_no_upstream_of_a_site():
     """A site that nginx rejects is left out with its upstream."""
     for name in CASES["behind-alb"].sites:
