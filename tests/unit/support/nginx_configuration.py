@@ -6,8 +6,6 @@ import datetime
 import functools
 import os
 import re
-import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +68,7 @@ def as_installed(host: str) -> dict[str, Any]:
     return {f"__nginx_{key}": installed for key, installed in missing_versions(host).items()}
 
 
-def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
+def check_nginx(root: Path, host: str) -> None:
     """Fail if nginx rejects the configuration of a host below a folder, or prints a warning."""
     for folder in ("etc/nginx/modules-enabled", "run", "var/log/nginx", "var/lib/nginx"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -84,18 +82,12 @@ def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
             Path(pem).write_text(certificate()[bool(private)])
         # Low ports need root, and can be in use on this machine.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", r"\g<1>20\2", text)
-        # nginx creates its sockets also with -t.
-        text = text.replace("listen unix:/run/decanter/balancer", f"listen unix:{root}")
         path.write_text(text.replace("user www-data;", ""))
     main = root / "etc/nginx/nginx.conf"
     modules = root / "etc/nginx/modules-enabled"
     if "brotli on" in main.read_text():
         lines = module("http_brotli_filter") + module("http_brotli_static")
         (modules / "brotli.conf").write_text(lines)
-    if "balancer" in groups:
-        (modules / "stream.conf").write_text(module("stream"))
-    else:
-        shutil.rmtree(root / "etc/nginx/stream-enabled")
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
     main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
