@@ -63,7 +63,7 @@ def test_new_process_loses_no_request(host, generate_load, workers, action):
     assert len(load.results) > 500 and not load.lost, (
         f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
     )
-    assert max(slowest) < 8, f"expected responses within 8 s, got {slowest}"
+    assert max(slowest) < 20, f"expected responses within 20 s, got {slowest}"
 
 
 def test_certificate_is_exchanged_in_the_running_process(

@@ -29,7 +29,6 @@ READ = Path("/run/decanter/balancer/read")
 CHECK = (
     "/usr/sbin/haproxy",
     "-c",
-    "-q",
     "-f",
     f"{CONFIGURATION}/haproxy.cfg",
     "-f",
@@ -76,7 +75,9 @@ def exchange_certificates() -> None:
 def start_new_process(master: int, worker: str) -> None:
     """Start a process with the files on disk, and wait until it has the stats socket. Raise OSError."""
     start = time.time()
-    checked = subprocess.run(CHECK, capture_output=True, text=True)
+    # systemd passes the sockets of these variables to the master only.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BALANCER_")}
+    checked = subprocess.run(CHECK, capture_output=True, text=True, env=environment)
     if checked.returncode != 0:
         raise OSError(f"the new configuration is invalid: {checked.stderr.strip()}")
     os.kill(master, signal.SIGUSR2)
