@@ -14,6 +14,7 @@ Results = Sequence[Mapping[str, Any]]
 # loop over sites. The task of `nginx` returns a list of the sites with rejected files.
 STEPS = (
     "__nginx_vhosts",
+    "__balancer_sites",
     "__release_credentials",
     "__release_states",
     "__release_history",

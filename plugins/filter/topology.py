@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.decanter.stack.plugins.module_utils.shared.addresses import parse_address
+from ansible_collections.decanter.stack.plugins.plugin_utils.sites.names import is_wildcard
 
 Resolved = Sequence[Mapping[str, Any]]
 
@@ -28,28 +29,30 @@ def challenge_peers(resolved: Resolved, names: Sequence[str], hostvars: Mapping[
     return [host["address"] for host in host_addresses(names, hostvars)]
 
 
-def health_checks(resolved: Resolved, authority: str) -> list[dict[str, Any]]:
-    """Return what a balancer requests of web hosts for each site. `authority` is the private CA, or ""."""
-    return [
-        {
-            "name": site["name"],
-            "server_names": site["server_names"],
-            "tls_name": site["tls"]["handshake_name"],
-            "verified": bool(authority) and site["tls"]["verifiable"],
-            "path": site["health"]["path"],
-        }
-        for site in resolved
-    ]
-
-
 def with_address(sites: Resolved) -> list[Mapping[str, Any]]:
     """Return the sites that have an IP address among their names."""
     return [site for site in sites if any(parse_address(name) for name in site["server_names"])]
+
+
+def without_addresses(names: Sequence[str]) -> list[str]:
+    """Return the names that are not IP addresses."""
+    return [name for name in names if not parse_address(name)]
+
+
+def wildcards(sites: Resolved) -> list[dict[str, str]]:
+    """Return the suffix and the site of each wildcard, such as `.example.org`, longest suffixes first."""
+    found = [
+        {"suffix": name.removeprefix("*").lower(), "site": site["name"]}
+        for site in sites
+        for name in site["server_names"]
+        if is_wildcard(name)
+    ]
+    return sorted(found, key=lambda wildcard: (-len(wildcard["suffix"]), wildcard["suffix"]))
 
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             function.__name__: function
-            for function in (host_addresses, challenge_peers, health_checks, with_address)
+            for function in (host_addresses, challenge_peers, with_address, without_addresses, wildcards)
         }

@@ -25,7 +25,17 @@ pytest_plugins = ["tests.hosts.fixtures.lab"]
 pytest.register_assert_rewrite("whoami_site")
 
 PODMAN = ROOT / "tests/lab/roles/lab/files/podman"
-RUN = "/run/decanter/balancer"
+# Print the columns of HAProxy's statistics for each server of a site.
+SERVERS = """
+import csv, json, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/run/decanter/balancer/admin.sock")
+connection.sendall(b"show stat\\n")
+output = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+rows = csv.DictReader(output.removeprefix("# ").splitlines())
+rows = [row for row in rows if row["pxname"] == sys.argv[1] and row["svname"] not in ("FRONTEND", "BACKEND")]
+print(json.dumps({row["svname"]: row for row in rows}))
+"""
 WEB = ("web1", "web2")
 
 
@@ -128,9 +138,15 @@ def stored_posts(get_host: Callable[[str], Any], mark: str) -> list[str]:
 
 
 @pytest.fixture
-def active_members(host) -> Callable[[], set[str]]:
+def servers(host) -> Callable[[], dict[str, dict[str, str]]]:
+    """Return HAProxy's statistics of whoami for each web host."""
+    return lambda: json.loads(host.check_output("sudo python3 -c %s whoami", SERVERS))
+
+
+@pytest.fixture
+def active_members(servers) -> Callable[[], set[str]]:
     """Return the web hosts to which the balancer sends requests for whoami."""
-    return lambda: set(host.check_output(f"sudo ls {RUN}/whoami").replace(".sock", "").split())
+    return lambda: {name for name, row in servers().items() if row["status"].startswith("UP")}
 
 
 # --- Releases of whoami from a copy of its source ----------------------------------------------
@@ -176,8 +192,12 @@ def assert_succeeded(process: subprocess.CompletedProcess) -> None:
 
 
 @pytest.fixture
-def both_hosts_active(active_members) -> Iterator[None]:
-    """Wait before and after a test until both web hosts are in the balancer."""
-    wait_until(lambda: active_members() == {"web1", "web2"}, 60)
+def both_hosts_active(servers) -> Iterator[None]:
+    """Wait before and after a test until both web hosts have their full share of the requests."""
+
+    def is_complete() -> bool:
+        return {(row["status"], row["throttle"]) for row in servers().values()} == {("UP", "")}
+
+    wait_until(is_complete, 60)
     yield
-    wait_until(lambda: active_members() == {"web1", "web2"}, 60)
+    wait_until(is_complete, 60)

@@ -21,9 +21,9 @@ from ansible_collections.decanter.stack.plugins.plugin_utils.inventory_validatio
     text_of,
 )
 
-# The path of a member's socket contains its host's name, and such paths are limited to 108 bytes.
+# HAProxy accepts these characters in the name of a server.
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-KINDS = ("nginx", "alb")
+KINDS = ("haproxy", "alb")
 # A name that AWS permits, or an ARN.
 TARGET_GROUP = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?|arn:aws[a-z-]*:elasticloadbalancing:[^ ]+"
@@ -77,10 +77,12 @@ def kind_errors(hostvars: Hostvars, groups: Groups) -> Iterator[str]:
 
 
 def kind_lines(variables: Variables, groups: Groups) -> Iterator[str]:
-    kind = text_of(variables, "balancer_kind") or "nginx"
-    if kind not in KINDS:
+    kind = text_of(variables, "balancer_kind") or "haproxy"
+    if new := RENAMED_VALUES["balancer_kind"].get(kind):
+        yield f'balancer_kind: found "{kind}", which was renamed, expected {new}'
+    elif kind not in KINDS:
         yield f'balancer_kind: found "{kind}", expected one of: {", ".join(KINDS)}'
-    elif kind == "nginx":
+    elif kind == "haproxy":
         for name in ALB:
             if list_of(variables, name) != []:
                 yield f"{name}: found a value, expected none without balancer_kind: alb"

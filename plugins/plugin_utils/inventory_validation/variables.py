@@ -32,7 +32,10 @@ RENAMED = {
     "redis_purge": "services_purge",
 }
 # Values of earlier versions, each with its new name, by the variable's new name.
-RENAMED_VALUES = {"balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"}}
+RENAMED_VALUES = {
+    "balancer_kind": {"nginx": "haproxy"},
+    "balancer_tls_mode": {"ends": "terminate", "passes": "passthrough"},
+}
 
 
 @functools.cache

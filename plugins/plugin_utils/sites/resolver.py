@@ -172,14 +172,15 @@ def resolve_nginx(nginx: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_tls(site: Mapping[str, Any]) -> dict[str, Any]:
     """Return the key `tls` without the certificate and its key, and with names.
 
-    names: those of the certificate. handshake_name: the name by which a balancer requests the site.
+    names: those of the certificate. handshake_name: the name that a balancer sends in a handshake; "" if all
+    names are addresses or wildcards.
     verifiable: whether a balancer that has the private CA can verify the web host by this name.
     """
     names = handshake_names(site["server_names"])
     return {
         **{key: value for key, value in site["tls"].items() if key not in ("certificate", "key")},
         "names": certificate_names(site["server_names"]),
-        "handshake_name": (names or site["server_names"])[0],
+        "handshake_name": (names or [""])[0],
         "verifiable": bool(names) and site["tls"]["mode"] == "ca",
     }
 

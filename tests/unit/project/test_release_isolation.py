@@ -216,7 +216,7 @@ def test_failed_switch_back_is_reported_on_its_host(run):
 
 def test_failure_of_every_site_keeps_hosts_in_balancer(run):
     results = {f"web1 build {site}": failed("no") for site in SITES}
-    done = run(results, release_balanced=True, balancer_kind="nginx", balancer_instances=["lb"])
+    done = run(results, release_balanced=True, balancer_kind="haproxy", balancer_instances=["lb"])
     assert done.status != 0 and "Failed sites: blog, shop." in done.output, done.output
     assert not {"out", "in", "release_switch"} & {step for _, step, _ in done.calls}, done.calls
 
@@ -224,7 +224,7 @@ def test_failure_of_every_site_keeps_hosts_in_balancer(run):
 def test_host_without_live_release_rejoins_without_health_check(run):
     ended = failed("it ended") | {"live": ""}
     results = {f"{host} release_switch {site}": ended for host in WEB for site in SITES}
-    done = run(results, release_balanced=True, balancer_kind="nginx", balancer_instances=["lb"])
+    done = run(results, release_balanced=True, balancer_kind="haproxy", balancer_instances=["lb"])
     assert ["web1", "in", ""] in done.calls, (
         f"expected web1 in the balancer without a health check, got {done.calls}"
     )
@@ -285,7 +285,7 @@ def test_host_lost_while_reading_ends_run(run):
 
 
 def test_failed_drain_ends_run_and_unlocks_all(run):
-    balanced = {"release_balanced": True, "balancer_kind": "nginx", "balancer_instances": ["lb"]}
+    balanced = {"release_balanced": True, "balancer_kind": "haproxy", "balancer_instances": ["lb"]}
     done = run({"web2 out": {"failed": True, "msg": "no"}}, **balanced)
     assert_ended_unlocked(done, *WEB)
     assert done.hosts("release_switch", "blog") == ["web1"], done.calls

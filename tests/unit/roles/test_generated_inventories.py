@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.decanter.stack.plugins.filter import passwords
 from ansible_collections.decanter.stack.plugins.plugin_utils.site_validation.schema import with_defaults
+from haproxy_configuration import check_haproxy
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from inventory_strategies import Inventory, inventories
 from nginx_configuration import as_installed, check_nginx
@@ -50,11 +51,14 @@ def test_programs_accept_generated_inventories(host, root, tmp_path, monkeypatch
     @given(inventories(Path(root)))
     def check(case: Inventory) -> None:
         (tmp_path / "sites.json").write_text(case.text())
-        files = render(host, case, SITE_ROLES, **as_installed(host))
+        files = render(host, case, SITE_ROLES, __balancer_openssl_version="3.0", **as_installed(host))
         for folder in root_of(files):
             add_units(folder, case.sites)
             check_systemd(folder, host)
-            check_nginx(folder, case.groups, host)
+            if "balancer" in case.groups:
+                check_haproxy(folder, host)
+            else:
+                check_nginx(folder, host)
         check_environments(files, case)
         check_gunicorn(files)
 

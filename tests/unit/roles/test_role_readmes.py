@@ -129,7 +129,7 @@ def test_readme_names_variables_that_exist(role):
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"nginx_members": [{"name": "web1"}]}, "missing required arguments: address"),
+        ({"balancer_members": [{"name": "web1"}]}, "missing required arguments: address"),
         ({"sites": {"myproject": {"source": {"git": "a"}, "wsgi": "a:b"}}}, "sites.myproject.server_names"),
         ({"python_app_sitse": []}, "python_app_sitse is not declared"),
         ({"python_app_task_timeout": "soon"}, "python_app_task_timeout"),
@@ -137,6 +137,6 @@ def test_readme_names_variables_that_exist(role):
     ],
 )
 def test_invalid_example_is_reported(variables, problem):
-    role = "nginx" if "nginx_members" in variables else "python_app"
+    role = "balancer" if "balancer_members" in variables else "python_app"
     found = problems(Example(role, "main", variables))
     assert problem in " ".join(found) and bool(found) == bool(problem), found

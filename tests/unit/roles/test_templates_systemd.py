@@ -41,7 +41,7 @@ def units_of(site: str, values: Mapping[str, Any]) -> list[str]:
 @everywhere
 def test_systemd_accepts_its_units(host, case, units):
     names = unit_names(units)
-    expected = {"nginx.service", "decanter-balancer.service", "ssh.socket", "swapfile.swap"}
+    expected = {"nginx.service", "haproxy.service", "haproxy.socket", "ssh.socket", "swapfile.swap"}
     expected |= {"decanter-certificates.service", "decanter-certificates.timer"}
     assert expected <= set(names), names
     for site, values in CASES[case].sites.items():
@@ -85,15 +85,15 @@ def test_units_have_no_directive_newer_than_systemd(host, case):
 # The highest permitted exposure level of `systemd-analyze security`, in tenths.
 EXPOSURE = {
     **{"site": 2, "site with outbound traffic": 11, "loosened site": 15},
-    **{"nginx": 25, "balancer": 11, "certificates": 15, "database": 22, "service": 3},
+    **{"nginx": 25, "haproxy": 25, "challenges": 11, "certificates": 15, "database": 22, "service": 3},
     "build": 15,
 }
 
 
 @everywhere
 def test_units_stay_below_their_exposure(host, case, units):
-    allowed = {"nginx.service": EXPOSURE["nginx"], "decanter-balancer.service": EXPOSURE["balancer"]}
-    allowed["decanter-certificates.service"] = EXPOSURE["certificates"]
+    allowed = {f"decanter-{name}.service": EXPOSURE[name] for name in ("certificates", "challenges")}
+    allowed |= {f"{name}.service": EXPOSURE[name] for name in ("nginx", "haproxy")}
     for site, values in CASES[case].sites.items():
         kind = "site" if values.get("outbound", True) is False else "site with outbound traffic"
         kind = "loosened site" if values.get("sandbox") else kind

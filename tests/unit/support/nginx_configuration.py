@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import datetime
 import functools
-import os
 import re
-import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -45,13 +41,6 @@ def module(name: str) -> str:
     return f"load_module {found[0]};\n" if found else ""
 
 
-def required_module(name: str) -> str:
-    """Return the same line. Without the module, skip the test, or fail with DECANTER_REQUIRE_TOOLS=1."""
-    if not module(name) and os.environ.get("DECANTER_REQUIRE_TOOLS") == "1":
-        pytest.fail(f"nginx's module {name} is not installed, and DECANTER_REQUIRE_TOOLS=1 requires it")
-    return module(name) or pytest.skip(f"nginx's module {name} is not installed")
-
-
 @functools.cache
 def installed_versions() -> dict[str, str]:
     """Return the versions of the nginx of this machine and of its OpenSSL, by their keys in vars/platform."""
@@ -75,7 +64,7 @@ def as_installed(host: str) -> dict[str, Any]:
     return {f"__nginx_{key}": installed for key, installed in missing_versions(host).items()}
 
 
-def write_configuration(root: Path, groups: Collection[str], ports: dict[str, str]) -> Path:
+def write_configuration(root: Path, ports: dict[str, str]) -> Path:
     """Change the configuration below a folder so that nginx runs there. Return its main file.
 
     `ports` replaces the addresses of `listen`: low ports need root, and can be in use on this machine.
@@ -103,10 +92,6 @@ def write_configuration(root: Path, groups: Collection[str], ports: dict[str, st
         if not all(lines):  # Ubuntu 24.04, on which CI runs, has no such modules
             for path in (root / "etc/nginx").rglob("*.conf"):
                 path.write_text(re.sub(r"^ *brotli(_\w+)? [^;]*;", "", path.read_text(), flags=re.M))
-    if "balancer" in groups:
-        (modules / "stream.conf").write_text(required_module("stream"))
-    else:
-        shutil.rmtree(root / "etc/nginx/stream-enabled", ignore_errors=True)
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = "".join(f"{kind}_temp_path {root}/var/lib/nginx/{kind};\n" for kind in temporary)
     main.write_text(main.read_text().replace("http {", f"http {{\n{lines}", 1))
@@ -117,10 +102,10 @@ def nginx_command(root: Path, main: Path, *arguments: str) -> list[str]:
     return [program("nginx"), *arguments, "-e", "stderr", "-p", str(root), "-c", str(main)]
 
 
-def check_nginx(root: Path, groups: Collection[str], host: str) -> None:
+def check_nginx(root: Path, host: str) -> None:
     """Fail if nginx rejects the configuration of a host below a folder, or prints a warning."""
     ports = {"80": "2080", "[::]:80": "[::]:2080", "443": "20443", "[::]:443": "[::]:20443"}
-    main = write_configuration(root, groups, ports)
+    main = write_configuration(root, ports)
     code, output = run(*nginx_command(root, main, "-t", "-q"))
     assert code == 0, f"nginx rejects the configuration of {host}:\n{output}"
     # A newer nginx warns about directives that older versions need.

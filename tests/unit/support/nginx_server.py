@@ -111,7 +111,7 @@ def running_nginx(sites: Mapping[str, Any], **settings: Any) -> Iterator[Server]
         "[::]:80": f"[::1]:{plain_port}",
     }
     for root in root_of(files):
-        main = write_configuration(root, case.groups, ports)
+        main = write_configuration(root, ports)
         (root / "etc/nginx/passwords").mkdir()
         applications = {}
         for site in sites:

@@ -19,6 +19,7 @@ STUBS = {
         for name in ("basic", "sysinit", "shutdown", "sockets", "swap", "network", "multi-user", "umount")
     },
     "nginx.service": "[Service]\nType=forking\nExecStart=/bin/sh\n",
+    "haproxy.service": "[Service]\nType=notify\nExecStart=/bin/sh\n",
     "mariadb.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
     "mysql.service": "[Service]\nUser=mysql\nExecStart=/bin/sh\n",
     "ssh.socket": "[Socket]\nListenStream=22\nAccept=no\n",
@@ -38,7 +39,7 @@ def add_units(root: Path, sites: Mapping[str, Any]) -> None:
     for name, text in STUBS.items():
         (folder / name).write_text(text)
     programs = [
-        *("bin/sh", "bin/kill", "usr/bin/find", "usr/bin/python3"),
+        *("bin/sh", "bin/kill", "usr/bin/python3", "usr/bin/systemctl", "usr/bin/touch", "usr/sbin/haproxy"),
         "opt/decanter/aws/current/bin/python",
         *(service["program"].lstrip("/") for service in SERVICES.values()),
     ]

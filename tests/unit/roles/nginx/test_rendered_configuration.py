@@ -23,9 +23,8 @@ def root(host: str, case: str) -> Iterator[Path]:
     ("case", "expected"),
     [
         ("acme", ["[fd00::2]", "10.1.2.9"]),  # the other web host, and the successor of this one
-        ("balancer-passes", ["[fd00::2]"]),  # the web hosts; this balancer has the name web1
         # No site has a certificate from an ACME CA.
-        *((case, []) for case in ("full", "behind", "behind-alb", "balancer")),
+        *((case, []) for case in ("full", "behind", "behind-alb")),
     ],
 )
 def test_acme_challenges_are_requested_from_other_hosts(case, expected):
@@ -72,7 +71,7 @@ def test_http3_requires_its_variable_and_a_direct_connection(host, case, expecte
 def test_nginx_accepts_its_configuration(host, case, root):
     if missing := missing_versions(host):
         pytest.skip(f"found nginx with {missing}, expected at least {PLATFORMS[host]['nginx']}")
-    check_nginx(root, CASES[case].groups, host)
+    check_nginx(root, host)
 
 
 NAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
@@ -125,22 +124,15 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("values", "topology"),
-    [
-        *((values, "minimal") for values in LIMITS),
-        *((values, "balancer-passes") for values in ("many long server names", "names inside nginx")),
-        *((values, "balancer") for values in ("the longest server name", "names inside nginx")),
-    ],
-)
-def test_nginx_accepts_values_at_their_limits(values, topology):
+@pytest.mark.parametrize("values", LIMITS)
+def test_nginx_accepts_values_at_their_limits(values):
     sites = {
         name: {**MINIMAL, "server_names": [f"{name}.test"], **site} for name, site in LIMITS[values].items()
     }
     assert not list(structure_errors(sites)), "expected accepted sites"
-    case = CASES[topology]._replace(sites=sites)
+    case = CASES["minimal"]._replace(sites=sites)
     for root in root_of(render("debian12", case, **as_installed("debian12"))):
-        check_nginx(root, case.groups, "debian12")
+        check_nginx(root, "debian12")
 
 
 @pytest.mark.parametrize("host", HOSTS)

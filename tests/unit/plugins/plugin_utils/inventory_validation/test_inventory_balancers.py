@@ -97,7 +97,7 @@ def test_web_hosts_behind_an_alb_are_valid():
     [
         (
             {"balancer_kind": "elb"},
-            'balancer_kind: found "elb", expected one of: nginx, alb',
+            'balancer_kind: found "elb", expected one of: haproxy, alb',
         ),
         (
             {"balancer_kind": None, "balancer_networks": None},

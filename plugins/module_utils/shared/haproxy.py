@@ -1,0 +1,57 @@
+"""Commands for the HAProxy of a balancer, over its stats socket.
+
+HAProxy's management guide describes the commands and their output.
+"""
+
+from __future__ import annotations
+
+import csv
+import socket
+from pathlib import Path
+
+from .files import write_file
+
+SOCKET = Path("/run/decanter/balancer/admin.sock")
+# HAProxy reads it when it starts (server-state-file in haproxy.cfg).
+STATE = Path("/var/lib/haproxy/server-state")
+TIMEOUT = 10.0  # seconds
+
+
+class HaproxyError(Exception):
+    """HAProxy rejects a command; the message is the reason."""
+
+
+def run(command: str) -> str:
+    """Return the output of a command. Raise OSError if HAProxy does not respond."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.connect(str(SOCKET))
+        connection.sendall(f"{command}\n".encode())
+        chunks = iter(lambda: connection.recv(65536), b"")
+        return b"".join(chunks).decode(errors="replace").strip()
+
+
+def change(command: str) -> None:
+    """Run a command that returns nothing. Raise HaproxyError with its output otherwise."""
+    if output := run(command):
+        raise HaproxyError(f"HAProxy rejects `{command}`: {output}")
+
+
+def servers() -> list[dict[str, str]]:
+    """Return the columns of `show stat` and of `show servers state` for each server."""
+    header, *lines = (line.split() for line in run("show servers state").splitlines()[1:])
+    states = [dict(zip(header[1:], line, strict=True)) for line in lines if line]
+    by_name = {(state["be_name"], state["srv_name"]): state for state in states}
+    rows = csv.DictReader(run("show stat").removeprefix("# ").splitlines())
+    return [row | by_name[name] for row in rows if (name := (row["pxname"], row["svname"])) in by_name]
+
+
+def process() -> dict[str, str]:
+    """Return facts of the running process, such as `Pid` and `Uptime_sec`."""
+    lines = (line.partition(": ") for line in run("show info").splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def save_state() -> None:
+    """Write which servers are drained or unhealthy, so that the next process starts with it."""
+    write_file(STATE, run("show servers state") + "\n", 0o600)
