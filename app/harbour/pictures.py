@@ -24,10 +24,10 @@ MAX_BYTES = 8 * MEGABYTE  # of one photo
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000  # pixels
 # Bytes while decoding. With it a worker stays below 150 MiB; tests/test_picture_memory.py measures this.
-MAX_MEMORY = 50_000_000
+MAX_MEMORY = 48_500_000
 # Bytes of one band of a decoded picture, and of the conversion (measured).
-BAND = 4_000_000
-CONVERSION = 20_000_000
+BAND = 1_000_000
+CONVERSION = 18_000_000
 # A JPEG is decoded at a smaller size if that has this part of the size that its pages need.
 SUFFICIENT = 0.8
 # The decoder of WebP has two canvases, the frame, its copy and the picture (measured: 16.8).
