@@ -24,6 +24,7 @@ from . import (
     logs,
     metrics,
     neighbourhoods,
+    outages,
     photos,
     quiz,
     resources,
@@ -65,6 +66,7 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     cache.init_app(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
+    outages.init_app(app)
     errors.init_app(app)
     formats.init_app(app)
     quiz.init_app(app)

@@ -19,7 +19,8 @@ from flask.cli import AppGroup
 from sqlalchemy import insert, select
 
 from . import mail
-from .admin import HASHER
+from .admin import totp
+from .admin.login import HASHER
 from .contact import send_by_mail
 from .extensions import db
 from .formats import clean_line, money
@@ -183,7 +184,6 @@ def change_password(name: str, password: str) -> None:
     moderator = _require_moderator(name)
     moderator.password_hash = _hash(password)
     moderator.session_key = secrets.token_hex(16)
-    moderator.failures = 0
     db.session.commit()
     click.echo(f"Changed the password of {name}.")
 
@@ -192,16 +192,30 @@ def change_password(name: str, password: str) -> None:
 @NAME
 def remove_moderator(name: str) -> None:
     """Delete the moderator NAME and end all sessions."""
-    db.session.delete(_require_moderator(name))
+    moderator = _require_moderator(name)
+    totp.disable(moderator)
+    db.session.delete(moderator)
     db.session.commit()
     click.echo(f"Removed {name}.")
+
+
+@moderators.command("reset-totp")
+@NAME
+def reset_totp(name: str) -> None:
+    """Delete the app for codes and the recovery codes of NAME, and end all sessions."""
+    moderator = _require_moderator(name)
+    totp.disable(moderator)
+    moderator.session_key = secrets.token_hex(16)
+    db.session.commit()
+    click.echo(f"{name} can log in without a code.")
 
 
 @moderators.command("list")
 def list_moderators() -> None:
     """List the moderators."""
     for moderator in db.session.scalars(select(Moderator).order_by(Moderator.name)):
-        click.echo(f"{moderator.created_at:%Y-%m-%d}  {moderator.name}")
+        note = "  (with codes)" if moderator.totp_secret else ""
+        click.echo(f"{moderator.created_at:%Y-%m-%d}  {moderator.name}{note}")
 
 
 def _moderator(name: str) -> Moderator | None:

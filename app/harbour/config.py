@@ -26,6 +26,10 @@ from . import credentials
 # Seconds. Shorter than the idle timeouts of managed databases and their proxies (300 or more), so
 # that the application closes idle connections first.
 POOL_RECYCLE = 280
+# Seconds that a request waits for a connection. Longer waits block the workers during an outage.
+CONNECT_TIMEOUT = 3
+POOL_TIMEOUT = 5
+DRIVERS = {"pymysql", "mysqldb", "psycopg", "psycopg2"}  # with the parameter connect_timeout
 
 # Settings that are not secret, with their defaults.
 DEFAULTS = {
@@ -148,13 +152,18 @@ def _redis(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _engine_options(url: str) -> dict[str, Any]:
     """Return SQLAlchemy's options for a database that may drop idle connections."""
     try:
-        backend = make_url(url).get_backend_name()
+        parsed = make_url(url)
+        backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
     except (ArgumentError, ValueError):
         # SQLAlchemy's message would contain the URL and its password.
         raise ConfigurationError(
             "DATABASE_URL: invalid database URL, expected one such as mysql+pymysql://user@host/database"
         ) from None
     options: dict[str, Any] = {"pool_pre_ping": True}
+    if backend != "sqlite":
+        options["pool_timeout"] = POOL_TIMEOUT
+    if driver in DRIVERS and "connect_timeout" not in parsed.query:
+        options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
     if backend in {"mysql", "mariadb"}:
         options["pool_recycle"] = POOL_RECYCLE
         # With REPEATABLE READ, newer MariaDBs fail UPDATEs of rows that changed since the snapshot.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from . import logs, mail
 from .extensions import db, limiter, row_count
 from .forms import ContactForm
 from .models import Listing, Message, now
+from .outages import is_outage
 from .search import published
 from .security import keep_private
 
@@ -62,6 +63,8 @@ def _store(form: ContactForm, listing: Listing | None) -> None:
     )
     db.session.add(message)
     try:
+        db.session.flush()
+        message_id = message.id  # a commit expires it, and a stored message needs no further query
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
@@ -70,9 +73,19 @@ def _store(form: ContactForm, listing: Listing | None) -> None:
         ):
             raise
         return  # the form was submitted twice
-    log.info("message_stored", message=message.id)
+    log.info("message_stored", message=message_id)
     if mail.configured():
-        send_by_mail(message.id)
+        _send_now(message_id)
+
+
+def _send_now(message_id: int) -> None:
+    """Mail a stored message. During an outage of the database, `flask messages send` mails it later."""
+    try:
+        send_by_mail(message_id)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        log.warning("message_not_mailed", message=message_id, reason=str(error.__cause__))
 
 
 def send_by_mail(message_id: int) -> bool:

@@ -8,9 +8,10 @@ from flask import Flask, Response, g, json, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import inspect
-from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import BadRequest, HTTPException
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
+from . import logs, outages
 from .extensions import db
 from .models import Listing
 
@@ -45,7 +46,12 @@ MESSAGES = {
         "We have run aground",
         "Something went wrong on our side, and it has been noted. Please try again in a moment.",
     ),
+    503: (
+        "Fog on the water",
+        "We cannot reach our records at the moment. Please try again in a minute.",
+    ),
 }
+log = logs.get(__name__)
 OTHER = ("Rough water", "We could not do that. Please go back and try once more.")
 CSRF_MESSAGE = (
     "The form came without its key",
@@ -61,7 +67,7 @@ class QueryError(BadRequest):
 def init_app(app: Flask) -> None:
     """Register the error pages."""
     app.register_error_handler(HTTPException, show_error)
-    app.register_error_handler(DBAPIError, show_missing_tables)
+    app.register_error_handler(SQLAlchemyError, show_database_error)
 
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
@@ -72,6 +78,8 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     heading, message = (
         CSRF_MESSAGE if isinstance(error, CSRFError) else MESSAGES.get(response.status_code, OTHER)
     )
+    if response.status_code == 503 and request.method not in {"GET", "HEAD", "OPTIONS"}:
+        message = f"We cannot reach our records at the moment. {outages.outcome()}"
     if request.path.startswith("/api/") or request.path.endswith(".json"):
         detail = error.description if isinstance(error, QueryError) else None
         return problem(response, heading, detail or message)
@@ -94,6 +102,17 @@ def problem(response: Response, title: str, detail: str) -> Response:
     )
     response.content_type = "application/problem+json"
     return response
+
+
+def show_database_error(error: SQLAlchemyError) -> ResponseReturnValue:
+    """Return 503 during an outage of the database and without tables. Otherwise raise the error again."""
+    if outages.is_outage(error):
+        # Without a traceback, because an outage fails every request.
+        log.warning("database_unavailable", reason=str(getattr(error, "orig", error)))
+        return show_error(ServiceUnavailable(retry_after=outages.RETRY_AFTER))
+    if isinstance(error, DBAPIError):
+        return show_missing_tables(error)
+    raise error
 
 
 def show_missing_tables(error: DBAPIError) -> ResponseReturnValue:

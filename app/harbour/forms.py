@@ -16,7 +16,8 @@ from wtforms.widgets import TextInput
 
 from .formats import clean_line, clean_text, parse_whole_number, thousands
 from .models import Kind, Listing, Message
-from .photos import FORMATS, MAX_BYTES, MAX_PHOTOS, MEGABYTE
+from .photos import MAX_PHOTOS
+from .pictures import FORMATS, MAX_BYTES, MEGABYTE
 
 MIN_DESCRIPTION = 40  # characters
 MAX_DESCRIPTION = 4000
@@ -227,8 +228,28 @@ class ContactForm(SubmissionForm):
     website = StringField("Leave this empty", render_kw={"autocomplete": "off", "tabindex": "-1"})
 
 
+def _password() -> PasswordField:
+    return PasswordField(
+        "Password",
+        filters=_filters(str),
+        validators=[DataRequired("Give your password."), Length(max=1024)],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+def _code(label: str, description: str, *, required: bool = True) -> StringField:
+    """Return a field for a code of an app, or a recovery code."""
+    return StringField(
+        label,
+        description=description,
+        filters=_filters(clean_line),
+        validators=[*([DataRequired("Enter the code.")] if required else []), Length(max=32)],
+        render_kw={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
 class LoginForm(FlaskForm):
-    """Name and password of a moderator."""
+    """Name, password and code of a moderator."""
 
     name = StringField(
         "Name",
@@ -236,9 +257,20 @@ class LoginForm(FlaskForm):
         validators=[DataRequired("Enter your name.")],
         render_kw={"autocomplete": "username", "autocapitalize": "none"},
     )
-    password = PasswordField(
-        "Password",
-        filters=_filters(str),
-        validators=[DataRequired("Give your password."), Length(max=1024)],
-        render_kw={"autocomplete": "current-password"},
-    )
+    password = _password()
+    code = _code("Code", "Only if you use an app for codes: its code, or a recovery code.", required=False)
+
+
+class TurnOnForm(FlaskForm):
+    """The first code of an app, and the encrypted secret that the page showed."""
+
+    sealed = HiddenField(filters=_filters(str))
+    password = _password()
+    code = _code("Code", "The six digits that the app shows now.")
+
+
+class TurnOffForm(FlaskForm):
+    """Password and code of a moderator."""
+
+    password = _password()
+    code = _code("Code", "The code of the app, or a recovery code.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .extensions import db
 from .models import Listing
+from .outages import RETRY_AFTER
 
 CHECKS = {
     "database": text("SELECT 1"),
@@ -31,7 +33,7 @@ def alive() -> Response:
 
 
 @bp.get("/readyz")
-def ready() -> tuple[Response, int]:
+def ready() -> ResponseReturnValue:
     """Return 200, or 503 with the name of the failed check.
 
     The cause is only logged, because the response is public.
@@ -41,5 +43,6 @@ def ready() -> tuple[Response, int]:
             db.session.execute(statement)
         except SQLAlchemyError:
             current_app.logger.warning("Not ready: the check %r failed", name, exc_info=True)
-            return jsonify(status="unavailable", failed=name), 503
+            unavailable = jsonify(status="unavailable", failed=name)
+            return unavailable, 503, {"Retry-After": str(RETRY_AFTER)}
     return jsonify(status="ok"), 200

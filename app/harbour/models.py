@@ -223,8 +223,10 @@ class Moderator(db.Model):
     Attributes:
         password_hash: argon2id hash with its parameters.
         session_key: part of each session of this account; changing it ends all of them.
-        failures: number of wrong passwords since the last login.
-        failed_at: time of the last wrong password, in UTC.
+        failures: unused. The previous release writes it during a deployment.
+        failed_at: as above.
+        totp_secret: encrypted secret of an app for codes, see admin/totp.py; None without an app.
+        totp_step: time step of the last code.
     """
 
     __tablename__ = "moderators"
@@ -235,6 +237,42 @@ class Moderator(db.Model):
     session_key: Mapped[str] = mapped_column(String(32))
     failures: Mapped[int] = mapped_column(default=0)
     failed_at: Mapped[datetime | None]
+    totp_secret: Mapped[str | None] = mapped_column(String(255))
+    totp_step: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     __table_args__: Any = (Index(None, "name", unique=True), UTF8)
+
+
+class RecoveryCode(db.Model):
+    """A code that replaces the code of an app once.
+
+    Attributes:
+        code_hash: SHA-256 in hexadecimal digits.
+    """
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    moderator_id: Mapped[int] = mapped_column(ForeignKey("moderators.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__: Any = (Index(None, "moderator_id", "code_hash"), UTF8)
+
+
+class LoginAttempts(db.Model):
+    """A counter of failed logins, see admin/attempts.py.
+
+    Attributes:
+        key: keyed hash of what is counted.
+        failures: number of failures.
+        next_at: time from which the next attempt is allowed, in UTC.
+    """
+
+    __tablename__ = "login_attempts"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    failures: Mapped[int]
+    next_at: Mapped[datetime]
+
+    __table_args__: Any = (Index(None, "next_at"), UTF8)

@@ -1,40 +1,26 @@
-"""Photos of homes: validation, conversion to two JPEG files, and storage in a folder or on S3.
-
-Every upload is decoded and encoded again, so that the stored files contain no GPS position, camera
-serial number or embedded file.
-"""
+"""Photos of homes: uploads, and their storage in a folder or on S3. `pictures` converts them."""
 
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import secrets
 import tempfile
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from flask import Blueprint, Flask, Response, abort, current_app, request
-from PIL import Image, ImageOps
 from sqlalchemy import select
 from werkzeug.datastructures import FileStorage
 
 from . import logs
 from .extensions import db
 from .models import Listing, Photo, Status
+from .pictures import MEGABYTE, PhotoError, PhotoFiles, prepare
 
-MEGABYTE = 1024 * 1024
 MAX_PHOTOS = 8
-MAX_BYTES = 8 * MEGABYTE  # of one photo
 MAX_REQUEST = 40 * MEGABYTE  # of the form with all photos; nginx needs the same limit
-MAX_PIXELS = 40_000_000  # 120 MB of memory while decoding
-FORMATS = ("JPEG", "PNG", "WEBP")  # detected by content, not by name or type
-LARGE = (1600, 1600)  # maximum size in pixels
-SMALL = (640, 400)  # exact size in pixels, the shape of a card
-QUALITY = 82
 
 # Browsers show a single image in a generated page with inline styles.
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -44,27 +30,6 @@ UPLOADS = "submit.send"
 
 bp = Blueprint("photos", __name__, url_prefix="/photos")
 log = logs.get(__name__)
-
-
-class PhotoError(ValueError):
-    """An upload is not a usable photo. The message is for the visitor."""
-
-
-@dataclass(frozen=True)
-class PhotoFiles:
-    """A photo as two JPEG files.
-
-    Attributes:
-        large: the file for the listing's page.
-        small: the file for a card.
-        width: width of the large file in pixels.
-        height: height of the large file in pixels.
-    """
-
-    large: bytes
-    small: bytes
-    width: int
-    height: int
 
 
 class Store(Protocol):
@@ -178,52 +143,6 @@ def prepare_all(files: Sequence[FileStorage]) -> list[PhotoFiles]:
     return prepared
 
 
-def prepare(stream: IO[bytes]) -> PhotoFiles:
-    """Convert one uploaded file.
-
-    Raises:
-        PhotoError: the file is too large, or not a JPEG, PNG or WebP picture.
-    """
-    content = stream.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise PhotoError(f"This is more than {MAX_BYTES // MEGABYTE} MB.")
-    # Decoders raise arbitrary exceptions for corrupt files, and warn of decompression bombs.
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            picture = _decode(content)
-    except PhotoError:
-        raise
-    except Exception as error:
-        log.info("photo_rejected", reason=repr(error)[:200])
-        raise PhotoError("We found no JPEG, PNG or WebP picture in this file.") from error
-    large = picture.copy()
-    large.thumbnail(LARGE, Image.Resampling.LANCZOS)
-    small = ImageOps.fit(picture, SMALL, Image.Resampling.LANCZOS)
-    return PhotoFiles(_jpeg(large), _jpeg(small), *large.size)
-
-
-def _decode(content: bytes) -> Image.Image:
-    """Decode the picture, rotate it upright and put it on white."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise PhotoError(f"This has more than {MAX_PIXELS // 1_000_000} million pixels.")
-        # Decodes a large JPEG at a half or a quarter of its size if that is sufficient.
-        image.draft("RGB", LARGE)
-        upright = ImageOps.exif_transpose(image)
-        colours = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    # A new image, because the decoded one keeps the file's metadata.
-    picture = Image.new("RGB", colours.size, "white")
-    picture.paste(colours, mask=colours if colours.mode == "RGBA" else None)
-    return picture
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=QUALITY, optimize=True, progressive=True)
-    return file.getvalue()
-
-
 def save_files(prepared: Sequence[PhotoFiles]) -> list[Photo]:
     """Write the files and return the Photo rows. On a failed commit call `discard`."""
     photos: list[Photo] = []
@@ -234,16 +153,16 @@ def save_files(prepared: Sequence[PhotoFiles]) -> list[Photo]:
             store().save(f"{name}-large.jpg", one.large)
             store().save(f"{name}-small.jpg", one.small)
     except BaseException:
-        discard(photos)
+        discard([photo.name for photo in photos])
         raise
     return photos
 
 
-def discard(photos: Sequence[Photo]) -> None:
+def discard(names: Sequence[str]) -> None:
     """Delete the files of photos that were not committed."""
-    for photo in photos:
+    for name in names:
         for size in ("large", "small"):
-            store().delete(f"{photo.name}-{size}.jpg")
+            store().delete(f"{name}-{size}.jpg")
 
 
 @bp.get("/<string(length=32):name>-<any(large, small):size>.jpg")

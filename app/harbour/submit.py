@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from . import logs, photos
 from .extensions import db, limiter
 from .forms import ListingForm
 from .models import Listing
+from .outages import is_outage
+from .pictures import PhotoError, PhotoFiles
 from .security import keep_private
 
 bp = Blueprint("submit", __name__, url_prefix="/submit")
@@ -30,18 +32,18 @@ def form() -> str:
 def send() -> ResponseReturnValue:
     """Store a pending listing, or show the form again with its errors."""
     form = ListingForm()
-    prepared: list[photos.PhotoFiles] = []
+    prepared: list[PhotoFiles] = []
     # Validate the photos last, because decoding is expensive.
     if valid := form.validate():
         try:
             prepared = photos.prepare_all(form.photos.data or [])
-        except photos.PhotoError as error:
+        except PhotoError as error:
             form.photos.errors = [str(error)]
             valid = False
     if not valid:
         return render_template("submit/form.html", form=form), 422
-    listing = _find_stored(form) or _store(form, prepared)
-    session["submitted"] = listing.reference
+    earlier = _find_stored(form)
+    session["submitted"] = earlier.reference if earlier else _store(form, prepared)
     return redirect(url_for("submit.thanks"), 303)
 
 
@@ -55,26 +57,38 @@ def _find_stored(form: ListingForm) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.submission == form.submission_id))
 
 
-def _store(form: ListingForm, prepared: list[photos.PhotoFiles]) -> Listing:
+def _store(form: ListingForm, prepared: list[PhotoFiles]) -> str:
+    """Store the listing, and return its reference."""
     listing = Listing()
     form.fill(listing)
     listing.photos = photo_rows = photos.save_files(prepared)
+    names = [photo.name for photo in photo_rows]
     db.session.add(listing)
     try:
-        db.session.commit()
+        db.session.flush()
+        listing_id, reference = listing.id, listing.reference  # a commit expires them
     except IntegrityError:
         # Another request stored the same form at the same time.
         db.session.rollback()
-        photos.discard(photo_rows)
+        photos.discard(names)
         first = _find_stored(form)
         if first is None:
             raise
-        return first
+        return first.reference
     except BaseException:
-        photos.discard(photo_rows)
+        photos.discard(names)
         raise
-    log.info("listing_submitted", listing=listing.id, photos=len(photo_rows))
-    return listing
+    try:
+        db.session.commit()
+    except BaseException as error:
+        # If the connection is lost, the listing may be stored. Then its page needs the files.
+        if isinstance(error, SQLAlchemyError) and is_outage(error):
+            log.warning("photos_kept", listing=listing_id, photos=names)
+        else:
+            photos.discard(names)
+        raise
+    log.info("listing_submitted", listing=listing_id, photos=len(names))
+    return reference
 
 
 @bp.get("/thanks")

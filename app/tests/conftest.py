@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from hypothesis import settings
+from moderators import PASSWORD, log_in
 from sqlalchemy import MetaData, make_url
 
 from harbour import config, create_app
@@ -96,6 +97,21 @@ def client(app: Flask) -> FlaskClient:
 def runner(app: Flask) -> FlaskCliRunner:
     """Return a runner for the application's commands."""
     return app.test_cli_runner()
+
+
+@pytest.fixture
+def moderator(runner: FlaskCliRunner) -> str:
+    """Create a moderator and return the name."""
+    result = runner.invoke(args=["moderators", "add", "ada", "--password", PASSWORD])
+    assert result.exit_code == 0, result.output
+    return "ada"
+
+
+@pytest.fixture
+def moderator_client(client: FlaskClient, moderator: str) -> FlaskClient:
+    """Return a client that is logged in as the moderator."""
+    assert log_in(client, moderator).status_code == 303
+    return client
 
 
 @pytest.fixture

@@ -62,9 +62,9 @@ def test_page_without_tables_shows_command_with_503(fresh_app: Callable[..., Fla
     assert app.test_client().get("/").status_code == 200
 
 
-def test_unreachable_database_returns_500(fresh_app: Callable[..., Flask]) -> None:
+def test_unreachable_database_returns_503(fresh_app: Callable[..., Flask]) -> None:
     app = fresh_app(DATABASE_URL="sqlite:////nowhere/harbour.db")
     response = app.test_client().get("/")
-    assert response.status_code == 500
-    assert "We have run aground" in response.text
+    assert response.status_code == 503
+    assert "Fog on the water" in response.text
     assert "nowhere" not in response.text

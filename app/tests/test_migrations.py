@@ -48,7 +48,7 @@ def test_interrupted_migration_is_completed_by_next_run(app: Flask) -> None:
     def interrupt(*args: object) -> None:
         statement = str(args[2]).strip()
         if statement.startswith(DDL):
-            statements.append(" ".join(statement.split()[:5]))
+            statements.append(" ".join(statement.split()[:6]))
             raise InterruptedRunError
 
     with app.app_context():

@@ -8,8 +8,8 @@ import pytest
 from conftest import MakeListing
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
+from moderators import PASSWORD, log_in
 from sqlalchemy import event
-from test_admin import PASSWORD, log_in
 
 from harbour.extensions import cache, db
 from harbour.models import Message, Photo, Status
@@ -61,6 +61,7 @@ ADMIN_PAGES = {
     "/admin/?status=published": 3,
     "/admin/listings/ID": 3,
     "/admin/messages": 2,
+    "/admin/two-factor": 1,
     "/admin/photos/NAME-large.jpg": 2,
 }
 

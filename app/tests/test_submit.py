@@ -14,14 +14,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from picture_files import picture
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 from test_forms import GOOD
-from test_photos import picture
 
-from harbour import photos, submit
+from harbour import submit
 from harbour.extensions import db
 from harbour.models import Kind, Listing, Photo, Status, now
+from harbour.pictures import MEGABYTE
 
 
 def token(client: FlaskClient) -> str:
@@ -150,9 +151,9 @@ def test_only_photo_form_accepts_large_request(app: Flask, client: FlaskClient) 
         response = client.post(path, data={"text": long})
         assert response.status_code == 413, path
         assert "More than we can carry" in response.text
-    response = send(client, *[picture() + bytes(6 * photos.MEGABYTE)] * 2)
+    response = send(client, *[picture() + bytes(6 * MEGABYTE)] * 2)
     assert response.status_code == 303
-    response = send(client, *[bytes(8 * photos.MEGABYTE)] * 6)
+    response = send(client, *[bytes(8 * MEGABYTE)] * 6)
     assert response.status_code == 413
     assert len(stored(app)) == 1
     del response

@@ -42,6 +42,7 @@ DESK = {
     "desk-published": "/admin/?status=published",
     "desk-listing": "/admin{home}",
     "desk-messages": "/admin/messages",
+    "desk-two-factor": "/admin/two-factor",
 }
 # Screenshots for the README, as large as a window: the element at the top.
 PICTURES = {"front": "body", "neighbourhoods": "#shown", "quiz": "main"}
