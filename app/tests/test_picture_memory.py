@@ -65,22 +65,22 @@ def sideways() -> Image.Exif:
 
 # Kind, mode, width, height, options: close to the largest picture that is accepted.
 LARGEST = {
-    "rgb.png": ("PNG", "RGB", 3100, 2400, {"compress_level": 1}),
-    "rgba.png": ("PNG", "RGBA", 2400, 3100, {"compress_level": 1, "exif": sideways()}),
-    "palette.png": ("PNG", "P", 6300, 4700, {"compress_level": 1, "transparency": bytes(range(256))}),
-    "gray.png": ("PNG", "L", 19_900, 1500, {"compress_level": 1}),
-    "gray-alpha.png": ("PNG", "LA", 3100, 2400, {"compress_level": 1}),
-    "lossy.webp": ("WEBP", "RGB", 1800, 1500, {"quality": 60, "method": 0}),
-    "lossless.webp": ("WEBP", "RGBA", 1500, 1800, {"lossless": True, "quality": 0, "method": 0}),
+    "rgb.png": ("PNG", "RGB", 2900, 2200, {"compress_level": 1}),
+    "rgba.png": ("PNG", "RGBA", 2200, 2900, {"compress_level": 1, "exif": sideways()}),
+    "palette.png": ("PNG", "P", 5800, 4400, {"compress_level": 1, "transparency": bytes(range(256))}),
+    "gray.png": ("PNG", "L", 19_900, 1300, {"compress_level": 1}),
+    "gray-alpha.png": ("PNG", "LA", 2900, 2200, {"compress_level": 1}),
+    "lossy.webp": ("WEBP", "RGB", 1650, 1500, {"quality": 60, "method": 0}),
+    "lossless.webp": ("WEBP", "RGBA", 1500, 1650, {"lossless": True, "quality": 0, "method": 0}),
     "baseline.jpg": ("JPEG", "RGB", 7900, 5000, {"quality": 40, "exif": sideways()}),
-    "undrafted.jpg": ("JPEG", "RGB", 2559, 2559, {"quality": 70, "exif": sideways()}),
-    "progressive.jpg": ("JPEG", "RGB", 4000, 3000, {"quality": 50, "progressive": True}),
+    "undrafted.jpg": ("JPEG", "RGB", 2540, 2540, {"quality": 70, "exif": sideways()}),
+    "progressive.jpg": ("JPEG", "RGB", 3800, 2850, {"quality": 50, "progressive": True}),
     "progressive-444.jpg": (
-        *("JPEG", "RGB", 2800, 2450),
+        *("JPEG", "RGB", 2700, 2300),
         {"quality": 50, "progressive": True, "subsampling": 0},
     ),
     "cmyk.jpg": ("JPEG", "CMYK", 7900, 5000, {"quality": 30}),
-    "progressive-cmyk.jpg": ("JPEG", "CMYK", 2560, 2080, {"quality": 40, "progressive": True}),
+    "progressive-cmyk.jpg": ("JPEG", "CMYK", 2560, 1880, {"quality": 40, "progressive": True}),
 }
 
 
