@@ -21,8 +21,10 @@ def test_production_settings_come_from_credentials(tmp_path: Path, monkeypatch: 
     settings = config.load(tmp_path / "instance", {})
     assert settings["SQLALCHEMY_DATABASE_URI"] == MYSQL
     assert settings["SQLALCHEMY_ENGINE_OPTIONS"] == {
+        "connect_args": {"connect_timeout": 3},
         "pool_pre_ping": True,
         "pool_recycle": 280,
+        "pool_timeout": 5,
         "isolation_level": "READ COMMITTED",
     }
     assert settings["SECRET_KEY"] == (tmp_path / "SECRET_KEY").read_text()
