@@ -26,6 +26,7 @@ from . import (
     neighbourhoods,
     outages,
     photos,
+    pictures,
     quiz,
     resources,
     security,
@@ -60,6 +61,7 @@ def create_app(config_overrides: Mapping[str, Any] | None = None) -> Flask:
     security.init_app(app)
     assets.init_app(app)
     photos.init_app(app)
+    pictures.init_app(app)
     limiter.init_app(app)
     csrf.init_app(app)
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,8 +125,8 @@ def store() -> Store:
     return photo_store
 
 
-def prepare_all(files: Sequence[FileStorage]) -> list[PhotoFiles]:
-    """Convert all uploaded files. Empty file fields are ignored.
+def prepare_all(files: Sequence[FileStorage]) -> Iterator[PhotoFiles]:
+    """Convert all uploaded files, one at a time. Empty file fields are ignored.
 
     Raises:
         PhotoError: a file is not a usable photo, or there are too many.
@@ -134,17 +134,18 @@ def prepare_all(files: Sequence[FileStorage]) -> list[PhotoFiles]:
     uploads = [file for file in files if isinstance(file, FileStorage) and file.filename]
     if len(uploads) > MAX_PHOTOS:
         raise PhotoError(f"Please choose {MAX_PHOTOS} photos at most.")
-    prepared = []
     for number, file in enumerate(uploads, 1):
         try:
-            prepared.append(prepare(file.stream))
+            yield prepare(file.stream)
         except PhotoError as error:
             raise PhotoError(f"Photo {number}: {error}") from error
-    return prepared
 
 
-def save_files(prepared: Sequence[PhotoFiles]) -> list[Photo]:
-    """Write the files and return the Photo rows. On a failed commit call `discard`."""
+def save_files(prepared: Iterable[PhotoFiles]) -> list[Photo]:
+    """Write the files and return the Photo rows. On a failed commit call `discard`.
+
+    Writes each photo before the next one is converted, because the memory of a worker is limited.
+    """
     photos: list[Photo] = []
     try:
         for position, one in enumerate(prepared):

@@ -8,15 +8,15 @@ format, so the size is computed from the header before a picture is decoded.
 from __future__ import annotations
 
 import ctypes
-import gc
 import io
 import math
 import struct
-import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
+from flask import Flask
 from PIL import Image
 
 from . import logs
@@ -26,12 +26,12 @@ MAX_BYTES = 8 * MEGABYTE  # of one photo
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000  # pixels
 # Bytes while decoding. With it a worker stays below 150 MiB; tests/test_picture_memory.py measures this.
-MAX_MEMORY = 44_000_000
+MAX_MEMORY = 38_000_000
 # Bytes of one band of a decoded picture, and of the conversion (measured).
 BAND = 1_000_000
-CONVERSION = 18_000_000
+CONVERSION = 13_000_000
 # A JPEG is decoded at a smaller size if that has this part of the size that its pages need.
-SUFFICIENT = 0.8
+SUFFICIENT = 0.78
 # The decoder of WebP has two canvases, the frame, its copy and the picture (measured: 16.8).
 WEBP_BYTES = 17  # per pixel
 FORMATS = ("JPEG", "PNG", "WEBP")  # detected by content, not by name or type
@@ -39,6 +39,8 @@ LARGE = (1600, 1600)  # maximum size in pixels
 SMALL = (640, 400)  # exact size in pixels, the shape of a card
 QUALITY = 82
 ANIMATION = "This is an animation. Please send a still picture."
+M_MMAP_THRESHOLD = -3  # from malloc.h
+MMAP_THRESHOLD = 256 * 1024
 ORIENTATION = 0x0112  # tag of EXIF
 LANCZOS_RADIUS = 3  # pixels of the result
 TURNS = {
@@ -54,7 +56,17 @@ SIDEWAYS = {5, 6, 7, 8}
 
 log = logs.get(__name__)
 # One picture at a time in each worker, because its threads share the memory.
-_decoder = threading.Lock()
+_converter = ThreadPoolExecutor(1, thread_name_prefix="pictures")
+
+
+def init_app(_: Flask) -> None:
+    """Return the memory of each picture to the system when it is freed.
+
+    By default glibc raises the size from which it does so, and kept 25 MiB (measured), which were
+    added to the memory of the next picture. A fixed size is described in mallopt(3).
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # other C libraries have none
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
 
 
 class PhotoError(ValueError):
@@ -87,30 +99,22 @@ def prepare(stream: IO[bytes]) -> PhotoFiles:
     length = stream.seek(0, io.SEEK_END)
     if length > MAX_BYTES:
         raise PhotoError(f"This is more than {MAX_BYTES // MEGABYTE} MB.")
-    # Decoders raise arbitrary exceptions for corrupt files, and warn of decompression bombs.
+    # Decoders raise arbitrary exceptions for corrupt files.
     try:
-        with _decoder, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            large, small = _convert(stream, length)
-            return PhotoFiles(_jpeg(large), _jpeg(small), *large.size)
+        return _converter.submit(_prepare, stream, length).result()
     except PhotoError:
         raise
     except Exception as error:
         log.info("photo_rejected", reason=repr(error)[:200])
         raise PhotoError("We found no JPEG, PNG or WebP picture in this file.") from error
-    finally:
-        _return_memory()
 
 
-def _return_memory() -> None:
-    """Return the memory of a picture to the system.
-
-    Pillow's objects form cycles, which keep up to 10 MiB, and glibc keeps freed blocks (measured: 15 MiB).
-    Without this, both are added to the memory of the next picture.
-    """
-    gc.collect()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # other C libraries have none
-        trim(0)
+def _prepare(stream: IO[bytes], length: int) -> PhotoFiles:
+    """Convert one file in the thread of the converter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow warns of decompression bombs
+        large, small = _convert(stream, length)
+    return PhotoFiles(_jpeg(large), _jpeg(small), *large.size)
 
 
 def _convert(stream: IO[bytes], length: int) -> tuple[Image.Image, Image.Image]:

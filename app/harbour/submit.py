@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from . import logs, photos
 from .extensions import db, limiter
 from .forms import ListingForm
-from .models import Listing
+from .models import Listing, Photo
 from .outages import is_outage
-from .pictures import PhotoError, PhotoFiles
+from .pictures import PhotoError
 from .security import keep_private
 
 bp = Blueprint("submit", __name__, url_prefix="/submit")
@@ -32,18 +32,17 @@ def form() -> str:
 def send() -> ResponseReturnValue:
     """Store a pending listing, or show the form again with its errors."""
     form = ListingForm()
-    prepared: list[PhotoFiles] = []
+    photo_rows: list[Photo] = []
     # Validate the photos last, because decoding is expensive.
     if valid := form.validate():
         try:
-            prepared = photos.prepare_all(form.photos.data or [])
+            photo_rows = photos.save_files(photos.prepare_all(form.photos.data or []))
         except PhotoError as error:
             form.photos.errors = [str(error)]
             valid = False
     if not valid:
         return render_template("submit/form.html", form=form), 422
-    earlier = _find_stored(form)
-    session["submitted"] = earlier.reference if earlier else _store(form, prepared)
+    session["submitted"] = _store(form, photo_rows)
     return redirect(url_for("submit.thanks"), 303)
 
 
@@ -57,14 +56,17 @@ def _find_stored(form: ListingForm) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.submission == form.submission_id))
 
 
-def _store(form: ListingForm, prepared: list[PhotoFiles]) -> str:
-    """Store the listing, and return its reference."""
-    listing = Listing()
-    form.fill(listing)
-    listing.photos = photo_rows = photos.save_files(prepared)
+def _store(form: ListingForm, photo_rows: list[Photo]) -> str:
+    """Store the listing unless it is stored already, and return its reference."""
     names = [photo.name for photo in photo_rows]
-    db.session.add(listing)
     try:
+        if earlier := _find_stored(form):
+            photos.discard(names)
+            return earlier.reference
+        listing = Listing()
+        form.fill(listing)
+        listing.photos = photo_rows
+        db.session.add(listing)
         db.session.flush()
         listing_id, reference = listing.id, listing.reference  # a commit expires them
     except IntegrityError:

@@ -26,12 +26,12 @@ from harbour.pictures import SMALL, PhotoError, prepare
 def test_prepare_all_accepts_at_most_eight_photos() -> None:
     uploads = [FileStorage(io.BytesIO(picture(size=(40, 30))), "x.jpg") for _ in range(9)]
     empty_field = FileStorage(io.BytesIO(), "")
-    assert photos.prepare_all([empty_field]) == []
-    assert len(photos.prepare_all([*uploads[1:], empty_field])) == 8
+    assert list(photos.prepare_all([empty_field])) == []
+    assert len(list(photos.prepare_all([*uploads[1:], empty_field]))) == 8
     with pytest.raises(PhotoError, match="8 photos at most"):
-        photos.prepare_all(uploads)
+        list(photos.prepare_all(uploads))
     with pytest.raises(PhotoError, match="Photo 1: We found no"):
-        photos.prepare_all([FileStorage(io.BytesIO(b"?"), "holiday.jpg", "image/jpeg")])
+        list(photos.prepare_all([FileStorage(io.BytesIO(b"?"), "holiday.jpg", "image/jpeg")]))
 
 
 @pytest.fixture

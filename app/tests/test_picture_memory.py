@@ -65,22 +65,22 @@ def sideways() -> Image.Exif:
 
 # Kind, mode, width, height, options: close to the largest picture that is accepted.
 LARGEST = {
-    "rgb.png": ("PNG", "RGB", 2900, 2200, {"compress_level": 1}),
-    "rgba.png": ("PNG", "RGBA", 2200, 2900, {"compress_level": 1, "exif": sideways()}),
-    "palette.png": ("PNG", "P", 5800, 4400, {"compress_level": 1, "transparency": bytes(range(256))}),
-    "gray.png": ("PNG", "L", 19_900, 1300, {"compress_level": 1}),
-    "gray-alpha.png": ("PNG", "LA", 2900, 2200, {"compress_level": 1}),
-    "lossy.webp": ("WEBP", "RGB", 1650, 1500, {"quality": 60, "method": 0}),
-    "lossless.webp": ("WEBP", "RGBA", 1500, 1650, {"lossless": True, "quality": 0, "method": 0}),
+    "rgb.png": ("PNG", "RGB", 2800, 2200, {"compress_level": 1}),
+    "rgba.png": ("PNG", "RGBA", 2200, 2800, {"compress_level": 1, "exif": sideways()}),
+    "palette.png": ("PNG", "P", 5600, 4400, {"compress_level": 1, "transparency": bytes(range(256))}),
+    "gray.png": ("PNG", "L", 19_900, 1240, {"compress_level": 1}),
+    "gray-alpha.png": ("PNG", "LA", 2800, 2200, {"compress_level": 1}),
+    "lossy.webp": ("WEBP", "RGB", 1550, 1350, {"quality": 60, "method": 0}),
+    "lossless.webp": ("WEBP", "RGBA", 1350, 1600, {"lossless": True, "quality": 0, "method": 0}),
     "baseline.jpg": ("JPEG", "RGB", 7900, 5000, {"quality": 40, "exif": sideways()}),
-    "undrafted.jpg": ("JPEG", "RGB", 2540, 2540, {"quality": 70, "exif": sideways()}),
-    "progressive.jpg": ("JPEG", "RGB", 3800, 2850, {"quality": 50, "progressive": True}),
+    "undrafted.jpg": ("JPEG", "RGB", 2490, 2490, {"quality": 70, "exif": sideways()}),
+    "progressive.jpg": ("JPEG", "RGB", 3500, 2650, {"quality": 50, "progressive": True}),
     "progressive-444.jpg": (
-        *("JPEG", "RGB", 2700, 2300),
+        *("JPEG", "RGB", 2500, 2150),
         {"quality": 50, "progressive": True, "subsampling": 0},
     ),
     "cmyk.jpg": ("JPEG", "CMYK", 7900, 5000, {"quality": 30}),
-    "progressive-cmyk.jpg": ("JPEG", "CMYK", 2560, 1880, {"quality": 40, "progressive": True}),
+    "progressive-cmyk.jpg": ("JPEG", "CMYK", 2500, 1660, {"quality": 40, "progressive": True}),
 }
 
 
