@@ -31,7 +31,7 @@ PLATFORM_ID="platform:al2023"
 PRETTY_NAME="Amazon Linux 2023"
 """
 OS_RELEASE = "/etc/os-release"
-PETABYTE_MB = 10**9
+PETABYTE_MB = 10**9  # more than any host has
 MEMORY_LIMIT = ("-e", json.dumps({"base_memory_min_mb": PETABYTE_MB}))
 DISK_LIMIT = ("-e", json.dumps({"base_disk_min_mb": PETABYTE_MB}))
 START_MARKER = "/run/decanter-test-begun"
