@@ -97,7 +97,7 @@ test: ## Run lint, unit tests and the default scenario; a selection of unit test
 	@bin/test lint unit app default
 
 test-all: ## Run all tests, including all scenarios
-	@DECANTER_INVENTORIES=2000 bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications upgrade getting_started
+	@DECANTER_ALL=1 bin/test lint unit app default browser releases cluster certificates cloud aws mysql applications upgrade getting_started
 
 screenshots: ## Take the screenshots of the README again with the browser scenario (eight minutes)
 	@bin/test browser

@@ -35,21 +35,27 @@ def archive(site: Site) -> bytes:
     return subprocess.run(arguments, input=names, check=True, capture_output=True).stdout
 
 
+def stored(site: Site) -> bytes | None:
+    """Return the archive of the live release's settings, or None before the first release."""
+    return site.settings.read_bytes() if site.settings.is_file() else None
+
+
 def are_kept(site: Site) -> bool:
     """Return whether the archive has the current settings."""
-    return site.settings.is_file() and site.settings.read_bytes() == archive(site)
+    return stored(site) == archive(site)
 
 
 def keep(site: Site) -> None:
     """Archive the settings, because the live release runs with them. They contain secrets."""
-    if not are_kept(site):
+    current = archive(site)
+    if stored(site) != current:
         site.settings.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(site.settings, archive(site), 0o600)
+        write_file(site.settings, current, 0o600)
 
 
 def restore(site: Site) -> bool:
     """Restore the settings of the live release. Return whether there were others."""
-    if not site.settings.is_file() or are_kept(site):
+    if stored(site) in (None, archive(site)):
         return False
     subprocess.run([*TAR, "--extract", "--file", str(site.settings)], check=True, capture_output=True)
     systemctl("daemon-reload")

@@ -6,6 +6,7 @@ has: a host with this time zone shows that the run did not end in the preflight.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,9 +31,9 @@ PLATFORM_ID="platform:al2023"
 PRETTY_NAME="Amazon Linux 2023"
 """
 OS_RELEASE = "/etc/os-release"
-PETABYTE_MB = "1000000000"  # more than any host has
-MEMORY_LIMIT = ("-e", f"base_memory_min_mb={PETABYTE_MB}")
-DISK_LIMIT = ("-e", f"base_disk_min_mb={PETABYTE_MB}")
+PETABYTE_MB = 10**9  # more than any host has
+MEMORY_LIMIT = ("-e", json.dumps({"base_memory_min_mb": PETABYTE_MB}))
+DISK_LIMIT = ("-e", json.dumps({"base_disk_min_mb": PETABYTE_MB}))
 START_MARKER = "/run/decanter-test-begun"
 # Folders that a converge changes and that a running host does not change by itself.
 FOLDERS = "/etc /usr /opt /srv /root /var/lib/dpkg /var/lib/misc"

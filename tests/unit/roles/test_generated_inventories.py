@@ -1,8 +1,8 @@
 """The programs accept the files of each inventory that site_errors accepts.
 
 Hypothesis generates inventories from the schema: 200 in `make test`, and 2000 for each platform in
-`make test-all`. DECANTER_INVENTORIES is the number for each platform; one takes 0.2 s. The seed is fixed, so
-that a change fails for its own faults only. DECANTER_SEED selects other inventories.
+`make test-all`, which sets DECANTER_ALL=1. DECANTER_INVENTORIES is the number for each platform; one takes
+0.2 s. The seed is fixed, so that a change fails for its own faults only. DECANTER_SEED selects others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from systemd_units import add_units, check_systemd
 from templates_cases import HOSTS
 from templates_rendering import File, render, root_of
 
-COUNT = int(os.environ.get("DECANTER_INVENTORIES", "50"))
+ALL = os.environ.get("DECANTER_ALL") == "1"
+COUNT = int(os.environ.get("DECANTER_INVENTORIES", "2000" if ALL else "50"))
 # Roles with files that depend on `sites`. Tests of each topology render the files of all roles.
 SITE_ROLES = ("balancer", "certbot", "credentials", "nginx", "python_app", "services")
 SEED = int(os.environ.get("DECANTER_SEED", "1"))
