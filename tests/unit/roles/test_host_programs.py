@@ -30,7 +30,7 @@ PROGRAMS = [path for path in sorted(FILES) if imported(path)]
 
 
 def installed(node: Any) -> Iterator[str]:
-    """Return the shared files that tasks install on hosts."""
+    """Yield the shared files that tasks, or their variables, install on hosts."""
     if isinstance(node, dict) and node.get("path") == f"{FOLDER}/shared":
         yield from node["shared"]
     for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -39,9 +39,9 @@ def installed(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_role_installs_the_shared_files_that_its_program_imports(program: Path) -> None:
-    paths = (program.parents[1] / "tasks").glob("*.yml")
-    tasks = [task for path in paths for task in yaml.safe_load(path.read_text())]
-    files = {path for task in tasks for path in installed(task.get("decanter.stack.files", {}).get("files"))}
+    role = program.parents[1]
+    paths = (*role.glob("tasks/*.yml"), *role.glob("vars/*.yml"))
+    files = {name for path in paths for name in installed(yaml.safe_load(path.read_text()))}
     assert files == imported(program)
 
 

@@ -44,8 +44,11 @@ ARTEFACT = re.compile(
 )
 # The lab's inventory contains templates.
 WRITTEN_AS_TEMPLATES = re.compile(r' +verify_address: "\{\{ hostvars\[.*\]\.ansible_host \}\}"')
-# Assignments that reset a list, and the kernel settings that ufw must not change.
-EMPTY = {"AmbientCapabilities=", "CapabilityBoundingSet=", "IPT_SYSCTL=", "ListenStream="}
+# Assignments that reset a list of systemd, and the kernel settings that ufw must not change.
+EMPTY = {
+    *("AmbientCapabilities=", "CapabilityBoundingSet=", "ExecReload=", "ExecStart=", "ListenStream="),
+    "IPT_SYSCTL=",
+}
 
 
 @everywhere

@@ -61,7 +61,10 @@ def missing_versions(host: str) -> dict[str, str]:
 
 def as_installed(host: str) -> dict[str, Any]:
     """Return variables of the role nginx for a host with the nginx of this machine, if that is older."""
-    return {f"__nginx_{key}": installed for key, installed in missing_versions(host).items()}
+    missing = missing_versions(host)
+    # Older versions have no HTTP/3.
+    http3 = {"nginx_http3_enabled": False} if missing else {}
+    return {f"__nginx_{key}": installed for key, installed in missing.items()} | http3
 
 
 def write_configuration(root: Path, ports: dict[str, str]) -> Path:

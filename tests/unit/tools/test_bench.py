@@ -54,6 +54,11 @@ FRONT: Record = {
     "quiet": {"p99_ms": 10.0},
     "flooded": {"p99_ms": 15.0, "requests": 200, "outcomes": {"200": 200}},
     "flood": {"refused": 90, "requests": 100},
+    "websockets": {
+        "without": {"p99_ms": 10.0},
+        "idle": {"p99_ms": 11.0, "requests": 200, "outcomes": {"200": 200}},
+        "open": 200,
+    },
 }
 HOSTS: Record = {
     "others_percent": [3],
@@ -133,13 +138,19 @@ def test_front_figures():
         "page out of the cache, by the tutorial's": (45.0, True),
         "page of a session, by the tutorial's": (1.0, False),
         "a visitor's p99 in a flood, by quiet": (1.5, True),
+        "a visitor's p99 with idle WebSockets, by without": (1.1, True),
     }
 
 
 def test_front_lost_response_misses_the_target():
     flooded = FRONT["flooded"] | {"outcomes": {"200": 199, "503": 1}}
-    row = front.figures(FRONT | {"flooded": flooded})[-1]
+    row = front.figures(FRONT | {"flooded": flooded})[-2]
     assert not row["met"] and "1 of 200 failed" in row["note"]
+
+
+def test_front_closed_websocket_misses_the_target():
+    row = front.figures(FRONT | {"websockets": FRONT["websockets"] | {"open": 199}})[-1]
+    assert not row["met"] and "199 still open" in row["note"]
 
 
 def test_hosts_figures_compare_four_hosts_with_one():

@@ -18,7 +18,7 @@ SSH = {"admin_networks": [], "ssh_networks": []}
 
 
 def test_extra_rules_leave_the_ports_of_sites_open():
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    defaults = DataLoader().load_from_file(str(ROLE / "defaults/main.yml"), trusted_as_template=True)
     (task,) = (
         task
         for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text())

@@ -44,8 +44,8 @@ def test_invalid_path_is_rejected(path: str, root: str) -> None:
         ({"shop": {"path": "/a"}, "other": {"path": "/a"}}, ["sites.other.path", "sites.shop.path, /a"]),
         ({"shop": {"path": "/a"}, "other": {"path": "/a/b"}}, ["sites.other.path", "sites.shop.path, /a"]),
         (
-            {"shop": {"path": "/a"}, "harbour": {"static": [{"url": "/a/static/", "path": "static"}]}},
-            ["sites.shop.path", "does not contain sites.harbour.static[0].url, /a/static/"],
+            {"shop": {"path": "/a"}, "harbour": {"static": [{"url": "/a/b/", "path": "src/harbour/static"}]}},
+            ["sites.shop.path", "does not contain sites.harbour.static[0].url, /a/b/"],
         ),
         (
             {"shop": {"path": "/a"}, "harbour": {"health": {"path": "/a?full=1"}}},

@@ -34,7 +34,11 @@ FILLED = {
         "hsts": {"subdomains": False, "preload": False},
         "limits": {"rate": 30, "burst": 150, "connections": 100},
         "cache": False,
+        "websockets": False,
+        "streams": [],
+        "idle_timeout": 600,
     },
+    "resources": {},
     "tls": {"mode": "self-signed"},
     "sandbox": {},
 }
