@@ -81,7 +81,7 @@ RETURN = r"""
 paths:
   {description: "Paths that were created, changed or removed.", type: list, elements: str, returned: always}
 rejected:
-  description: Sites with rejected files: their files below the folder of O(staged) keep their content.
+  description: Sites with rejected files. Their files below the folder of O(staged) keep their content.
   type: list
   elements: dict
   returned: always

@@ -256,6 +256,13 @@ def test_product_code_is_imported():
     assert not found, found
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py")))
+def test_documentation_of_modules_is_yaml(name: str) -> None:
+    module = import_module(f"ansible_collections.decanter.stack.plugins.modules.{name}")
+    documents = [yaml.safe_load(getattr(module, part, "{}")) for part in ("DOCUMENTATION", "EXAMPLES", "RETURN")]
+    assert documents[0]["module"] == name, documents[0]
+
+
 def test_files_of_hosts_do_not_import_the_collection():
     imports = re.compile(r"^\s*(from|import) ansible", re.M)
     programs = (ROOT / "roles").glob("*/files/**/*.py")

@@ -16,13 +16,14 @@ from repository import ROOT
 
 SHARED = ROOT / "plugins/module_utils/shared"
 FOLDER = "/usr/local/lib/decanter"
-IMPORTS = re.compile(r"^from shared\.(\w+) import", re.M)
+IMPORTS = re.compile(r"^from (?:shared\.(\w+) import|shared import (\w+)$|\.(\w+) import)", re.M)
 
 
 def imported(program: Path) -> set[str]:
-    """Return the shared files that a program (a file or a folder) imports."""
+    """Return the shared files that a program (a file or a folder) or one of these files imports."""
     paths = program.glob("*.py") if program.is_dir() else [program]
-    return {name for path in paths for name in IMPORTS.findall(path.read_text())}
+    direct = {"".join(names) for path in paths for names in IMPORTS.findall(path.read_text())}
+    return direct.union(*(imported(SHARED / f"{name}.py") for name in direct))
 
 
 FILES = [path for path in ROOT.glob("roles/*/files/*") if path.suffix == ".py" or path.is_dir()]

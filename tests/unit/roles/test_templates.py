@@ -47,7 +47,7 @@ WRITTEN_AS_TEMPLATES = re.compile(r' +verify_address: "\{\{ hostvars\[.*\]\.ansi
 # Assignments that reset a list of systemd, and the kernel settings that ufw must not change.
 EMPTY = {
     *("AmbientCapabilities=", "CapabilityBoundingSet=", "ExecReload=", "ExecStart=", "ListenStream="),
-    "IPT_SYSCTL=",
+    *("OnCalendar=", "IPT_SYSCTL="),
 }
 
 
