@@ -135,13 +135,6 @@ def forwarded_headers(visitor, headers: dict[str, str]) -> dict[str, list[str]]:
     return got
 
 
-@pytest.fixture
-def own_address(visitor) -> str:
-    """Return the address of this machine in connections to the host."""
-    with socket.create_connection(visitor.endpoint(443), 10) as connection:
-        return connection.getsockname()[0]
-
-
 def test_proxy_headers_forged_by_client_are_replaced(visitor, variables, own_address):
     port = "" if variables["lab_https_port"] == 443 else f":{variables['lab_https_port']}"
     got = forwarded_headers(visitor, FORGED)

@@ -259,7 +259,9 @@ def test_product_code_is_imported():
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py")))
 def test_documentation_of_modules_is_yaml(name: str) -> None:
     module = import_module(f"ansible_collections.decanter.stack.plugins.modules.{name}")
-    documents = [yaml.safe_load(getattr(module, part, "{}")) for part in ("DOCUMENTATION", "EXAMPLES", "RETURN")]
+    documents = [
+        yaml.safe_load(getattr(module, part, "{}")) for part in ("DOCUMENTATION", "EXAMPLES", "RETURN")
+    ]
     assert documents[0]["module"] == name, documents[0]
 
 
