@@ -23,6 +23,7 @@ def exists(host, path: str) -> bool:
         return host.file(path).exists
 
 
+@pytest.mark.make_test_hosts("bookworm")
 def test_site_absent_is_purged_and_deployed_again(host, visitor, variables, sites, play):
     before = harbour_state(host, visitor)
     serve = ("--tags", "python_app,release,certbot,nginx")

@@ -28,7 +28,7 @@ SERVER4, SERVER6, FIRST, SECOND, SAME_64_A, SAME_64_B, OTHER_64 = (
 
 Clients = Callable[..., dict[str, tuple[int, int]]]
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.make_test_hosts()]  # it takes 70 s for each host
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class LoadGenerator(threading.Thread):
         self.join()
 
 
+@pytest.mark.make_test_hosts("trixie")
 def test_activation_loses_no_request_and_skips_broken_release(host, visitor, sites, play, source):
     first = visitor.get("https://harbour.test/healthz").headers["X-Release"]
     changed = sites | {"harbour": sites["harbour"] | {"source": {"path": str(source)}}}
