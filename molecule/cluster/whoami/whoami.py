@@ -1,12 +1,16 @@
-"""Return the headers of a request and the name of the host. Append posted text to a file."""
+"""Return the headers of a request and the name of the host, keep WebSockets open, append posts to a file."""
 
 import os
 import socket
 import time
+from pathlib import Path
 
 from flask import Flask, request
+from flask_sock import Sock
 
 app = Flask(__name__)
+sock = Sock(app)
+RELEASE = Path.cwd().resolve().name
 
 
 @app.get("/healthz")
@@ -29,3 +33,10 @@ def whoami():
         "posted": posted,
         **{name: request.headers.getlist(name) for name in names},
     }
+
+
+@sock.route("/ws")
+def echo(ws):
+    ws.send(f"{socket.gethostname()} {RELEASE}")
+    while True:
+        ws.send(ws.receive())
