@@ -62,7 +62,7 @@ def test_websockets_outlive_drain_deploy_and_rollback(
         (second,) = set(live())
         assert second != first, f"expected another release than {first}"
         follow(clients, second)
-        assert_succeeded(run("rollback.yml", "-e", "site=whoami"))
+        assert_succeeded(run("rollback.yml", "-e", "site=whoami", "-e", f"to={first}"))
         assert set(live()) == {first}, f"expected {first} to be live again, got {live()}"
         follow(clients, first)
     assert not clients.failures, f"expected no failed handshake, got {clients.failures[:5]}"
