@@ -15,6 +15,9 @@ SOCKET = Path("/run/decanter/balancer/admin.sock")
 # HAProxy reads it when it starts (server-state-file in haproxy.cfg).
 STATE = Path("/var/lib/haproxy/server-state")
 TIMEOUT = 10.0  # seconds
+CONFIGURATION = Path("/etc/haproxy")
+# A line of haproxy.cfg with balancer_tls_mode=passthrough.
+PASSTHROUGH = "frontend https from passthrough"
 
 
 class HaproxyError(Exception):
@@ -53,5 +56,15 @@ def process() -> dict[str, str]:
 
 
 def save_state() -> None:
-    """Write which servers are drained or unhealthy, so that the next process starts with it."""
-    write_file(STATE, run("show servers state") + "\n", 0o600)
+    """Write which servers are drained or unhealthy, so that the next process starts with it.
+
+    HAProxy also restores whether it connects to a server with TLS. This is a setting of the configuration,
+    which may have changed: after a change to passthrough, HAProxy would encrypt the clients' TLS again.
+    """
+    is_passed = PASSTHROUGH in (CONFIGURATION / "haproxy.cfg").read_text().splitlines()
+    version, header, *lines = run("show servers state").splitlines()
+    column = header.split().index("srv_use_ssl") - 1  # after the "#" of the header
+    rows = [line.split() for line in lines if line]
+    for row in rows:
+        row[column] = "0" if is_passed else "1"
+    write_file(STATE, "\n".join([version, header, *map(" ".join, rows), ""]), 0o600)

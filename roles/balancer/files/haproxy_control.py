@@ -23,16 +23,15 @@ from pathlib import Path
 from shared import haproxy
 from shared.journal import log
 
-CONFIGURATION = Path("/etc/haproxy")
 # Its time is that of the last read of the configuration. haproxy.service creates it at each start.
 READ = Path("/run/decanter/balancer/read")
 CHECK = (
     "/usr/sbin/haproxy",
     "-c",
     "-f",
-    f"{CONFIGURATION}/haproxy.cfg",
+    f"{haproxy.CONFIGURATION}/haproxy.cfg",
     "-f",
-    f"{CONFIGURATION}/sites",
+    f"{haproxy.CONFIGURATION}/sites",
 )
 START_SECONDS = 20.0
 # A client that sends a request gets the end of its connection with the response. Others keep it so long.
@@ -42,7 +41,7 @@ END = "-----END CERTIFICATE-----"
 
 def certificates() -> Iterator[Path]:
     """Yield the certificates of HAProxy's list. A key is next to its certificate, with the suffix .key."""
-    file = CONFIGURATION / "certificates.list"
+    file = haproxy.CONFIGURATION / "certificates.list"
     for line in file.read_text().splitlines() if file.exists() else []:
         if line.startswith("/"):
             yield Path(line.split()[0])
@@ -50,7 +49,7 @@ def certificates() -> Iterator[Path]:
 
 def configuration_changed() -> bool:
     """Return whether a file is newer than the process. The targets of links to certificates do not count."""
-    paths = [CONFIGURATION, *CONFIGURATION.rglob("*")]
+    paths = [haproxy.CONFIGURATION, *haproxy.CONFIGURATION.rglob("*")]
     return not READ.exists() or max(path.lstat().st_ctime for path in paths) >= READ.stat().st_mtime
 
 

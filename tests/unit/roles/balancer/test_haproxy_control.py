@@ -31,7 +31,7 @@ def control(tmp_path, monkeypatch) -> Any:
     spec.loader.exec_module(module)
     folder = tmp_path / "etc"
     folder.mkdir()
-    monkeypatch.setattr(module, "CONFIGURATION", folder)
+    monkeypatch.setattr(haproxy, "CONFIGURATION", folder)
     monkeypatch.setattr(module, "READ", tmp_path / "read")
     monkeypatch.setattr(module, "CHECK", ("true",))
     monkeypatch.setattr(module, "START_SECONDS", 0.3)
