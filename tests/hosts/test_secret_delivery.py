@@ -104,7 +104,6 @@ def converge(host, play, sites, sql) -> Iterator[Callable]:
     assert left == "", f"expected no files with secrets after the restore, got {left}"
 
 
-@pytest.mark.make_test_hosts("trixie")
 def test_secrets_reach_the_application_by_its_environment(
     host, visitor, variables, converge, site, source, url
 ):
