@@ -19,8 +19,11 @@ NECESSARY = {
     "python_app : Create the service user and the build user of each site",
     "python_app : configure | Write each site's units and their files, and the build program",
     "python_app : configure | Write the service units of each site's processes and timers",
+    "python_app : configure | Apply the limits of each site",
     "python_app : configure | Write each site's timers",  # Only a comment differs.
     "certbot : program | Install the program that renews and monitors certificates",
+    "nginx : Install the error log of nginx and the rotation of logs",
+    "nginx : Start the error log of nginx and the rotation of logs",
     "nginx : Configure nginx",
     "release : Read which sites need a release",
 }
