@@ -109,6 +109,7 @@ def run(tmp_path):
             "release_database_shared": True,
             **{"release_hosts": [], "release_live": {}, "release_pinned": True, "release_batches": [1]},
             **{"release_rollback_to": "", "release_rollback_forced": False},
+            "balancer_sites": [{"name": name} for name in SITES],
             **{"release_balanced": False, "ansible_become": False, "fleet_bucket": ""},
             **variables,
         }
