@@ -20,8 +20,8 @@ def test_path_is_redirected_and_its_neighbours_are_those_of_the_other_site(visit
     location = bare.headers.get("Location", "")
     is_redirect = bare.status_code == 308 and location.endswith("/below/")
     assert is_redirect, f"expected 308 to /below/, got {bare.status_code} to {location}"
-    beside = visitor.get(f"{MIRROR}/belows/environ")
-    assert beside.status_code == 404, f"expected 404 of mirror, got {beside.status_code}"
+    neighbour = visitor.get(f"{MIRROR}/belows/environ")
+    assert neighbour.status_code == 404, f"expected 404 of mirror, got {neighbour.status_code}"
 
 
 @pytest.mark.parametrize("path", ["/x/../below/environ", "/x/%2e%2e/below/environ", "//below/environ"])
