@@ -155,7 +155,7 @@ def test_killed_haproxy_restarts(host, visitor):
 
     time.sleep(0.2)
     assert wait_until(is_served, 15) < 10
-    # A host gets few requests at first, because the new process does not know that it is warm.
+    # The new process sends a host few requests at first (balancer_slow_start).
     wait_until(lambda: {request_whoami(visitor)["host"] for _ in range(6)} == {"web1", "web2"})
 
 
