@@ -40,10 +40,16 @@ def change(command: str) -> None:
         raise HaproxyError(f"HAProxy rejects `{command}`: {output}")
 
 
+def server_states() -> tuple[str, list[str], list[list[str]]]:
+    """Return of `show servers state`: the version of the format, the columns, and their values by server."""
+    version, header, *lines = run("show servers state").splitlines()
+    return version, header.split()[1:], [line.split() for line in lines if line]
+
+
 def servers() -> list[dict[str, str]]:
     """Return the columns of `show stat` and of `show servers state` for each server."""
-    header, *lines = (line.split() for line in run("show servers state").splitlines()[1:])
-    states = [dict(zip(header[1:], line, strict=True)) for line in lines if line]
+    _, columns, lines = server_states()
+    states = [dict(zip(columns, line, strict=True)) for line in lines]
     by_name = {(state["be_name"], state["srv_name"]): state for state in states}
     rows = csv.DictReader(run("show stat").removeprefix("# ").splitlines())
     return [row | by_name[name] for row in rows if (name := (row["pxname"], row["svname"])) in by_name]
@@ -62,9 +68,7 @@ def save_state() -> None:
     which may have changed: after a change to passthrough, HAProxy would encrypt the clients' TLS again.
     """
     is_passed = PASSTHROUGH in (CONFIGURATION / "haproxy.cfg").read_text().splitlines()
-    version, header, *lines = run("show servers state").splitlines()
-    column = header.split().index("srv_use_ssl") - 1  # after the "#" of the header
-    rows = [line.split() for line in lines if line]
-    for row in rows:
-        row[column] = "0" if is_passed else "1"
-    write_file(STATE, "\n".join([version, header, *map(" ".join, rows), ""]), 0o600)
+    version, columns, lines = server_states()
+    for line in lines:
+        line[columns.index("srv_use_ssl")] = "0" if is_passed else "1"
+    write_file(STATE, "\n".join([version, *map(" ".join, [["#", *columns], *lines]), ""]), 0o600)
