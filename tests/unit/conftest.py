@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
     "managed_python_host",
     "new_site_inventory",
     "nginx_configuration",
+    "release_runs",
     "sites_tables",
     "systemd_units",
     "takeover_trees",
