@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.hosts.fixtures.lab import ROOT
+from tests.hosts.fixtures.lab import ROOT, Reader
 
 TAGS = ("--tags", "python_app,release")
 
@@ -23,29 +21,17 @@ def source(tmp_path) -> Path:
     return folder
 
 
-class LoadGenerator(threading.Thread):
-    """Request a page in a loop, and record the status and release of each response."""
+class ReleaseReader(Reader):
+    """Request a page repeatedly, and record the status and the release of each response."""
 
-    def __init__(self, visitor) -> None:
-        super().__init__(daemon=True)
-        self.visitor, self.responses, self.stop = visitor, [], threading.Event()
+    pause = 0.01
 
-    def run(self) -> None:
-        while not self.stop.is_set():
-            try:
-                response = self.visitor.get("https://harbour.test/listings/")
-                self.responses.append((response.status_code, response.headers.get("X-Release")))
-            except OSError as error:
-                self.responses.append((0, repr(error)))
-            time.sleep(0.01)
-
-    def __enter__(self) -> LoadGenerator:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.join()
+    def request(self) -> tuple[int, str]:
+        try:
+            response = self.get("https://harbour.test/listings/")
+        except OSError as error:
+            return 0, repr(error)
+        return response.status_code, response.headers.get("X-Release", "")
 
 
 @pytest.mark.make_test_hosts("trixie")
@@ -55,15 +41,13 @@ def test_activation_loses_no_request_and_skips_broken_release(host, visitor, sit
 
     page = source / "harbour/templates/home.html"
     page.write_text(page.read_text() + f"\n<!-- {secrets.token_hex(4)} -->\n")
-    with LoadGenerator(visitor) as load:
+    with ReleaseReader(visitor) as load:
         run = play("site.yml", changed, *TAGS)
     assert run.returncode == 0, run.stdout
     second = visitor.get("https://harbour.test/healthz").headers["X-Release"]
     assert second != first, f"expected another release than {first}, got {second}"
-    lost = [response for response in load.responses if response not in ((200, first), (200, second))]
-    assert len(load.responses) > 50 and not lost, (
-        f"expected no request lost of {len(load.responses)}, got {lost}"
-    )
+    lost = [response for response in load.results if response not in ((200, first), (200, second))]
+    assert len(load.results) > 50 and not lost, f"expected no request lost of {len(load.results)}, got {lost}"
     with host.sudo():
         environments = host.check_output(
             f"readlink /srv/harbour/releases/{first}/.venv /srv/harbour/releases/{second}/.venv"
@@ -72,11 +56,11 @@ def test_activation_loses_no_request_and_skips_broken_release(host, visitor, sit
 
     (source / "harbour/__init__.py").write_text("raise RuntimeError('this release is broken')\n")
     broken = sites | {"harbour": changed["harbour"] | {"migrate": "true"}}
-    with LoadGenerator(visitor) as load:
+    with ReleaseReader(visitor) as load:
         run = play("site.yml", broken, *TAGS)
     assert run.returncode != 0, f"expected a broken release to fail the run, got {run.stdout}"
     assert "this release is broken" in run.stdout, f"expected the application's error, got {run.stdout}"
-    lost = [response for response in load.responses if response != (200, second)]
+    lost = [response for response in load.results if response != (200, second)]
     assert not lost, f"expected {second} to stay live, got {lost}"
 
     run = play("site.yml", sites, *TAGS)

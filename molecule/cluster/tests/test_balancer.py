@@ -16,7 +16,6 @@ from whoami_site import (
     WHOAMI_URL,
     assert_client_address_is_forwarded,
     is_issued_by_pebble,
-    own_address,
     request_whoami,
     served_certificate,
     stored_certificate,
@@ -108,7 +107,7 @@ def lab_limits(inventory) -> Iterator[None]:
 
 
 def test_flood_of_one_address_leaves_other_clients_alone(lab_limits, visitor, get_host, addresses):
-    address, statuses = own_address(visitor), []
+    address, statuses = visitor.own_address(), []
     with ThreadPoolExecutor(1) as thread:
         flood = thread.submit(
             get_host("web2").check_output, "python3 -c %s %s", FLOOD, addresses["balancer1"]
