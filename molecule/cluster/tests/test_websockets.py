@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 from conftest import WEB, add_comment, assert_succeeded
@@ -20,24 +19,8 @@ CLIENTS = 60
 RECONNECTED = 60
 
 
-@pytest.fixture
-def follow() -> Callable[[WebSocketClients, str], None]:
-    """Wait until all clients have a WebSocket to a release, on either host."""
-
-    def wait(clients: WebSocketClients, release: str) -> None:
-        def is_reached() -> bool:
-            found = [one.release.split()[1] == release for one in clients.open]
-            return len(found) == CLIENTS and all(found)
-
-        is_followed = clients.wait(is_reached, RECONNECTED)
-        found = {one.release for one in clients.open}
-        assert is_followed, f"expected {CLIENTS} clients at {release}, got {len(clients.open)} at {found}"
-
-    return wait
-
-
 def test_websockets_outlive_drain_deploy_and_rollback(
-    host, visitor, inventory, generate_load, source, run, live, follow
+    host, visitor, inventory, generate_load, source, run, live
 ):
     (first,) = set(live())
     endpoint = Endpoint("whoami.test")
@@ -45,7 +28,7 @@ def test_websockets_outlive_drain_deploy_and_rollback(
         WebSocketClients(visitor.endpoint(443), visitor.ca, {endpoint: CLIENTS}) as clients,
         generate_load() as load,
     ):
-        follow(clients, first)
+        clients.follow({endpoint.name: first}, RECONNECTED)
         assert {one.release.split()[0] for one in clients.open} == set(WEB), "expected clients on both hosts"
 
         opened = len(clients.connections)
@@ -61,10 +44,10 @@ def test_websockets_outlive_drain_deploy_and_rollback(
         assert_succeeded(run("deploy.yml", "-e", "site=whoami"))
         (second,) = set(live())
         assert second != first, f"expected another release than {first}"
-        follow(clients, second)
+        clients.follow({endpoint.name: second}, RECONNECTED)
         assert_succeeded(run("rollback.yml", "-e", "site=whoami", "-e", f"to={first}"))
         assert set(live()) == {first}, f"expected {first} to be live again, got {live()}"
-        follow(clients, first)
+        clients.follow({endpoint.name: first}, RECONNECTED)
     assert not clients.failures, f"expected no failed handshake, got {clients.failures[:5]}"
     assert len(load.results) > 400 and not load.lost, (
         f"expected no lost request of {len(load.results)}, got {load.lost[:5]}"
